@@ -1,0 +1,32 @@
+"""scikit-learn's multilayer perceptron at the speed of the machine.
+
+Importing this package is cheap: scikit-learn is imported when a name is first
+used, numba when a network is first trained or asked for predictions.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "check_gradient": "gradient_check",
+    "TabularModel": "tabular",
+    "load_model": "persistence",
+    "save_model": "persistence",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"fastmlp.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

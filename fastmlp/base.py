@@ -1,0 +1,313 @@
+"""What MLPClassifier and MLPRegressor share: from parameters to a plan, and through a fit."""
+
+import warnings
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from . import parameters
+from .plan import Activation, Loss, Optimizer, TrainingPlan
+from .schedules import schedule_for
+from .training import History, OptimizerState, StoppingRule, train
+
+_OUTPUT_ACTIVATIONS = {
+    Loss.SQUARED_ERROR: "identity",
+    Loss.POISSON: "exp",
+    Loss.CROSS_ENTROPY: "softmax",
+    Loss.BINARY_CROSS_ENTROPY: "logistic",
+}
+
+
+def solver_has_partial_fit(estimator):
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers: solver='sgd' or 'adam', "
+            "not 'lbfgs'"
+        )
+    return True
+
+
+class BaseMLP(BaseEstimator):
+    """What the classifier and the regressor share.
+
+    A subclass has ``_loss()``, ``_encode(X, y, first_pass, incremental)``, ``_score_outputs``
+    and ``_stratify``.
+    """
+
+    # scikit-learn's metadata routing is about data; a callback is none.
+    __metadata_request__fit = {"callback": UNUSED}  # noqa: RUF012
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [
+            None,
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+    }
+
+    # ---- from parameters to a plan -------------------------------------------------------
+
+    def _hidden_units(self):
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        for size in sizes:
+            if not isinstance(size, Integral):
+                raise TypeError(f"hidden_layer_sizes must be integers, got {sizes}.")
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]
+
+    def _plan(self, layer_units, dtype, optimizer=Optimizer.GRADIENT, batch_size=1):
+        return TrainingPlan(
+            layer_units=tuple(layer_units),
+            activation=Activation[self.activation.upper()],
+            loss=self._loss(),
+            optimizer=optimizer,
+            alpha=float(self.alpha),
+            batch_size=batch_size,
+            momentum=float(self.momentum),
+            beta_1=float(self.beta_1),
+            beta_2=float(self.beta_2),
+            epsilon=float(self.epsilon),
+            dtype=np.dtype(dtype),
+        )
+
+    def _fitted_plan(self):
+        units = [self.coefs_[0].shape[0], *(w.shape[1] for w in self.coefs_)]
+        return self._plan(units, self.coefs_[0].dtype)
+
+    def _optimizer_code(self):
+        if self.solver == "adam":
+            return Optimizer.ADAM
+        return Optimizer.NESTEROV if self.nesterovs_momentum else Optimizer.SGD
+
+    def _objective(self, X, y, sample_weight):
+        """What ``check_gradient`` needs: plan, parameters and data in float64."""
+        self._validate_params()
+        est = self
+        if not hasattr(self, "coefs_"):
+            est = type(self)(**self.get_params(deep=False))
+        X, Y = est._encode(X, y, first_pass=est is not self, incremental=False)
+        X, Y = (np.ascontiguousarray(a, dtype=np.float64) for a in (X, Y))
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if est is self:
+            plan = self._fitted_plan()
+            theta = parameters.flatten(self.coefs_, self.intercepts_, np.float64)
+        else:
+            plan = est._plan([X.shape[1], *est._hidden_units(), Y.shape[1]], np.float64)
+            rng = check_random_state(self.random_state)
+            theta = parameters.initialise(plan.layer_units, plan.activation, rng, np.float64)
+        plan = est._plan(plan.layer_units, np.float64)
+        return plan, theta, X, Y, sample_weight
+
+    # ---- fitting -------------------------------------------------------------------------
+
+    def _fit(self, X, y, sample_weight=None, incremental=False, callback=None):
+        self._validate_params()
+        hidden_units = self._hidden_units()
+        if self.solver == "lbfgs":
+            raise NotImplementedError(
+                "solver='lbfgs' is not available yet; use solver='adam' or solver='sgd'"
+            )
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, Y = self._encode(X, y, first_pass, incremental)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        self.n_outputs_ = Y.shape[1]
+        self._random_state = check_random_state(self.random_state)
+        if first_pass:
+            self._initialise([X.shape[1], *hidden_units, self.n_outputs_], X.dtype)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        self._train(X, Y, sample_weight, incremental, callback)
+        if not all(np.isfinite(w).all() for w in (*self.coefs_, *self.intercepts_)):
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed: scale it, or lower learning_rate_init."
+            )
+        return self
+
+    def _initialise(self, layer_units, dtype):
+        """Initial weights and empty records."""
+        self.n_layers_ = len(layer_units)
+        self.out_activation_ = _OUTPUT_ACTIVATIONS[self._loss()]
+        activation = Activation[self.activation.upper()]
+        theta = parameters.initialise(layer_units, activation, self._random_state, dtype)
+        self.coefs_, self.intercepts_ = parameters.views(theta, layer_units)
+        self.t_ = 0
+        self.loss_curve_ = []
+        self._no_improvement_count = 0
+        self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
+        self._best_coefs = self._best_intercepts = None
+
+    def _train(self, X, Y, sample_weight, incremental, callback):
+        from .cpu.engine import CpuEngine
+
+        train_part, validation_part = self._split(X, Y, sample_weight)
+        n_rows = len(train_part[0])
+        plan = self._plan(
+            self._fitted_plan().layer_units,
+            self.coefs_[0].dtype,
+            self._optimizer_code(),
+            self._rows_of_batch(n_rows),
+        )
+        arrays = [None if a is None else np.ascontiguousarray(a, plan.dtype) for a in train_part]
+        order = np.arange(n_rows)
+        state = self._optimizer if incremental and hasattr(self, "_optimizer") else None
+        if state is None:
+            adam = self.solver == "adam"
+            kind = "constant" if adam else self.learning_rate
+            state = OptimizerState(schedule_for(kind, self.learning_rate_init, self.power_t))
+        history = self._history(incremental)
+        patience = self.n_iter_no_change
+        rule = StoppingRule(1 if incremental else self.max_iter, self.tol, patience)
+        theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
+        with CpuEngine(plan, theta, *arrays, n_jobs=self.n_jobs) as engine:
+            if state.first is not None:
+                engine.push(theta, (state.step, state.first, state.second))
+            self.n_iter_, converged = train(
+                engine,
+                order,
+                rule,
+                state.schedule,
+                history,
+                shuffle=self._random_state if self.shuffle else None,
+                validate=validation_part and partial(self._validate, engine, *validation_part),
+                callback=callback,
+                verbose=self.verbose,
+            )
+            theta = engine.pull()
+            state.step, state.first, state.second = engine.state()
+        self._optimizer = state
+        if self.early_stopping and history.best_theta is not None:
+            theta = history.best_theta
+        self.coefs_, self.intercepts_ = parameters.views(theta, plan.layer_units)
+        self._keep(history, plan)
+        if not converged and not incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _split(self, X, Y, sample_weight):
+        """Training and validation parts, each (X, Y, sample_weight); the latter may be None."""
+        if not self.early_stopping:
+            return (X, Y, sample_weight), None
+        arrays = [X, Y] if sample_weight is None else [X, Y, sample_weight]
+        parts = train_test_split(
+            *arrays,
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=Y if self._stratify() else None,
+        )
+        if len(parts[1]) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset."
+            )
+        if sample_weight is None:
+            parts += [None, None]
+        return tuple(parts[0::2]), tuple(parts[1::2])
+
+    def _rows_of_batch(self, n_rows):
+        if self.batch_size == "auto":
+            return min(200, n_rows)
+        if self.batch_size > n_rows:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                "clipped",
+                stacklevel=5,
+            )
+        return int(min(self.batch_size, n_rows))
+
+    def _validate(self, engine, X, Y, sample_weight):
+        """Score of the engine's parameters; not a number where predictions are not finite."""
+        outputs = engine.outputs(np.ascontiguousarray(X, engine.plan.dtype))
+        if not np.isfinite(outputs).all():
+            return np.nan
+        return self._score_outputs(Y, outputs, sample_weight)
+
+    def _history(self, incremental):
+        """The record to continue; what an earlier fit without it cannot know starts afresh."""
+        history = History(
+            loss_curve=self.loss_curve_,
+            no_improvement_count=self._no_improvement_count if incremental else 0,
+            n_samples_seen=self.t_,
+        )
+        if self.early_stopping:
+            history.validation_scores = self.validation_scores_ or []
+            history.best_validation_score = -np.inf
+            if self._best_coefs is not None and self.best_validation_score_ is not None:
+                history.best_validation_score = self.best_validation_score_
+                dtype = self.coefs_[0].dtype
+                history.best_theta = parameters.flatten(
+                    self._best_coefs, self._best_intercepts, dtype
+                )
+        else:
+            history.best_loss = np.inf if self.best_loss_ is None else self.best_loss_
+        return history
+
+    def _keep(self, history, plan):
+        """Attributes from the record of training."""
+        self.loss_curve_ = history.loss_curve
+        if history.loss_curve:
+            self.loss_ = history.loss_curve[-1]
+        self.t_ = history.n_samples_seen
+        self._no_improvement_count = history.no_improvement_count
+        self.best_loss_ = history.best_loss
+        self.validation_scores_ = history.validation_scores
+        self.best_validation_score_ = history.best_validation_score
+        self._best_coefs = self._best_intercepts = None
+        if history.best_theta is not None:
+            best = history.best_theta.copy()
+            self._best_coefs, self._best_intercepts = parameters.views(best, plan.layer_units)
+
+    # ---- predicting ----------------------------------------------------------------------
+
+    def _outputs(self, X):
+        """Output activations for validated X, in the wider type of X and the weights."""
+        from .cpu.engine import outputs
+
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        plan = self._fitted_plan()
+        theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
+        result = outputs(plan, theta, np.ascontiguousarray(X, plan.dtype), self.n_jobs)
+        return result.astype(np.result_type(plan.dtype, X.dtype), copy=False)

@@ -1,0 +1,1 @@
+"""The CPU backend: compiled kernels, their memory layout and the engine that runs them."""

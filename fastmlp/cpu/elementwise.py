@@ -1,0 +1,163 @@
+"""The formulas applied to arrays: choices by code, switched outside the loops."""
+
+import math
+
+import numpy as np
+
+from ..formulas import activations, losses, updates
+from ..plan import Activation, Loss, Optimizer
+from . import layout as at
+from .jit import compile_formula, compile_kernel
+
+logistic = compile_formula(activations.logistic)
+logistic_derivative = compile_formula(activations.logistic_derivative)
+hyperbolic_tangent = compile_formula(activations.hyperbolic_tangent)
+hyperbolic_tangent_derivative = compile_formula(activations.hyperbolic_tangent_derivative)
+relu = compile_formula(activations.relu)
+relu_derivative = compile_formula(activations.relu_derivative)
+
+squared_error = compile_formula(losses.squared_error)
+poisson = compile_formula(losses.poisson)
+cross_entropy = compile_formula(losses.cross_entropy)
+binary_cross_entropy = compile_formula(losses.binary_cross_entropy)
+output_delta = compile_formula(losses.delta)
+
+gradient = compile_formula(updates.gradient)
+velocity = compile_formula(updates.velocity)
+nesterov_step = compile_formula(updates.nesterov_step)
+first_moment = compile_formula(updates.first_moment)
+second_moment = compile_formula(updates.second_moment)
+adam_step = compile_formula(updates.adam_step)
+adam_learning_rate = compile_formula(updates.adam_learning_rate)
+
+
+@compile_kernel
+def activate(activation, z):
+    """Replace pre-activations by activations, in place."""
+    if activation == Activation.RELU:
+        for j in range(z.size):
+            z[j] = relu(z[j])
+    elif activation == Activation.TANH:
+        for j in range(z.size):
+            z[j] = hyperbolic_tangent(z[j])
+    elif activation == Activation.LOGISTIC:
+        for j in range(z.size):
+            z[j] = logistic(z[j])
+
+
+@compile_kernel
+def multiply_by_derivative(activation, a, delta):
+    """Multiply deltas by the derivative at the activations `a`, in place."""
+    if activation == Activation.RELU:
+        for j in range(a.size):
+            delta[j] *= relu_derivative(a[j])
+    elif activation == Activation.TANH:
+        for j in range(a.size):
+            delta[j] *= hyperbolic_tangent_derivative(a[j])
+    elif activation == Activation.LOGISTIC:
+        for j in range(a.size):
+            delta[j] *= logistic_derivative(a[j])
+
+
+@compile_kernel
+def activate_output(loss, z):
+    """Replace one row of output pre-activations by predictions, in place."""
+    if loss == Loss.CROSS_ENTROPY:
+        largest = z[0]
+        for j in range(1, z.size):
+            largest = max(largest, z[j])
+        total = z[0] * 0
+        for j in range(z.size):
+            z[j] = math.exp(z[j] - largest)
+            total += z[j]
+        for j in range(z.size):
+            z[j] /= total
+    elif loss == Loss.BINARY_CROSS_ENTROPY:
+        for j in range(z.size):
+            z[j] = logistic(z[j])
+    elif loss == Loss.POISSON:
+        for j in range(z.size):
+            z[j] = math.exp(z[j])
+
+
+@compile_kernel
+def row_loss(loss, y, p, eps):
+    """Loss of one row: the sum over its outputs, for the squared error their mean."""
+    total = 0.0
+    if loss == Loss.SQUARED_ERROR:
+        for j in range(y.size):
+            total += squared_error(y[j], p[j])
+        total /= y.size
+    elif loss == Loss.POISSON:
+        for j in range(y.size):
+            total += poisson(y[j], p[j])
+    elif loss == Loss.CROSS_ENTROPY:
+        for j in range(y.size):
+            total += cross_entropy(y[j], p[j], eps)
+    else:
+        for j in range(y.size):
+            total += binary_cross_entropy(y[j], p[j], eps)
+    return total
+
+
+@compile_kernel
+def replace_by_delta(y, p, sample_weight):
+    """Replace one row of predictions by output deltas, in place."""
+    for j in range(y.size):
+        p[j] = output_delta(y[j], p[j], sample_weight)
+
+
+@compile_kernel
+def squared_norm(w):
+    """Sum of squares in double precision, added up in eight fixed lanes."""
+    partial = np.zeros(8)
+    whole = w.size - w.size % 8
+    for i in range(0, whole, 8):
+        for lane in range(8):
+            x = np.float64(w[i + lane])
+            partial[lane] += x * x
+    total = 0.0
+    for lane in range(8):
+        total += partial[lane]
+    for i in range(whole, w.size):
+        total += np.float64(w[i]) * np.float64(w[i])
+    return total
+
+
+@compile_kernel
+def update(optimizer, batch_sum, w, first, second, alpha, hyper):
+    """Change the weights `w` and their optimiser state, in place.
+
+    `batch_sum` is the gradient summed over the batch. For `Optimizer.GRADIENT` the mean
+    gradient is written to `first` and the weights stay.
+    """
+    inverse_weight = hyper[at.INVERSE_WEIGHT]
+    learning_rate = hyper[at.LEARNING_RATE]
+    if optimizer == Optimizer.ADAM:
+        beta_1, one_minus_beta_1 = hyper[at.BETA_1], hyper[at.ONE_MINUS_BETA_1]
+        beta_2, one_minus_beta_2 = hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2]
+        epsilon = hyper[at.EPSILON]
+        for i in range(w.size):
+            g = gradient(batch_sum[i], w[i], alpha, inverse_weight)
+            m = first_moment(first[i], g, beta_1, one_minus_beta_1)
+            v = second_moment(second[i], g, beta_2, one_minus_beta_2)
+            first[i] = m
+            second[i] = v
+            w[i] += adam_step(m, v, learning_rate, epsilon)
+    elif optimizer == Optimizer.SGD:
+        momentum = hyper[at.MOMENTUM]
+        for i in range(w.size):
+            g = gradient(batch_sum[i], w[i], alpha, inverse_weight)
+            v = velocity(first[i], g, learning_rate, momentum)
+            first[i] = v
+            w[i] += v
+    elif optimizer == Optimizer.NESTEROV:
+        momentum = hyper[at.MOMENTUM]
+        for i in range(w.size):
+            g = gradient(batch_sum[i], w[i], alpha, inverse_weight)
+            v = velocity(first[i], g, learning_rate, momentum)
+            first[i] = v
+            w[i] += nesterov_step(v, g, learning_rate, momentum)
+    else:
+        for i in range(w.size):
+            first[i] = gradient(batch_sum[i], w[i], alpha, inverse_weight)

@@ -1,0 +1,198 @@
+"""The CPU engine: one network in its arena, and the team of threads that trains it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..parameters import n_parameters
+from ..plan import Optimizer
+from . import kernels
+from . import layout as at
+from .threads import Team, default_n_threads
+
+# A team is worth its barriers above this many multiply-adds a step; see benchmarks/README.md.
+_TEAM_MULTIPLY_ADDS = 200_000
+# Steps are handed over in pieces of about this many multiply-adds, so that Ctrl-C acts soon.
+_PIECE_MULTIPLY_ADDS = 5_000_000_000
+
+
+def _aligned(size, dtype):
+    """Zeros that start at a cache line."""
+    line = 64 // dtype.itemsize
+    raw = np.zeros(size + line, dtype=dtype)
+    offset = (-raw.ctypes.data % 64) // dtype.itemsize
+    return raw[offset : offset + size]
+
+
+def resolve_n_threads(n_jobs):
+    """Threads for an ``n_jobs`` parameter, in scikit-learn's meaning; None is numba's limit."""
+    limit = default_n_threads()
+    if n_jobs is None:
+        return limit
+    if n_jobs < 0:
+        return max(1, limit + 1 + n_jobs)
+    return min(n_jobs, limit)
+
+
+class CpuEngine:
+    """Runs one plan in compiled kernels.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    theta : ndarray of shape (n_parameters,)
+        Initial parameters in the order of :mod:`fastmlp.parameters`; copied.
+    X : ndarray of shape (n_rows, n_features)
+        C-contiguous, of the plan's dtype; kept.
+    Y : ndarray of shape (n_rows, n_outputs)
+        Likewise.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Likewise.
+    n_jobs : int or None
+        Threads; None is numba's limit.
+
+    Attributes
+    ----------
+    step : int
+        Updates done so far, as Adam's bias correction counts them.
+    """
+
+    def __init__(self, plan, theta, X, Y, sample_weight=None, n_jobs=None):
+        self.plan = plan
+        self.step = 0
+        work = plan.batch_size * n_parameters(plan.layer_units)
+        n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
+        self._team = Team(n_threads)
+        self._layout = at.training_layout(plan, n_threads)
+        self._arena = _aligned(self._layout.size, plan.dtype)
+        self._X, self._Y = X, Y
+        no_weights = np.empty(0, dtype=plan.dtype)
+        self._sample_weight = no_weights if sample_weight is None else sample_weight
+        n_sums = kernels.N_SUMS + plan.batch_size + self._layout.n_tiles
+        self._sums = np.zeros(n_sums)
+        self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
+        self.push(theta)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self._team.close()
+
+    def _copy(self, kernel, vector, start):
+        layout = self._layout
+        kernel(vector, self._arena, start, layout.layers, layout.settings[at.PANEL])
+
+    def push(self, theta, state=None):
+        """Set the parameters, and the optimiser's state (see :meth:`state`) if given."""
+        settings = self._layout.settings
+        self._copy(kernels.pack, theta, settings[at.PARAMETERS])
+        kernels.transpose(self._arena, self._layout.layers, settings)
+        if state is not None:
+            self.step, first, second = state
+            self._copy(kernels.pack, first, settings[at.FIRST_STATE])
+            self._copy(kernels.pack, second, settings[at.SECOND_STATE])
+
+    def _pull(self, offset):
+        vector = np.empty(n_parameters(self.plan.layer_units), dtype=self.plan.dtype)
+        self._copy(kernels.unpack, vector, self._layout.settings[offset])
+        return vector
+
+    def pull(self):
+        """A copy of the parameters, in the order of :mod:`fastmlp.parameters`."""
+        return self._pull(at.PARAMETERS)
+
+    def state(self):
+        """A copy of the optimiser's state: updates done and two vectors ordered like theta.
+
+        The vectors are Adam's moments, or the velocity and one that is not used.
+        """
+        return self.step, self._pull(at.FIRST_STATE), self._pull(at.SECOND_STATE)
+
+    def run_epoch(self, order, learning_rate):
+        """Update the parameters once for each mini-batch of one epoch.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n_rows,), int64
+            Rows in the order in which batches are cut.
+        learning_rate : float
+
+        Returns
+        -------
+        loss : float
+            Mean over rows of the batches' losses before their updates, penalty included.
+        """
+        plan, layout = self.plan, self._layout
+        hyper = np.zeros(at.N_HYPER)
+        hyper[at.ALPHA] = plan.alpha
+        hyper[at.LEARNING_RATE] = learning_rate
+        hyper[at.MOMENTUM] = plan.momentum
+        hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
+        hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
+        hyper[at.EPSILON] = plan.epsilon
+        self._sums[kernels.EPOCH_LOSS] = 0.0
+        for start in range(0, order.size, self._piece):
+            piece = order[start : start + self._piece]
+            hyper[at.STEPS_DONE] = self.step
+            self._team.run(
+                kernels.train, self._arena, layout.layers, layout.settings, hyper,
+                self._X, self._Y, self._sample_weight, piece, self._sums,
+            )  # fmt: skip
+            self.step += -(-piece.size // plan.batch_size)
+        return self._sums[kernels.EPOCH_LOSS] / order.size
+
+    def outputs(self, X):
+        """Predictions of the current parameters; see :func:`outputs`."""
+        return outputs(self.plan, self.pull(), X, self._team.n_threads)
+
+
+def loss_and_gradient(plan, theta, X, Y, sample_weight=None, n_jobs=None):
+    """Loss of all rows as one batch, and its gradient.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Its optimiser and batch size do not matter.
+    theta, X, Y, sample_weight, n_jobs
+        As for :class:`CpuEngine`.
+
+    Returns
+    -------
+    loss : float
+    gradient : ndarray of shape (n_parameters,)
+    """
+    plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=len(X))
+    with CpuEngine(plan, theta, X, Y, sample_weight, n_jobs) as engine:
+        loss = engine.run_epoch(np.arange(len(X)), 0.0)
+        return loss, engine.state()[1]
+
+
+def outputs(plan, theta, X, n_jobs=None):
+    """Predictions of a network: its output activations.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Its optimiser and batch size do not matter.
+    theta : ndarray of shape (n_parameters,)
+    X : ndarray of shape (n_rows, n_features)
+        C-contiguous, of the plan's dtype.
+    n_jobs : int or None
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+    """
+    work = len(X) * n_parameters(plan.layer_units)
+    n_threads = resolve_n_threads(n_jobs) if work >= 20 * _TEAM_MULTIPLY_ADDS else 1
+    block = at.block_rows(plan.layer_units, plan.dtype.itemsize)
+    rows = min(block, len(X)) if n_threads == 1 else n_threads * block
+    layout = at.training_layout(replace(plan, batch_size=max(rows, 1)), n_threads)
+    arena = _aligned(layout.size, plan.dtype)
+    start, panel = layout.settings[at.PARAMETERS], layout.settings[at.PANEL]
+    kernels.pack(theta, arena, start, layout.layers, panel)
+    result = np.empty((len(X), plan.n_outputs), dtype=plan.dtype)
+    with Team(n_threads) as team:
+        team.run(kernels.predict, arena, layout.layers, layout.settings, X, result)
+    return result

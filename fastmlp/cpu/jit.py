@@ -1,0 +1,90 @@
+"""How every CPU kernel is compiled: numba's options and the on-disk cache.
+
+numba keys its cache on the file of the compiled function alone, so an edited
+helper or an upgraded package would be answered with stale machine code. Here the
+key is a fingerprint of every source file that can be compiled, and of the version.
+
+``FASTMLP_CACHE=0`` switches the cache off; ``NUMBA_CACHE_DIR`` moves it. Where the
+installation is read-only, numba's user-wide cache folder is used.
+"""
+
+import contextlib
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+from types import FunctionType
+
+from numba import njit
+from numba.core import caching
+
+from .. import __version__
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@cache
+def fingerprint():
+    """Digest of the version and of all sources that reach the compiler."""
+    digest = hashlib.sha256(__version__.encode())
+    for folder in ("formulas", "cpu"):
+        for source in sorted((_PACKAGE / folder).glob("*.py")):
+            digest.update(source.name.encode())
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+class _Stamp:
+    def get_source_stamp(self):
+        return fingerprint()
+
+
+class _UserProvided(_Stamp, caching.UserProvidedCacheLocator):
+    pass
+
+
+class _InTree(_Stamp, caching.InTreeCacheLocator):
+    pass
+
+
+class _UserWide(_Stamp, caching.UserWideCacheLocator):
+    pass
+
+
+class _KernelCacheImpl(caching.CompileResultCacheImpl):
+    _locator_classes = (_UserProvided, _InTree, _UserWide)
+
+
+class KernelCache(caching.FunctionCache):
+    """numba's function cache, keyed by :func:`fingerprint`."""
+
+    _impl_class = _KernelCacheImpl
+
+
+# Not-a-number and infinity keep their meaning: divergence must stay visible.
+FASTMATH = frozenset({"contract", "nsz", "arcp"})
+
+
+def compile_kernel(function):
+    """Compile a function lazily, in nopython mode, without the interpreter lock."""
+    dispatcher = njit(nogil=True, error_model="numpy", fastmath=set(FASTMATH))(function)
+    if os.environ.get("FASTMLP_CACHE", "1") != "0":
+        # Without any writable folder: compile in memory.
+        with contextlib.suppress(RuntimeError):
+            dispatcher._cache = KernelCache(function)
+    return dispatcher
+
+
+@cache
+def compile_formula(function):
+    """Compile a scalar formula, with the formulas of its module that it calls.
+
+    It is inlined into its kernels, so it has no cache of its own.
+    """
+    namespace = dict(function.__globals__)
+    for name in function.__code__.co_names:
+        callee = namespace.get(name)
+        if isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
+            namespace[name] = compile_formula(callee)
+    copy = FunctionType(function.__code__, namespace, function.__name__)
+    return njit(error_model="numpy", fastmath=set(FASTMATH))(copy)

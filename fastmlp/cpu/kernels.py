@@ -1,0 +1,358 @@
+"""The compiled training step and prediction, as one thread of a team sees them.
+
+A step has two phases. In the first, threads share the rows of the batch: gather,
+forward, loss and deltas back. In the second, they share the rows of the weight
+matrices: a tile of the weight gradient is computed and consumed by the optimiser at
+once, so that the gradient never travels to memory. Every number is computed by one
+thread in one fixed order, so results do not depend on the number of threads.
+"""
+
+import numpy as np
+
+from ..plan import Optimizer
+from . import layout as at
+from .elementwise import (
+    activate,
+    activate_output,
+    adam_learning_rate,
+    multiply_by_derivative,
+    replace_by_delta,
+    row_loss,
+    squared_norm,
+    update,
+)
+from .gemm import TILE_ROWS, tile
+from .jit import compile_kernel
+from .threads import wait
+
+# Elements of the array of sums.
+EPOCH_LOSS = 0
+N_SUMS = 8  # then one loss for each row of the batch, then one norm for each weight tile
+
+
+@compile_kernel
+def share(number, n_threads, total, multiple):
+    """First and last of this thread's part of `total`, in whole multiples."""
+    pieces = (total + multiple - 1) // multiple
+    first = number * pieces // n_threads * multiple
+    last = (number + 1) * pieces // n_threads * multiple
+    return min(first, total), min(last, total)
+
+
+@compile_kernel
+def gather(X, order, start, arena, layer, first, last):
+    """Copy rows of X, in the order of the epoch, to the first layer's input."""
+    n_features = layer[at.FAN_IN]
+    for row in range(first, last):
+        x = X[order[start + row]]
+        to = layer[at.INPUT] + row * layer[at.INPUT_ROW]
+        copy = arena[to : to + n_features]
+        for j in range(n_features):
+            copy[j] = x[j]
+
+
+@compile_kernel
+def forward(arena, layers, settings, first, last):
+    """Activations of all layers for rows `first` to `last`; the output stays linear."""
+    for number in range(settings[at.N_LAYERS]):
+        layer = layers[number]
+        weights = settings[at.PARAMETERS] + layer[at.WEIGHTS]
+        biases = settings[at.PARAMETERS] + layer[at.BIASES]
+        fan_in, in_row, out_row = layer[at.FAN_IN], layer[at.INPUT_ROW], layer[at.OUTPUT_ROW]
+        for column in range(0, layer[at.OUT_WIDTH], settings[at.PANEL]):
+            width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
+            for row in range(first, last, TILE_ROWS):
+                tile(
+                    min(TILE_ROWS, last - row), width, fan_in,
+                    arena, layer[at.INPUT] + row * in_row, in_row, 1,
+                    weights + column * fan_in, width,
+                    layer[at.OUTPUT] + row * out_row + column, out_row,
+                    biases + column, 0,
+                )  # fmt: skip
+        if number + 1 < settings[at.N_LAYERS]:
+            for row in range(first, last):
+                z = layer[at.OUTPUT] + row * out_row
+                activate(settings[at.ACTIVATION], arena[z : z + layer[at.FAN_OUT]])
+
+
+@compile_kernel
+def finish_rows(arena, layers, settings, Y, sample_weight, order, start, sums, first, last):
+    """Predictions, losses and output deltas of rows `first` to `last`."""
+    layer = layers[settings[at.N_LAYERS] - 1]
+    eps = np.finfo(arena.dtype).eps
+    for row in range(first, last):
+        source = order[start + row]
+        p_start = layer[at.OUTPUT] + row * layer[at.OUTPUT_ROW]
+        p = arena[p_start : p_start + layer[at.FAN_OUT]]
+        activate_output(settings[at.LOSS], p)
+        weight = sample_weight[source] if sample_weight.size > 0 else arena.dtype.type(1)
+        sums[N_SUMS + row] = row_loss(settings[at.LOSS], Y[source], p, eps) * weight
+        replace_by_delta(Y[source], p, weight)
+
+
+@compile_kernel
+def backward(arena, layers, settings, first, last):
+    """Deltas of all hidden layers for rows `first` to `last`."""
+    for number in range(settings[at.N_LAYERS] - 1, 0, -1):
+        layer, before = layers[number], layers[number - 1]
+        fan_out, delta_row = layer[at.FAN_OUT], layer[at.OUTPUT_ROW]
+        out, out_row = before[at.DELTA], before[at.OUTPUT_ROW]
+        for column in range(0, layer[at.IN_WIDTH], settings[at.PANEL]):
+            width = min(settings[at.PANEL], layer[at.IN_WIDTH] - column)
+            for row in range(first, last, TILE_ROWS):
+                tile(
+                    min(TILE_ROWS, last - row), width, fan_out,
+                    arena, layer[at.DELTA] + row * delta_row, delta_row, 1,
+                    layer[at.TRANSPOSED] + column * fan_out, width,
+                    out + row * out_row + column, out_row,
+                    settings[at.ZEROS], 0,
+                )  # fmt: skip
+        for row in range(first, last):
+            a, d = before[at.OUTPUT] + row * out_row, out + row * out_row
+            multiply_by_derivative(
+                settings[at.ACTIVATION],
+                arena[a : a + layer[at.FAN_IN]],
+                arena[d : d + layer[at.FAN_IN]],
+            )
+
+
+@compile_kernel
+def transpose_tile(arena, settings, layer, first, last, column, width):
+    """Write a tile of weights to the transposed copy."""
+    panel = settings[at.PANEL]
+    source = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * layer[at.FAN_IN]
+    for row in range(first, last):
+        to_column = row // panel * panel
+        to_width = min(panel, layer[at.IN_WIDTH] - to_column)
+        w = arena[source + row * width : source + (row + 1) * width]
+        to = layer[at.TRANSPOSED] + to_column * layer[at.FAN_OUT] + row - to_column
+        for j in range(min(width, layer[at.FAN_OUT] - column)):
+            arena[to + (column + j) * to_width] = w[j]
+
+
+@compile_kernel
+def update_weights(arena, layers, settings, sums, scratch, n_rows, first, last):
+    """Weight gradients and updates of the tiles `first` to `last` of all layers' weight rows.
+
+    The thread that has a layer's first tile updates its biases as well.
+    """
+    hyper = arena[scratch : scratch + at.N_HYPER]
+    batch_sum = scratch + at.N_HYPER
+    optimizer, panel = settings[at.OPTIMIZER], settings[at.PANEL]
+    alpha = hyper[at.ALPHA]
+    to_first = settings[at.FIRST_STATE] - settings[at.PARAMETERS]
+    to_second = settings[at.SECOND_STATE] - settings[at.PARAMETERS]
+    norms = N_SUMS + settings[at.BATCH_SIZE]
+    for number in range(settings[at.N_LAYERS]):
+        layer = layers[number]
+        fan_in, in_row, delta_row = layer[at.FAN_IN], layer[at.INPUT_ROW], layer[at.OUTPUT_ROW]
+        first_tile = layer[at.FIRST_TILE]
+        last_tile = first_tile + layer[at.N_TILES]
+        for number_of_tile in range(max(first, first_tile), min(last, last_tile)):
+            top = (number_of_tile - first_tile) * TILE_ROWS
+            rows = min(TILE_ROWS, fan_in - top)
+            norm = 0.0
+            for column in range(0, layer[at.OUT_WIDTH], panel):
+                width = min(panel, layer[at.OUT_WIDTH] - column)
+                tile(
+                    rows, width, n_rows,
+                    arena, layer[at.INPUT] + top, 1, in_row,
+                    layer[at.DELTA] + column, delta_row,
+                    batch_sum, width,
+                    settings[at.ZEROS], 0,
+                )  # fmt: skip
+                size = rows * width
+                w_start = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * fan_in
+                w_start += top * width
+                w = arena[w_start : w_start + size]
+                if alpha > 0:
+                    norm += squared_norm(w)
+                update(
+                    optimizer,
+                    arena[batch_sum : batch_sum + size],
+                    w,
+                    arena[w_start + to_first : w_start + to_first + size],
+                    arena[w_start + to_second : w_start + to_second + size],
+                    alpha,
+                    hyper,
+                )
+                if number > 0 and optimizer != Optimizer.GRADIENT:
+                    transpose_tile(arena, settings, layer, top, top + rows, column, width)
+            sums[norms + number_of_tile] = norm
+        if first <= first_tile < last:
+            update_biases(arena, settings, layer, scratch, n_rows)
+
+
+@compile_kernel
+def update_biases(arena, settings, layer, scratch, n_rows):
+    """Bias gradients, the column sums of the deltas, and the update of one layer's biases."""
+    hyper = arena[scratch : scratch + at.N_HYPER]
+    batch_sum = scratch + at.N_HYPER
+    to_first = settings[at.FIRST_STATE] - settings[at.PARAMETERS]
+    to_second = settings[at.SECOND_STATE] - settings[at.PARAMETERS]
+    for column in range(0, layer[at.OUT_WIDTH], settings[at.PANEL]):
+        width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
+        total = arena[batch_sum : batch_sum + width]
+        for j in range(width):
+            total[j] = 0
+        for row in range(n_rows):
+            d = layer[at.DELTA] + row * layer[at.OUTPUT_ROW] + column
+            deltas = arena[d : d + width]
+            for j in range(width):
+                total[j] += deltas[j]
+        start = settings[at.PARAMETERS] + layer[at.BIASES] + column
+        update(
+            settings[at.OPTIMIZER],
+            total,
+            arena[start : start + width],
+            arena[start + to_first : start + to_first + width],
+            arena[start + to_second : start + to_second + width],
+            arena.dtype.type(0),
+            hyper,
+        )
+
+
+@compile_kernel
+def batch_weight(sample_weight, order, start, stop):
+    """Total sample weight of a batch; its number of rows without weights."""
+    if sample_weight.size == 0:
+        return np.float64(stop - start)
+    total = 0.0
+    for i in range(start, stop):
+        total += sample_weight[order[i]]
+    return total
+
+
+@compile_kernel
+def train(
+    number, n_threads, barrier, arena, layers, settings, hyper, X, Y, sample_weight, order, sums
+):
+    """Steps over the rows in `order`; `hyper` holds the step's numbers and the steps done.
+
+    The mean of the batches' losses before their updates, weighted by their rows, is added to
+    ``sums[EPOCH_LOSS]`` as a sum over rows.
+    """
+    scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
+    mine = arena[scratch : scratch + at.N_HYPER]
+    n_layers, batch_size = settings[at.N_LAYERS], settings[at.BATCH_SIZE]
+    n_tiles = layers[n_layers - 1, at.FIRST_TILE] + layers[n_layers - 1, at.N_TILES]
+    first_tile, last_tile = share(number, n_threads, n_tiles, 1)
+    block = settings[at.BLOCK_ROWS]
+    for i in range(at.N_HYPER):
+        mine[i] = hyper[i]
+    generation = 0
+    step = hyper[at.STEPS_DONE]
+    for start in range(0, order.size, batch_size):
+        stop = min(start + batch_size, order.size)
+        n_rows = stop - start
+        step += 1
+        total_weight = batch_weight(sample_weight, order, start, stop)
+        mine[at.INVERSE_WEIGHT] = 1 / total_weight
+        if settings[at.OPTIMIZER] == Optimizer.ADAM:
+            mine[at.LEARNING_RATE] = adam_learning_rate(
+                hyper[at.LEARNING_RATE], hyper[at.BETA_1], hyper[at.BETA_2], step
+            )
+
+        first, last = share(number, n_threads, n_rows, TILE_ROWS)
+        for top in range(first, last, block):
+            bottom = min(top + block, last)
+            gather(X, order, start, arena, layers[0], top, bottom)
+            forward(arena, layers, settings, top, bottom)
+            finish_rows(arena, layers, settings, Y, sample_weight, order, start, sums, top, bottom)
+            backward(arena, layers, settings, top, bottom)
+        generation += 1
+        if not wait(barrier, generation, n_threads):
+            return
+
+        loss = 0.0
+        if number == 0:
+            for row in range(n_rows):
+                loss += sums[N_SUMS + row]
+        update_weights(arena, layers, settings, sums, scratch, n_rows, first_tile, last_tile)
+        generation += 1
+        if not wait(barrier, generation, n_threads):
+            return
+        if number == 0:
+            norm = 0.0
+            for i in range(n_tiles):
+                norm += sums[N_SUMS + batch_size + i]
+            loss += 0.5 * hyper[at.ALPHA] * norm
+            sums[EPOCH_LOSS] += loss / total_weight * n_rows
+
+
+@compile_kernel
+def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
+    """Predictions for all rows of X, a block at a time; each thread has its own block."""
+    n_layers, block = settings[at.N_LAYERS], settings[at.BLOCK_ROWS]
+    first, last = share(number, n_threads, X.shape[0], block)
+    layer = layers[n_layers - 1]
+    base = number * block
+    for top in range(first, last, block):
+        bottom = min(top + block, last)
+        for row in range(top, bottom):
+            to = layers[0, at.INPUT] + (base + row - top) * layers[0, at.INPUT_ROW]
+            x = arena[to : to + layers[0, at.FAN_IN]]
+            for j in range(x.size):
+                x[j] = X[row, j]
+        forward(arena, layers, settings, base, base + bottom - top)
+        for row in range(top, bottom):
+            p_start = layer[at.OUTPUT] + (base + row - top) * layer[at.OUTPUT_ROW]
+            p = arena[p_start : p_start + layer[at.FAN_OUT]]
+            activate_output(settings[at.LOSS], p)
+            for j in range(p.size):
+                outputs[row, j] = p[j]
+
+
+@compile_kernel
+def pack(theta, arena, start, layers, panel):
+    """Copy a flat parameter vector (all weights, then all biases) into panels."""
+    source = 0
+    for number in range(layers.shape[0]):
+        layer = layers[number]
+        fan_in, fan_out = layer[at.FAN_IN], layer[at.FAN_OUT]
+        for row in range(fan_in):
+            for column in range(0, layer[at.OUT_WIDTH], panel):
+                width = min(panel, layer[at.OUT_WIDTH] - column)
+                to = start + layer[at.WEIGHTS] + column * fan_in + row * width
+                for j in range(width):
+                    inside = column + j < fan_out
+                    arena[to + j] = theta[source + column + j] if inside else 0
+            source += fan_out
+    for number in range(layers.shape[0]):
+        layer = layers[number]
+        for j in range(layer[at.OUT_WIDTH]):
+            inside = j < layer[at.FAN_OUT]
+            arena[start + layer[at.BIASES] + j] = theta[source + j] if inside else 0
+        source += layer[at.FAN_OUT]
+
+
+@compile_kernel
+def unpack(theta, arena, start, layers, panel):
+    """The inverse of :func:`pack`: overwrites `theta`."""
+    to = 0
+    for number in range(layers.shape[0]):
+        layer = layers[number]
+        fan_in, fan_out = layer[at.FAN_IN], layer[at.FAN_OUT]
+        for row in range(fan_in):
+            for column in range(0, fan_out, panel):
+                width = min(panel, layer[at.OUT_WIDTH] - column)
+                source = start + layer[at.WEIGHTS] + column * fan_in + row * width
+                for j in range(min(width, fan_out - column)):
+                    theta[to + column + j] = arena[source + j]
+            to += fan_out
+    for number in range(layers.shape[0]):
+        layer = layers[number]
+        for j in range(layer[at.FAN_OUT]):
+            theta[to + j] = arena[start + layer[at.BIASES] + j]
+        to += layer[at.FAN_OUT]
+
+
+@compile_kernel
+def transpose(arena, layers, settings):
+    """Fill the transposed copies of all layers' weights but the first."""
+    panel = settings[at.PANEL]
+    for number in range(1, layers.shape[0]):
+        layer = layers[number]
+        for column in range(0, layer[at.OUT_WIDTH], panel):
+            width = min(panel, layer[at.OUT_WIDTH] - column)
+            transpose_tile(arena, settings, layer, 0, layer[at.FAN_IN], column, width)

@@ -1,0 +1,137 @@
+"""Where everything lies in the arena, the one array that the kernels work on.
+
+Weights are stored in panels of two vectors of columns, each panel row after row, so
+that the matrix product reads them as one stream; columns are padded with zeros to
+whole vectors, and stay zero. A second, transposed copy of the weights (of all layers
+but the first) serves the backward pass. Activations and deltas are row-major, one row
+for each row of the batch, padded alike.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from .gemm import TILE_ROWS, lanes
+
+# Columns of the layer table.
+FAN_IN, FAN_OUT = 0, 1
+IN_WIDTH, OUT_WIDTH = 2, 3  # padded to whole vectors
+WEIGHTS, BIASES, TRANSPOSED = 4, 5, 6  # starts; the first two relative to PARAMETERS
+INPUT, INPUT_ROW = 7, 8  # start and row stride of the layer's input activations
+OUTPUT, OUTPUT_ROW = 9, 10
+DELTA = 11  # of the layer's output, with the row stride OUTPUT_ROW
+FIRST_TILE = 12  # number of the layer's first tile of weight rows
+N_TILES = 13
+LAYER_FIELDS = 14
+
+# Elements of the settings vector.
+N_LAYERS, ACTIVATION, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3, 4
+PANEL = 5  # columns of a full panel
+PARAMETERS, FIRST_STATE, SECOND_STATE, N_PARAMETERS = 6, 7, 8, 9
+ZEROS = 10  # a panel's row of zeros
+SCRATCH, SCRATCH_SIZE = 11, 12  # one piece for each thread
+HYPER = 13  # numbers of the current step, at the start of a thread's scratch
+BLOCK_ROWS = 14  # rows that go through all layers together
+N_SETTINGS = 15
+
+# Numbers of a step, at the start of a thread's scratch.
+ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3
+BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2, EPSILON = 4, 5, 6, 7, 8
+STEPS_DONE = 9
+N_HYPER = 16
+
+_CACHE_LINE = 64
+_PAGE = 4096
+_BLOCK_BYTES = 128 * 1024  # activations of a row block: a part of the level-2 cache
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Offsets of one network in its arena, in elements."""
+
+    layers: np.ndarray
+    settings: np.ndarray
+    size: int
+    n_tiles: int
+
+
+def round_up(number, multiple):
+    """The smallest multiple that is not below `number`."""
+    return -(-number // multiple) * multiple
+
+
+def _row_stride(width, itemsize, vector):
+    """Row stride of an activation: rows a whole page apart would share their cache sets."""
+    return width + vector if (width * itemsize) % (_PAGE // 2) == 0 else width
+
+
+def block_rows(layer_units, itemsize):
+    """Rows of a block: few enough to stay in the cache, enough to reuse the weights."""
+    rows = _BLOCK_BYTES // (2 * sum(layer_units) * itemsize)
+    return int(np.clip(round_up(rows, TILE_ROWS), 4 * TILE_ROWS, 20 * TILE_ROWS))
+
+
+def training_layout(plan, n_threads):
+    """Lay out the arena of a training plan.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    n_threads : int
+
+    Returns
+    -------
+    Layout
+    """
+    itemsize = plan.dtype.itemsize
+    vector = lanes(plan.dtype)
+    panel = 2 * vector
+    units = plan.layer_units
+    n_layers = len(units) - 1
+    layers = np.zeros((n_layers, LAYER_FIELDS), dtype=np.int64)
+    settings = np.zeros(N_SETTINGS, dtype=np.int64)
+
+    n_parameters = n_tiles = 0
+    for layer, (fan_in, fan_out) in zip(layers, pairwise(units), strict=True):
+        width = round_up(fan_out, vector)
+        layer[[FAN_IN, FAN_OUT]] = fan_in, fan_out
+        layer[[IN_WIDTH, OUT_WIDTH]] = round_up(fan_in, vector), width
+        layer[WEIGHTS] = n_parameters
+        layer[BIASES] = n_parameters + fan_in * width
+        n_parameters += (fan_in + 1) * width
+        layer[FIRST_TILE], layer[N_TILES] = n_tiles, -(-fan_in // TILE_ROWS)
+        n_tiles += layer[N_TILES]
+
+    end = 0
+
+    def reserve(n_elements):
+        nonlocal end
+        start = end
+        end = round_up(end + int(n_elements), _CACHE_LINE // itemsize)
+        return start
+
+    settings[ZEROS] = reserve(panel)
+    settings[N_PARAMETERS] = n_parameters
+    settings[PARAMETERS] = reserve(n_parameters)
+    settings[FIRST_STATE] = reserve(n_parameters)
+    settings[SECOND_STATE] = reserve(n_parameters)
+    for layer in layers[1:]:
+        layer[TRANSPOSED] = reserve(layer[FAN_OUT] * layer[IN_WIDTH])
+
+    row = _row_stride(round_up(units[0], vector), itemsize, vector)
+    start = reserve(plan.batch_size * row)
+    for number, layer in enumerate(layers, start=1):
+        layer[INPUT], layer[INPUT_ROW] = start, row
+        row = _row_stride(layer[OUT_WIDTH], itemsize, vector)
+        start = reserve(plan.batch_size * row)
+        layer[OUTPUT], layer[OUTPUT_ROW] = start, row
+        # The output layer's delta takes the place of its activation.
+        layer[DELTA] = start if number == n_layers else reserve(plan.batch_size * row)
+
+    settings[SCRATCH_SIZE] = round_up(N_HYPER + (TILE_ROWS + 1) * panel, _CACHE_LINE)
+    settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
+    settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
+    settings[[OPTIMIZER, BATCH_SIZE, PANEL]] = plan.optimizer, plan.batch_size, panel
+    settings[BLOCK_ROWS] = block_rows(units, itemsize)
+    return Layout(layers, settings, end, int(n_tiles))

@@ -1,0 +1,184 @@
+"""A team of threads that runs one kernel together, with barriers between its phases.
+
+Every member is an ordinary thread inside a compiled function that holds no
+interpreter lock. Compared with numba's ``prange`` this costs one hand-over an epoch
+instead of a parallel region or two for each step, works after a fork and under any
+number of concurrent fits, and needs no threading layer.
+"""
+
+import os
+import threading
+from queue import SimpleQueue
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .jit import compile_kernel
+
+# Elements of the barrier array: how often a thread has arrived; whether to give up.
+ARRIVALS, ABORT = 0, 8  # apart, so that they do not share a cache line
+BARRIER_SIZE = 16
+SPINS_BEFORE_YIELD = 2000
+
+
+def _element(context, builder, array_type, array, index):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+@intrinsic
+def _atomic_increment(typing_context, array, index):
+    """Add one to an element of an int64 array; sequentially consistent."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _element(context, builder, signature.args[0], *args)
+        one = ir.Constant(ir.IntType(64), 1)
+        builder.atomic_rmw("add", pointer, one, "seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(array, index), codegen
+
+
+@intrinsic
+def _atomic_load(typing_context, array, index):
+    """Read an element of an int64 array that another thread may write."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _element(context, builder, signature.args[0], *args)
+        return builder.load_atomic(pointer, "acquire", 8)
+
+    return types.int64(array, index), codegen
+
+
+@intrinsic
+def _yield_processor(typing_context):
+    """Let another thread run: the other members may wait for this very core."""
+
+    def codegen(context, builder, signature, args):
+        function_type = ir.FunctionType(ir.IntType(32), [])
+        function = builder.module.globals.get("sched_yield")
+        if function is None:
+            function = ir.Function(builder.module, function_type, "sched_yield")
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@compile_kernel
+def wait(barrier, generation, n_threads):
+    """Wait until every member of the team has arrived `generation` times.
+
+    Returns False when the team has been told to give up.
+    """
+    if n_threads == 1:
+        return True
+    _atomic_increment(barrier, ARRIVALS)
+    spins = 0
+    while _atomic_load(barrier, ARRIVALS) < generation * n_threads:
+        spins += 1
+        if spins > SPINS_BEFORE_YIELD:
+            if _atomic_load(barrier, ABORT) != 0:
+                return False
+            _yield_processor()
+    return True
+
+
+def default_n_threads():
+    """The threads that numba may use: its own setting, which joblib lowers in its workers."""
+    return numba.get_num_threads()
+
+
+class Team:
+    """Threads that call the same function with their own number.
+
+    Parameters
+    ----------
+    n_threads : int
+        Members, the calling thread included.
+    """
+
+    def __init__(self, n_threads):
+        self.n_threads = n_threads
+        self.barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
+        self._process = None
+        self._members = []
+        self._inboxes = []
+        self._outbox = SimpleQueue()
+
+    def _hire(self):
+        """Start the other members; again in a forked child, where threads do not survive."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        self._inboxes = [SimpleQueue() for _ in range(self.n_threads - 1)]
+        self._outbox = SimpleQueue()
+        self._members = [
+            threading.Thread(
+                target=_work,
+                args=(number, inbox, self._outbox, self.barrier),
+                name=f"fastmlp-{number}",
+                daemon=True,
+            )
+            for number, inbox in enumerate(self._inboxes, start=1)
+        ]
+        for member in self._members:
+            member.start()
+
+    def run(self, function, *args):
+        """Call ``function(number, n_threads, barrier, *args)`` in every member at once."""
+        if self.n_threads == 1:
+            return function(0, 1, self.barrier, *args)
+        self._hire()
+        self.barrier[:] = 0
+        try:
+            for inbox in self._inboxes:
+                inbox.put((function, (self.n_threads, self.barrier, *args)))
+            return function(0, self.n_threads, self.barrier, *args)
+        except BaseException:
+            self.barrier[ABORT] = 1
+            raise
+        finally:
+            self._collect()
+
+    def _collect(self):
+        """Wait for the other members, even when interrupted: they use the same arrays."""
+        interrupt, failures = None, []
+        while len(failures) < len(self._inboxes):
+            try:
+                failures.append(self._outbox.get())
+            except KeyboardInterrupt as error:
+                interrupt = error
+        for error in (interrupt, *failures):
+            if error is not None:
+                raise error
+
+    def close(self):
+        """Dismiss the members and wait until they have left."""
+        if self._process == os.getpid():
+            for inbox in self._inboxes:
+                inbox.put(None)
+            for member in self._members:
+                member.join()
+        self._members, self._inboxes, self._process = [], [], None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+
+def _work(number, inbox, outbox, barrier):
+    while (job := inbox.get()) is not None:
+        function, args = job
+        failure = None
+        try:
+            function(number, *args)
+        except BaseException as error:
+            barrier[ABORT] = 1
+            failure = error
+        outbox.put(failure)

@@ -1,0 +1,5 @@
+"""The mathematics of a multilayer perceptron, one scalar function each.
+
+The functions are undecorated and import nothing but ``math``: every backend
+compiles the same source.
+"""

@@ -1,0 +1,65 @@
+"""Targets: labels and numbers to the 2-D matrix that a network is trained on, and back."""
+
+import numpy as np
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import unique_labels
+
+from .plan import Loss
+
+
+def flatten_column(y):
+    """A single column as a vector, with scikit-learn's warning; all else unchanged."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        return column_or_1d(y, warn=True)
+    return y
+
+
+def fit_label_binarizer(y):
+    """The encoder of class labels, or of a multilabel indicator matrix."""
+    return LabelBinarizer().fit(y)
+
+
+def check_same_classes(y, classes, all_required):
+    """Raise ValueError unless the labels in `y` fit the classes of an earlier fit.
+
+    Parameters
+    ----------
+    y : array-like
+    classes : ndarray
+    all_required : bool
+        Whether `y` has to contain every class (a warm start), not just known ones.
+    """
+    found = unique_labels(y)
+    if all_required:
+        if set(found) != set(classes):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {classes}, `y` has {found}"
+            )
+    elif unknown := set(found) - set(classes):
+        raise ValueError(
+            "`y` has classes not in `self.classes_`. "
+            f"`self.classes_` has {classes}. 'y' has {found}; new: {sorted(unknown)}."
+        )
+
+
+def classification_loss(binarizer):
+    """Softmax cross-entropy for three or more exclusive classes, else one logistic each."""
+    if binarizer.y_type_.startswith("multilabel") or len(binarizer.classes_) <= 2:
+        return Loss.BINARY_CROSS_ENTROPY
+    return Loss.CROSS_ENTROPY
+
+
+def decode(binarizer, probabilities):
+    """Predicted labels: the most probable class, or every one above one half."""
+    if probabilities.shape[1] == 1:
+        probabilities = probabilities.ravel()
+    return binarizer.inverse_transform(probabilities)
+
+
+def class_probabilities(outputs):
+    """Probabilities of all classes; a single output is that of the second class."""
+    if outputs.shape[1] == 1:
+        return np.hstack([1 - outputs, outputs])
+    return outputs

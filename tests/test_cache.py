@@ -1,0 +1,96 @@
+"""The on-disk cache of compiled kernels is used, and never serves stale code."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+
+# A kernel that compiles quickly and inlines formulas of another file.
+SCRIPT = """
+import numpy as np
+from fastmlp.cpu import elementwise, jit
+z = np.array([-1.0, 3.0])
+elementwise.activate(3, z)
+stats = elementwise.activate.stats
+print(*z, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), sep=",")
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package that a test may edit."""
+    source = Path(fastmlp.__file__).parent
+    ignore = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(source, tmp_path / "site" / "fastmlp", ignore=ignore))
+
+
+def run(package, cache=None, **environment):
+    """Values, cache hits and cache misses of SCRIPT in a process of its own."""
+    env = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "FASTMLP_CACHE")}
+    env |= {"PYTHONPATH": str(package.parent), **environment}
+    if cache is not None:
+        env["NUMBA_CACHE_DIR"] = str(cache)
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=env,
+        cwd=package.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *values, hits, misses = result.stdout.split(",")
+    return [float(v) for v in values], int(hits), int(misses)
+
+
+def test_second_process_compiles_nothing(package, tmp_path):
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
+
+
+def test_edited_formula_is_compiled_anew(package, tmp_path):
+    run(package, tmp_path / "cache")
+    formulas = package / "formulas" / "activations.py"
+    text = formulas.read_text()
+    assert "return 0.0 if z < 0 else z" in text
+    formulas.write_text(text.replace("return 0.0 if z < 0 else z", "return 7.0"))
+    assert run(package, tmp_path / "cache") == ([7.0, 7.0], 0, 1)
+
+
+def test_new_version_is_compiled_anew(package, tmp_path):
+    run(package, tmp_path / "cache")
+    init = package / "__init__.py"
+    init.write_text(init.read_text().replace(fastmlp.__version__, "99.0.0"))
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+
+
+def test_cache_can_be_switched_off(package, tmp_path):
+    assert run(package, tmp_path / "cache", FASTMLP_CACHE="0") == ([0.0, 3.0], 0, 1)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_installed_in_place_by_default(package):
+    assert run(package)[1:] == (0, 1)
+    assert run(package)[1:] == (1, 0)
+    assert list((package / "cpu" / "__pycache__").glob("*.nbi"))
+
+
+def test_read_only_installation_uses_the_user_cache(package, tmp_path):
+    # A file where the folder would be: this stops even a superuser from writing there.
+    (package / "cpu" / "__pycache__").write_text("")
+    home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
+    assert run(package, **home)[1:] == (0, 1)
+    assert run(package, **home)[1:] == (1, 0)
+    assert list((tmp_path / "home").rglob("*.nbi"))
+
+
+def test_no_writable_folder_compiles_in_memory(package, tmp_path):
+    (package / "cpu" / "__pycache__").write_text("")
+    (tmp_path / "home").write_text("")
+    home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
+    assert run(package, **home) == ([0.0, 3.0], 0, 1)
+    assert run(package, **home) == ([0.0, 3.0], 0, 1)
