@@ -24,6 +24,13 @@ def _aligned(size, dtype):
     return raw[offset : offset + size]
 
 
+def _layout(plan, n_threads):
+    """The layout of a plan, with the kernels' addresses in its settings."""
+    layout = at.training_layout(plan, n_threads)
+    layout.settings[at.CALL_TILE :] = kernels.addresses(plan.dtype)
+    return layout
+
+
 def resolve_n_threads(n_jobs):
     """Threads for an ``n_jobs`` parameter, in scikit-learn's meaning; None is numba's limit."""
     limit = default_n_threads()
@@ -63,7 +70,7 @@ class CpuEngine:
         work = plan.batch_size * n_parameters(plan.layer_units)
         n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
         self._team = Team(n_threads)
-        self._layout = at.training_layout(plan, n_threads)
+        self._layout = _layout(plan, n_threads)
         self._arena = _aligned(self._layout.size, plan.dtype)
         self._X, self._Y = X, Y
         no_weights = np.empty(0, dtype=plan.dtype)
@@ -188,7 +195,7 @@ def outputs(plan, theta, X, n_jobs=None):
     n_threads = resolve_n_threads(n_jobs) if work >= 20 * _TEAM_MULTIPLY_ADDS else 1
     block = at.block_rows(plan.layer_units, plan.dtype.itemsize)
     rows = min(block, len(X)) if n_threads == 1 else n_threads * block
-    layout = at.training_layout(replace(plan, batch_size=max(rows, 1)), n_threads)
+    layout = _layout(replace(plan, batch_size=max(rows, 1)), n_threads)
     arena = _aligned(layout.size, plan.dtype)
     start, panel = layout.settings[at.PARAMETERS], layout.settings[at.PANEL]
     kernels.pack(theta, arena, start, layout.layers, panel)

@@ -1,40 +1,193 @@
-"""Register tile of the matrix product."""
+"""The register tile of the matrix product, emitted as vector instructions.
+
+A tile is at most `TILE_ROWS` rows by one or two vectors of columns. Its accumulators stay
+in registers for the whole sum: each step loads one row of the right-hand matrix, and for
+each row of the tile broadcasts one element of the left-hand matrix into a multiply-add.
+The sum of every element runs over k in order, whatever the shape of the tile, so results
+do not depend on how a matrix is cut into tiles.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from .jit import compile_kernel
+from .vector_unit import HOST
 
-TILE_ROWS = 12
-VECTOR_BYTES = 64
+TILE_ROWS = HOST.tile_rows
+
+_I64 = ir.IntType(64)
 
 
-def lanes(dtype):
-    """Elements of a vector register."""
-    return VECTOR_BYTES // dtype.itemsize
+class _TileWriter:
+    """Writes the functions of one element type into a module."""
+
+    def __init__(self, module, element):
+        self.module = module
+        self.element = element
+        n_lanes = lanes_of(element)
+        self.vector = ir.VectorType(element, n_lanes)
+        self.pointer = element.as_pointer()
+        self.size = HOST.n_bytes // n_lanes
+        name = "f32" if self.size == 4 else "f64"
+        self.suffix = f"v{n_lanes}{name}"
+
+    def multiply_add(self, builder, x, y, z):
+        """x y + z, rounded once where the machine can."""
+        if not HOST.has_fma:
+            return builder.fadd(builder.fmul(x, y), z)
+        name = f"llvm.fma.{self.suffix}"
+        fma = self.module.globals.get(name)
+        if fma is None:
+            fma = ir.Function(self.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
+        return builder.call(fma, [x, y, z])
+
+    def load(self, builder, pointer):
+        pointer = builder.bitcast(pointer, self.vector.as_pointer())
+        return builder.load(pointer, align=self.size)
+
+    def store(self, builder, vector, pointer):
+        pointer = builder.bitcast(pointer, self.vector.as_pointer())
+        builder.store(vector, pointer, align=self.size)
+
+    def splat(self, builder, scalar):
+        one = builder.insert_element(
+            ir.Constant(self.vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
+        )
+        mask = ir.Constant(
+            ir.VectorType(ir.IntType(32), self.vector.count), [0] * self.vector.count
+        )
+        return builder.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), mask)
+
+    def function(self, rows, n_vectors):
+        """The function of one tile shape."""
+        name = f"fastmlp_tile_{rows}x{n_vectors}_{self.suffix}"
+        function = self.module.globals.get(name)
+        if function is not None:
+            return function
+        p = self.pointer
+        signature = ir.FunctionType(ir.VoidType(), [_I64, p, _I64, _I64, p, _I64, p, _I64, p, _I64])
+        function = ir.Function(self.module, signature, name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row = function.args
+
+        entry = function.append_basic_block("entry")
+        loop = function.append_basic_block("loop")
+        done = function.append_basic_block("done")
+        n_lanes = self.vector.count
+
+        builder = ir.IRBuilder(entry)
+        columns = [ir.Constant(_I64, j * n_lanes) for j in range(n_vectors)]
+        start = []
+        for i in range(rows):
+            row = builder.gep(init, [builder.mul(init_row, ir.Constant(_I64, i))])
+            start.append([self.load(builder, builder.gep(row, [j])) for j in columns])
+        # One pointer for three rows: the others are reached by scaled addressing, which
+        # leaves enough general registers.
+        bases = [
+            builder.gep(a, [builder.mul(a_row, ir.Constant(_I64, i))]) for i in range(0, rows, 3)
+        ]
+        twice = builder.shl(a_row, ir.Constant(_I64, 1))
+        builder.branch(loop)
+
+        builder = ir.IRBuilder(loop)
+        k = builder.phi(_I64)
+        b_k = builder.phi(p)
+        a_k = [builder.phi(p) for _ in bases]
+        sums = [[builder.phi(self.vector) for _ in columns] for _ in range(rows)]
+        b_row_k = [self.load(builder, builder.gep(b_k, [j])) for j in columns]
+        new_sums = []
+        for i in range(rows):
+            pointer = a_k[i // 3]
+            if i % 3:
+                pointer = builder.gep(pointer, [a_row if i % 3 == 1 else twice])
+            x = self.splat(builder, builder.load(pointer, align=self.size))
+            new_sums.append(
+                [self.multiply_add(builder, x, y, z) for y, z in zip(b_row_k, sums[i], strict=True)]
+            )
+        next_k = builder.add(k, ir.Constant(_I64, 1))
+        next_b = builder.gep(b_k, [b_row])
+        next_a = [builder.gep(pointer, [a_col]) for pointer in a_k]
+        builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, done)
+
+        k.add_incoming(ir.Constant(_I64, 0), entry)
+        k.add_incoming(next_k, loop)
+        b_k.add_incoming(b, entry)
+        b_k.add_incoming(next_b, loop)
+        for phi, first, following in zip(a_k, bases, next_a, strict=True):
+            phi.add_incoming(first, entry)
+            phi.add_incoming(following, loop)
+        for i in range(rows):
+            for phi, first, following in zip(sums[i], start[i], new_sums[i], strict=True):
+                phi.add_incoming(first, entry)
+                phi.add_incoming(following, loop)
+
+        builder = ir.IRBuilder(done)
+        for i in range(rows):
+            row = builder.gep(c, [builder.mul(c_row, ir.Constant(_I64, i))])
+            for value, j in zip(new_sums[i], columns, strict=True):
+                self.store(builder, value, builder.gep(row, [j]))
+        builder.ret_void()
+        return function
+
+
+def lanes_of(element):
+    """Lanes of a vector of an LLVM element type."""
+    return HOST.n_bytes // (4 if isinstance(element, ir.FloatType) else 8)
+
+
+@intrinsic
+def _tile(
+    typing_context, rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row
+):
+    integers = [types.int64] * 3
+    offsets = [types.int64] * 9
+
+    def codegen(context, builder, signature, args):
+        array_type = signature.args[3]
+        data = context.make_array(array_type)(context, builder, args[3]).data
+        rows, width, depth = args[:3]
+        a, a_row, a_col, b, b_row, c, c_row, init, init_row = args[4:]
+        element = context.get_data_type(array_type.dtype)
+        writer = _TileWriter(builder.module, element)
+        a, b, c, init = (builder.gep(data, [offset]) for offset in (a, b, c, init))
+        call_args = [depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row]
+        wide = builder.icmp_signed(">", width, ir.Constant(_I64, lanes_of(element)))
+        # Shapes are numbered 2 rows + (0 or 1) for one or two vectors.
+        shape = builder.add(builder.shl(rows, ir.Constant(_I64, 1)), builder.zext(wide, _I64))
+        end = builder.append_basic_block("tile.end")
+        switch = builder.switch(shape, end)
+        for n_rows in range(1, TILE_ROWS + 1):
+            for n_vectors in (1, 2):
+                block = builder.append_basic_block(f"tile.{n_rows}x{n_vectors}")
+                switch.add_case(ir.Constant(_I64, 2 * n_rows + n_vectors - 1), block)
+                with builder.goto_block(block):
+                    builder.call(writer.function(n_rows, n_vectors), call_args)
+                    builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    return types.void(*integers, arena, *offsets), codegen
 
 
 @compile_kernel
-def tile(
-    rows,
-    width,
-    depth,
-    a,
-    a_start,
-    a_row,
-    a_col,
-    b_start,
-    b_row,
-    c_start,
-    c_row,
-    init_start,
-    init_row,
-):
-    """C = init + A B for a tile of at most TILE_ROWS rows and two vectors of columns."""
-    for i in range(rows):
-        c = a[c_start + i * c_row : c_start + i * c_row + width]
-        bias = a[init_start + i * init_row : init_start + i * init_row + width]
-        for j in range(width):
-            c[j] = bias[j]
-        for k in range(depth):
-            x = a[a_start + i * a_row + k * a_col]
-            b = a[b_start + k * b_row : b_start + k * b_row + width]
-            for j in range(width):
-                c[j] += x * b[j]
+def tile(rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row):
+    """One tile of C = init + A B; all matrices lie in `arena`.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the tile, at most `TILE_ROWS`.
+    width : int
+        Columns of the tile: one or two vectors.
+    depth : int
+        Columns of A and rows of B, at least 1.
+    arena : ndarray
+        C is modified in place.
+    a, a_row, a_col : int
+        Start of A; distance of its rows and of its columns.
+    b, b_row, c, c_row, init, init_row : int
+        Start and distance of the rows of B, C and init. A distance of 0 repeats one row.
+    """
+    _tile(rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row)

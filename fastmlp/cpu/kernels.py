@@ -8,9 +8,11 @@ thread in one fixed order, so results do not depend on the number of threads.
 """
 
 import numpy as np
+from numba import from_dtype, types
 
 from ..plan import Optimizer
 from . import layout as at
+from .calls import address, call
 from .elementwise import (
     activate,
     activate_output,
@@ -62,7 +64,8 @@ def forward(arena, layers, settings, first, last):
         for column in range(0, layer[at.OUT_WIDTH], settings[at.PANEL]):
             width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
             for row in range(first, last, TILE_ROWS):
-                tile(
+                call(
+                    settings[at.CALL_TILE],
                     min(TILE_ROWS, last - row), width, fan_in,
                     arena, layer[at.INPUT] + row * in_row, in_row, 1,
                     weights + column * fan_in, width,
@@ -100,7 +103,8 @@ def backward(arena, layers, settings, first, last):
         for column in range(0, layer[at.IN_WIDTH], settings[at.PANEL]):
             width = min(settings[at.PANEL], layer[at.IN_WIDTH] - column)
             for row in range(first, last, TILE_ROWS):
-                tile(
+                call(
+                    settings[at.CALL_TILE],
                     min(TILE_ROWS, last - row), width, fan_out,
                     arena, layer[at.DELTA] + row * delta_row, delta_row, 1,
                     layer[at.TRANSPOSED] + column * fan_out, width,
@@ -154,7 +158,8 @@ def update_weights(arena, layers, settings, sums, scratch, n_rows, first, last):
             norm = 0.0
             for column in range(0, layer[at.OUT_WIDTH], panel):
                 width = min(panel, layer[at.OUT_WIDTH] - column)
-                tile(
+                call(
+                    settings[at.CALL_TILE],
                     rows, width, n_rows,
                     arena, layer[at.INPUT] + top, 1, in_row,
                     layer[at.DELTA] + column, delta_row,
@@ -257,9 +262,12 @@ def train(
         for top in range(first, last, block):
             bottom = min(top + block, last)
             gather(X, order, start, arena, layers[0], top, bottom)
-            forward(arena, layers, settings, top, bottom)
-            finish_rows(arena, layers, settings, Y, sample_weight, order, start, sums, top, bottom)
-            backward(arena, layers, settings, top, bottom)
+            call(settings[at.CALL_FORWARD], arena, layers, settings, top, bottom)
+            call(
+                settings[at.CALL_FINISH],
+                arena, layers, settings, Y, sample_weight, order, start, sums, top, bottom,
+            )  # fmt: skip
+            call(settings[at.CALL_BACKWARD], arena, layers, settings, top, bottom)
         generation += 1
         if not wait(barrier, generation, n_threads):
             return
@@ -268,7 +276,10 @@ def train(
         if number == 0:
             for row in range(n_rows):
                 loss += sums[N_SUMS + row]
-        update_weights(arena, layers, settings, sums, scratch, n_rows, first_tile, last_tile)
+        call(
+            settings[at.CALL_UPDATE],
+            arena, layers, settings, sums, scratch, n_rows, first_tile, last_tile,
+        )  # fmt: skip
         generation += 1
         if not wait(barrier, generation, n_threads):
             return
@@ -294,7 +305,7 @@ def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
             x = arena[to : to + layers[0, at.FAN_IN]]
             for j in range(x.size):
                 x[j] = X[row, j]
-        forward(arena, layers, settings, base, base + bottom - top)
+        call(settings[at.CALL_FORWARD], arena, layers, settings, base, base + bottom - top)
         for row in range(top, bottom):
             p_start = layer[at.OUTPUT] + (base + row - top) * layer[at.OUTPUT_ROW]
             p = arena[p_start : p_start + layer[at.FAN_OUT]]
@@ -356,3 +367,29 @@ def transpose(arena, layers, settings):
         for column in range(0, layer[at.OUT_WIDTH], panel):
             width = min(panel, layer[at.OUT_WIDTH] - column)
             transpose_tile(arena, settings, layer, 0, layer[at.FAN_IN], column, width)
+
+
+def addresses(dtype):
+    """Addresses of the kernels that others call, in the order of the settings.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    list of int
+    """
+    vector = types.Array(from_dtype(dtype), 1, "C")
+    matrix = types.Array(from_dtype(dtype), 2, "C")
+    integers = types.Array(types.int64, 1, "C")
+    doubles = types.Array(types.float64, 1, "C")
+    i = types.int64
+    context = vector, types.Array(types.int64, 2, "C"), integers  # arena, layers, settings
+    return [
+        address(tile, i, i, i, vector, *[i] * 9),
+        address(forward, *context, i, i),
+        address(finish_rows, *context, matrix, vector, integers, i, doubles, i, i),
+        address(backward, *context, i, i),
+        address(update_weights, *context, doubles, *[i] * 4),
+    ]

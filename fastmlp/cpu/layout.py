@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from .gemm import TILE_ROWS, lanes
+from .gemm import TILE_ROWS
+from .vector_unit import lanes
 
 # Columns of the layer table.
 FAN_IN, FAN_OUT = 0, 1
@@ -33,7 +34,9 @@ ZEROS = 10  # a panel's row of zeros
 SCRATCH, SCRATCH_SIZE = 11, 12  # one piece for each thread
 HYPER = 13  # numbers of the current step, at the start of a thread's scratch
 BLOCK_ROWS = 14  # rows that go through all layers together
-N_SETTINGS = 15
+# Addresses of kernels.
+CALL_TILE, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD, CALL_UPDATE = 15, 16, 17, 18, 19
+N_SETTINGS = 20
 
 # Numbers of a step, at the start of a thread's scratch.
 ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3

@@ -1,0 +1,55 @@
+"""The host's vector unit, and the register tile that suits it."""
+
+import os
+from dataclasses import dataclass
+
+from llvmlite import binding
+
+#: Environment variable that narrows the vectors, to test what other machines run.
+OVERRIDE = "FASTMLP_VECTOR_BYTES"
+
+
+@dataclass(frozen=True)
+class VectorUnit:
+    """Width and registers.
+
+    Attributes
+    ----------
+    n_bytes : int
+        Bytes of a vector.
+    tile_rows : int
+        Rows of a register tile two vectors wide: its accumulators, the two vectors of the
+        right-hand matrix and one broadcast fill the register file.
+    has_fma : bool
+        Whether a multiply-add is one instruction.
+    """
+
+    n_bytes: int
+    tile_rows: int
+    has_fma: bool
+
+
+def detect():
+    """The vector unit of this machine, as LLVM sees it."""
+    features = binding.get_host_cpu_features()
+    is_arm = binding.get_process_triple().startswith(("aarch64", "arm64"))
+    has_fma = is_arm or bool(features.get("fma"))
+    if features.get("avx512f"):
+        n_bytes = 64
+    elif features.get("avx"):
+        n_bytes = 32
+    else:
+        n_bytes = 16
+    n_bytes = int(os.environ.get(OVERRIDE, n_bytes))
+    if n_bytes not in (16, 32, 64):
+        raise ValueError(f"{OVERRIDE} must be 16, 32 or 64, got {n_bytes}")
+    many_registers = is_arm or bool(features.get("avx512vl"))
+    return VectorUnit(n_bytes, 12 if many_registers else 6, has_fma)
+
+
+HOST = detect()
+
+
+def lanes(dtype):
+    """Elements of a vector of this type."""
+    return HOST.n_bytes // dtype.itemsize
