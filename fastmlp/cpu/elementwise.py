@@ -1,13 +1,12 @@
 """The formulas applied to arrays: choices by code, switched outside the loops."""
 
-import math
-
-import numpy as np
+from functools import partial
 
 from ..formulas import activations, losses, updates
 from ..plan import Activation, Loss, Optimizer
 from . import layout as at
-from .jit import compile_formula, compile_kernel
+from .jit import REORDERED, compile_formula, compile_kernel
+from .vector_math import exp
 
 logistic = compile_formula(activations.logistic)
 logistic_derivative = compile_formula(activations.logistic_derivative)
@@ -59,25 +58,40 @@ def multiply_by_derivative(activation, a, delta):
             delta[j] *= logistic_derivative(a[j])
 
 
+@partial(compile_kernel, fastmath=REORDERED | {"nnan"})
+def largest(z):
+    """Maximum; what it is for numbers and not-a-numbers mixed is not defined."""
+    result = z[0]
+    for j in range(z.size):
+        result = z[j] if z[j] > result else result
+    return result
+
+
+@partial(compile_kernel, fastmath=REORDERED)
+def total(z):
+    """Sum."""
+    result = z[0] * 0
+    for j in range(z.size):
+        result += z[j]
+    return result
+
+
 @compile_kernel
 def activate_output(loss, z):
     """Replace one row of output pre-activations by predictions, in place."""
     if loss == Loss.CROSS_ENTROPY:
-        largest = z[0]
-        for j in range(1, z.size):
-            largest = max(largest, z[j])
-        total = z[0] * 0
+        offset = largest(z)
         for j in range(z.size):
-            z[j] = math.exp(z[j] - largest)
-            total += z[j]
+            z[j] = exp(z[j] - offset)
+        normaliser = total(z)
         for j in range(z.size):
-            z[j] /= total
+            z[j] /= normaliser
     elif loss == Loss.BINARY_CROSS_ENTROPY:
         for j in range(z.size):
             z[j] = logistic(z[j])
     elif loss == Loss.POISSON:
         for j in range(z.size):
-            z[j] = math.exp(z[j])
+            z[j] = exp(z[j])
 
 
 @compile_kernel
@@ -107,20 +121,12 @@ def replace_by_delta(y, p, sample_weight):
         p[j] = output_delta(y[j], p[j], sample_weight)
 
 
-@compile_kernel
+@partial(compile_kernel, fastmath=REORDERED)
 def squared_norm(w):
-    """Sum of squares in double precision, added up in eight fixed lanes."""
-    partial = np.zeros(8)
-    whole = w.size - w.size % 8
-    for i in range(0, whole, 8):
-        for lane in range(8):
-            x = np.float64(w[i + lane])
-            partial[lane] += x * x
-    total = 0.0
-    for lane in range(8):
-        total += partial[lane]
-    for i in range(whole, w.size):
-        total += np.float64(w[i]) * np.float64(w[i])
+    """Sum of squares, added up in as many fixed lanes as a vector has."""
+    total = w[0] * 0
+    for i in range(w.size):
+        total += w[i] * w[i]
     return total
 
 

@@ -72,10 +72,12 @@ class CpuEngine:
         self._team = Team(n_threads)
         self._layout = _layout(plan, n_threads)
         self._arena = _aligned(self._layout.size, plan.dtype)
+        self._arena[self._layout.settings[at.ONE]] = 1
         self._X, self._Y = X, Y
         no_weights = np.empty(0, dtype=plan.dtype)
         self._sample_weight = no_weights if sample_weight is None else sample_weight
-        n_sums = kernels.N_SUMS + plan.batch_size + self._layout.n_tiles
+        self._shares = at.shares(self._layout, n_threads)
+        n_sums = kernels.N_SUMS + plan.batch_size + self._layout.n_blocks
         self._sums = np.zeros(n_sums)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
         self.push(theta)
@@ -144,7 +146,7 @@ class CpuEngine:
             hyper[at.STEPS_DONE] = self.step
             self._team.run(
                 kernels.train, self._arena, layout.layers, layout.settings, hyper,
-                self._X, self._Y, self._sample_weight, piece, self._sums,
+                self._X, self._Y, self._sample_weight, piece, self._sums, self._shares,
             )  # fmt: skip
             self.step += -(-piece.size // plan.batch_size)
         return self._sums[kernels.EPOCH_LOSS] / order.size

@@ -10,6 +10,7 @@ installation is read-only, numba's user-wide cache folder is used.
 
 import contextlib
 import hashlib
+import math
 import os
 from functools import cache
 from pathlib import Path
@@ -19,14 +20,16 @@ from numba import njit
 from numba.core import caching
 
 from .. import __version__
+from . import vector_math
+from .vector_unit import HOST
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 @cache
 def fingerprint():
-    """Digest of the version and of all sources that reach the compiler."""
-    digest = hashlib.sha256(__version__.encode())
+    """Digest of the version, of the vector unit and of all sources that reach the compiler."""
+    digest = hashlib.sha256(f"{__version__} {HOST}".encode())
     for folder in ("formulas", "cpu"):
         for source in sorted((_PACKAGE / folder).glob("*.py")):
             digest.update(source.name.encode())
@@ -61,13 +64,18 @@ class KernelCache(caching.FunctionCache):
     _impl_class = _KernelCacheImpl
 
 
+# What a formula calls, and what is compiled in its place.
+VECTORISED = {math.exp: vector_math.exp, math.tanh: vector_math.tanh}
+
 # Not-a-number and infinity keep their meaning: divergence must stay visible.
 FASTMATH = frozenset({"contract", "nsz", "arcp"})
+# Sums are split into the lanes of a vector: not the order written, but always the same one.
+REORDERED = FASTMATH | {"reassoc"}
 
 
-def compile_kernel(function):
+def compile_kernel(function, fastmath=FASTMATH):
     """Compile a function lazily, in nopython mode, without the interpreter lock."""
-    dispatcher = njit(nogil=True, error_model="numpy", fastmath=set(FASTMATH))(function)
+    dispatcher = njit(nogil=True, error_model="numpy", fastmath=set(fastmath))(function)
     if os.environ.get("FASTMLP_CACHE", "1") != "0":
         # Without any writable folder: compile in memory.
         with contextlib.suppress(RuntimeError):
@@ -84,7 +92,9 @@ def compile_formula(function):
     namespace = dict(function.__globals__)
     for name in function.__code__.co_names:
         callee = namespace.get(name)
-        if isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
+        if callee in VECTORISED:
+            namespace[name] = VECTORISED[callee]
+        elif isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
             namespace[name] = compile_formula(callee)
     copy = FunctionType(function.__code__, namespace, function.__name__)
     return njit(error_model="numpy", fastmath=set(FASTMATH))(copy)

@@ -25,11 +25,15 @@ from .elementwise import (
 )
 from .gemm import TILE_ROWS, tile
 from .jit import compile_kernel
+from .memory import row_view, view
 from .threads import wait
 
 # Elements of the array of sums.
 EPOCH_LOSS = 0
-N_SUMS = 8  # then one loss for each row of the batch, then one norm for each weight tile
+N_SUMS = 8  # then one loss for each row of the batch, then one norm for each weight block
+
+# Deltas are packed where this many blocks of weights read them.
+BLOCKS_WORTH_PACKING = 4
 
 
 @compile_kernel
@@ -46,9 +50,9 @@ def gather(X, order, start, arena, layer, first, last):
     """Copy rows of X, in the order of the epoch, to the first layer's input."""
     n_features = layer[at.FAN_IN]
     for row in range(first, last):
-        x = X[order[start + row]]
+        x = row_view(X, order[start + row])
         to = layer[at.INPUT] + row * layer[at.INPUT_ROW]
-        copy = arena[to : to + n_features]
+        copy = view(arena, to, n_features)
         for j in range(n_features):
             copy[j] = x[j]
 
@@ -73,9 +77,9 @@ def forward(arena, layers, settings, first, last):
                     biases + column, 0,
                 )  # fmt: skip
         if number + 1 < settings[at.N_LAYERS]:
-            for row in range(first, last):
-                z = layer[at.OUTPUT] + row * out_row
-                activate(settings[at.ACTIVATION], arena[z : z + layer[at.FAN_OUT]])
+            # Padding included: no one reads the padded activations.
+            z = view(arena, layer[at.OUTPUT] + first * out_row, (last - first) * out_row)
+            activate(settings[at.ACTIVATION], z)
 
 
 @compile_kernel
@@ -85,12 +89,13 @@ def finish_rows(arena, layers, settings, Y, sample_weight, order, start, sums, f
     eps = np.finfo(arena.dtype).eps
     for row in range(first, last):
         source = order[start + row]
+        y = row_view(Y, source)
         p_start = layer[at.OUTPUT] + row * layer[at.OUTPUT_ROW]
-        p = arena[p_start : p_start + layer[at.FAN_OUT]]
+        p = view(arena, p_start, layer[at.FAN_OUT])
         activate_output(settings[at.LOSS], p)
         weight = sample_weight[source] if sample_weight.size > 0 else arena.dtype.type(1)
-        sums[N_SUMS + row] = row_loss(settings[at.LOSS], Y[source], p, eps) * weight
-        replace_by_delta(Y[source], p, weight)
+        sums[N_SUMS + row] = row_loss(settings[at.LOSS], y, p, eps) * weight
+        replace_by_delta(y, p, weight)
 
 
 @compile_kernel
@@ -111,110 +116,111 @@ def backward(arena, layers, settings, first, last):
                     out + row * out_row + column, out_row,
                     settings[at.ZEROS], 0,
                 )  # fmt: skip
-        for row in range(first, last):
-            a, d = before[at.OUTPUT] + row * out_row, out + row * out_row
-            multiply_by_derivative(
-                settings[at.ACTIVATION],
-                arena[a : a + layer[at.FAN_IN]],
-                arena[d : d + layer[at.FAN_IN]],
-            )
+        size = (last - first) * out_row
+        multiply_by_derivative(
+            settings[at.ACTIVATION],
+            view(arena, before[at.OUTPUT] + first * out_row, size),
+            view(arena, out + first * out_row, size),
+        )
 
 
 @compile_kernel
-def transpose_tile(arena, settings, layer, first, last, column, width):
-    """Write a tile of weights to the transposed copy."""
-    panel = settings[at.PANEL]
-    source = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * layer[at.FAN_IN]
-    for row in range(first, last):
-        to_column = row // panel * panel
-        to_width = min(panel, layer[at.IN_WIDTH] - to_column)
-        w = arena[source + row * width : source + (row + 1) * width]
-        to = layer[at.TRANSPOSED] + to_column * layer[at.FAN_OUT] + row - to_column
-        for j in range(min(width, layer[at.FAN_OUT] - column)):
-            arena[to + (column + j) * to_width] = w[j]
+def transpose_block(arena, w, columns, to, to_width, rows):
+    """Write a block of weight rows, each `columns` wide, to a panel of the transposed copy."""
+    width = w.size // rows
+    for j in range(columns):
+        row = view(arena, to + j * to_width, rows)
+        for i in range(rows):
+            row[i] = w[i * width + j]
+
+
+@compile_kernel
+def update_block(arena, settings, scratch, w_start, size, alpha):
+    """Apply the batch's gradient sum in the scratch to `size` parameters."""
+    to_first = settings[at.FIRST_STATE] - settings[at.PARAMETERS]
+    to_second = settings[at.SECOND_STATE] - settings[at.PARAMETERS]
+    update(
+        settings[at.OPTIMIZER],
+        view(arena, scratch + at.N_HYPER, size),
+        view(arena, w_start, size),
+        view(arena, w_start + to_first, size),
+        view(arena, w_start + to_second, size),
+        alpha,
+        view(arena, scratch, at.N_HYPER),
+    )
 
 
 @compile_kernel
 def update_weights(arena, layers, settings, sums, scratch, n_rows, first, last):
-    """Weight gradients and updates of the tiles `first` to `last` of all layers' weight rows.
+    """Gradients and updates of the weight blocks `first` to `last`, counted over all layers.
 
-    The thread that has a layer's first tile updates its biases as well.
+    A block is a panel's columns by as many rows. The thread that has the first block of a
+    panel updates its biases as well.
     """
-    hyper = arena[scratch : scratch + at.N_HYPER]
-    batch_sum = scratch + at.N_HYPER
-    optimizer, panel = settings[at.OPTIMIZER], settings[at.PANEL]
+    batch_sum, panel = scratch + at.N_HYPER, settings[at.PANEL]
+    hyper = view(arena, scratch, at.N_HYPER)
     alpha = hyper[at.ALPHA]
-    to_first = settings[at.FIRST_STATE] - settings[at.PARAMETERS]
-    to_second = settings[at.SECOND_STATE] - settings[at.PARAMETERS]
+    deltas_packed = batch_sum + panel * panel
     norms = N_SUMS + settings[at.BATCH_SIZE]
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
-        fan_in, in_row, delta_row = layer[at.FAN_IN], layer[at.INPUT_ROW], layer[at.OUTPUT_ROW]
-        first_tile = layer[at.FIRST_TILE]
-        last_tile = first_tile + layer[at.N_TILES]
-        for number_of_tile in range(max(first, first_tile), min(last, last_tile)):
-            top = (number_of_tile - first_tile) * TILE_ROWS
-            rows = min(TILE_ROWS, fan_in - top)
-            norm = 0.0
-            for column in range(0, layer[at.OUT_WIDTH], panel):
-                width = min(panel, layer[at.OUT_WIDTH] - column)
+        fan_in, in_row = layer[at.FAN_IN], layer[at.INPUT_ROW]
+        blocks_of_panel = (fan_in + panel - 1) // panel
+        column_before = -1
+        first_here = max(first - layer[at.FIRST_BLOCK], 0)
+        last_here = min(last - layer[at.FIRST_BLOCK], layer[at.N_BLOCKS])
+        for block in range(first_here, last_here):
+            column = block // blocks_of_panel * panel
+            width = min(panel, layer[at.OUT_WIDTH] - column)
+            top = block % blocks_of_panel * panel
+            rows = min(panel, fan_in - top)
+            deltas, delta_row = layer[at.DELTA] + column, layer[at.OUTPUT_ROW]
+            if top == 0:
+                # Column sums are a product with a row of ones: one that is read again and again.
                 call(
                     settings[at.CALL_TILE],
-                    rows, width, n_rows,
-                    arena, layer[at.INPUT] + top, 1, in_row,
-                    layer[at.DELTA] + column, delta_row,
+                    1, width, n_rows,
+                    arena, settings[at.ONE], 0, 0,
+                    deltas, delta_row,
                     batch_sum, width,
                     settings[at.ZEROS], 0,
                 )  # fmt: skip
-                size = rows * width
-                w_start = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * fan_in
-                w_start += top * width
-                w = arena[w_start : w_start + size]
-                if alpha > 0:
-                    norm += squared_norm(w)
-                update(
-                    optimizer,
-                    arena[batch_sum : batch_sum + size],
-                    w,
-                    arena[w_start + to_first : w_start + to_first + size],
-                    arena[w_start + to_second : w_start + to_second + size],
-                    alpha,
-                    hyper,
-                )
-                if number > 0 and optimizer != Optimizer.GRADIENT:
-                    transpose_tile(arena, settings, layer, top, top + rows, column, width)
-            sums[norms + number_of_tile] = norm
-        if first <= first_tile < last:
-            update_biases(arena, settings, layer, scratch, n_rows)
+                biases = settings[at.PARAMETERS] + layer[at.BIASES] + column
+                update_block(arena, settings, scratch, biases, width, hyper[at.NO_PENALTY])
+            if blocks_of_panel >= BLOCKS_WORTH_PACKING:
+                if column != column_before:
+                    pack_columns(arena, deltas, delta_row, n_rows, width, deltas_packed)
+                    column_before = column
+                deltas, delta_row = deltas_packed, width
+            for row in range(0, rows, TILE_ROWS):
+                call(
+                    settings[at.CALL_TILE],
+                    min(TILE_ROWS, rows - row), width, n_rows,
+                    arena, layer[at.INPUT] + top + row, 1, in_row,
+                    deltas, delta_row,
+                    batch_sum + row * width, width,
+                    settings[at.ZEROS], 0,
+                )  # fmt: skip
+            w_start = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * fan_in + top * width
+            w = view(arena, w_start, rows * width)
+            if alpha > 0:
+                sums[norms + layer[at.FIRST_BLOCK] + block] = squared_norm(w)
+            update_block(arena, settings, scratch, w_start, rows * width, alpha)
+            if number > 0:
+                to_width = min(panel, layer[at.IN_WIDTH] - top)
+                to = layer[at.TRANSPOSED] + top * layer[at.FAN_OUT] + column * to_width
+                columns = min(width, layer[at.FAN_OUT] - column)
+                transpose_block(arena, w, columns, to, to_width, rows)
 
 
 @compile_kernel
-def update_biases(arena, settings, layer, scratch, n_rows):
-    """Bias gradients, the column sums of the deltas, and the update of one layer's biases."""
-    hyper = arena[scratch : scratch + at.N_HYPER]
-    batch_sum = scratch + at.N_HYPER
-    to_first = settings[at.FIRST_STATE] - settings[at.PARAMETERS]
-    to_second = settings[at.SECOND_STATE] - settings[at.PARAMETERS]
-    for column in range(0, layer[at.OUT_WIDTH], settings[at.PANEL]):
-        width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
-        total = arena[batch_sum : batch_sum + width]
+def pack_columns(arena, start, row_stride, n_rows, width, to):
+    """Copy columns of a matrix into rows that follow each other."""
+    for row in range(n_rows):
+        source = view(arena, start + row * row_stride, width)
+        target = view(arena, to + row * width, width)
         for j in range(width):
-            total[j] = 0
-        for row in range(n_rows):
-            d = layer[at.DELTA] + row * layer[at.OUTPUT_ROW] + column
-            deltas = arena[d : d + width]
-            for j in range(width):
-                total[j] += deltas[j]
-        start = settings[at.PARAMETERS] + layer[at.BIASES] + column
-        update(
-            settings[at.OPTIMIZER],
-            total,
-            arena[start : start + width],
-            arena[start + to_first : start + to_first + width],
-            arena[start + to_second : start + to_second + width],
-            arena.dtype.type(0),
-            hyper,
-        )
+            target[j] = source[j]
 
 
 @compile_kernel
@@ -230,7 +236,19 @@ def batch_weight(sample_weight, order, start, stop):
 
 @compile_kernel
 def train(
-    number, n_threads, barrier, arena, layers, settings, hyper, X, Y, sample_weight, order, sums
+    number,
+    n_threads,
+    barrier,
+    arena,
+    layers,
+    settings,
+    hyper,
+    X,
+    Y,
+    sample_weight,
+    order,
+    sums,
+    shares,
 ):
     """Steps over the rows in `order`; `hyper` holds the step's numbers and the steps done.
 
@@ -238,10 +256,10 @@ def train(
     ``sums[EPOCH_LOSS]`` as a sum over rows.
     """
     scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
-    mine = arena[scratch : scratch + at.N_HYPER]
+    mine = view(arena, scratch, at.N_HYPER)
     n_layers, batch_size = settings[at.N_LAYERS], settings[at.BATCH_SIZE]
-    n_tiles = layers[n_layers - 1, at.FIRST_TILE] + layers[n_layers - 1, at.N_TILES]
-    first_tile, last_tile = share(number, n_threads, n_tiles, 1)
+    n_blocks = layers[n_layers - 1, at.FIRST_BLOCK] + layers[n_layers - 1, at.N_BLOCKS]
+    first_block, last_block = shares[number], shares[number + 1]
     block = settings[at.BLOCK_ROWS]
     for i in range(at.N_HYPER):
         mine[i] = hyper[i]
@@ -278,14 +296,14 @@ def train(
                 loss += sums[N_SUMS + row]
         call(
             settings[at.CALL_UPDATE],
-            arena, layers, settings, sums, scratch, n_rows, first_tile, last_tile,
+            arena, layers, settings, sums, scratch, n_rows, first_block, last_block,
         )  # fmt: skip
         generation += 1
         if not wait(barrier, generation, n_threads):
             return
         if number == 0:
             norm = 0.0
-            for i in range(n_tiles):
+            for i in range(n_blocks):
                 norm += sums[N_SUMS + batch_size + i]
             loss += 0.5 * hyper[at.ALPHA] * norm
             sums[EPOCH_LOSS] += loss / total_weight * n_rows
@@ -302,16 +320,18 @@ def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
         bottom = min(top + block, last)
         for row in range(top, bottom):
             to = layers[0, at.INPUT] + (base + row - top) * layers[0, at.INPUT_ROW]
-            x = arena[to : to + layers[0, at.FAN_IN]]
+            x = view(arena, to, layers[0, at.FAN_IN])
+            source = row_view(X, row)
             for j in range(x.size):
-                x[j] = X[row, j]
+                x[j] = source[j]
         call(settings[at.CALL_FORWARD], arena, layers, settings, base, base + bottom - top)
         for row in range(top, bottom):
             p_start = layer[at.OUTPUT] + (base + row - top) * layer[at.OUTPUT_ROW]
-            p = arena[p_start : p_start + layer[at.FAN_OUT]]
+            p = view(arena, p_start, layer[at.FAN_OUT])
             activate_output(settings[at.LOSS], p)
+            to_row = row_view(outputs, row)
             for j in range(p.size):
-                outputs[row, j] = p[j]
+                to_row[j] = p[j]
 
 
 @compile_kernel
@@ -364,9 +384,16 @@ def transpose(arena, layers, settings):
     panel = settings[at.PANEL]
     for number in range(1, layers.shape[0]):
         layer = layers[number]
+        fan_in, fan_out = layer[at.FAN_IN], layer[at.FAN_OUT]
         for column in range(0, layer[at.OUT_WIDTH], panel):
             width = min(panel, layer[at.OUT_WIDTH] - column)
-            transpose_tile(arena, settings, layer, 0, layer[at.FAN_IN], column, width)
+            for top in range(0, fan_in, panel):
+                rows = min(panel, fan_in - top)
+                to_width = min(panel, layer[at.IN_WIDTH] - top)
+                w = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * fan_in + top * width
+                to = layer[at.TRANSPOSED] + top * fan_out + column * to_width
+                columns = min(width, fan_out - column)
+                transpose_block(arena, view(arena, w, rows * width), columns, to, to_width, rows)
 
 
 def addresses(dtype):

@@ -22,26 +22,26 @@ WEIGHTS, BIASES, TRANSPOSED = 4, 5, 6  # starts; the first two relative to PARAM
 INPUT, INPUT_ROW = 7, 8  # start and row stride of the layer's input activations
 OUTPUT, OUTPUT_ROW = 9, 10
 DELTA = 11  # of the layer's output, with the row stride OUTPUT_ROW
-FIRST_TILE = 12  # number of the layer's first tile of weight rows
-N_TILES = 13
+FIRST_BLOCK = 12  # number of the layer's first block of weights
+N_BLOCKS = 13
 LAYER_FIELDS = 14
 
 # Elements of the settings vector.
 N_LAYERS, ACTIVATION, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3, 4
 PANEL = 5  # columns of a full panel
 PARAMETERS, FIRST_STATE, SECOND_STATE, N_PARAMETERS = 6, 7, 8, 9
-ZEROS = 10  # a panel's row of zeros
+ZEROS, ONE = 10, 15  # a panel's row of zeros; the number one
 SCRATCH, SCRATCH_SIZE = 11, 12  # one piece for each thread
 HYPER = 13  # numbers of the current step, at the start of a thread's scratch
 BLOCK_ROWS = 14  # rows that go through all layers together
 # Addresses of kernels.
-CALL_TILE, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD, CALL_UPDATE = 15, 16, 17, 18, 19
-N_SETTINGS = 20
+CALL_TILE, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD, CALL_UPDATE = 16, 17, 18, 19, 20
+N_SETTINGS = 21
 
 # Numbers of a step, at the start of a thread's scratch.
 ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3
 BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2, EPSILON = 4, 5, 6, 7, 8
-STEPS_DONE = 9
+STEPS_DONE, NO_PENALTY = 9, 10
 N_HYPER = 16
 
 _CACHE_LINE = 64
@@ -56,7 +56,7 @@ class Layout:
     layers: np.ndarray
     settings: np.ndarray
     size: int
-    n_tiles: int
+    n_blocks: int
 
 
 def round_up(number, multiple):
@@ -95,7 +95,7 @@ def training_layout(plan, n_threads):
     layers = np.zeros((n_layers, LAYER_FIELDS), dtype=np.int64)
     settings = np.zeros(N_SETTINGS, dtype=np.int64)
 
-    n_parameters = n_tiles = 0
+    n_parameters = n_blocks = 0
     for layer, (fan_in, fan_out) in zip(layers, pairwise(units), strict=True):
         width = round_up(fan_out, vector)
         layer[[FAN_IN, FAN_OUT]] = fan_in, fan_out
@@ -103,8 +103,9 @@ def training_layout(plan, n_threads):
         layer[WEIGHTS] = n_parameters
         layer[BIASES] = n_parameters + fan_in * width
         n_parameters += (fan_in + 1) * width
-        layer[FIRST_TILE], layer[N_TILES] = n_tiles, -(-fan_in // TILE_ROWS)
-        n_tiles += layer[N_TILES]
+        layer[FIRST_BLOCK] = n_blocks
+        layer[N_BLOCKS] = -(-fan_in // panel) * -(-width // panel)
+        n_blocks += layer[N_BLOCKS]
 
     end = 0
 
@@ -115,6 +116,7 @@ def training_layout(plan, n_threads):
         return start
 
     settings[ZEROS] = reserve(panel)
+    settings[ONE] = reserve(1)
     settings[N_PARAMETERS] = n_parameters
     settings[PARAMETERS] = reserve(n_parameters)
     settings[FIRST_STATE] = reserve(n_parameters)
@@ -132,9 +134,27 @@ def training_layout(plan, n_threads):
         # The output layer's delta takes the place of its activation.
         layer[DELTA] = start if number == n_layers else reserve(plan.batch_size * row)
 
-    settings[SCRATCH_SIZE] = round_up(N_HYPER + (TILE_ROWS + 1) * panel, _CACHE_LINE)
+    settings[SCRATCH_SIZE] = N_HYPER + (panel + plan.batch_size) * panel
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
     settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
     settings[[OPTIMIZER, BATCH_SIZE, PANEL]] = plan.optimizer, plan.batch_size, panel
     settings[BLOCK_ROWS] = block_rows(units, itemsize)
-    return Layout(layers, settings, end, int(n_tiles))
+    return Layout(layers, settings, end, int(n_blocks))
+
+
+def shares(layout, n_threads):
+    """Limits of each thread's weight blocks, so that all have about the same arithmetic.
+
+    Returns
+    -------
+    ndarray of shape (n_threads + 1,), int64
+    """
+    panel = layout.settings[PANEL]
+    costs = []
+    for layer in layout.layers:
+        rows = np.minimum(panel, layer[FAN_IN] - np.arange(0, layer[FAN_IN], panel))
+        columns = np.minimum(panel, layer[OUT_WIDTH] - np.arange(0, layer[OUT_WIDTH], panel))
+        costs.append(np.outer(columns, rows).ravel())
+    done = np.cumsum(np.concatenate(costs))
+    wanted = done[-1] * np.arange(1, n_threads) / n_threads
+    return np.concatenate([[0], np.searchsorted(done, wanted), [len(done)]]).astype(np.int64)

@@ -1,0 +1,169 @@
+"""exp and tanh that LLVM can turn into vector code, to about one unit in the last place.
+
+The C library's functions take one number at a time and would dominate small networks.
+Both reduce their argument and evaluate a polynomial, interpolated at Chebyshev nodes. Results
+below the smallest normal number are zero.
+"""
+
+import math
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload, register_jitable
+
+_LN2 = 0.6931471805599453
+# n ln(2) is subtracted in two parts; the first has few enough bits for an exact product.
+_LN2_HIGH = 0.693359375
+_LN2_LOW = -2.1219444005469058277e-4
+
+_f4, _f8 = np.float32, np.float64
+ONE_4, LOG2E_4 = _f4(1), _f4(1 / _LN2)
+LN2_HIGH_4, LN2_LOW_4 = _f4(_LN2_HIGH), _f4(_LN2_LOW)
+# Adding this rounds to an integer, which then stands in the lowest bits.
+ROUNDER_4, ROUNDER_8 = _f4(1.5 * 2**23), 1.5 * 2.0**52
+BIAS_4, BIAS_8 = np.int32(127), np.int64(1023)
+SMALLEST_4, LARGEST_4 = _f4(-126 * _LN2), _f4(127.5 * _LN2)
+SMALLEST_8, LARGEST_8 = -1022 * _LN2, 1023.5 * _LN2
+ZERO_4, INFINITY_4 = _f4(0), _f4(np.inf)
+# (exp(r) - 1 - r) / r^2 on [-ln(2)/2, ln(2)/2].
+E0, E1, E2, E3, E4 = (
+    _f4(c)
+    for c in (0.5, 0.16666576989698776, 0.041666554617204574, 0.008363179052722577,
+              0.0013926183587713495)
+)  # fmt: skip
+# (tanh(x) - x) / x^3 as a polynomial of x^2, for |x| <= 0.625.
+T0, T1, T2, T3, T4 = (
+    _f4(c)
+    for c in (-0.33333328944134255, 0.13332769736976328, -0.05385090957851358,
+              0.02099717899907475, -0.0060967141659081976)
+)  # fmt: skip
+SMALL_4, TWO_4 = _f4(0.625), _f4(2)
+
+
+@intrinsic
+def _from_bits(typing_context, bits):
+    """The float of the given bits."""
+    target = types.float32 if bits == types.int32 else types.float64
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(target))
+
+    return target(bits), codegen
+
+
+@intrinsic
+def _bits(typing_context, x):
+    """The bits of a float."""
+    target = types.int32 if x == types.float32 else types.int64
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.IntType(target.bitwidth))
+
+    return target(x), codegen
+
+
+@intrinsic
+def _shift_left(typing_context, bits, places):
+    """bits << places, without widening."""
+
+    def codegen(context, builder, signature, args):
+        value = context.cast(builder, args[1], places, bits)
+        return builder.shl(args[0], value)
+
+    return bits(bits, places), codegen
+
+
+@intrinsic
+def _add(typing_context, x, y):
+    """Sum of two integers of one type, without widening."""
+
+    def codegen(context, builder, signature, args):
+        return builder.add(*args)
+
+    return x(x, y), codegen
+
+
+@register_jitable
+def _exp_4(x):
+    t = x * LOG2E_4 + ROUNDER_4
+    n = t - ROUNDER_4
+    r = x - n * LN2_HIGH_4 - n * LN2_LOW_4
+    p = (((E4 * r + E3) * r + E2) * r + E1) * r + E0
+    p = p * (r * r) + r + ONE_4
+    y = p * _from_bits(_shift_left(_add(_bits(t), BIAS_4), 23))
+    y = ZERO_4 if x < SMALLEST_4 else y
+    return INFINITY_4 if x > LARGEST_4 else y
+
+
+@register_jitable
+def _exp_8(x):
+    t = x * (1 / _LN2) + ROUNDER_8
+    n = t - ROUNDER_8
+    r = x - n * _LN2_HIGH - n * _LN2_LOW
+    p = 2.5100385495510319e-8 * r + 2.7620088445409748e-7
+    p = p * r + 2.7557268459997065e-6
+    p = p * r + 2.4801521295954375e-5
+    p = p * r + 1.9841269863053617e-4
+    p = p * r + 1.3888888917213717e-3
+    p = p * r + 8.3333333333300618e-3
+    p = p * r + 4.1666666666624128e-2
+    p = p * r + 0.16666666666666667
+    p = p * r + 0.5000000000000001
+    p = p * (r * r) + r + 1.0
+    y = p * _from_bits(_shift_left(_add(_bits(t), BIAS_8), 52))
+    y = 0.0 if x < SMALLEST_8 else y
+    return math.inf if x > LARGEST_8 else y
+
+
+@register_jitable
+def _tanh_4(x):
+    u = x * x
+    p = (((T4 * u + T3) * u + T2) * u + T1) * u + T0
+    small = p * u * x + x
+    e = _exp_4(TWO_4 * abs(x))
+    large = math.copysign(ONE_4 - TWO_4 / (e + ONE_4), x)
+    return small if abs(x) < SMALL_4 else large
+
+
+@register_jitable
+def _tanh_8(x):
+    u = x * x
+    p = -1.7244874494844330e-5 * u + 7.9599557352648080e-5
+    p = p * u - 2.3077616269519858e-4
+    p = p * u + 5.8743728600943819e-4
+    p = p * u - 1.4553092975346420e-3
+    p = p * u + 3.5920589774734553e-3
+    p = p * u - 8.8632298309257087e-3
+    p = p * u + 2.1869488260559115e-2
+    p = p * u - 5.3968253961395571e-2
+    p = p * u + 0.13333333333326658
+    p = p * u - 0.33333333333333323
+    small = p * u * x + x
+    e = _exp_8(2.0 * abs(x))
+    large = math.copysign(1.0 - 2.0 / (e + 1.0), x)
+    return small if abs(x) < 0.625 else large
+
+
+def exp(x):
+    """e^x of a float32 or float64, in compiled code only."""
+    raise NotImplementedError("only compiled code calls this")
+
+
+def tanh(x):
+    """Hyperbolic tangent of a float32 or float64, in compiled code only."""
+    raise NotImplementedError("only compiled code calls this")
+
+
+@overload(exp)
+def _overload_exp(x):
+    if x == types.float32:
+        return lambda x: _exp_4(x)
+    return lambda x: _exp_8(x)
+
+
+@overload(tanh)
+def _overload_tanh(x):
+    if x == types.float32:
+        return lambda x: _tanh_4(x)
+    return lambda x: _tanh_8(x)
