@@ -25,15 +25,12 @@ from .elementwise import (
 )
 from .gemm import TILE_ROWS, tile
 from .jit import compile_kernel
-from .memory import row_view, view
+from .memory import copy_elements, row_view, view
 from .threads import wait
 
 # Elements of the array of sums.
 EPOCH_LOSS = 0
 N_SUMS = 8  # then one loss for each row of the batch, then one norm for each weight block
-
-# Deltas are packed where this many blocks of weights read them.
-BLOCKS_WORTH_PACKING = 4
 
 
 @compile_kernel
@@ -46,22 +43,24 @@ def share(number, n_threads, total, multiple):
 
 
 @compile_kernel
-def gather(X, order, start, arena, layer, first, last):
-    """Copy rows of X, in the order of the epoch, to the first layer's input."""
-    n_features = layer[at.FAN_IN]
-    for row in range(first, last):
+def gather(X, order, start, arena, to, row_stride, n_rows):
+    """Copy rows of X, in the order of the epoch, to this thread's block of inputs."""
+    n_features = X.shape[1]
+    for row in range(n_rows):
         x = row_view(X, order[start + row])
-        to = layer[at.INPUT] + row * layer[at.INPUT_ROW]
-        copy = view(arena, to, n_features)
-        for j in range(n_features):
-            copy[j] = x[j]
+        copy_elements(arena, to + row * row_stride, x, 0, n_features)
 
 
 @compile_kernel
-def forward(arena, layers, settings, first, last):
-    """Activations of all layers for rows `first` to `last`; the output stays linear."""
+def forward(arena, layers, settings, inputs, first, last):
+    """Activations of all layers for rows `first` to `last`; the output stays linear.
+
+    `inputs` is the start of the first row's features.
+    """
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
+        if number > 0:
+            inputs = layer[at.INPUT] + first * layer[at.INPUT_ROW]
         weights = settings[at.PARAMETERS] + layer[at.WEIGHTS]
         biases = settings[at.PARAMETERS] + layer[at.BIASES]
         fan_in, in_row, out_row = layer[at.FAN_IN], layer[at.INPUT_ROW], layer[at.OUTPUT_ROW]
@@ -71,7 +70,7 @@ def forward(arena, layers, settings, first, last):
                 call(
                     settings[at.CALL_TILE],
                     min(TILE_ROWS, last - row), width, fan_in,
-                    arena, layer[at.INPUT] + row * in_row, in_row, 1,
+                    arena, inputs + (row - first) * in_row, in_row, 1,
                     weights + column * fan_in, width,
                     layer[at.OUTPUT] + row * out_row + column, out_row,
                     biases + column, 0,
@@ -151,29 +150,46 @@ def update_block(arena, settings, scratch, w_start, size, alpha):
 
 
 @compile_kernel
-def update_weights(arena, layers, settings, sums, scratch, n_rows, first, last):
+def pack_inputs(arena, layers, number, X, order, start, n_rows, top, width, to):
+    """Copy columns of a layer's inputs, for all rows of the batch, into rows without gaps.
+
+    The next sums run down these columns; and another thread may have computed them, so
+    that a copy, whose loads do not wait for each other, brings them here fastest.
+    """
+    layer = layers[number]
+    for row in range(n_rows):
+        if number == 0:
+            x = row_view(X, order[start + row])
+            copy_elements(arena, to + row * width, x, top, width)
+        else:
+            a = layer[at.INPUT] + row * layer[at.INPUT_ROW] + top
+            copy_elements(arena, to + row * width, arena, a, width)
+
+
+@compile_kernel
+def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_rows, first, last):
     """Gradients and updates of the weight blocks `first` to `last`, counted over all layers.
 
-    A block is a panel's columns by as many rows. The thread that has the first block of a
+    A block is a panel's columns by as many rows. The thread that has the topmost block of a
     panel updates its biases as well.
     """
     batch_sum, panel = scratch + at.N_HYPER, settings[at.PANEL]
     hyper = view(arena, scratch, at.N_HYPER)
     alpha = hyper[at.ALPHA]
-    deltas_packed = batch_sum + panel * panel
+    inputs = batch_sum + panel * panel
     norms = N_SUMS + settings[at.BATCH_SIZE]
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
-        fan_in, in_row = layer[at.FAN_IN], layer[at.INPUT_ROW]
-        blocks_of_panel = (fan_in + panel - 1) // panel
-        column_before = -1
+        fan_in, out_width = layer[at.FAN_IN], layer[at.OUT_WIDTH]
+        n_panels = (out_width + panel - 1) // panel
+        packed = -1
         first_here = max(first - layer[at.FIRST_BLOCK], 0)
         last_here = min(last - layer[at.FIRST_BLOCK], layer[at.N_BLOCKS])
         for block in range(first_here, last_here):
-            column = block // blocks_of_panel * panel
-            width = min(panel, layer[at.OUT_WIDTH] - column)
-            top = block % blocks_of_panel * panel
+            top = block // n_panels * panel
             rows = min(panel, fan_in - top)
+            column = block % n_panels * panel
+            width = min(panel, out_width - column)
             deltas, delta_row = layer[at.DELTA] + column, layer[at.OUTPUT_ROW]
             if top == 0:
                 # Column sums are a product with a row of ones: one that is read again and again.
@@ -187,16 +203,14 @@ def update_weights(arena, layers, settings, sums, scratch, n_rows, first, last):
                 )  # fmt: skip
                 biases = settings[at.PARAMETERS] + layer[at.BIASES] + column
                 update_block(arena, settings, scratch, biases, width, hyper[at.NO_PENALTY])
-            if blocks_of_panel >= BLOCKS_WORTH_PACKING:
-                if column != column_before:
-                    pack_columns(arena, deltas, delta_row, n_rows, width, deltas_packed)
-                    column_before = column
-                deltas, delta_row = deltas_packed, width
+            if top != packed:
+                pack_inputs(arena, layers, number, X, order, start, n_rows, top, rows, inputs)
+                packed = top
             for row in range(0, rows, TILE_ROWS):
                 call(
                     settings[at.CALL_TILE],
                     min(TILE_ROWS, rows - row), width, n_rows,
-                    arena, layer[at.INPUT] + top + row, 1, in_row,
+                    arena, inputs + row, 1, rows,
                     deltas, delta_row,
                     batch_sum + row * width, width,
                     settings[at.ZEROS], 0,
@@ -211,16 +225,6 @@ def update_weights(arena, layers, settings, sums, scratch, n_rows, first, last):
                 to = layer[at.TRANSPOSED] + top * layer[at.FAN_OUT] + column * to_width
                 columns = min(width, layer[at.FAN_OUT] - column)
                 transpose_block(arena, w, columns, to, to_width, rows)
-
-
-@compile_kernel
-def pack_columns(arena, start, row_stride, n_rows, width, to):
-    """Copy columns of a matrix into rows that follow each other."""
-    for row in range(n_rows):
-        source = view(arena, start + row * row_stride, width)
-        target = view(arena, to + row * width, width)
-        for j in range(width):
-            target[j] = source[j]
 
 
 @compile_kernel
@@ -261,6 +265,7 @@ def train(
     n_blocks = layers[n_layers - 1, at.FIRST_BLOCK] + layers[n_layers - 1, at.N_BLOCKS]
     first_block, last_block = shares[number], shares[number + 1]
     block = settings[at.BLOCK_ROWS]
+    inputs = layers[0, at.INPUT] + number * block * layers[0, at.INPUT_ROW]
     for i in range(at.N_HYPER):
         mine[i] = hyper[i]
     generation = 0
@@ -279,8 +284,8 @@ def train(
         first, last = share(number, n_threads, n_rows, TILE_ROWS)
         for top in range(first, last, block):
             bottom = min(top + block, last)
-            gather(X, order, start, arena, layers[0], top, bottom)
-            call(settings[at.CALL_FORWARD], arena, layers, settings, top, bottom)
+            gather(X, order, start + top, arena, inputs, layers[0, at.INPUT_ROW], bottom - top)
+            call(settings[at.CALL_FORWARD], arena, layers, settings, inputs, top, bottom)
             call(
                 settings[at.CALL_FINISH],
                 arena, layers, settings, Y, sample_weight, order, start, sums, top, bottom,
@@ -296,7 +301,8 @@ def train(
                 loss += sums[N_SUMS + row]
         call(
             settings[at.CALL_UPDATE],
-            arena, layers, settings, sums, scratch, n_rows, first_block, last_block,
+            arena, layers, settings, sums, scratch, X, order, start, n_rows,
+            first_block, last_block,
         )  # fmt: skip
         generation += 1
         if not wait(barrier, generation, n_threads):
@@ -316,15 +322,16 @@ def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
     first, last = share(number, n_threads, X.shape[0], block)
     layer = layers[n_layers - 1]
     base = number * block
+    inputs = layers[0, at.INPUT] + base * layers[0, at.INPUT_ROW]
     for top in range(first, last, block):
         bottom = min(top + block, last)
-        for row in range(top, bottom):
-            to = layers[0, at.INPUT] + (base + row - top) * layers[0, at.INPUT_ROW]
-            x = view(arena, to, layers[0, at.FAN_IN])
-            source = row_view(X, row)
-            for j in range(x.size):
-                x[j] = source[j]
-        call(settings[at.CALL_FORWARD], arena, layers, settings, base, base + bottom - top)
+        for row in range(bottom - top):
+            x = row_view(X, top + row)
+            copy_elements(arena, inputs + row * layers[0, at.INPUT_ROW], x, 0, x.size)
+        call(
+            settings[at.CALL_FORWARD],
+            arena, layers, settings, inputs, base, base + bottom - top,
+        )  # fmt: skip
         for row in range(top, bottom):
             p_start = layer[at.OUTPUT] + (base + row - top) * layer[at.OUTPUT_ROW]
             p = view(arena, p_start, layer[at.FAN_OUT])
@@ -415,8 +422,8 @@ def addresses(dtype):
     context = vector, types.Array(types.int64, 2, "C"), integers  # arena, layers, settings
     return [
         address(tile, i, i, i, vector, *[i] * 9),
-        address(forward, *context, i, i),
+        address(forward, *context, i, i, i),
         address(finish_rows, *context, matrix, vector, integers, i, doubles, i, i),
         address(backward, *context, i, i),
-        address(update_weights, *context, doubles, *[i] * 4),
+        address(update_weights, *context, doubles, i, matrix, integers, *[i] * 4),
     ]

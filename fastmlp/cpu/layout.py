@@ -19,7 +19,8 @@ from .vector_unit import lanes
 FAN_IN, FAN_OUT = 0, 1
 IN_WIDTH, OUT_WIDTH = 2, 3  # padded to whole vectors
 WEIGHTS, BIASES, TRANSPOSED = 4, 5, 6  # starts; the first two relative to PARAMETERS
-INPUT, INPUT_ROW = 7, 8  # start and row stride of the layer's input activations
+INPUT, INPUT_ROW = 7, 8  # start and row stride of the layer's inputs; the first layer's
+# are a block for each thread
 OUTPUT, OUTPUT_ROW = 9, 10
 DELTA = 11  # of the layer's output, with the row stride OUTPUT_ROW
 FIRST_BLOCK = 12  # number of the layer's first block of weights
@@ -125,7 +126,8 @@ def training_layout(plan, n_threads):
         layer[TRANSPOSED] = reserve(layer[FAN_OUT] * layer[IN_WIDTH])
 
     row = _row_stride(round_up(units[0], vector), itemsize, vector)
-    start = reserve(plan.batch_size * row)
+    settings[BLOCK_ROWS] = block_rows(units, itemsize)
+    start = reserve(n_threads * settings[BLOCK_ROWS] * row)
     for number, layer in enumerate(layers, start=1):
         layer[INPUT], layer[INPUT_ROW] = start, row
         row = _row_stride(layer[OUT_WIDTH], itemsize, vector)
@@ -138,7 +140,6 @@ def training_layout(plan, n_threads):
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
     settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
     settings[[OPTIMIZER, BATCH_SIZE, PANEL]] = plan.optimizer, plan.batch_size, panel
-    settings[BLOCK_ROWS] = block_rows(units, itemsize)
     return Layout(layers, settings, end, int(n_blocks))
 
 
@@ -154,7 +155,7 @@ def shares(layout, n_threads):
     for layer in layout.layers:
         rows = np.minimum(panel, layer[FAN_IN] - np.arange(0, layer[FAN_IN], panel))
         columns = np.minimum(panel, layer[OUT_WIDTH] - np.arange(0, layer[OUT_WIDTH], panel))
-        costs.append(np.outer(columns, rows).ravel())
+        costs.append(np.outer(rows, columns).ravel())
     done = np.cumsum(np.concatenate(costs))
     wanted = done[-1] * np.arange(1, n_threads) / n_threads
     return np.concatenate([[0], np.searchsorted(done, wanted), [len(done)]]).astype(np.int64)

@@ -1,10 +1,11 @@
 """Borrowed views: slices without bounds, negative indices or reference counts."""
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
+
+from .vector_unit import HOST
 
 
 def _borrow(context, builder, array_type, data, size):
@@ -49,20 +50,26 @@ def row_view(typing_context, matrix, row):
 
 
 @intrinsic
-def prefetch(typing_context, array, index):
-    """Ask for the cache line of an element that will be read soon."""
+def copy_elements(typing_context, to, to_start, source, source_start, size):
+    """``to[to_start :][:size] = source[source_start :][:size]`` for vectors of one type.
+
+    A full panel's row, the common size, is moved by a few vector instructions.
+    """
 
     def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        byte = ir.IntType(8).as_pointer()
-        i32 = ir.IntType(32)
-        name = "llvm.prefetch.p0i8"
-        function = builder.module.globals.get(name) or ir.Function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32]), name
-        )
-        pointer = builder.bitcast(builder.gep(data, [args[1]]), byte)
-        # For reading, into the level-2 cache, as data.
-        builder.call(function, [pointer, i32(0), i32(2), i32(1)])
+        to_type, _, source_type, _, _ = signature.args
+        to, to_start, source, source_start, size = args
+        target = builder.gep(context.make_array(to_type)(context, builder, to).data, [to_start])
+        origin = context.make_array(source_type)(context, builder, source).data
+        origin = builder.gep(origin, [source_start])
+        itemsize = context.get_abi_sizeof(context.get_data_type(to_type.dtype))
+        panel = size.type(2 * HOST.n_bytes // itemsize)
+        with builder.if_else(builder.icmp_signed("==", size, panel)) as (full, other):
+            with full:
+                cgutils.raw_memcpy(builder, target, origin, panel, itemsize)
+            with other:
+                cgutils.raw_memcpy(builder, target, origin, size, itemsize)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64), codegen
+    i = types.int64
+    return types.void(to, i, source, i, i), codegen
