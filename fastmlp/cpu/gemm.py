@@ -132,6 +132,44 @@ class _TileWriter:
         return function
 
 
+@intrinsic
+def transpose_square(typing_context, arena, source, source_row, to, to_row):
+    """Transpose a square of a vector's lanes in registers, from one place to another.
+
+    In stage s, rows i and i + 2^s exchange the halves of every 2^(s + 1) lanes.
+    """
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        _, source, source_row, to, to_row = args
+        writer = _TileWriter(builder.module, context.get_data_type(signature.args[0].dtype))
+        n = writer.vector.count
+        rows = []
+        for i in range(n):
+            offset = builder.add(source, builder.mul(source_row, ir.Constant(_I64, i)))
+            rows.append(writer.load(builder, builder.gep(data, [offset])))
+        mask_type = ir.VectorType(ir.IntType(32), n)
+        half = 1
+        while half < n:
+            # Lane j of the new row: its own where bit `half` of j is 0, else the partner's.
+            low = [j if not j & half else n + (j ^ half) for j in range(n)]
+            high = [j | half if not j & half else n + j for j in range(n)]
+            for i in range(n):
+                if i & half:
+                    continue
+                x, y = rows[i], rows[i | half]
+                rows[i] = builder.shuffle_vector(x, y, ir.Constant(mask_type, low))
+                rows[i | half] = builder.shuffle_vector(x, y, ir.Constant(mask_type, high))
+            half *= 2
+        for i in range(n):
+            offset = builder.add(to, builder.mul(to_row, ir.Constant(_I64, i)))
+            writer.store(builder, rows[i], builder.gep(data, [offset]))
+        return context.get_dummy_value()
+
+    i = types.int64
+    return types.void(arena, i, i, i, i), codegen
+
+
 def lanes_of(element):
     """Lanes of a vector of an LLVM element type."""
     return HOST.n_bytes // (4 if isinstance(element, ir.FloatType) else 8)

@@ -23,7 +23,7 @@ from .elementwise import (
     squared_norm,
     update,
 )
-from .gemm import TILE_ROWS, tile
+from .gemm import TILE_ROWS, tile, transpose_square
 from .jit import compile_kernel
 from .memory import copy_elements, row_view, view
 from .threads import wait
@@ -111,7 +111,7 @@ def backward(arena, layers, settings, first, last):
                     settings[at.CALL_TILE],
                     min(TILE_ROWS, last - row), width, fan_out,
                     arena, layer[at.DELTA] + row * delta_row, delta_row, 1,
-                    layer[at.TRANSPOSED] + column * fan_out, width,
+                    layer[at.TRANSPOSED] + column * layer[at.OUT_WIDTH], width,
                     out + row * out_row + column, out_row,
                     settings[at.ZEROS], 0,
                 )  # fmt: skip
@@ -124,13 +124,20 @@ def backward(arena, layers, settings, first, last):
 
 
 @compile_kernel
-def transpose_block(arena, w, columns, to, to_width, rows):
-    """Write a block of weight rows, each `columns` wide, to a panel of the transposed copy."""
-    width = w.size // rows
-    for j in range(columns):
-        row = view(arena, to + j * to_width, rows)
-        for i in range(rows):
-            row[i] = w[i * width + j]
+def transpose_block(arena, layer, panel, source, top, rows, column, width):
+    """Write a block of weights, `rows` by `width` from `source`, to the transposed copy."""
+    to_width = min(panel, layer[at.IN_WIDTH] - top)
+    to = layer[at.TRANSPOSED] + top * layer[at.OUT_WIDTH] + column * to_width
+    side = panel // 2  # the lanes of a vector
+    whole = rows // side * side
+    for j in range(0, width, side):
+        for i in range(0, whole, side):
+            transpose_square(arena, source + i * width + j, width, to + j * to_width + i, to_width)
+    # Columns beyond the fan-in stay zero, as the deltas computed from them must.
+    for i in range(whole, rows):
+        w = view(arena, source + i * width, width)
+        for j in range(width):
+            arena[to + j * to_width + i] = w[j]
 
 
 @compile_kernel
@@ -221,10 +228,7 @@ def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_ro
                 sums[norms + layer[at.FIRST_BLOCK] + block] = squared_norm(w)
             update_block(arena, settings, scratch, w_start, rows * width, alpha)
             if number > 0:
-                to_width = min(panel, layer[at.IN_WIDTH] - top)
-                to = layer[at.TRANSPOSED] + top * layer[at.FAN_OUT] + column * to_width
-                columns = min(width, layer[at.FAN_OUT] - column)
-                transpose_block(arena, w, columns, to, to_width, rows)
+                transpose_block(arena, layer, panel, w_start, top, rows, column, width)
 
 
 @compile_kernel
@@ -391,16 +395,13 @@ def transpose(arena, layers, settings):
     panel = settings[at.PANEL]
     for number in range(1, layers.shape[0]):
         layer = layers[number]
-        fan_in, fan_out = layer[at.FAN_IN], layer[at.FAN_OUT]
+        fan_in = layer[at.FAN_IN]
         for column in range(0, layer[at.OUT_WIDTH], panel):
             width = min(panel, layer[at.OUT_WIDTH] - column)
             for top in range(0, fan_in, panel):
                 rows = min(panel, fan_in - top)
-                to_width = min(panel, layer[at.IN_WIDTH] - top)
                 w = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * fan_in + top * width
-                to = layer[at.TRANSPOSED] + top * fan_out + column * to_width
-                columns = min(width, fan_out - column)
-                transpose_block(arena, view(arena, w, rows * width), columns, to, to_width, rows)
+                transpose_block(arena, layer, panel, w, top, rows, column, width)
 
 
 def addresses(dtype):

@@ -123,7 +123,7 @@ def training_layout(plan, n_threads):
     settings[FIRST_STATE] = reserve(n_parameters)
     settings[SECOND_STATE] = reserve(n_parameters)
     for layer in layers[1:]:
-        layer[TRANSPOSED] = reserve(layer[FAN_OUT] * layer[IN_WIDTH])
+        layer[TRANSPOSED] = reserve(layer[OUT_WIDTH] * layer[IN_WIDTH])
 
     row = _row_stride(round_up(units[0], vector), itemsize, vector)
     settings[BLOCK_ROWS] = block_rows(units, itemsize)
