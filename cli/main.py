@@ -1,0 +1,311 @@
+"""The ``fastmlp`` command: parse, make one library call, print.
+
+Results go to stdout, progress and remarks to stderr. Heavy imports wait until a command runs.
+"""
+
+from pathlib import Path
+
+import click
+
+from .errors import Command, UserError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fastmlp", message="%(prog)s %(version)s")
+def main():
+    """Train multilayer perceptrons on tables, and use them.
+
+    \b
+    fastmlp fit data.csv             train on a CSV, the last column being the target
+    fastmlp predict MODEL new.csv    predict the target of new rows
+    """
+
+
+def table_options(command):
+    """Options of every command that reads a CSV file."""
+    for option in (
+        click.option("--na", "na_values", multiple=True, metavar="TEXT",
+                     help="Further mark of a missing value, such as '?'. Can be repeated."),
+        click.option("--encoding", default="utf-8", show_default=True,
+                     help="Character encoding of the file."),
+        click.option("--sep", "separator", default=",", show_default=True,
+                     help="Character between fields."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _integers(context, parameter, text):
+    try:
+        values = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        values = (0,)
+    if any(value < 1 for value in values):
+        raise click.BadParameter(f"{text!r} is not a list of positive integers such as 100,50")
+    return values
+
+
+@main.command(cls=Command)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--target", metavar="COL", help="Target column.  [default: the last one]")
+@click.option(
+    "--task",
+    type=click.Choice(["auto", "classification", "regression"]),
+    default="auto",
+    show_default=True,
+    help="Kind of the target.",
+)
+@click.option(
+    "--hidden",
+    default="128,64",
+    show_default=True,
+    callback=_integers,
+    metavar="N,...",
+    help="Units of the hidden layers; '' for a linear model.",
+)
+@click.option(
+    "--activation",
+    type=click.Choice(["identity", "logistic", "tanh", "relu"]),
+    default="relu",
+    show_default=True,
+    help="Activation of the hidden layers.",
+)
+@click.option(
+    "--epochs",
+    "max_epochs",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="Most passes over the training rows.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Rows of a mini-batch.  [default: a fiftieth of them, 16 to 256]",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=0.001,
+    show_default=True,
+    help="Adam's learning rate.",
+)
+@click.option(
+    "--alpha", type=click.FloatRange(0), default=0.0001, show_default=True, help="L2 penalty."
+)
+@click.option(
+    "--early-stopping/--no-early-stopping",
+    default=None,
+    help="Hold a tenth of the training rows out to stop in time.  [default: from 300 rows on]",
+)
+@click.option(
+    "--test-size",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of rows held out for the test; 0 for none.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the split, the initial weights and the shuffles.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Threads.  [default: all]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Model file.  [default: the name of DATA with the ending .fastmlp, here]",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
+@table_options
+def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet, as_json,
+        separator, encoding, na_values, **options):  # fmt: skip
+    """Train a network on the CSV file DATA and write the model.
+
+    Text columns are one-hot encoded, numbers standardised, missing values filled. A part of
+    the rows is held out; the metrics printed are those on it, beside those of always
+    predicting the mean or the class shares.
+
+    Ctrl-C ends the training early: what was learned so far is measured and written.
+    """
+    from fastmlp.tables import read_table
+    from fastmlp.tabular import TabularModel
+
+    from .output import describe, print_json, print_metrics, print_rows
+    from .progress import epoch_bar
+
+    output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
+    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
+    if target is None and not quiet:
+        _remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
+    model = TabularModel(target, task, max_epochs=max_epochs, learning_rate=learning_rate,
+                         n_jobs=jobs, random_state=seed, **options)  # fmt: skip
+    with epoch_bar(max_epochs, quiet) as callback:
+        model.fit(frame, callback=callback)
+    report = model.report_
+    if not quiet:
+        for name, reason in report["dropped_columns"].items():
+            _remark(f"dropped column {name!r}: {reason}")
+        if report["interrupted"]:
+            _remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
+    _save(model, output)
+    if as_json:
+        print_json({**report, "model": str(output)})
+        return
+    print_rows([*describe(report), ("model", str(output))])
+    if "test" in report:
+        click.echo()
+        print_metrics(report["test"], report["baseline"])
+
+
+@main.command(cls=Command)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="CSV file of the predictions.  [default: standard output]",
+)
+@click.option("--proba", is_flag=True, help="Print the probability of each class as well.")
+@table_options
+def predict(model, data, output, proba, as_json, separator, encoding, na_values):
+    """Predict the target of every row of the CSV file DATA with MODEL."""
+    import pandas as pd
+
+    from fastmlp.files import written_aside
+    from fastmlp.tables import read_table
+
+    from .output import print_json
+
+    if output is not None:
+        _check_folder(output)
+    model = _load_table_model(model)
+    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
+    result = pd.DataFrame({model.target_: model.predict(frame)})
+    if proba:
+        columns = [f"probability_{name}" for name in model.classes_] if model.classes_ else None
+        probabilities = model.predict_proba(frame)
+        result = result.join(pd.DataFrame(probabilities, columns=columns))
+    if as_json:
+        text = None
+        print_json({"predictions": result.to_dict("records")})
+    else:
+        text = result.to_csv(index=False)
+    if output is not None:
+        with written_aside(output) as aside:
+            result.to_csv(aside, index=False)
+    elif text is not None:
+        click.echo(text, nl=False)
+
+
+@main.command(cls=Command)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@table_options
+def evaluate(model, data, as_json, separator, encoding, na_values):
+    """Measure MODEL on the CSV file DATA, which has the target column."""
+    from fastmlp.tables import read_table
+
+    from .output import print_json, print_metrics, print_rows
+
+    model = _load_table_model(model)
+    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
+    metrics = model.evaluate(frame)
+    if as_json:
+        print_json({"rows": len(frame), "target": model.target_, **metrics})
+        return
+    print_rows([("rows", str(len(frame))), ("target", model.target_)])
+    click.echo()
+    print_metrics(metrics, what="value")
+
+
+@main.command(cls=Command)
+@click.argument("model", type=click.Path(path_type=Path))
+def info(model, as_json):
+    """Say what the file MODEL holds."""
+    from fastmlp.persistence import load_model, read_manifest
+
+    from .output import describe, format_metrics, print_json, print_rows
+
+    manifest = read_manifest(model)
+    loaded = load_model(model)
+    report = getattr(loaded, "report_", None)
+    layers = [loaded.coefs_[0].shape[0], *(w.shape[1] for w in loaded.coefs_)] if (
+        report is None) else report["layers"]  # fmt: skip
+    if as_json:
+        columns = getattr(loaded, "columns_", None)
+        print_json({**manifest, "layers": layers, "columns": columns, "report": report})
+        return
+    rows = [
+        ("file", f"{model}, {model.stat().st_size / 1024:.0f} KiB, skops archive"),
+        ("holds", manifest["holds"]),
+        ("written", f"{manifest['created']} by fastmlp {manifest['fastmlp']}, "
+                    f"scikit-learn {manifest['scikit-learn']}"),
+    ]  # fmt: skip
+    if report is None:
+        rows.append(("network", "-".join(map(str, layers))))
+    else:
+        rows += describe(report)
+        rows += [("test", format_metrics(report.get("test", {})))]
+        for kind in ("numeric", "text", "dropped"):
+            names = [c["name"] for c in loaded.columns_ if c["kind"] == kind]
+            rows.append((kind, ", ".join(names)))
+        if report["task"] == "classification":
+            rows.append(("classes", ", ".join(map(str, loaded.classes_))))
+    print_rows(rows)
+
+
+def _remark(text):
+    click.echo(text, err=True)
+
+
+def _stem(data):
+    name = data.name
+    for ending in (".gz", ".bz2", ".xz", ".zip", ".csv", ".tsv", ".txt"):
+        name = name.removesuffix(ending)
+    return name or "model"
+
+
+def _check_folder(path):
+    """Refuse an output path that could not be written, before any work is done."""
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder; give a file name with -o")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.parent}")
+
+
+def _check_model_path(path):
+    import zipfile
+
+    _check_folder(path)
+    if path.exists() and path.stat().st_size and not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: exists and is not a model; choose another name with -o")
+    return path
+
+
+def _save(model, path):
+    from fastmlp.persistence import save_model
+
+    save_model(model, path)
+
+
+def _load_table_model(path):
+    import warnings
+
+    from fastmlp.persistence import load_model
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        model = load_model(path)
+    for warning in caught:
+        _remark(str(warning.message))
+    if not hasattr(model, "columns_"):
+        raise UserError(
+            f"{path}: holds a bare {type(model).__name__} without the columns of a table; "
+            "use it from Python"
+        )
+    return model

@@ -1,0 +1,80 @@
+"""What commands print: short tables for people, JSON for programs."""
+
+import json
+import math
+
+import click
+
+_METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "log_loss": "log loss",
+    "roc_auc": "ROC AUC",
+    "r2": "R2",
+    "rmse": "RMSE",
+    "mae": "MAE",
+}
+
+
+def print_json(value):
+    """One JSON object on stdout; numbers that JSON does not know become null."""
+    click.echo(json.dumps(_plain(value), indent=2))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def print_rows(rows):
+    """Aligned lines of a name and a value."""
+    rows = [(name, value) for name, value in rows if value]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def format_metrics(metrics):
+    """Metrics in one line."""
+    return "   ".join(f"{_METRIC_NAMES[name]} {value:.4g}" for name, value in metrics.items())
+
+
+def print_metrics(metrics, baseline=None, what="test"):
+    """Metrics below each other, beside those of the baseline."""
+    names = [_METRIC_NAMES[name] for name in metrics]
+    width = max(map(len, names))
+    header = f"{'':<{width}}  {what:>10}"
+    if baseline:
+        header += f"  {'baseline':>10}"
+    click.echo(header)
+    for name, key in zip(names, metrics, strict=True):
+        line = f"{name:<{width}}  {metrics[key]:>10.4f}"
+        if baseline and key in baseline:
+            line += f"  {baseline[key]:>10.4f}"
+        click.echo(line)
+
+
+def describe(report):
+    """Rows of the table that describes a fit."""
+    kinds = []
+    for key, kind in (("numeric_columns", "numeric"), ("text_columns", "text")):
+        if report[key]:
+            kinds.append(f"{report[key]} {kind}")
+    reason = f" ({report['task_reason']})" if report["task_reason"] else ""
+    parts = f" ({report['train_rows']} training, {report['test_rows']} test)"
+    return [
+        ("rows", f"{report['rows']}{parts if report['test_rows'] else ''}"),
+        ("features", f"{', '.join(kinds)}; {report['inputs']} inputs"),
+        ("target", report["target"]),
+        ("task", f"{report['task']}{reason}"),
+        ("network", "-".join(map(str, report["layers"]))),
+        ("epochs", str(report["epochs"])),
+        ("seconds", f"{report['seconds']:.2f}"),
+    ]

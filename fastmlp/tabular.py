@@ -1,0 +1,515 @@
+"""From a data frame to a trained network and back to predictions: what the command line fits."""
+
+import time
+import warnings
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from .estimators import MLPClassifier, MLPRegressor
+from .tables import DataError, first_text_value, is_text, to_numbers
+
+_MISSING = "(missing)"
+_MOST_LEVELS = 100
+_MOST_INTEGER_CLASSES = 20
+_FEWEST_ROWS_FOR_EARLY_STOPPING = 300
+
+
+@dataclass
+class Column:
+    """One column of the table that a model was trained on.
+
+    Attributes
+    ----------
+    name : str
+    kind : {'numeric', 'text', 'target', 'dropped'}
+    reason : str
+        Why it was dropped, else empty.
+    """
+
+    name: str
+    kind: str
+    reason: str = ""
+
+
+class TabularModel:
+    """A network for a table with numeric and text columns.
+
+    Missing numbers are replaced by the median, with an indicator column; numbers are
+    standardised. Text is one-hot encoded, with rare and unknown levels in one group and
+    missing text as a level of its own. Columns that are constant, all missing, or text that
+    differs in every row are dropped. A regression target is standardised for training.
+    Arithmetic is in float32.
+
+    Parameters
+    ----------
+    target : str or None, default=None
+        Name of the target column; None is the last one.
+    task : {'auto', 'classification', 'regression'}, default='auto'
+        'auto' is classification for text, truth values and at most 20 different integers.
+    hidden : sequence of int, default=(128, 64)
+        Units of the hidden layers.
+    activation : str, default='relu'
+    max_epochs : int, default=200
+    batch_size : int or None, default=None
+        None is a fiftieth of the training rows, between 16 and 256.
+    learning_rate : float, default=0.001
+    alpha : float, default=0.0001
+        L2 penalty.
+    early_stopping : bool or None, default=None
+        Whether to hold a tenth of the training rows out and keep the best epoch; None is
+        True from 300 training rows on.
+    patience : int, default=12
+        Epochs without improvement after which training stops.
+    test_size : float, default=0.2
+        Share of rows held out for the test metrics; 0 trains on all rows.
+    random_state : int, default=0
+    n_jobs : int or None, default=None
+        Threads; None is all.
+
+    Attributes
+    ----------
+    columns_ : list of dict
+        Name, kind and, for dropped columns, the reason.
+    task_ : str
+    classes_ : ndarray
+        Class labels, for classification.
+    estimator_ : MLPClassifier or MLPRegressor
+    report_ : dict
+        Rows, features, epochs, seconds, test metrics and those of a trivial baseline.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fastmlp import TabularModel
+    >>> frame = pd.read_csv("tests/data/concrete.csv")
+    >>> model = TabularModel().fit(frame)
+    >>> model.report_["test"]["r2"] > 0.8
+    True
+    """
+
+    def __init__(
+        self,
+        target=None,
+        task="auto",
+        *,
+        hidden=(128, 64),
+        activation="relu",
+        max_epochs=200,
+        batch_size=None,
+        learning_rate=0.001,
+        alpha=0.0001,
+        early_stopping=None,
+        patience=12,
+        test_size=0.2,
+        random_state=0,
+        n_jobs=None,
+    ):
+        if task not in ("auto", "classification", "regression"):
+            raise ValueError(f"task must be auto, classification or regression, got {task!r}")
+        if not 0 <= test_size < 1:
+            raise ValueError(f"test_size must be at least 0 and less than 1, got {test_size}")
+        self.target = target
+        self.task = task
+        self.hidden = hidden
+        self.activation = activation
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.alpha = alpha
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.test_size = test_size
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    # ---- fitting -------------------------------------------------------------------------
+
+    def fit(self, frame, callback=None):
+        """Hold out a test part, prepare the columns, train, and measure.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+        callback : callable, optional
+            Called after each epoch with a :class:`fastmlp.training.Epoch`.
+
+        Returns
+        -------
+        self : TabularModel
+
+        Raises
+        ------
+        DataError
+            When the table cannot be learned from.
+        """
+        self.target_ = self._find_target(frame)
+        y = frame[self.target_]
+        if y.isna().any():
+            raise DataError(
+                f"target column {self.target_!r} is missing in {int(y.isna().sum())} of "
+                f"{len(y)} rows (the first is row {int(np.argmax(y.isna())) + 1}); remove or "
+                "fill these rows"
+            )
+        self.task_, self.task_reason_ = decide_task(y) if self.task == "auto" else (self.task, "")
+        y = self._check_target(y)
+        train_rows, test_rows = self._split(y)
+        train_frame = frame.iloc[train_rows]
+        self.columns_ = [asdict(column) for column in self._describe(train_frame)]
+        if not (self._names("numeric") or self._names("text")):
+            raise DataError("no feature column is left: all are constant, missing or identifiers")
+
+        began = time.perf_counter()
+        self._build_preprocessor(len(train_rows))
+        X = self._features(train_frame, fit=True)
+        y_train = y[train_rows]
+        if self.task_ == "regression":
+            self.target_mean_ = float(np.mean(y_train))
+            self.target_scale_ = float(np.std(y_train)) or 1.0
+            y_train = ((y_train - self.target_mean_) / self.target_scale_).astype(np.float32)
+        self.estimator_ = self._build_estimator(y_train)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self.estimator_.fit(X, y_train, callback=callback)
+        messages = [str(w.message) for w in caught if w.category is not ConvergenceWarning]
+        if self.task_ == "classification":
+            self.classes_ = self.estimator_.classes_
+        seconds = time.perf_counter() - began
+        self.report_ = self._report(len(y), len(train_rows), X.shape[1], seconds)
+        self.report_["interrupted"] = any("interrupted" in message for message in messages)
+        if len(test_rows):
+            test_frame = frame.iloc[test_rows]
+            self.report_["test"] = self._metrics(test_frame, y[test_rows])
+            self.report_["baseline"] = baseline_metrics(self.task_, y[train_rows], y[test_rows])
+        return self
+
+    def _find_target(self, frame):
+        if self.target is None:
+            return frame.columns[-1]
+        if self.target not in frame.columns:
+            raise DataError(
+                f"there is no target column {self.target!r}; the columns are "
+                + ", ".join(map(str, frame.columns[:20]))
+                + (", ..." if len(frame.columns) > 20 else "")
+            )
+        return self.target
+
+    def _check_target(self, y):
+        """The target as an array of labels or of numbers."""
+        if self.task_ == "regression":
+            if is_text(y):
+                row, value = first_text_value(y)
+                raise DataError(
+                    f"target column {self.target_!r} has the text {value!r} in row {row + 1}; "
+                    "regression needs numbers (or use --task classification)"
+                )
+            y = to_numbers(y)
+            if not np.isfinite(y).all():
+                raise DataError(f"target column {self.target_!r} has infinite values")
+            return y
+        y = y.astype(object).to_numpy().astype(str) if is_text(y) else y.to_numpy()
+        if len(np.unique(y)) < 2:
+            raise DataError(
+                f"target column {self.target_!r} has a single class, {y[0]}; there is nothing to "
+                "learn"
+            )
+        return y
+
+    def _split(self, y):
+        rows = np.arange(len(y))
+        if self.test_size == 0:
+            return rows, rows[:0]
+        stratify = None
+        if self.task_ == "classification":
+            counts = np.unique(y, return_counts=True)[1]
+            n_test = int(np.ceil(self.test_size * len(y)))
+            if counts.min() >= 2 and min(n_test, len(y) - n_test) >= len(counts):
+                stratify = y
+        try:
+            train, test = train_test_split(
+                rows, test_size=self.test_size, random_state=self.random_state, stratify=stratify
+            )
+        except ValueError:
+            raise DataError(
+                f"{len(y)} rows are too few to hold out {self.test_size:.0%}; use --test-size 0"
+            ) from None
+        if self.task_ == "classification" and len(np.unique(y[train])) < 2:
+            raise DataError("the training part has a single class; use more rows or --test-size 0")
+        return np.sort(train), np.sort(test)
+
+    def _describe(self, frame):
+        n_distinct = frame.nunique(dropna=True)
+        n_missing = frame.isna().sum()
+        for name in frame.columns:
+            column = frame[name]
+            distinct, missing = int(n_distinct[name]), int(n_missing[name])
+            if name == self.target_:
+                yield Column(name, "target")
+            elif distinct == 0:
+                yield Column(name, "dropped", "all values are missing")
+            elif distinct == 1 and missing == 0:
+                yield Column(name, "dropped", f"constant ({column.iloc[0]})")
+            elif not is_text(column):
+                yield Column(name, "numeric")
+            elif distinct == len(frame) and len(frame) > 10:
+                yield Column(name, "dropped", "text that differs in every row, an identifier")
+            else:
+                yield Column(name, "text")
+
+    def _names(self, kind):
+        return [column["name"] for column in self.columns_ if column["kind"] == kind]
+
+    def _build_preprocessor(self, n_rows):
+        numbers = make_pipeline(
+            SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+        )
+        levels = OneHotEncoder(
+            handle_unknown="infrequent_if_exist",
+            min_frequency=5 if n_rows >= 500 else 2,
+            max_categories=_MOST_LEVELS,
+            sparse_output=False,
+            dtype=np.float32,
+        )
+        self.preprocessor_ = ColumnTransformer(
+            [("numeric", numbers, self._names("numeric")), ("text", levels, self._names("text"))]
+        )
+
+    def _features(self, frame, fit=False):
+        """The network's float32 inputs for a table that has this model's columns."""
+        numeric, text = self._names("numeric"), self._names("text")
+        missing = [name for name in (*numeric, *text) if name not in frame.columns]
+        if missing:
+            listed = ", ".join(repr(name) for name in missing[:5])
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            raise DataError(f"missing columns: {listed}{more}; the model was trained with them")
+        for name in numeric:
+            if is_text(frame[name]) and frame[name].notna().any():
+                row, value = first_text_value(frame[name])
+                raise DataError(
+                    f"column {name!r} has the text {value!r} in row {row + 1}; the model was "
+                    "trained on numbers there (name marks of missing values with --na)"
+                )
+        numbers = frame[numeric].to_numpy(dtype=np.float64, na_value=np.nan)
+        infinite = ~(np.isfinite(numbers) | np.isnan(numbers))
+        if infinite.any():
+            row, column = np.argwhere(infinite)[0]
+            raise DataError(f"column {numeric[column]!r} is infinite in row {row + 1}")
+        levels = frame[text].astype(object)
+        levels = levels.where(levels.notna(), _MISSING).astype(str)
+        table = pd.concat(
+            [
+                pd.DataFrame(numbers, columns=numeric),
+                levels.astype(object).reset_index(drop=True),
+            ],
+            axis=1,
+        )
+        if fit:
+            return self.preprocessor_.fit_transform(table).astype(np.float32)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found unknown categories")
+            return self.preprocessor_.transform(table).astype(np.float32)
+
+    def _build_estimator(self, y):
+        n_rows = len(y)
+        early_stopping = self.early_stopping
+        if early_stopping is None:
+            early_stopping = n_rows >= _FEWEST_ROWS_FOR_EARLY_STOPPING
+        if early_stopping and self.task_ == "classification":
+            counts = np.unique(y, return_counts=True)[1]
+            # The split of two classes is stratified and needs two members of each.
+            early_stopping = len(counts) > 2 or counts.min() >= 2
+        batch_size = self.batch_size or int(np.clip(n_rows // 50, 16, 256))
+        cls = MLPClassifier if self.task_ == "classification" else MLPRegressor
+        return cls(
+            hidden_layer_sizes=tuple(self.hidden),
+            activation=self.activation,
+            alpha=self.alpha,
+            batch_size=min(batch_size, max(1, int(0.9 * n_rows) if early_stopping else n_rows)),
+            learning_rate_init=self.learning_rate,
+            max_iter=self.max_epochs,
+            early_stopping=early_stopping,
+            n_iter_no_change=self.patience,
+            random_state=self.random_state,
+            n_jobs=self.n_jobs,
+        )
+
+    def _report(self, n_rows, n_train, n_inputs, seconds):
+        units = [self.estimator_.coefs_[0].shape[0], *(w.shape[1] for w in self.estimator_.coefs_)]
+        return {
+            "rows": n_rows,
+            "train_rows": n_train,
+            "test_rows": n_rows - n_train,
+            "target": self.target_,
+            "task": self.task_,
+            "task_reason": self.task_reason_,
+            "numeric_columns": len(self._names("numeric")),
+            "text_columns": len(self._names("text")),
+            "dropped_columns": {
+                column["name"]: column["reason"]
+                for column in self.columns_
+                if column["kind"] == "dropped"
+            },
+            "inputs": n_inputs,
+            "layers": units,
+            "epochs": int(self.estimator_.n_iter_),
+            "seconds": round(seconds, 3),
+            "loss": float(self.estimator_.loss_) if self.estimator_.loss_curve_ else None,
+            "validation_score": self.estimator_.best_validation_score_,
+        }
+
+    # ---- using ---------------------------------------------------------------------------
+
+    def predict(self, frame):
+        """Predicted class labels or numbers, one for each row.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            With the feature columns of training, in any order; others are ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+
+        Raises
+        ------
+        DataError
+            When columns are missing or hold text instead of numbers.
+        """
+        predicted = self.estimator_.predict(self._features(frame))
+        if self.task_ == "regression":
+            return predicted.astype(np.float64) * self.target_scale_ + self.target_mean_
+        return predicted
+
+    def predict_proba(self, frame):
+        """Probability of each class, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+        """
+        if self.task_ != "classification":
+            raise DataError("a regression model has no class probabilities")
+        return self.estimator_.predict_proba(self._features(frame))
+
+    def evaluate(self, frame):
+        """Metrics on a table that has the target column.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+
+        Returns
+        -------
+        dict of str to float
+        """
+        if self.target_ not in frame.columns:
+            raise DataError(f"there is no target column {self.target_!r} to compare with")
+        y = frame[self.target_]
+        if y.isna().any():
+            raise DataError(f"target column {self.target_!r} has missing values")
+        if self.task_ == "regression":
+            y = self._check_target(y)
+        else:
+            y = y.astype(object).to_numpy().astype(str) if is_text(y) else y.to_numpy()
+            if self.classes_.dtype.kind in "US":
+                y = y.astype(str)
+            unknown = sorted(set(y.tolist()) - set(self.classes_.tolist()))
+            if unknown:
+                raise DataError(
+                    f"target column {self.target_!r} has the class {unknown[0]!r}, which the "
+                    "model does not know"
+                )
+        return self._metrics(frame, y)
+
+    def _metrics(self, frame, y):
+        if self.task_ == "regression":
+            return regression_metrics(y, self.predict(frame))
+        known = np.isin(y, self.classes_)
+        probabilities = self.predict_proba(frame)
+        return classification_metrics(y, probabilities, self.classes_, known)
+
+
+def decide_task(y):
+    """Classification or regression, and why.
+
+    Parameters
+    ----------
+    y : pandas.Series
+
+    Returns
+    -------
+    task, reason : str
+    """
+    if is_text(y):
+        return "classification", "the target is text"
+    if pd.api.types.is_bool_dtype(y):
+        return "classification", "the target is true or false"
+    numbers = to_numbers(y)
+    n_distinct = len(np.unique(numbers))
+    if not np.all(np.mod(numbers, 1) == 0):
+        return "regression", "the target has fractions"
+    if n_distinct <= _MOST_INTEGER_CLASSES and n_distinct <= max(2, len(y) // 5):
+        return "classification", f"the target has only {n_distinct} different integers"
+    return "regression", f"the target has {n_distinct} different integers"
+
+
+def regression_metrics(y, predicted):
+    """R^2, root mean squared error and mean absolute error."""
+    return {
+        "r2": float(r2_score(y, predicted)) if len(y) > 1 else float("nan"),
+        "rmse": float(root_mean_squared_error(y, predicted)),
+        "mae": float(mean_absolute_error(y, predicted)),
+    }
+
+
+def classification_metrics(y, probabilities, classes, known=None):
+    """Accuracy, balanced accuracy, log loss and, for two classes, the area under the ROC curve.
+
+    Rows whose class is not `known` count as wrong, and not at all in the last two.
+    """
+    known = np.ones(len(y), bool) if known is None else known
+    predicted = classes[np.argmax(probabilities, axis=1)]
+    if len(classes) == 2:
+        predicted = classes[(probabilities[:, 1] > 0.5).astype(int)]
+    metrics = {"accuracy": float(accuracy_score(y, predicted))}
+    with warnings.catch_warnings():
+        # Classes that are predicted but do not occur are no mistake of the data.
+        warnings.simplefilter("ignore", UserWarning)
+        metrics["balanced_accuracy"] = float(balanced_accuracy_score(y, predicted))
+    if known.any():
+        p = probabilities[known].astype(np.float64)
+        p /= p.sum(axis=1, keepdims=True)
+        metrics["log_loss"] = float(log_loss(y[known], p, labels=classes))
+        if len(classes) == 2 and len(np.unique(y[known])) == 2:
+            metrics["roc_auc"] = float(roc_auc_score(y[known] == classes[1], p[:, 1]))
+    return metrics
+
+
+def baseline_metrics(task, y_train, y_test):
+    """Metrics of always predicting the class shares, or the mean, of the training part."""
+    if task == "regression":
+        return regression_metrics(y_test, np.full(len(y_test), np.mean(y_train)))
+    classes, counts = np.unique(y_train, return_counts=True)
+    shares = np.tile(counts / counts.sum(), (len(y_test), 1))
+    return classification_metrics(y_test, shares, classes, np.isin(y_test, classes))
