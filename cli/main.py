@@ -134,7 +134,7 @@ def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet
     from fastmlp.tables import read_table
     from fastmlp.tabular import TabularModel
 
-    from .output import describe, print_json, print_metrics, print_rows
+    from .output import describe, dropped_lines, print_json, print_metrics, print_rows
     from .progress import epoch_bar
 
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
@@ -147,8 +147,8 @@ def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet
         model.fit(frame, callback=callback)
     report = model.report_
     if not quiet:
-        for name, reason in report["dropped_columns"].items():
-            _remark(f"dropped column {name!r}: {reason}")
+        for line in dropped_lines(report["dropped_columns"]):
+            _remark(line)
         if report["interrupted"]:
             _remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
     _save(model, output)

@@ -78,3 +78,13 @@ def describe(report):
         ("epochs", str(report["epochs"])),
         ("seconds", f"{report['seconds']:.2f}"),
     ]
+
+
+def dropped_lines(dropped):
+    """One line for each reason why columns were dropped."""
+    by_reason = {}
+    for name, reason in dropped.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        yield f"dropped {len(names)} column{'s' * (len(names) > 1)}, {reason}: {listed}"

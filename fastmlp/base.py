@@ -122,7 +122,7 @@ class BaseMLP(BaseEstimator):
         if not hasattr(self, "coefs_"):
             est = type(self)(**self.get_params(deep=False))
         X, Y = est._encode(X, y, first_pass=est is not self, incremental=False)
-        X, Y = (np.ascontiguousarray(a, dtype=np.float64) for a in (X, Y))
+        X, Y = X.astype(np.float64), Y.astype(np.float64)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if est is self:
@@ -186,7 +186,6 @@ class BaseMLP(BaseEstimator):
             self._optimizer_code(),
             self._rows_of_batch(n_rows),
         )
-        arrays = [None if a is None else np.ascontiguousarray(a, plan.dtype) for a in train_part]
         order = np.arange(n_rows)
         state = self._optimizer if incremental and hasattr(self, "_optimizer") else None
         if state is None:
@@ -197,7 +196,7 @@ class BaseMLP(BaseEstimator):
         patience = self.n_iter_no_change
         rule = StoppingRule(1 if incremental else self.max_iter, self.tol, patience)
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        with CpuEngine(plan, theta, *arrays, n_jobs=self.n_jobs) as engine:
+        with CpuEngine(plan, theta, *train_part, n_jobs=self.n_jobs) as engine:
             if state.first is not None:
                 engine.push(theta, (state.step, state.first, state.second))
             self.n_iter_, converged = train(
@@ -259,7 +258,7 @@ class BaseMLP(BaseEstimator):
 
     def _validate(self, engine, X, Y, sample_weight):
         """Score of the engine's parameters; not a number where predictions are not finite."""
-        outputs = engine.outputs(np.ascontiguousarray(X, engine.plan.dtype))
+        outputs = engine.outputs(X)
         if not np.isfinite(outputs).all():
             return np.nan
         return self._score_outputs(Y, outputs, sample_weight)
@@ -309,5 +308,5 @@ class BaseMLP(BaseEstimator):
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         plan = self._fitted_plan()
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        result = outputs(plan, theta, np.ascontiguousarray(X, plan.dtype), self.n_jobs)
+        result = outputs(plan, theta, X, self.n_jobs)
         return result.astype(np.result_type(plan.dtype, X.dtype), copy=False)

@@ -31,6 +31,24 @@ def _layout(plan, n_threads):
     return layout
 
 
+class _Borrowed:
+    """The memory of an array, without its read-only flag."""
+
+    def __init__(self, array):
+        self.array = array  # keeps the memory alive
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def kernel_input(array, dtype):
+    """An array as kernels take it: C-contiguous, of one type, and not marked read-only.
+
+    numba would compile every kernel again for arrays marked so. Kernels do not write inputs.
+    """
+    array = np.ascontiguousarray(array, dtype)
+    return array if array.flags.writeable else np.asarray(_Borrowed(array))
+
+
 def resolve_n_threads(n_jobs):
     """Threads for an ``n_jobs`` parameter, in scikit-learn's meaning; None is numba's limit."""
     limit = default_n_threads()
@@ -50,7 +68,7 @@ class CpuEngine:
     theta : ndarray of shape (n_parameters,)
         Initial parameters in the order of :mod:`fastmlp.parameters`; copied.
     X : ndarray of shape (n_rows, n_features)
-        C-contiguous, of the plan's dtype; kept.
+        Kept; copied if it is not C-contiguous or not of the plan's dtype.
     Y : ndarray of shape (n_rows, n_outputs)
         Likewise.
     sample_weight : ndarray of shape (n_rows,) or None
@@ -73,9 +91,10 @@ class CpuEngine:
         self._layout = _layout(plan, n_threads)
         self._arena = _aligned(self._layout.size, plan.dtype)
         self._arena[self._layout.settings[at.ONE]] = 1
-        self._X, self._Y = X, Y
-        no_weights = np.empty(0, dtype=plan.dtype)
-        self._sample_weight = no_weights if sample_weight is None else sample_weight
+        weights = np.empty(0) if sample_weight is None else sample_weight
+        self._X, self._Y, self._sample_weight = (
+            kernel_input(array, plan.dtype) for array in (X, Y, weights)
+        )
         self._shares = at.shares(self._layout, n_threads)
         n_sums = kernels.N_SUMS + plan.batch_size + self._layout.n_blocks
         self._sums = np.zeros(n_sums)
@@ -90,6 +109,7 @@ class CpuEngine:
 
     def _copy(self, kernel, vector, start):
         layout = self._layout
+        vector = kernel_input(vector, self.plan.dtype)
         kernel(vector, self._arena, start, layout.layers, layout.settings[at.PANEL])
 
     def push(self, theta, state=None):
@@ -186,7 +206,6 @@ def outputs(plan, theta, X, n_jobs=None):
         Its optimiser and batch size do not matter.
     theta : ndarray of shape (n_parameters,)
     X : ndarray of shape (n_rows, n_features)
-        C-contiguous, of the plan's dtype.
     n_jobs : int or None
 
     Returns
@@ -200,7 +219,8 @@ def outputs(plan, theta, X, n_jobs=None):
     layout = _layout(replace(plan, batch_size=max(rows, 1)), n_threads)
     arena = _aligned(layout.size, plan.dtype)
     start, panel = layout.settings[at.PARAMETERS], layout.settings[at.PANEL]
-    kernels.pack(theta, arena, start, layout.layers, panel)
+    kernels.pack(kernel_input(theta, plan.dtype), arena, start, layout.layers, panel)
+    X = kernel_input(X, plan.dtype)
     result = np.empty((len(X), plan.n_outputs), dtype=plan.dtype)
     with Team(n_threads) as team:
         team.run(kernels.predict, arena, layout.layers, layout.settings, X, result)

@@ -1,0 +1,151 @@
+"""Compiled code: what is compiled when, tiles of any shape, narrower vectors."""
+
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numba.core.dispatcher import Dispatcher
+
+import fastmlp.cpu
+from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.cpu import vector_math
+from fastmlp.cpu.gemm import TILE_ROWS, tile, transpose_square
+from fastmlp.cpu.jit import compile_kernel
+from fastmlp.cpu.vector_unit import lanes
+
+
+def compiled_specialisations():
+    """Signatures compiled so far, of every kernel and formula."""
+    found = {}
+    for info in pkgutil.iter_modules(fastmlp.cpu.__path__):
+        module = importlib.import_module(f"fastmlp.cpu.{info.name}")
+        for value in vars(module).values():
+            if isinstance(value, Dispatcher):
+                found[id(value)] = len(value.signatures)
+    return sum(found.values())
+
+
+def run(cls, X, y, **params):
+    """A fit of two epochs, and a prediction."""
+    model = cls(max_iter=5, random_state=0, **params)
+    model.fit(X, y, callback=lambda epoch: epoch.epoch == 2)
+    return model.predict(X)
+
+
+def test_other_networks_and_options_compile_nothing():
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(60, 5)), rng.randint(0, 3, 60)
+    run(MLPClassifier, X, y)
+    before = compiled_specialisations()
+    assert before > 10
+    run(MLPClassifier, X, y, hidden_layer_sizes=())
+    run(MLPClassifier, X, y, hidden_layer_sizes=(70, 3, 40, 9), alpha=0)
+    run(MLPClassifier, X, y == 1, activation="tanh", batch_size=7)
+    run(MLPClassifier, X[:, :2], y, activation="logistic", solver="sgd", n_jobs=1)
+    run(MLPClassifier, X, y, activation="identity", solver="sgd", nesterovs_momentum=False)
+    run(MLPClassifier, X, y, early_stopping=True, shuffle=False)
+    run(MLPClassifier, np.asfortranarray(X), y, hidden_layer_sizes=(300, 300))
+    run(MLPRegressor, X, y.astype(float))
+    run(MLPRegressor, X, np.c_[y, y], loss="squared_error")
+    run(MLPRegressor, X, y, loss="poisson")
+    MLPRegressor().fit(X, y, sample_weight=y + 1.0, callback=lambda epoch: True)
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    run(MLPRegressor, read_only, y)
+    assert compiled_specialisations() == before
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tile_of_every_shape(dtype):
+    rng = np.random.default_rng(0)
+    dtype = np.dtype(dtype)
+    for rows in range(1, TILE_ROWS + 1):
+        for n_vectors in (1, 2):
+            for depth in (1, 2, 7, 50):
+                width = n_vectors * lanes(dtype)
+                A, B = rng.normal(size=(rows, depth)), rng.normal(size=(depth, width))
+                A, B = A.astype(dtype), B.astype(dtype)
+                init = rng.normal(size=width).astype(dtype)
+                for stored, a_row, a_col in ((A, depth, 1), (A.T, 1, rows)):
+                    arena = np.concatenate([np.ravel(stored), B.ravel(), init]).astype(dtype)
+                    b, bias, c = A.size, A.size + B.size, A.size + B.size + width
+                    arena = np.concatenate([arena, np.full((rows + 1) * (width + 3), 7, dtype)])
+                    tile(rows, width, depth, arena, 0, a_row, a_col, b, width,
+                         c, width + 3, bias, 0)  # fmt: skip
+                    result = arena[c:].reshape(rows + 1, width + 3)
+                    expected = A.astype(float) @ B.astype(float) + init
+                    np.testing.assert_allclose(
+                        result[:rows, :width], expected, rtol=0, atol=500 * np.finfo(dtype).eps
+                    )
+                    # Nothing beside or below the tile was touched.
+                    assert (result[rows] == 7).all() and (result[:, width:] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_transpose_in_registers(dtype):
+    side = lanes(np.dtype(dtype))
+    arena = np.arange(4 * side * side, dtype=dtype)
+    square = arena[: 2 * side * side].reshape(side, 2 * side)[:, :side].copy()
+
+    @compile_kernel
+    def run(arena, side):
+        transpose_square(arena, 0, 2 * side, 2 * side * side, side)
+
+    run(arena, side)
+    result = arena[2 * side * side :][: side * side].reshape(side, side)
+    np.testing.assert_array_equal(result, square.T)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["exp", "tanh"])
+def test_vector_math(name, dtype):
+    function = getattr(vector_math, name)
+
+    @compile_kernel
+    def apply(x, y):
+        for i in range(x.size):
+            y[i] = function(x[i])
+
+    limit = 0.99 * np.log(np.finfo(dtype).max)
+    x = np.concatenate([np.linspace(-limit, limit, 20001), np.linspace(-2, 2, 20001)])
+    x = np.append(x, [1e-30, -1e-30, 0.0]).astype(dtype)
+    y = np.empty_like(x)
+    apply(x, y)
+    exact = getattr(np, name)(x.astype(np.longdouble))
+    ulps = np.abs(y - exact) / np.abs(np.where(exact == 0, 1, exact)) / np.finfo(dtype).eps
+    assert ulps[exact >= np.finfo(dtype).tiny].max() < 1.5
+    edge = np.array([np.inf, -np.inf, np.nan, 1e4, -1e4], dtype)
+    apply(edge, y)
+    with np.errstate(over="ignore", under="ignore"):
+        np.testing.assert_array_equal(y[:5], getattr(np, name)(edge))
+
+
+NARROW = """
+import numpy as np, sys
+from sklearn.datasets import load_iris
+import sklearn.neural_network as sk, fastmlp
+from fastmlp.cpu.vector_unit import HOST
+assert HOST.n_bytes == int(sys.argv[1])
+X, y = load_iris(return_X_y=True)
+for dtype, tolerance in ((np.float64, 1e-10), (np.float32, 1e-4)):
+    a, b = (
+        m.MLPClassifier((21, 9), random_state=0, max_iter=100, n_iter_no_change=1, tol=0.05)
+        .fit(X.astype(dtype), y) for m in (sk, fastmlp)
+    )
+    assert max(abs(p - q).max() for p, q in zip(a.coefs_, b.coefs_)) < tolerance
+print("equal")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_bytes", ["16", "32"])
+def test_narrower_vectors(n_bytes):
+    env = {**os.environ, "FASTMLP_VECTOR_BYTES": n_bytes, "FASTMLP_CACHE": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", NARROW, n_bytes], env=env, capture_output=True, text=True
+    )
+    assert result.stdout == "equal\n", result.stderr
