@@ -46,7 +46,9 @@ class Command(click.Command):
                 raise
             if isinstance(error, click.ClickException):
                 raise
-            if isinstance(error, ValueError | OSError):
+            from fastmlp.errors import InputError
+
+            if isinstance(error, InputError | OSError):
                 raise UserError(" ".join(str(error).split())) from None
             name = type(error).__name__
             click.echo(f"fastmlp: internal error, {name}: {error} (see --debug)", err=True)

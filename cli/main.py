@@ -185,21 +185,18 @@ def predict(model, data, output, proba, as_json, separator, encoding, na_values)
         _check_folder(output)
     model = _load_table_model(model)
     frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
+    probabilities = model.predict_proba(frame) if proba else None
     result = pd.DataFrame({model.target_: model.predict(frame)})
     if proba:
-        columns = [f"probability_{name}" for name in model.classes_] if model.classes_ else None
-        probabilities = model.predict_proba(frame)
+        columns = [f"probability_{name}" for name in model.classes_]
         result = result.join(pd.DataFrame(probabilities, columns=columns))
     if as_json:
-        text = None
         print_json({"predictions": result.to_dict("records")})
-    else:
-        text = result.to_csv(index=False)
     if output is not None:
         with written_aside(output) as aside:
             result.to_csv(aside, index=False)
-    elif text is not None:
-        click.echo(text, nl=False)
+    elif not as_json:
+        click.echo(result.to_csv(index=False), nl=False)
 
 
 @main.command(cls=Command)

@@ -12,7 +12,7 @@ def epoch_bar(max_epochs, quiet):
         return
     from tqdm import tqdm
 
-    with tqdm(total=max_epochs, unit="epoch", file=sys.stderr, leave=False) as bar:
+    with tqdm(total=max_epochs, unit="epoch", file=sys.stderr) as bar:
 
         def show(epoch):
             values = {"loss": f"{epoch.loss:.4f}"}

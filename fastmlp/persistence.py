@@ -10,6 +10,7 @@ import sklearn
 import skops.io
 
 from . import __version__
+from .errors import InputError
 from .files import written_aside
 
 _MANIFEST = "fastmlp.json"
@@ -27,7 +28,7 @@ _TRUSTED = (
 )
 
 
-class ModelFileError(ValueError):
+class ModelFileError(InputError):
     """A file that holds no model that could be loaded."""
 
 

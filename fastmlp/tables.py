@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .errors import InputError
 
-class DataError(ValueError):
-    """A table, or a file, that cannot be used; the message says why and what to do."""
+
+class DataError(InputError):
+    """A table, or a file of one, that cannot be used."""
 
 
 def read_table(path, *, separator=",", encoding="utf-8", na_values=()):

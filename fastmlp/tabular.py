@@ -186,7 +186,10 @@ class TabularModel:
         self.estimator_ = self._build_estimator(y_train)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self.estimator_.fit(X, y_train, callback=callback)
+            try:
+                self.estimator_.fit(X, y_train, callback=callback)
+            except ValueError as error:
+                raise DataError(f"training failed: {error}") from error
         messages = [str(w.message) for w in caught if w.category is not ConvergenceWarning]
         if self.task_ == "classification":
             self.classes_ = self.estimator_.classes_

@@ -151,8 +151,14 @@ class CpuEngine:
         -------
         loss : float
             Mean over rows of the batches' losses before their updates, penalty included.
+
+        Raises
+        ------
+        ValueError
+            When the sample weights of a batch sum to zero.
         """
         plan, layout = self.plan, self._layout
+        self._check_batch_weights(order)
         hyper = np.zeros(at.N_HYPER)
         hyper[at.ALPHA] = plan.alpha
         hyper[at.LEARNING_RATE] = learning_rate
@@ -170,6 +176,16 @@ class CpuEngine:
             )  # fmt: skip
             self.step += -(-piece.size // plan.batch_size)
         return self._sums[kernels.EPOCH_LOSS] / order.size
+
+    def _check_batch_weights(self, order):
+        if self._sample_weight.size == 0:
+            return
+        starts = np.arange(0, order.size, self.plan.batch_size)
+        if (np.add.reduceat(self._sample_weight[order], starts) == 0).any():
+            raise ValueError(
+                "the sample weights of a mini-batch sum to zero, so that its mean loss is not "
+                "defined; remove rows of weight zero, or use larger batches"
+            )
 
     def outputs(self, X):
         """Predictions of the current parameters; see :func:`outputs`."""

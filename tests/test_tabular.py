@@ -1,0 +1,208 @@
+"""Tables: reading, deciding the task, preparing columns, measuring."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastmlp import TabularModel
+from fastmlp.tables import DataError, read_table
+from fastmlp.tabular import baseline_metrics, decide_task, squash
+
+SMALL = {"hidden": (8,), "max_epochs": 30}
+
+
+def kinds(model):
+    return {column["name"]: column["kind"] for column in model.columns_}
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (["a", "b"] * 50, "classification"),
+        ([True, False] * 50, "classification"),
+        ([0, 1] * 50, "classification"),
+        (list(range(10)) * 10, "classification"),
+        (list(range(100)), "regression"),
+        ([0.5, 1.5] * 50, "regression"),
+        ([1.0, 2.0] * 50, "classification"),
+        ([1, 2, 3, 4], "regression"),
+    ],
+)
+def test_task_is_decided_by_the_target(values, task):
+    decided, reason = decide_task(pd.Series(values))
+    assert decided == task and reason
+
+
+def test_columns_are_sorted_out_and_said(people):
+    model = TabularModel(**SMALL).fit(people)
+    assert kinds(model) == {
+        "age": "numeric", "city": "text", "income": "numeric", "job": "text",
+        "planet": "dropped", "nothing": "dropped", "name": "dropped", "member": "numeric",
+        "class": "target",
+    }  # fmt: skip
+    dropped = model.report_["dropped_columns"]
+    assert dropped["planet"] == "constant"
+    assert dropped["nothing"] == "all values are missing"
+    assert "identifier" in dropped["name"]
+    # age, income with its indicator, member; three cities; two jobs and missing.
+    assert model.report_["inputs"] == 4 + 3 + 3
+
+
+def test_classification_of_a_mixed_table(people):
+    model = TabularModel("class", hidden=(16,)).fit(people)
+    assert model.task_ == "classification" and list(model.classes_) == ["old", "young"]
+    assert model.report_["test"]["accuracy"] > 0.9 > model.report_["baseline"]["accuracy"]
+    assert model.evaluate(people)["accuracy"] > 0.9
+    probabilities = model.predict_proba(people)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(
+        model.predict(people), model.classes_[probabilities.argmax(axis=1)]
+    )
+
+
+def test_regression_beats_the_mean_by_far(concrete_csv):
+    frame = read_table(concrete_csv)
+    model = TabularModel(hidden=(64,), max_epochs=100).fit(frame)
+    assert model.task_ == "regression" and model.target_ == "target"
+    assert model.report_["test"]["r2"] > 0.75
+    assert abs(model.report_["baseline"]["r2"]) < 0.1
+    assert model.report_["rows"] == 1030 and model.report_["test_rows"] == 206
+    scores = model.evaluate(frame)
+    residual = frame["target"] - model.predict(frame)
+    assert scores["rmse"] == pytest.approx(np.sqrt(np.mean(residual**2)))
+    assert scores["mae"] == pytest.approx(np.mean(np.abs(residual)))
+
+
+def test_target_may_stand_anywhere_and_columns_may_be_shuffled(people):
+    model = TabularModel("income", "regression", **SMALL).fit(people.dropna(subset="income"))
+    assert model.target_ == "income" and kinds(model)["class"] == "text"
+    shuffled = people[people.columns[::-1]].assign(extra=1)
+    np.testing.assert_array_equal(model.predict(shuffled), model.predict(people))
+
+
+def test_integer_labels_stay_integers():
+    frame = pd.DataFrame({"x": np.arange(60) % 6, "label": np.arange(60) % 3 * 10})
+    model = TabularModel(**SMALL).fit(frame)
+    assert model.predict(frame).dtype.kind == "i"
+    assert set(model.predict(frame)) <= {0, 10, 20}
+
+
+def test_new_data_with_unknown_levels_and_missing_values(people):
+    model = TabularModel(**SMALL).fit(people)
+    new = people.head(4).assign(
+        city=["Rome", "Paris", None, "Oslo"], income=None, age=[20, None, 30, 40]
+    )
+    assert len(model.predict(new)) == 4
+
+
+def test_rare_levels_share_one_input():
+    city = ["big", "other"] * 40 + [f"village {i}" for i in range(20)]
+    frame = pd.DataFrame({"city": city, "y": np.linspace(0, 1, 100)})
+    model = TabularModel(**SMALL, test_size=0).fit(frame)
+    assert model.report_["inputs"] == 3
+
+
+def test_classes_with_one_member():
+    frame = pd.DataFrame({"x": np.arange(50.0), "y": ["a", "b"] * 24 + ["c", "d"]})
+    model = TabularModel(**SMALL).fit(frame)
+    assert model.report_["test_rows"] == 10
+    model = TabularModel(**SMALL, test_size=0, early_stopping=True).fit(frame)
+    assert "test" not in model.report_ and list(model.classes_) == ["a", "b", "c", "d"]
+
+
+def test_same_seed_same_model(people):
+    a, b = (TabularModel(**SMALL, random_state=1).fit(people) for _ in range(2))
+    np.testing.assert_array_equal(a.predict_proba(people), b.predict_proba(people))
+
+
+def test_baseline_is_that_of_the_training_part():
+    metrics = baseline_metrics("classification", np.array([0, 0, 1]), np.array([0, 1, 1]))
+    assert metrics["accuracy"] == pytest.approx(1 / 3)
+    assert metrics["log_loss"] == pytest.approx(-np.log([2 / 3, 1 / 3, 1 / 3]).mean())
+    metrics = baseline_metrics("regression", np.array([1.0, 3.0]), np.array([2.0, 4.0]))
+    assert metrics["rmse"] == pytest.approx(np.sqrt(2))
+
+
+def test_squash_is_the_identity_near_zero_and_bounded():
+    x = np.array([-1e9, -0.01, 0, 0.01, 1e9])
+    np.testing.assert_allclose(squash(x), [-3, -0.01, 0, 0.01, 3], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(**{"class": "same"}), "a single class, same"),
+        (lambda f: f.assign(**{"class": [None, *f["class"][1:]]}), "missing in 1 of 120 rows"),
+        (lambda f: f[["planet", "class"]], "no feature column is left"),
+        (lambda f: f.assign(age=[*f["age"][1:], np.inf]), "infinite"),
+        (lambda f: f.head(1), "single class|too few"),
+    ],
+)
+def test_tables_that_cannot_be_learned_from(people, change, message):
+    with pytest.raises(DataError, match=message):
+        TabularModel(**SMALL).fit(change(people))
+
+
+def test_wrong_columns_are_named(people):
+    with pytest.raises(DataError, match="no target column 'colour'; the columns are age"):
+        TabularModel("colour").fit(people)
+    with pytest.raises(DataError, match=r"has the text 'young' in row \d+; regression needs"):
+        TabularModel("class", "regression").fit(people)
+    model = TabularModel(**SMALL).fit(people)
+    with pytest.raises(DataError, match="missing columns: 'age', 'income'"):
+        model.predict(people.drop(columns=["age", "income"]))
+    with pytest.raises(DataError, match="column 'age' has the text 'forty' in row 3"):
+        model.predict(people.assign(age=["1", "2", "forty", *["3"] * 117]))
+    with pytest.raises(DataError, match="the class 'ancient', which the model does not know"):
+        model.evaluate(people.assign(**{"class": "ancient"}))
+    with pytest.raises(DataError, match="no target column"):
+        model.evaluate(people.drop(columns="class"))
+    regression = TabularModel("age", "regression", **SMALL).fit(people)
+    with pytest.raises(DataError, match="no class probabilities"):
+        regression.predict_proba(people)
+
+
+# ---- reading files -----------------------------------------------------------------------
+
+
+def write(tmp_path, content, name="data.csv"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        ("a,b,c\n", "a header but no row"),
+        ("a,b,a\n1,2,3\n", "line 1: column name 'a' stands there more than once"),
+        ("a,b\n1,2\n1,2,3\n", "line 3: 3 fields where the header has 2"),
+        ("a,b,c\n1,2,3\n4,5\n", "line 3: 2 fields where the header has 3"),
+        ("a,b\n1,2,3\n1,2,3\n", "line 2: 3 fields where the header has 2"),
+        ("name,b\ncaf\xe9,2\n".encode("latin-1"), "not utf-8 text.*--encoding"),
+        (b"\x00\x01\x02\xff\xfe", "not utf-8 text|cannot be read"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path, content, message):
+    with pytest.raises(DataError, match=message) as error:
+        read_table(write(tmp_path, content))
+    assert "data.csv" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_table(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="folder"):
+        read_table(tmp_path)
+
+
+def test_reading_options(tmp_path):
+    content = "name;x\ncaf\xe9;?\nbar;2\n".encode("latin-1")
+    frame = read_table(write(tmp_path, content), separator=";", encoding="latin-1", na_values=["?"])
+    assert list(frame["name"]) == ["café", "bar"] and np.isnan(frame["x"][0])
+    packed = write(tmp_path, gzip.compress(b'a,b\n"1,5",\n2,x\n'), "data.csv.gz")
+    frame = read_table(packed)
+    assert list(frame["a"]) == ["1,5", "2"] and frame["b"].isna()[0]
