@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 
+import numba
 import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
@@ -14,7 +15,6 @@ import fastmlp.cpu
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.cpu import vector_math
 from fastmlp.cpu.gemm import TILE_ROWS, tile, transpose_square
-from fastmlp.cpu.jit import compile_kernel
 from fastmlp.cpu.vector_unit import lanes
 
 
@@ -59,6 +59,11 @@ def test_other_networks_and_options_compile_nothing():
     assert compiled_specialisations() == before
 
 
+@numba.njit
+def call_tile(*args):
+    tile(*args)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tile_of_every_shape(dtype):
     rng = np.random.default_rng(0)
@@ -74,7 +79,7 @@ def test_tile_of_every_shape(dtype):
                     arena = np.concatenate([np.ravel(stored), B.ravel(), init]).astype(dtype)
                     b, bias, c = A.size, A.size + B.size, A.size + B.size + width
                     arena = np.concatenate([arena, np.full((rows + 1) * (width + 3), 7, dtype)])
-                    tile(rows, width, depth, arena, 0, a_row, a_col, b, width,
+                    call_tile(rows, width, depth, arena, 0, a_row, a_col, b, width,
                          c, width + 3, bias, 0)  # fmt: skip
                     result = arena[c:].reshape(rows + 1, width + 3)
                     expected = A.astype(float) @ B.astype(float) + init
@@ -91,7 +96,7 @@ def test_transpose_in_registers(dtype):
     arena = np.arange(4 * side * side, dtype=dtype)
     square = arena[: 2 * side * side].reshape(side, 2 * side)[:, :side].copy()
 
-    @compile_kernel
+    @numba.njit
     def run(arena, side):
         transpose_square(arena, 0, 2 * side, 2 * side * side, side)
 
@@ -105,7 +110,7 @@ def test_transpose_in_registers(dtype):
 def test_vector_math(name, dtype):
     function = getattr(vector_math, name)
 
-    @compile_kernel
+    @numba.njit
     def apply(x, y):
         for i in range(x.size):
             y[i] = function(x[i])

@@ -107,24 +107,20 @@ class CpuEngine:
     def __exit__(self, *exc_info):
         self._team.close()
 
-    def _copy(self, kernel, vector, start):
-        layout = self._layout
-        vector = kernel_input(vector, self.plan.dtype)
-        kernel(vector, self._arena, start, layout.layers, layout.settings[at.PANEL])
-
     def push(self, theta, state=None):
         """Set the parameters, and the optimiser's state (see :meth:`state`) if given."""
-        settings = self._layout.settings
-        self._copy(kernels.pack, theta, settings[at.PARAMETERS])
-        kernels.transpose(self._arena, self._layout.layers, settings)
+        units, arena, layout = self.plan.layer_units, self._arena, self._layout
+        at.pack(theta, units, arena, layout.settings[at.PARAMETERS], layout)
+        at.pack_transposed(theta, units, arena, layout)
         if state is not None:
             self.step, first, second = state
-            self._copy(kernels.pack, first, settings[at.FIRST_STATE])
-            self._copy(kernels.pack, second, settings[at.SECOND_STATE])
+            at.pack(first, units, arena, layout.settings[at.FIRST_STATE], layout)
+            at.pack(second, units, arena, layout.settings[at.SECOND_STATE], layout)
 
     def _pull(self, offset):
-        vector = np.empty(n_parameters(self.plan.layer_units), dtype=self.plan.dtype)
-        self._copy(kernels.unpack, vector, self._layout.settings[offset])
+        units, layout = self.plan.layer_units, self._layout
+        vector = np.empty(n_parameters(units), dtype=self.plan.dtype)
+        at.unpack(vector, units, self._arena, layout.settings[offset], layout)
         return vector
 
     def pull(self):
@@ -234,8 +230,7 @@ def outputs(plan, theta, X, n_jobs=None):
     rows = min(block, len(X)) if n_threads == 1 else n_threads * block
     layout = _layout(replace(plan, batch_size=max(rows, 1)), n_threads)
     arena = _aligned(layout.size, plan.dtype)
-    start, panel = layout.settings[at.PARAMETERS], layout.settings[at.PANEL]
-    kernels.pack(kernel_input(theta, plan.dtype), arena, start, layout.layers, panel)
+    at.pack(theta, plan.layer_units, arena, layout.settings[at.PARAMETERS], layout)
     X = kernel_input(X, plan.dtype)
     result = np.empty((len(X), plan.n_outputs), dtype=plan.dtype)
     with Team(n_threads) as team:

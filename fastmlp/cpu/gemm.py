@@ -16,6 +16,9 @@ from .vector_unit import HOST
 
 TILE_ROWS = HOST.tile_rows
 
+# Heights of tiles that are compiled; others are made of several, each used at most once.
+_HEIGHTS = [height for height in (12, 8, 6, 4, 2, 1) if height <= TILE_ROWS]
+
 _I64 = ir.IntType(64)
 
 
@@ -131,6 +134,31 @@ class _TileWriter:
         builder.ret_void()
         return function
 
+    def write_tiles(
+        self, builder, n_vectors, rows, depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row
+    ):
+        """Call the function of the largest height that fits, until no row is left."""
+        done = ir.Constant(_I64, 0)
+        for height in _HEIGHTS:
+            fits = builder.icmp_signed(">=", builder.sub(rows, done), ir.Constant(_I64, height))
+            before = builder.block
+            with builder.if_then(fits):
+                pointers = (
+                    builder.gep(start, [builder.mul(done, row)])
+                    for start, row in ((a, a_row), (c, c_row), (init, init_row))
+                )
+                a_here, c_here, init_here = pointers
+                builder.call(
+                    self.function(height, n_vectors),
+                    [depth, a_here, a_row, a_col, b, b_row, c_here, c_row, init_here, init_row],
+                )
+                more = builder.add(done, ir.Constant(_I64, height))
+                inside = builder.block
+            following = builder.phi(_I64)
+            following.add_incoming(done, before)
+            following.add_incoming(more, inside)
+            done = following
+
 
 @intrinsic
 def transpose_square(typing_context, arena, source, source_row, to, to_row):
@@ -190,20 +218,12 @@ def _tile(
         element = context.get_data_type(array_type.dtype)
         writer = _TileWriter(builder.module, element)
         a, b, c, init = (builder.gep(data, [offset]) for offset in (a, b, c, init))
-        call_args = [depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row]
-        wide = builder.icmp_signed(">", width, ir.Constant(_I64, lanes_of(element)))
-        # Shapes are numbered 2 rows + (0 or 1) for one or two vectors.
-        shape = builder.add(builder.shl(rows, ir.Constant(_I64, 1)), builder.zext(wide, _I64))
-        end = builder.append_basic_block("tile.end")
-        switch = builder.switch(shape, end)
-        for n_rows in range(1, TILE_ROWS + 1):
-            for n_vectors in (1, 2):
-                block = builder.append_basic_block(f"tile.{n_rows}x{n_vectors}")
-                switch.add_case(ir.Constant(_I64, 2 * n_rows + n_vectors - 1), block)
-                with builder.goto_block(block):
-                    builder.call(writer.function(n_rows, n_vectors), call_args)
-                    builder.branch(end)
-        builder.position_at_end(end)
+        operands = a, a_row, a_col, b, b_row, c, c_row, init, init_row
+        is_wide = builder.icmp_signed(">", width, ir.Constant(_I64, lanes_of(element)))
+        with builder.if_else(is_wide) as (wide, narrow):
+            for branch, n_vectors in ((wide, 2), (narrow, 1)):
+                with branch:
+                    writer.write_tiles(builder, n_vectors, rows, depth, *operands)
         return context.get_dummy_value()
 
     return types.void(*integers, arena, *offsets), codegen

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import math
 import os
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import FunctionType
 
@@ -73,9 +73,19 @@ FASTMATH = frozenset({"contract", "nsz", "arcp"})
 REORDERED = FASTMATH | {"reassoc"}
 
 
-def compile_kernel(function, fastmath=FASTMATH):
-    """Compile a function lazily, in nopython mode, without the interpreter lock."""
-    dispatcher = njit(nogil=True, error_model="numpy", fastmath=set(fastmath))(function)
+def compile_kernel(function, fastmath=FASTMATH, entry=False):
+    """Compile a function lazily, in nopython mode, without the interpreter lock.
+
+    Only an `entry` can be called from Python; the others are spared the wrapper for it, which
+    takes as long to compile as a small kernel.
+    """
+    dispatcher = njit(
+        nogil=True,
+        error_model="numpy",
+        fastmath=set(fastmath),
+        no_cpython_wrapper=not entry,
+        no_cfunc_wrapper=True,
+    )(function)
     if os.environ.get("FASTMLP_CACHE", "1") != "0":
         # Without any writable folder: compile in memory.
         with contextlib.suppress(RuntimeError):
@@ -83,11 +93,14 @@ def compile_kernel(function, fastmath=FASTMATH):
     return dispatcher
 
 
+compile_entry = partial(compile_kernel, entry=True)
+
+
 @cache
 def compile_formula(function):
     """Compile a scalar formula, with the formulas of its module that it calls.
 
-    It is inlined into its kernels, so it has no cache of its own.
+    It becomes part of its kernels, so it is neither compiled nor cached by itself.
     """
     namespace = dict(function.__globals__)
     for name in function.__code__.co_names:
@@ -97,4 +110,4 @@ def compile_formula(function):
         elif isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
             namespace[name] = compile_formula(callee)
     copy = FunctionType(function.__code__, namespace, function.__name__)
-    return njit(error_model="numpy", fastmath=set(FASTMATH))(copy)
+    return njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")(copy)

@@ -24,7 +24,7 @@ from .elementwise import (
     update,
 )
 from .gemm import TILE_ROWS, tile, transpose_square
-from .jit import compile_kernel
+from .jit import compile_entry, compile_kernel
 from .memory import copy_elements, row_view, view
 from .threads import wait
 
@@ -242,7 +242,7 @@ def batch_weight(sample_weight, order, start, stop):
     return total
 
 
-@compile_kernel
+@compile_entry
 def train(
     number,
     n_threads,
@@ -319,7 +319,7 @@ def train(
             sums[EPOCH_LOSS] += loss / total_weight * n_rows
 
 
-@compile_kernel
+@compile_entry
 def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
     """Predictions for all rows of X, a block at a time; each thread has its own block."""
     n_layers, block = settings[at.N_LAYERS], settings[at.BLOCK_ROWS]
@@ -343,65 +343,6 @@ def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
             to_row = row_view(outputs, row)
             for j in range(p.size):
                 to_row[j] = p[j]
-
-
-@compile_kernel
-def pack(theta, arena, start, layers, panel):
-    """Copy a flat parameter vector (all weights, then all biases) into panels."""
-    source = 0
-    for number in range(layers.shape[0]):
-        layer = layers[number]
-        fan_in, fan_out = layer[at.FAN_IN], layer[at.FAN_OUT]
-        for row in range(fan_in):
-            for column in range(0, layer[at.OUT_WIDTH], panel):
-                width = min(panel, layer[at.OUT_WIDTH] - column)
-                to = start + layer[at.WEIGHTS] + column * fan_in + row * width
-                for j in range(width):
-                    inside = column + j < fan_out
-                    arena[to + j] = theta[source + column + j] if inside else 0
-            source += fan_out
-    for number in range(layers.shape[0]):
-        layer = layers[number]
-        for j in range(layer[at.OUT_WIDTH]):
-            inside = j < layer[at.FAN_OUT]
-            arena[start + layer[at.BIASES] + j] = theta[source + j] if inside else 0
-        source += layer[at.FAN_OUT]
-
-
-@compile_kernel
-def unpack(theta, arena, start, layers, panel):
-    """The inverse of :func:`pack`: overwrites `theta`."""
-    to = 0
-    for number in range(layers.shape[0]):
-        layer = layers[number]
-        fan_in, fan_out = layer[at.FAN_IN], layer[at.FAN_OUT]
-        for row in range(fan_in):
-            for column in range(0, fan_out, panel):
-                width = min(panel, layer[at.OUT_WIDTH] - column)
-                source = start + layer[at.WEIGHTS] + column * fan_in + row * width
-                for j in range(min(width, fan_out - column)):
-                    theta[to + column + j] = arena[source + j]
-            to += fan_out
-    for number in range(layers.shape[0]):
-        layer = layers[number]
-        for j in range(layer[at.FAN_OUT]):
-            theta[to + j] = arena[start + layer[at.BIASES] + j]
-        to += layer[at.FAN_OUT]
-
-
-@compile_kernel
-def transpose(arena, layers, settings):
-    """Fill the transposed copies of all layers' weights but the first."""
-    panel = settings[at.PANEL]
-    for number in range(1, layers.shape[0]):
-        layer = layers[number]
-        fan_in = layer[at.FAN_IN]
-        for column in range(0, layer[at.OUT_WIDTH], panel):
-            width = min(panel, layer[at.OUT_WIDTH] - column)
-            for top in range(0, fan_in, panel):
-                rows = min(panel, fan_in - top)
-                w = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * fan_in + top * width
-                transpose_block(arena, layer, panel, w, top, rows, column, width)
 
 
 def addresses(dtype):

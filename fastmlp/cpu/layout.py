@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..parameters import views
 from .gemm import TILE_ROWS
 from .vector_unit import lanes
 
@@ -159,3 +160,55 @@ def shares(layout, n_threads):
     done = np.cumsum(np.concatenate(costs))
     wanted = done[-1] * np.arange(1, n_threads) / n_threads
     return np.concatenate([[0], np.searchsorted(done, wanted), [len(done)]]).astype(np.int64)
+
+
+def pack(parameters, units, arena, start, layout):
+    """Copy a flat parameter vector into panels of the arena, from `start` on.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        In the order of :mod:`fastmlp.parameters`.
+    units : sequence of int
+    arena : ndarray
+        Modified in place.
+    start : int
+    layout : Layout
+    """
+    coefs, intercepts = views(parameters, units)
+    for layer, weights, biases in zip(layout.layers, coefs, intercepts, strict=True):
+        for panel, columns in _panels(arena, start, layer, layout.settings[PANEL]):
+            panel[:, : weights[:, columns].shape[1]] = weights[:, columns]
+        to = start + layer[BIASES]
+        arena[to : to + len(biases)] = biases
+
+
+def unpack(parameters, units, arena, start, layout):
+    """The inverse of :func:`pack`: modifies `parameters` in place."""
+    coefs, intercepts = views(parameters, units)
+    for layer, weights, biases in zip(layout.layers, coefs, intercepts, strict=True):
+        for panel, columns in _panels(arena, start, layer, layout.settings[PANEL]):
+            weights[:, columns] = panel[:, : weights[:, columns].shape[1]]
+        source = start + layer[BIASES]
+        biases[:] = arena[source : source + len(biases)]
+
+
+def _panels(arena, start, layer, panel):
+    """Each panel of a layer's weights as a matrix in the arena, and the columns it holds."""
+    for column in range(0, layer[OUT_WIDTH], panel):
+        width = min(panel, layer[OUT_WIDTH] - column)
+        first = start + layer[WEIGHTS] + column * layer[FAN_IN]
+        matrix = arena[first : first + layer[FAN_IN] * width].reshape(layer[FAN_IN], width)
+        yield matrix, slice(column, min(column + width, layer[FAN_OUT]))
+
+
+def pack_transposed(parameters, units, arena, layout):
+    """Fill the transposed copies of all layers' weights but the first, in place."""
+    panel = layout.settings[PANEL]
+    for layer, weights in zip(layout.layers[1:], views(parameters, units)[0][1:], strict=True):
+        for column in range(0, layer[IN_WIDTH], panel):
+            width = min(panel, layer[IN_WIDTH] - column)
+            first = layer[TRANSPOSED] + column * layer[OUT_WIDTH]
+            matrix = arena[first : first + layer[OUT_WIDTH] * width].reshape(-1, width)
+            block = weights[column : column + width]
+            matrix[: layer[FAN_OUT], : len(block)] = block.T
