@@ -41,7 +41,7 @@ def test_other_networks_and_options_compile_nothing():
     X, y = rng.normal(size=(60, 5)), rng.randint(0, 3, 60)
     run(MLPClassifier, X, y)
     before = compiled_specialisations()
-    assert before > 10
+    assert before > 0
     run(MLPClassifier, X, y, hidden_layer_sizes=())
     run(MLPClassifier, X, y, hidden_layer_sizes=(70, 3, 40, 9), alpha=0)
     run(MLPClassifier, X, y == 1, activation="tanh", batch_size=7)

@@ -9,9 +9,14 @@ from ..plan import Optimizer
 from . import kernels
 from . import layout as at
 from .threads import Team, default_n_threads
+from .vector_unit import lanes
 
 # A team is worth its barriers above this many multiply-adds a step; see benchmarks/README.md.
 _TEAM_MULTIPLY_ADDS = 200_000
+# The same for a whole prediction, which has to start its team.
+_TEAM_PREDICTION = 10_000_000
+# Up to this many rows, predictions use the weights as they are instead of packing them.
+_FEW_ROWS = 48
 # Steps are handed over in pieces of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
 
@@ -24,11 +29,11 @@ def _aligned(size, dtype):
     return raw[offset : offset + size]
 
 
-def _layout(plan, n_threads):
-    """The layout of a plan, with the kernels' addresses in its settings."""
-    layout = at.training_layout(plan, n_threads)
-    layout.settings[at.CALL_TILE :] = kernels.addresses(plan.dtype)
-    return layout
+def _with_addresses(settings, dtype):
+    """Settings with the kernels' addresses in this process."""
+    settings = settings.copy()
+    settings[at.CALL_MULTIPLY :] = kernels.addresses(dtype)
+    return settings
 
 
 class _Borrowed:
@@ -88,17 +93,24 @@ class CpuEngine:
         work = plan.batch_size * n_parameters(plan.layer_units)
         n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
         self._team = Team(n_threads)
-        self._layout = _layout(plan, n_threads)
+        self._layout = at.training_layout(plan, n_threads)
+        self._settings = _with_addresses(self._layout.settings, plan.dtype)
         self._arena = _aligned(self._layout.size, plan.dtype)
         self._arena[self._layout.settings[at.ONE]] = 1
         weights = np.empty(0) if sample_weight is None else sample_weight
         self._X, self._Y, self._sample_weight = (
             kernel_input(array, plan.dtype) for array in (X, Y, weights)
         )
-        self._shares = at.shares(self._layout, n_threads)
+        self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
         n_sums = kernels.N_SUMS + plan.batch_size + self._layout.n_blocks
         self._sums = np.zeros(n_sums)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
+        hyper = self._hyper = np.zeros(at.N_HYPER)
+        hyper[at.ALPHA] = plan.alpha
+        hyper[at.MOMENTUM] = plan.momentum
+        hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
+        hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
+        hyper[at.EPSILON] = plan.epsilon
         self.push(theta)
 
     def __enter__(self):
@@ -155,19 +167,14 @@ class CpuEngine:
         """
         plan, layout = self.plan, self._layout
         self._check_batch_weights(order)
-        hyper = np.zeros(at.N_HYPER)
-        hyper[at.ALPHA] = plan.alpha
+        hyper = self._hyper
         hyper[at.LEARNING_RATE] = learning_rate
-        hyper[at.MOMENTUM] = plan.momentum
-        hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
-        hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
-        hyper[at.EPSILON] = plan.epsilon
         self._sums[kernels.EPOCH_LOSS] = 0.0
         for start in range(0, order.size, self._piece):
             piece = order[start : start + self._piece]
             hyper[at.STEPS_DONE] = self.step
             self._team.run(
-                kernels.train, self._arena, layout.layers, layout.settings, hyper,
+                kernels.train, self._arena, layout.layers, self._settings, hyper,
                 self._X, self._Y, self._sample_weight, piece, self._sums, self._shares,
             )  # fmt: skip
             self.step += -(-piece.size // plan.batch_size)
@@ -224,15 +231,20 @@ def outputs(plan, theta, X, n_jobs=None):
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    work = len(X) * n_parameters(plan.layer_units)
-    n_threads = resolve_n_threads(n_jobs) if work >= 20 * _TEAM_MULTIPLY_ADDS else 1
-    block = at.block_rows(plan.layer_units, plan.dtype.itemsize)
-    rows = min(block, len(X)) if n_threads == 1 else n_threads * block
-    layout = _layout(replace(plan, batch_size=max(rows, 1)), n_threads)
-    arena = _aligned(layout.size, plan.dtype)
-    at.pack(theta, plan.layer_units, arena, layout.settings[at.PARAMETERS], layout)
-    X = kernel_input(X, plan.dtype)
-    result = np.empty((len(X), plan.n_outputs), dtype=plan.dtype)
+    units, dtype = plan.layer_units, plan.dtype
+    many = len(X) > _FEW_ROWS
+    work = len(X) * n_parameters(units)
+    n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_PREDICTION else 1
+    layout = at.prediction_layout(units, plan.activation, plan.loss, dtype, n_threads, many)
+    settings = _with_addresses(layout.settings, dtype)
+    arena = _aligned(layout.size, dtype)
+    start = settings[at.PARAMETERS]
+    if many:
+        at.pack(theta, units, arena, start, layout)
+    else:
+        arena[start : start + len(theta)] = theta
+    X = kernel_input(X, dtype)
+    result = np.empty((len(X), plan.n_outputs), dtype=dtype)
     with Team(n_threads) as team:
-        team.run(kernels.predict, arena, layout.layers, layout.settings, X, result)
+        team.run(kernels.predict, arena, layout.layers, settings, X, result)
     return result

@@ -249,3 +249,25 @@ def tile(rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, i
         Start and distance of the rows of B, C and init. A distance of 0 repeats one row.
     """
     _tile(rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row)
+
+
+# Rows of the right-hand matrix that stay in the level-1 cache while all tiles use them.
+DEPTH_BLOCK = 256
+
+
+@compile_kernel
+def multiply(rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row):
+    """C = init + A B for any number of rows and one panel's columns; see :func:`tile`."""
+    n_blocks = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
+    block = (depth + n_blocks - 1) // n_blocks
+    for k in range(0, depth, block):
+        if k > 0:  # go on with the sum so far
+            init, init_row = c, c_row
+        for row in range(0, rows, TILE_ROWS):
+            tile(
+                min(TILE_ROWS, rows - row), width, min(block, depth - k),
+                arena, a + row * a_row + k * a_col, a_row, a_col,
+                b + k * b_row, b_row,
+                c + row * c_row, c_row,
+                init + row * init_row, init_row,
+            )  # fmt: skip

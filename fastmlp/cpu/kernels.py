@@ -7,6 +7,8 @@ once, so that the gradient never travels to memory. Every number is computed by 
 thread in one fixed order, so results do not depend on the number of threads.
 """
 
+from functools import cache
+
 import numpy as np
 from numba import from_dtype, types
 
@@ -23,7 +25,7 @@ from .elementwise import (
     squared_norm,
     update,
 )
-from .gemm import TILE_ROWS, tile, transpose_square
+from .gemm import TILE_ROWS, multiply, transpose_square
 from .jit import compile_entry, compile_kernel
 from .memory import copy_elements, row_view, view
 from .threads import wait
@@ -66,15 +68,15 @@ def forward(arena, layers, settings, inputs, first, last):
         fan_in, in_row, out_row = layer[at.FAN_IN], layer[at.INPUT_ROW], layer[at.OUTPUT_ROW]
         for column in range(0, layer[at.OUT_WIDTH], settings[at.PANEL]):
             width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
-            for row in range(first, last, TILE_ROWS):
-                call(
-                    settings[at.CALL_TILE],
-                    min(TILE_ROWS, last - row), width, fan_in,
-                    arena, inputs + (row - first) * in_row, in_row, 1,
-                    weights + column * fan_in, width,
-                    layer[at.OUTPUT] + row * out_row + column, out_row,
-                    biases + column, 0,
-                )  # fmt: skip
+            weight_row = layer[at.WEIGHT_ROW] if layer[at.WEIGHT_ROW] > 0 else width
+            call(
+                settings[at.CALL_MULTIPLY],
+                last - first, width, fan_in,
+                arena, inputs, in_row, 1,
+                weights + column * layer[at.COLUMN_STEP], weight_row,
+                layer[at.OUTPUT] + first * out_row + column, out_row,
+                biases + column, 0,
+            )  # fmt: skip
         if number + 1 < settings[at.N_LAYERS]:
             # Padding included: no one reads the padded activations.
             z = view(arena, layer[at.OUTPUT] + first * out_row, (last - first) * out_row)
@@ -106,15 +108,14 @@ def backward(arena, layers, settings, first, last):
         out, out_row = before[at.DELTA], before[at.OUTPUT_ROW]
         for column in range(0, layer[at.IN_WIDTH], settings[at.PANEL]):
             width = min(settings[at.PANEL], layer[at.IN_WIDTH] - column)
-            for row in range(first, last, TILE_ROWS):
-                call(
-                    settings[at.CALL_TILE],
-                    min(TILE_ROWS, last - row), width, fan_out,
-                    arena, layer[at.DELTA] + row * delta_row, delta_row, 1,
-                    layer[at.TRANSPOSED] + column * layer[at.OUT_WIDTH], width,
-                    out + row * out_row + column, out_row,
-                    settings[at.ZEROS], 0,
-                )  # fmt: skip
+            call(
+                settings[at.CALL_MULTIPLY],
+                last - first, width, fan_out,
+                arena, layer[at.DELTA] + first * delta_row, delta_row, 1,
+                layer[at.TRANSPOSED] + column * layer[at.OUT_WIDTH], width,
+                out + first * out_row + column, out_row,
+                settings[at.ZEROS], 0,
+            )  # fmt: skip
         size = (last - first) * out_row
         multiply_by_derivative(
             settings[at.ACTIVATION],
@@ -201,7 +202,7 @@ def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_ro
             if top == 0:
                 # Column sums are a product with a row of ones: one that is read again and again.
                 call(
-                    settings[at.CALL_TILE],
+                    settings[at.CALL_MULTIPLY],
                     1, width, n_rows,
                     arena, settings[at.ONE], 0, 0,
                     deltas, delta_row,
@@ -213,15 +214,14 @@ def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_ro
             if top != packed:
                 pack_inputs(arena, layers, number, X, order, start, n_rows, top, rows, inputs)
                 packed = top
-            for row in range(0, rows, TILE_ROWS):
-                call(
-                    settings[at.CALL_TILE],
-                    min(TILE_ROWS, rows - row), width, n_rows,
-                    arena, inputs + row, 1, rows,
-                    deltas, delta_row,
-                    batch_sum + row * width, width,
-                    settings[at.ZEROS], 0,
-                )  # fmt: skip
+            call(
+                settings[at.CALL_MULTIPLY],
+                rows, width, n_rows,
+                arena, inputs, 1, rows,
+                deltas, delta_row,
+                batch_sum, width,
+                settings[at.ZEROS], 0,
+            )  # fmt: skip
             w_start = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * fan_in + top * width
             w = view(arena, w_start, rows * width)
             if alpha > 0:
@@ -345,6 +345,7 @@ def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
                 to_row[j] = p[j]
 
 
+@cache
 def addresses(dtype):
     """Addresses of the kernels that others call, in the order of the settings.
 
@@ -363,7 +364,7 @@ def addresses(dtype):
     i = types.int64
     context = vector, types.Array(types.int64, 2, "C"), integers  # arena, layers, settings
     return [
-        address(tile, i, i, i, vector, *[i] * 9),
+        address(multiply, i, i, i, vector, *[i] * 9),
         address(forward, *context, i, i, i),
         address(finish_rows, *context, matrix, vector, integers, i, doubles, i, i),
         address(backward, *context, i, i),

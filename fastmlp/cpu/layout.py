@@ -8,11 +8,13 @@ for each row of the batch, padded alike.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
 from ..parameters import views
+from ..plan import Optimizer, TrainingPlan
 from .gemm import TILE_ROWS
 from .vector_unit import lanes
 
@@ -26,7 +28,8 @@ OUTPUT, OUTPUT_ROW = 9, 10
 DELTA = 11  # of the layer's output, with the row stride OUTPUT_ROW
 FIRST_BLOCK = 12  # number of the layer's first block of weights
 N_BLOCKS = 13
-LAYER_FIELDS = 14
+WEIGHT_ROW, COLUMN_STEP = 14, 15  # distance of weight rows (0: the panel's width), and of columns
+LAYER_FIELDS = 16
 
 # Elements of the settings vector.
 N_LAYERS, ACTIVATION, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3, 4
@@ -37,7 +40,7 @@ SCRATCH, SCRATCH_SIZE = 11, 12  # one piece for each thread
 HYPER = 13  # numbers of the current step, at the start of a thread's scratch
 BLOCK_ROWS = 14  # rows that go through all layers together
 # Addresses of kernels.
-CALL_TILE, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD, CALL_UPDATE = 16, 17, 18, 19, 20
+CALL_MULTIPLY, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD, CALL_UPDATE = 16, 17, 18, 19, 20
 N_SETTINGS = 21
 
 # Numbers of a step, at the start of a thread's scratch.
@@ -77,6 +80,64 @@ def block_rows(layer_units, itemsize):
     return int(np.clip(round_up(rows, TILE_ROWS), 4 * TILE_ROWS, 20 * TILE_ROWS))
 
 
+class _Reservations:
+    """Gives out pieces of the arena, each starting at a cache line."""
+
+    def __init__(self, itemsize):
+        self.end = 0
+        self._line = _CACHE_LINE // itemsize
+
+    def __call__(self, n_elements):
+        start = self.end
+        self.end = round_up(start + int(n_elements), self._line)
+        return start
+
+
+@cache
+def prediction_layout(units, activation, loss, dtype, n_threads, packed):
+    """Lay out the arena for predictions: parameters and a block of rows for each thread.
+
+    Parameters
+    ----------
+    units : tuple of int
+    activation : Activation
+    loss : Loss
+    dtype : numpy.dtype
+    n_threads : int
+    packed : bool
+        Whether weights lie in panels, which pays for many rows; else in the order of
+        :mod:`fastmlp.parameters`, where the last vector of a row reads into the next row:
+        those columns are computed for nothing and used by no one.
+
+    Returns
+    -------
+    Layout
+    """
+    plan = TrainingPlan(units, activation, loss, Optimizer.GRADIENT, dtype=dtype)
+    trained = training_layout(plan, 1)
+    layers, settings = trained.layers.copy(), trained.settings.copy()
+    itemsize, vector = dtype.itemsize, lanes(dtype)
+    reserve = _Reservations(itemsize)
+    n_parameters = int(settings[N_PARAMETERS])
+    if not packed:
+        n_weights = sum(fan_in * fan_out for fan_in, fan_out in pairwise(units))
+        layers[:, WEIGHT_ROW], layers[:, COLUMN_STEP] = layers[:, FAN_OUT], 1
+        sizes = layers[:, FAN_IN] * layers[:, FAN_OUT]
+        layers[:, WEIGHTS] = np.cumsum(sizes) - sizes
+        layers[:, BIASES] = n_weights + np.cumsum(layers[:, FAN_OUT]) - layers[:, FAN_OUT]
+        n_parameters = n_weights + sum(units[1:])
+    settings[PARAMETERS] = reserve(n_parameters + settings[PANEL])
+    rows = n_threads * settings[BLOCK_ROWS]
+    row = _row_stride(round_up(units[0], vector), itemsize, vector)
+    start = reserve(rows * row)
+    for layer in layers:
+        layer[INPUT], layer[INPUT_ROW] = start, row
+        row = _row_stride(layer[OUT_WIDTH], itemsize, vector)
+        start = reserve(rows * row)
+        layer[OUTPUT], layer[OUTPUT_ROW] = start, row
+    return Layout(layers, settings, reserve.end, trained.n_blocks)
+
+
 def training_layout(plan, n_threads):
     """Lay out the arena of a training plan.
 
@@ -104,19 +165,13 @@ def training_layout(plan, n_threads):
         layer[[IN_WIDTH, OUT_WIDTH]] = round_up(fan_in, vector), width
         layer[WEIGHTS] = n_parameters
         layer[BIASES] = n_parameters + fan_in * width
+        layer[COLUMN_STEP] = fan_in
         n_parameters += (fan_in + 1) * width
         layer[FIRST_BLOCK] = n_blocks
         layer[N_BLOCKS] = -(-fan_in // panel) * -(-width // panel)
         n_blocks += layer[N_BLOCKS]
 
-    end = 0
-
-    def reserve(n_elements):
-        nonlocal end
-        start = end
-        end = round_up(end + int(n_elements), _CACHE_LINE // itemsize)
-        return start
-
+    reserve = _Reservations(itemsize)
     settings[ZEROS] = reserve(panel)
     settings[ONE] = reserve(1)
     settings[N_PARAMETERS] = n_parameters
@@ -141,25 +196,35 @@ def training_layout(plan, n_threads):
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
     settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
     settings[[OPTIMIZER, BATCH_SIZE, PANEL]] = plan.optimizer, plan.batch_size, panel
-    return Layout(layers, settings, end, int(n_blocks))
+    return Layout(layers, settings, reserve.end, int(n_blocks))
 
 
-def shares(layout, n_threads):
-    """Limits of each thread's weight blocks, so that all have about the same arithmetic.
+def shares(layout, n_threads, lanes):
+    """Limits of each thread's weight blocks, so that all take about the same time.
+
+    Parameters
+    ----------
+    layout : Layout
+    n_threads : int
+    lanes : int
+        Elements of a vector.
 
     Returns
     -------
     ndarray of shape (n_threads + 1,), int64
     """
-    panel = layout.settings[PANEL]
-    costs = []
+    panel, n_rows = layout.settings[PANEL], layout.settings[BATCH_SIZE]
+    costs = []  # roughly in cycles: two multiply-adds each, then the optimiser's division
     for layer in layout.layers:
         rows = np.minimum(panel, layer[FAN_IN] - np.arange(0, layer[FAN_IN], panel))
         columns = np.minimum(panel, layer[OUT_WIDTH] - np.arange(0, layer[OUT_WIDTH], panel))
-        costs.append(np.outer(rows, columns).ravel())
-    done = np.cumsum(np.concatenate(costs))
-    wanted = done[-1] * np.arange(1, n_threads) / n_threads
-    return np.concatenate([[0], np.searchsorted(done, wanted), [len(done)]]).astype(np.int64)
+        cost = np.outer(rows, columns) * (n_rows / (2 * lanes) + 2.0)
+        cost[:, 0] += 4.0 * n_rows  # packing the inputs
+        cost[0] += 4.0 * n_rows  # the biases
+        costs.append(cost.ravel())
+    done = np.cumsum(np.concatenate([[0.0], *costs]))
+    wanted = done[-1] * np.arange(n_threads + 1) / n_threads
+    return np.abs(done - wanted[:, None]).argmin(axis=1).astype(np.int64)
 
 
 def pack(parameters, units, arena, start, layout):
