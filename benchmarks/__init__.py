@@ -1,0 +1,1 @@
+"""fastmlp and its peers side by side: ``python -m benchmarks --help``."""

@@ -1,0 +1,177 @@
+"""Each peer trains the same network from the same weights on the same batches.
+
+A peer is a function ``peer(case, dtype)`` that returns ``run()``, which trains
+``case.n_epochs`` epochs from the start and returns (seconds, loss of the last epoch). Nothing
+is shuffled and there is no penalty, so that all do the same arithmetic.
+"""
+
+import time
+import warnings
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier as SklearnClassifier
+
+import fastmlp
+
+LEARNING_RATE = 0.001
+
+
+def _initial_weights(case):
+    """scikit-learn's initial weights for random_state=0."""
+    rng = np.random.RandomState(0)
+    weights, biases = [], []
+    for fan_in, fan_out in zip(case.units, case.units[1:], strict=False):
+        bound = np.sqrt(6 / (fan_in + fan_out))
+        weights.append(rng.uniform(-bound, bound, (fan_in, fan_out)))
+        biases.append(rng.uniform(-bound, bound, fan_out))
+    return weights, biases
+
+
+def _estimator(cls, case, dtype):
+    X, y = case.data(dtype)
+    options = {"hidden_layer_sizes": case.units[1:-1], "batch_size": case.batch_size}
+    options |= {"alpha": 0.0, "shuffle": False, "random_state": 0, "tol": 0.0}
+    options["n_iter_no_change"] = 10**6
+
+    def fit(n_epochs):
+        model = cls(max_iter=n_epochs, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            start = time.perf_counter()
+            model.fit(X, y)
+            return time.perf_counter() - start, model.loss_
+
+    def run():
+        # What happens once a fit (validation, initial weights) is subtracted.
+        once, _ = fit(1)
+        more, loss = fit(case.n_epochs + 1)
+        return more - once, loss
+
+    return run
+
+
+def scikit_learn(case, dtype):
+    return _estimator(SklearnClassifier, case, dtype)
+
+
+def fastmlp_(case, dtype):
+    return _estimator(fastmlp.MLPClassifier, case, dtype)
+
+
+def _torch(case, dtype, compiled):
+    import torch
+
+    X, y = (torch.from_numpy(array) for array in case.data(dtype))
+    real = getattr(torch, np.dtype(dtype).name)
+    layers = []
+    for fan_in, fan_out in zip(case.units, case.units[1:], strict=False):
+        layers += [torch.nn.Linear(fan_in, fan_out, dtype=real), torch.nn.ReLU()]
+    network = torch.nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE, fused=True)
+    loss_function = torch.nn.CrossEntropyLoss()
+
+    def reset():
+        linears = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
+        with torch.no_grad():
+            for layer, W, b in zip(linears, *_initial_weights(case), strict=True):
+                layer.weight.copy_(torch.from_numpy(W.T.copy()))
+                layer.bias.copy_(torch.from_numpy(b))
+        optimizer.state.clear()
+
+    def forward(X, y):
+        return loss_function(network(X), y)
+
+    forward = torch.compile(forward) if compiled else forward
+
+    def epoch():
+        total = torch.zeros(())
+        for start in range(0, case.n_rows, case.batch_size):
+            X_batch = X[start : start + case.batch_size]
+            optimizer.zero_grad(set_to_none=True)
+            loss = forward(X_batch, y[start : start + case.batch_size])
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(X_batch)
+        return float(total) / case.n_rows
+
+    def run():
+        reset()
+        epoch()
+        start = time.perf_counter()
+        for _ in range(case.n_epochs):
+            loss = epoch()
+        return time.perf_counter() - start, loss
+
+    return run
+
+
+def torch_eager(case, dtype):
+    return _torch(case, dtype, compiled=False)
+
+
+def torch_compile(case, dtype):
+    return _torch(case, dtype, compiled=True)
+
+
+def jax_scan(case, dtype):
+    """One jitted ``lax.scan`` over the steps of an epoch, with a hand-written Adam."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", np.dtype(dtype) == np.float64)
+    X, y = case.data(dtype)
+    if case.n_rows % case.batch_size:
+        raise ValueError(f"{case.name}: a scan needs batches of one size")
+    X = jnp.asarray(X).reshape(-1, case.batch_size, X.shape[1])
+    y = jnp.asarray(y).reshape(-1, case.batch_size)
+
+    def loss_function(params, X, y):
+        a = X
+        for W, b in params[:-1]:
+            a = jax.nn.relu(a @ W + b)
+        W, b = params[-1]
+        log_p = jax.nn.log_softmax(a @ W + b)
+        return -jnp.take_along_axis(log_p, y[:, None], axis=1).mean()
+
+    def step(carry, batch):
+        params, m, v, t = carry
+        loss, grads = jax.value_and_grad(loss_function)(params, *batch)
+        t += 1
+        rate = LEARNING_RATE * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
+        params = jax.tree.map(
+            lambda p, m, v: p - (rate * m / (jnp.sqrt(v) + 1e-8)).astype(p.dtype), params, m, v
+        )
+        return (params, m, v, t), loss
+
+    @jax.jit
+    def epoch(carry):
+        carry, losses = jax.lax.scan(step, carry, (X, y))
+        return carry, losses.mean()
+
+    def run():
+        params = [
+            (jnp.asarray(W, dtype), jnp.asarray(b, dtype))
+            for W, b in zip(*_initial_weights(case), strict=True)
+        ]
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        carry, _ = epoch((params, zeros, zeros, jnp.zeros((), dtype)))
+        jax.block_until_ready(carry)
+        start = time.perf_counter()
+        for _ in range(case.n_epochs):
+            carry, loss = epoch(carry)
+        jax.block_until_ready(carry)
+        return time.perf_counter() - start, float(loss)
+
+    return run
+
+
+PEERS = {
+    "fastmlp": fastmlp_,
+    "scikit-learn": scikit_learn,
+    "torch eager": torch_eager,
+    "torch.compile": torch_compile,
+    "jax scan": jax_scan,
+}
+NEEDS = {"torch eager": "torch", "torch.compile": "torch", "jax scan": "jax"}
