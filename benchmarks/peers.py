@@ -1,17 +1,15 @@
-"""Each peer trains the same network from the same weights on the same batches.
+"""The peers beyond scikit-learn, as :func:`fastmlp.bench.measure` wants them.
 
-A peer is a function ``peer(case, dtype)`` that returns ``run()``, which trains
-``case.n_epochs`` epochs from the start and returns (seconds, loss of the last epoch). Nothing
-is shuffled and there is no penalty, so that all do the same arithmetic.
+Each trains the same network from the same weights on the same batches.
 """
 
+import importlib.util
 import time
-import warnings
+from itertools import pairwise
 
 import numpy as np
-from sklearn.neural_network import MLPClassifier as SklearnClassifier
 
-import fastmlp
+from fastmlp.bench import PEERS
 
 LEARNING_RATE = 0.001
 
@@ -20,42 +18,11 @@ def _initial_weights(case):
     """scikit-learn's initial weights for random_state=0."""
     rng = np.random.RandomState(0)
     weights, biases = [], []
-    for fan_in, fan_out in zip(case.units, case.units[1:], strict=False):
+    for fan_in, fan_out in pairwise(case.units):
         bound = np.sqrt(6 / (fan_in + fan_out))
         weights.append(rng.uniform(-bound, bound, (fan_in, fan_out)))
         biases.append(rng.uniform(-bound, bound, fan_out))
     return weights, biases
-
-
-def _estimator(cls, case, dtype):
-    X, y = case.data(dtype)
-    options = {"hidden_layer_sizes": case.units[1:-1], "batch_size": case.batch_size}
-    options |= {"alpha": 0.0, "shuffle": False, "random_state": 0, "tol": 0.0}
-    options["n_iter_no_change"] = 10**6
-
-    def fit(n_epochs):
-        model = cls(max_iter=n_epochs, **options)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            start = time.perf_counter()
-            model.fit(X, y)
-            return time.perf_counter() - start, model.loss_
-
-    def run():
-        # What happens once a fit (validation, initial weights) is subtracted.
-        once, _ = fit(1)
-        more, loss = fit(case.n_epochs + 1)
-        return more - once, loss
-
-    return run
-
-
-def scikit_learn(case, dtype):
-    return _estimator(SklearnClassifier, case, dtype)
-
-
-def fastmlp_(case, dtype):
-    return _estimator(fastmlp.MLPClassifier, case, dtype)
 
 
 def _torch(case, dtype, compiled):
@@ -64,7 +31,7 @@ def _torch(case, dtype, compiled):
     X, y = (torch.from_numpy(array) for array in case.data(dtype))
     real = getattr(torch, np.dtype(dtype).name)
     layers = []
-    for fan_in, fan_out in zip(case.units, case.units[1:], strict=False):
+    for fan_in, fan_out in pairwise(case.units):
         layers += [torch.nn.Linear(fan_in, fan_out, dtype=real), torch.nn.ReLU()]
     network = torch.nn.Sequential(*layers[:-1])
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE, fused=True)
@@ -167,11 +134,16 @@ def jax_scan(case, dtype):
     return run
 
 
-PEERS = {
-    "fastmlp": fastmlp_,
-    "scikit-learn": scikit_learn,
-    "torch eager": torch_eager,
-    "torch.compile": torch_compile,
-    "jax scan": jax_scan,
+_OTHERS = {
+    "torch eager": ("torch", torch_eager),
+    "torch.compile": ("torch", torch_compile),
+    "jax scan": ("jax", jax_scan),
 }
-NEEDS = {"torch eager": "torch", "torch.compile": "torch", "jax scan": "jax"}
+
+
+def available_peers():
+    """All peers whose packages are installed, ours first."""
+    others = {
+        name: peer for name, (package, peer) in _OTHERS.items() if importlib.util.find_spec(package)
+    }
+    return PEERS | others

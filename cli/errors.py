@@ -2,6 +2,8 @@
 
 import os
 import sys
+import warnings
+from contextlib import contextmanager
 
 import click
 
@@ -18,6 +20,28 @@ class UserError(click.ClickException):
         click.echo(f"fastmlp: {self.format_message()}", err=True)
 
 
+def remark(text):
+    """One line on stderr, beside the results."""
+    click.echo(" ".join(str(text).split()), err=True)
+
+
+@contextmanager
+def about(path):
+    """Name the file in errors about the table that was read from it."""
+    from fastmlp.tables import DataError
+
+    try:
+        yield
+    except DataError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise DataError(f"{path}: {error}") from error
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    remark(f"fastmlp: {message}")
+
+
 class Command(click.Command):
     """A command whose errors are one line; ``--debug`` shows where they come from."""
 
@@ -31,7 +55,9 @@ class Command(click.Command):
     def invoke(self, context):
         debug = context.params.pop("debug")
         try:
-            return super().invoke(context)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(context)
         except (click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:
@@ -49,7 +75,13 @@ class Command(click.Command):
             from fastmlp.errors import InputError
 
             if isinstance(error, InputError | OSError):
-                raise UserError(" ".join(str(error).split())) from None
+                raise UserError(_one_line(error)) from None
             name = type(error).__name__
-            click.echo(f"fastmlp: internal error, {name}: {error} (see --debug)", err=True)
+            remark(f"fastmlp: internal error, {name}: {_one_line(error)} (see --debug)")
             raise click.exceptions.Exit(1) from None
+
+
+def _one_line(error):
+    """The message of an error, without line breaks and without the whole of an array."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 500 else text[:500] + " ..."

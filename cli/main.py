@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .errors import Command, UserError
+from .errors import Command, UserError, about, remark
+from .speed import bench, warmup
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -18,18 +19,33 @@ def main():
     \b
     fastmlp fit data.csv             train on a CSV, the last column being the target
     fastmlp predict MODEL new.csv    predict the target of new rows
+
+    Results go to standard output, all else to standard error. Exit codes: 0 success, 1 a fault
+    of this program, 2 a mistake in the input, 130 interrupted with nothing written.
     """
+
+
+main.add_command(warmup)
+main.add_command(bench)
+
+
+def _separator(context, parameter, text):
+    text = "\t" if text in ("tab", r"\t") else text
+    if len(text) != 1:
+        raise click.BadParameter(f"{text!r} is not a single character")
+    return text
 
 
 def table_options(command):
     """Options of every command that reads a CSV file."""
     for option in (
         click.option("--na", "na_values", multiple=True, metavar="TEXT",
-                     help="Further mark of a missing value, such as '?'. Can be repeated."),
+                     help="Further mark of a missing value, such as '?'. Can be repeated. A model "
+                          "remembers those of its training."),
         click.option("--encoding", default="utf-8", show_default=True,
                      help="Character encoding of the file."),
-        click.option("--sep", "separator", default=",", show_default=True,
-                     help="Character between fields."),
+        click.option("--sep", "separator", default=",", show_default=True, callback=_separator,
+                     help="Character between fields; 'tab' for a tabulator."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -129,28 +145,30 @@ def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet
     the rows is held out; the metrics printed are those on it, beside those of always
     predicting the mean or the class shares.
 
-    Ctrl-C ends the training early: what was learned so far is measured and written.
+    Ctrl-C ends the training early: what was learned so far is measured and written, and the
+    exit code is 0. Before the end of the first epoch nothing is written, and it is 130.
     """
-    from fastmlp.tables import read_table
     from fastmlp.tabular import TabularModel
 
-    from .output import describe, dropped_lines, print_json, print_metrics, print_rows
+    from .output import describe, print_json, print_metrics, print_rows, remarks
     from .progress import epoch_bar
 
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
-    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
+    options.update(max_epochs=max_epochs, learning_rate=learning_rate, n_jobs=jobs)
+    model = TabularModel(target, task, random_state=seed, na_values=na_values, **options)
+    frame = model.read(data, separator=separator, encoding=encoding)
     if target is None and not quiet:
-        _remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
-    model = TabularModel(target, task, max_epochs=max_epochs, learning_rate=learning_rate,
-                         n_jobs=jobs, random_state=seed, **options)  # fmt: skip
-    with epoch_bar(max_epochs, quiet) as callback:
+        remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
+    with about(data), epoch_bar(max_epochs, quiet) as callback:
         model.fit(frame, callback=callback)
     report = model.report_
+    if report["interrupted"] and not report["epochs"]:
+        raise KeyboardInterrupt
     if not quiet:
-        for line in dropped_lines(report["dropped_columns"]):
-            _remark(line)
-        if report["interrupted"]:
-            _remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
+        for line in remarks(model):
+            remark(line)
+    if report["interrupted"]:
+        remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
     _save(model, output)
     if as_json:
         print_json({**report, "model": str(output)})
@@ -176,17 +194,20 @@ def predict(model, data, output, proba, as_json, separator, encoding, na_values)
     """Predict the target of every row of the CSV file DATA with MODEL."""
     import pandas as pd
 
-    from fastmlp.files import written_aside
-    from fastmlp.tables import read_table
+    from fastmlp.files import check_output, written_aside
 
     from .output import print_json
 
     if output is not None:
-        _check_folder(output)
+        check_output(output)
+        for source in (model, data):
+            if output.exists() and source.exists() and output.samefile(source):
+                raise UserError(f"{output}: this is read, too; choose another name with -o")
     model = _load_table_model(model)
-    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
-    probabilities = model.predict_proba(frame) if proba else None
-    result = pd.DataFrame({model.target_: model.predict(frame)})
+    frame = model.read(data, separator=separator, encoding=encoding, na_values=na_values)
+    with about(data):
+        probabilities = model.predict_proba(frame) if proba else None
+        result = pd.DataFrame({model.target_: model.predict(frame)})
     if proba:
         columns = [f"probability_{name}" for name in model.classes_]
         result = result.join(pd.DataFrame(probabilities, columns=columns))
@@ -205,13 +226,12 @@ def predict(model, data, output, proba, as_json, separator, encoding, na_values)
 @table_options
 def evaluate(model, data, as_json, separator, encoding, na_values):
     """Measure MODEL on the CSV file DATA, which has the target column."""
-    from fastmlp.tables import read_table
-
     from .output import print_json, print_metrics, print_rows
 
     model = _load_table_model(model)
-    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
-    metrics = model.evaluate(frame)
+    frame = model.read(data, separator=separator, encoding=encoding, na_values=na_values)
+    with about(data):
+        metrics = model.evaluate(frame)
     if as_json:
         print_json({"rows": len(frame), "target": model.target_, **metrics})
         return
@@ -256,10 +276,6 @@ def info(model, as_json):
     print_rows(rows)
 
 
-def _remark(text):
-    click.echo(text, err=True)
-
-
 def _stem(data):
     name = data.name
     for ending in (".gz", ".bz2", ".xz", ".zip", ".csv", ".tsv", ".txt"):
@@ -267,20 +283,20 @@ def _stem(data):
     return name or "model"
 
 
-def _check_folder(path):
-    """Refuse an output path that could not be written, before any work is done."""
-    if path.is_dir():
-        raise UserError(f"{path}: this is a folder; give a file name with -o")
-    if not path.parent.is_dir():
-        raise UserError(f"{path}: there is no folder {path.parent}")
-
-
 def _check_model_path(path):
-    import zipfile
+    """Refuse a model file that could not be written, or that is something else by now."""
+    from fastmlp.files import check_output
 
-    _check_folder(path)
-    if path.exists() and path.stat().st_size and not zipfile.is_zipfile(path):
-        raise UserError(f"{path}: exists and is not a model; choose another name with -o")
+    check_output(path)
+    if path.exists() and path.stat().st_size:  # in an empty file there is nothing to lose
+        from fastmlp.persistence import ModelFileError, read_manifest
+
+        try:
+            read_manifest(path)
+        except ModelFileError as error:
+            raise UserError(
+                f"{path}: exists and is not a model of fastmlp; choose another name with -o"
+            ) from error
     return path
 
 
@@ -291,15 +307,9 @@ def _save(model, path):
 
 
 def _load_table_model(path):
-    import warnings
-
     from fastmlp.persistence import load_model
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        model = load_model(path)
-    for warning in caught:
-        _remark(str(warning.message))
+    model = load_model(path)
     if not hasattr(model, "columns_"):
         raise UserError(
             f"{path}: holds a bare {type(model).__name__} without the columns of a table; "

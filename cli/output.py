@@ -80,6 +80,19 @@ def describe(report):
     ]
 
 
+def remarks(model):
+    """What the user should know of a fit: decisions, dropped columns, limits that were met."""
+    report = model.report_
+    if report["task_reason"]:
+        yield f"task: {report['task']}, {report['task_reason']} (choose with --task)"
+    yield from dropped_lines(report["dropped_columns"])
+    for column in model.columns_:
+        if column["note"]:
+            yield f"column {column['name']!r} {column['note']}"
+    if not report["converged"] and not report["interrupted"]:
+        yield f"stopped at the limit of {report['epochs']} epochs (see --epochs)"
+
+
 def dropped_lines(dropped):
     """One line for each reason why columns were dropped."""
     by_reason = {}

@@ -12,6 +12,7 @@ _HOME = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "check_gradient": "gradient_check",
+    "warmup": "cpu.warmup",
     "TabularModel": "tabular",
     "load_model": "persistence",
     "save_model": "persistence",

@@ -305,7 +305,7 @@ class BaseMLP(BaseEstimator):
         from .cpu.engine import outputs
 
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        X = validate_data(self, X, reset=False)
         plan = self._fitted_plan()
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
         result = outputs(plan, theta, X, self.n_jobs)

@@ -14,6 +14,13 @@ from .errors import InputError
 from .files import written_aside
 
 _MANIFEST = "fastmlp.json"
+_FORMAT = 1
+_MODELS = {
+    # What a file may hold at its top, and an attribute that only fitted ones have.
+    "fastmlp.estimators.MLPClassifier": "coefs_",
+    "fastmlp.estimators.MLPRegressor": "coefs_",
+    "fastmlp.tabular.TabularModel": "report_",
+}
 
 # Everything that a model file may hold beside what skops trusts by itself.
 _TRUSTED = (
@@ -45,12 +52,13 @@ def save_model(model, path):
     Raises
     ------
     ModelFileError
-        When the model holds something that :func:`load_model` would refuse.
+        When it is no fitted model, or holds something that :func:`load_model` would refuse.
     OSError
         When the file cannot be written.
     """
+    _check_model(model, path)
     manifest = {
-        "format": 1,
+        "format": _FORMAT,
         "fastmlp": __version__,
         "scikit-learn": sklearn.__version__,
         "holds": type(model).__name__,
@@ -61,6 +69,17 @@ def save_model(model, path):
         _refuse_untrusted(aside, path)
         with zipfile.ZipFile(aside, "a") as archive:
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+
+
+def _check_model(model, path):
+    cls = type(model)
+    fitted = _MODELS.get(f"{cls.__module__}.{cls.__qualname__}")
+    if fitted is None:
+        raise ModelFileError(
+            f"{path}: a {cls.__module__}.{cls.__qualname__} is none of the models of fastmlp"
+        )
+    if not hasattr(model, fitted):
+        raise ModelFileError(f"{path}: the {cls.__name__} has not been fitted")
 
 
 def _refuse_untrusted(file, path):
@@ -81,7 +100,8 @@ def read_manifest(path):
     Returns
     -------
     dict
-        Keys 'fastmlp', 'scikit-learn' (versions), 'holds' (the class) and 'created'.
+        Keys 'format', 'fastmlp' and 'scikit-learn' (versions), 'holds' (the class) and
+        'created'.
 
     Raises
     ------
@@ -91,15 +111,25 @@ def read_manifest(path):
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(_MANIFEST))
+            manifest = json.loads(archive.read(_MANIFEST))
     except FileNotFoundError:
         raise ModelFileError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise ModelFileError(f"{path}: this is a folder, not a model file") from None
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError):
-        raise ModelFileError(f"{path}: this is not a model written by fastmlp") from None
+    except Exception:
+        # Archives break in many ways (no zip, encrypted, another compression, no JSON).
+        manifest = None
+    keys = ("format", "fastmlp", "scikit-learn", "holds", "created")
+    if not isinstance(manifest, dict) or any(key not in manifest for key in keys):
+        raise ModelFileError(f"{path}: this is not a model written by fastmlp")
+    if manifest["format"] != _FORMAT:
+        raise ModelFileError(
+            f"{path}: written by fastmlp {manifest['fastmlp']} in another format; "
+            f"this is fastmlp {__version__}"
+        )
+    return manifest
 
 
 def load_model(path):
@@ -136,9 +166,13 @@ def load_model(path):
             )
     try:
         _refuse_untrusted(Path(path), path)
-        return skops.io.load(path, trusted=list(_TRUSTED))
+        model = skops.io.load(path, trusted=list(_TRUSTED))
+        _check_model(model, path)
+        return model
     except ModelFileError:
         raise
     except Exception as error:
         # Whatever skops makes of a damaged archive, the file is what is wrong.
-        raise ModelFileError(f"{path}: the model file is damaged: {error}") from error
+        raise ModelFileError(
+            f"{path}: the model file is damaged: {type(error).__name__} {error}"
+        ) from error

@@ -2,12 +2,11 @@
 
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
-import pandas as pd
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import (
     accuracy_score,
@@ -23,29 +22,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from .estimators import MLPClassifier, MLPRegressor
-from .tables import DataError, first_text_value, is_text, to_numbers
+from .tables import (
+    DataError,
+    check_complete,
+    check_frame,
+    check_learnable,
+    decide_task,
+    describe_columns,
+    find_target,
+    first_text_value,
+    frequent_levels,
+    is_text,
+    level_codes,
+    read_table,
+    target_values,
+)
 
-_MISSING = "(missing)"
-_MOST_LEVELS = 100
-_MOST_INTEGER_CLASSES = 20
+_BLOCK_ROWS = 16384
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
-
-
-@dataclass
-class Column:
-    """One column of the table that a model was trained on.
-
-    Attributes
-    ----------
-    name : str
-    kind : {'numeric', 'text', 'target', 'dropped'}
-    reason : str
-        Why it was dropped, else empty.
-    """
-
-    name: str
-    kind: str
-    reason: str = ""
 
 
 class TabularModel:
@@ -54,8 +48,8 @@ class TabularModel:
     Missing numbers are replaced by the median, with an indicator column; numbers are
     standardised, and outliers drawn in (see :func:`squash`). Text is one-hot encoded, with
     rare and unknown levels in one group and missing text as a level of its own. Columns that
-    are constant, all missing, or text that differs in every row are dropped. A regression
-    target is standardised for training. Arithmetic is in float32.
+    are constant, all missing, dates, or text that differs in (almost) every row are dropped.
+    A regression target is standardised for training. Arithmetic is in float32.
 
     Parameters
     ----------
@@ -82,17 +76,23 @@ class TabularModel:
     random_state : int, default=0
     n_jobs : int or None, default=None
         Threads; None is all.
+    na_values : sequence of str, default=()
+        Marks of missing values in files, such as ``?``: for :meth:`read`, now and when the
+        model has been loaded again.
 
     Attributes
     ----------
     columns_ : list of dict
-        Name, kind and, for dropped columns, the reason.
+        Name, kind ('numeric', 'text', 'target' or 'dropped'), for dropped columns the reason,
+        and a note where there is something to know.
+    target_ : str
     task_ : str
     classes_ : ndarray
         Class labels, for classification.
     estimator_ : MLPClassifier or MLPRegressor
     report_ : dict
-        Rows, features, epochs, seconds, test metrics and those of a trivial baseline.
+        Rows, features, epochs, seconds, whether training converged or was interrupted, and
+        unless `test_size` is 0 the metrics on the 'test' part and of a trivial 'baseline'.
 
     Examples
     --------
@@ -120,6 +120,7 @@ class TabularModel:
         test_size=0.2,
         random_state=0,
         n_jobs=None,
+        na_values=(),
     ):
         if task not in ("auto", "classification", "regression"):
             raise ValueError(f"task must be auto, classification or regression, got {task!r}")
@@ -138,11 +139,44 @@ class TabularModel:
         self.test_size = test_size
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.na_values = na_values
+
+    def read(self, path, *, separator=",", encoding="utf-8", na_values=()):
+        """Read a CSV file in the way that this model needs.
+
+        Once fitted, columns that were text in training stay text: a code such as ``007`` is
+        not read as a number.
+
+        Parameters
+        ----------
+        path : str or Path
+        separator, encoding : str
+        na_values : sequence of str
+            Marks of missing values, beside the model's own.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        DataError
+            See :func:`fastmlp.tables.read_table`.
+        """
+        text = []
+        if hasattr(self, "report_"):
+            text = self._names("text")
+            if self.task_ == "classification" and self.classes_.dtype.kind in "US":
+                text.append(self.target_)
+        marks = [*self.na_values, *na_values]
+        return read_table(path, separator=separator, encoding=encoding, na_values=marks, text=text)
 
     # ---- fitting -------------------------------------------------------------------------
 
     def fit(self, frame, callback=None):
         """Hold out a test part, prepare the columns, train, and measure.
+
+        Ctrl-C ends training early and keeps what was learned.
 
         Parameters
         ----------
@@ -159,25 +193,21 @@ class TabularModel:
         DataError
             When the table cannot be learned from.
         """
-        self.target_ = self._find_target(frame)
+        check_frame(frame)
+        self.target_ = find_target(frame, self.target)
         y = frame[self.target_]
-        if y.isna().any():
-            raise DataError(
-                f"target column {self.target_!r} is missing in {int(y.isna().sum())} of "
-                f"{len(y)} rows (the first is row {int(np.argmax(y.isna())) + 1}); remove or "
-                "fill these rows"
-            )
+        check_complete(y)
         self.task_, self.task_reason_ = decide_task(y) if self.task == "auto" else (self.task, "")
-        y = self._check_target(y)
+        y = target_values(y, self.task_)
+        check_learnable(y, self.task_, self.target_)
         train_rows, test_rows = self._split(y)
         train_frame = frame.iloc[train_rows]
-        self.columns_ = [asdict(column) for column in self._describe(train_frame)]
+        self.columns_ = [asdict(c) for c in describe_columns(train_frame, self.target_)]
         if not (self._names("numeric") or self._names("text")):
             raise DataError("no feature column is left: all are constant, missing or identifiers")
 
         began = time.perf_counter()
-        self._build_preprocessor(len(train_rows))
-        X = self._features(train_frame, fit=True)
+        X = self._fit_preprocessor(train_frame)
         y_train = y[train_rows]
         if self.task_ == "regression":
             self.target_mean_ = float(np.mean(y_train))
@@ -190,49 +220,24 @@ class TabularModel:
                 self.estimator_.fit(X, y_train, callback=callback)
             except ValueError as error:
                 raise DataError(f"training failed: {error}") from error
-        messages = [str(w.message) for w in caught if w.category is not ConvergenceWarning]
+        converged, interrupted = True, False
+        for warning in caught:
+            if issubclass(warning.category, ConvergenceWarning):
+                converged = False
+            elif "interrupted" in str(warning.message):
+                interrupted = True
+            else:
+                warnings.warn(warning.message, stacklevel=2)
         if self.task_ == "classification":
             self.classes_ = self.estimator_.classes_
         seconds = time.perf_counter() - began
         self.report_ = self._report(len(y), len(train_rows), X.shape[1], seconds)
-        self.report_["interrupted"] = any("interrupted" in message for message in messages)
+        self.report_.update(converged=converged and not interrupted, interrupted=interrupted)
         if len(test_rows):
             test_frame = frame.iloc[test_rows]
             self.report_["test"] = self._metrics(test_frame, y[test_rows])
             self.report_["baseline"] = baseline_metrics(self.task_, y[train_rows], y[test_rows])
         return self
-
-    def _find_target(self, frame):
-        if self.target is None:
-            return frame.columns[-1]
-        if self.target not in frame.columns:
-            raise DataError(
-                f"there is no target column {self.target!r}; the columns are "
-                + ", ".join(map(str, frame.columns[:20]))
-                + (", ..." if len(frame.columns) > 20 else "")
-            )
-        return self.target
-
-    def _check_target(self, y):
-        """The target as an array of labels or of numbers."""
-        if self.task_ == "regression":
-            if is_text(y):
-                row, value = first_text_value(y)
-                raise DataError(
-                    f"target column {self.target_!r} has the text {value!r} in row {row + 1}; "
-                    "regression needs numbers (or use --task classification)"
-                )
-            y = to_numbers(y)
-            if not np.isfinite(y).all():
-                raise DataError(f"target column {self.target_!r} has infinite values")
-            return y
-        y = y.astype(object).to_numpy().astype(str) if is_text(y) else y.to_numpy()
-        if len(np.unique(y)) < 2:
-            raise DataError(
-                f"target column {self.target_!r} has a single class, {y[0]}; there is nothing to "
-                "learn"
-            )
-        return y
 
     def _split(self, y):
         rows = np.arange(len(y))
@@ -256,45 +261,34 @@ class TabularModel:
             raise DataError("the training part has a single class; use more rows or --test-size 0")
         return np.sort(train), np.sort(test)
 
-    def _describe(self, frame):
-        n_distinct = frame.nunique(dropna=True)
-        n_missing = frame.isna().sum()
-        for name in frame.columns:
-            column = frame[name]
-            distinct, missing = int(n_distinct[name]), int(n_missing[name])
-            if name == self.target_:
-                yield Column(name, "target")
-            elif distinct == 0:
-                yield Column(name, "dropped", "all values are missing")
-            elif distinct == 1 and missing == 0:
-                yield Column(name, "dropped", "constant")
-            elif not is_text(column):
-                yield Column(name, "numeric")
-            elif distinct == len(frame) and len(frame) > 10:
-                yield Column(name, "dropped", "text that differs in every row, an identifier")
-            else:
-                yield Column(name, "text")
-
     def _names(self, kind):
         return [column["name"] for column in self.columns_ if column["kind"] == kind]
 
-    def _build_preprocessor(self, n_rows):
+    def _fit_preprocessor(self, frame):
+        """Learn medians, scales and levels; the network's inputs for these rows."""
+        numeric, text = self._names("numeric"), self._names("text")
+        fewest = 5 if len(frame) >= 500 else 2
+        self.levels_ = [frequent_levels(frame[name], fewest) for name in text]
         numbers = make_pipeline(
             SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
         )
-        levels = OneHotEncoder(
-            handle_unknown="infrequent_if_exist",
-            min_frequency=5 if n_rows >= 500 else 2,
-            max_categories=_MOST_LEVELS,
-            sparse_output=False,
-            dtype=np.float32,
-        )
+        # The last code of a column is all that is rare or unknown. Without it in training, an
+        # unknown level has no input of its own.
+        codes = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+        # By place: names need not be text, and integers would be taken as places anyway.
+        n_numeric, n_text = len(numeric), len(text)
         self.preprocessor_ = ColumnTransformer(
-            [("numeric", numbers, self._names("numeric")), ("text", levels, self._names("text"))]
+            [
+                ("numeric", numbers, list(range(n_numeric))),
+                ("text", codes, list(range(n_numeric, n_numeric + n_text))),
+            ]
         )
+        table = self._table(frame)
+        self.preprocessor_.fit(table)
+        return self._inputs(table)
 
-    def _features(self, frame, fit=False):
-        """The network's float32 inputs for a table that has this model's columns."""
+    def _table(self, frame):
+        """Numbers, then the codes of text, as one float64 array."""
         numeric, text = self._names("numeric"), self._names("text")
         missing = [name for name in (*numeric, *text) if name not in frame.columns]
         if missing:
@@ -305,28 +299,38 @@ class TabularModel:
             if is_text(frame[name]) and frame[name].notna().any():
                 row, value = first_text_value(frame[name])
                 raise DataError(
-                    f"column {name!r} has the text {value!r} in row {row + 1}; the model was "
-                    "trained on numbers there (name marks of missing values with --na)"
+                    f"column {name!r} has the text {str(value)!r} in row {row + 1}; the model "
+                    "was trained on numbers there (name marks of missing values with --na)"
                 )
-        numbers = frame[numeric].to_numpy(dtype=np.float64, na_value=np.nan)
-        infinite = ~(np.isfinite(numbers) | np.isnan(numbers))
+        table = np.empty((len(frame), len(numeric) + len(text)))
+        table[:, : len(numeric)] = frame[numeric].to_numpy(dtype=np.float64, na_value=np.nan)
+        infinite = np.isinf(table[:, : len(numeric)])
         if infinite.any():
             row, column = np.argwhere(infinite)[0]
             raise DataError(f"column {numeric[column]!r} is infinite in row {row + 1}")
-        levels = frame[text].astype(object)
-        levels = levels.where(levels.notna(), _MISSING).astype(str)
-        table = pd.concat(
-            [
-                pd.DataFrame(numbers, columns=numeric),
-                levels.astype(object).reset_index(drop=True),
-            ],
-            axis=1,
-        )
-        if fit:
-            return squash(self.preprocessor_.fit_transform(table)).astype(np.float32)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Found unknown categories")
-            return squash(self.preprocessor_.transform(table)).astype(np.float32)
+        for i, (name, levels) in enumerate(zip(text, self.levels_, strict=True)):
+            table[:, len(numeric) + i] = level_codes(frame[name], levels)
+        return table
+
+    def _inputs(self, table):
+        """The network's float32 inputs; by blocks, as one-hot columns take much memory."""
+        inputs = None
+        for start in range(0, len(table), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            block = squash(self.preprocessor_.transform(table[rows]))
+            if inputs is None:
+                inputs = np.empty((len(table), block.shape[1]), dtype=np.float32)
+            inputs[rows] = block
+        return inputs
+
+    def _check_fitted(self, frame):
+        if not hasattr(self, "estimator_"):
+            raise NotFittedError("this TabularModel has not been fitted; call fit first")
+        check_frame(frame)
+
+    def _features(self, frame):
+        self._check_fitted(frame)
+        return self._inputs(self._table(frame))
 
     def _build_estimator(self, y):
         n_rows = len(y)
@@ -395,7 +399,8 @@ class TabularModel:
         DataError
             When columns are missing or hold text instead of numbers.
         """
-        predicted = self.estimator_.predict(self._features(frame))
+        X = self._features(frame)
+        predicted = self.estimator_.predict(X)
         if self.task_ == "regression":
             return predicted.astype(np.float64) * self.target_scale_ + self.target_mean_
         return predicted
@@ -411,9 +416,10 @@ class TabularModel:
         -------
         ndarray of shape (n_rows, n_classes)
         """
+        X = self._features(frame)
         if self.task_ != "classification":
             raise DataError("a regression model has no class probabilities")
-        return self.estimator_.predict_proba(self._features(frame))
+        return self.estimator_.predict_proba(X)
 
     def evaluate(self, frame):
         """Metrics on a table that has the target column.
@@ -426,15 +432,13 @@ class TabularModel:
         -------
         dict of str to float
         """
+        self._check_fitted(frame)
         if self.target_ not in frame.columns:
             raise DataError(f"there is no target column {self.target_!r} to compare with")
         y = frame[self.target_]
-        if y.isna().any():
-            raise DataError(f"target column {self.target_!r} has missing values")
-        if self.task_ == "regression":
-            y = self._check_target(y)
-        else:
-            y = y.astype(object).to_numpy().astype(str) if is_text(y) else y.to_numpy()
+        check_complete(y)
+        y = target_values(y, self.task_)
+        if self.task_ == "classification":
             if self.classes_.dtype.kind in "US":
                 y = y.astype(str)
             unknown = sorted(set(y.tolist()) - set(self.classes_.tolist()))
@@ -459,31 +463,8 @@ def squash(x):
     A standardised value far out, such as a pixel that is almost never lit, would otherwise
     decide a prediction alone (Holzmueller et al., 2024, "Better by default").
     """
+    x = np.clip(x, -1e6, 1e6)  # the square of what lies beyond could overflow
     return x / np.sqrt(1 + np.square(x / 3))
-
-
-def decide_task(y):
-    """Classification or regression, and why.
-
-    Parameters
-    ----------
-    y : pandas.Series
-
-    Returns
-    -------
-    task, reason : str
-    """
-    if is_text(y):
-        return "classification", "the target is text"
-    if pd.api.types.is_bool_dtype(y):
-        return "classification", "the target is true or false"
-    numbers = to_numbers(y)
-    n_distinct = len(np.unique(numbers))
-    if not np.all(np.mod(numbers, 1) == 0):
-        return "regression", "the target has fractions"
-    if n_distinct <= _MOST_INTEGER_CLASSES and n_distinct <= max(2, len(y) // 5):
-        return "classification", f"the target has only {n_distinct} different integers"
-    return "regression", f"the target has {n_distinct} different integers"
 
 
 def regression_metrics(y, predicted):

@@ -31,7 +31,9 @@ def imports(module):
     return outer, inner
 
 
-SKLEARN = {"base.py", "estimators.py", "targets.py", "tabular.py", "persistence.py"}
+SKLEARN = {
+    "base.py", "bench.py", "estimators.py", "persistence.py", "tabular.py", "targets.py",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("module", modules())

@@ -5,9 +5,12 @@ import io
 import json
 import os
 import pty
+import re
+import signal
 import subprocess
 import sys
 import termios
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +36,7 @@ def fails(*args):
     result = run(*args, code=2)
     assert result.stdout == ""
     lines = [line for line in result.stderr.splitlines() if not line.startswith("target: ")]
-    assert len(lines) == 1, result.stderr
+    assert len(lines) == 1 and len(lines[0]) < 600, result.stderr
     return lines[0]
 
 
@@ -64,6 +67,8 @@ def test_fit_says_what_it_did(here, data):
     assert "target: 'class', the last column" in result.stderr
     assert "dropped 1 column, constant: planet" in result.stderr
     assert "identifier" in result.stderr
+    assert "task: classification, the target is text (choose with --task)" in result.stderr
+    assert "stopped at the limit of 20 epochs" in result.stderr
     assert sorted(p.name for p in here.iterdir()) == ["data.csv", "data.fastmlp"]
 
 
@@ -143,6 +148,7 @@ def test_bad_training_tables(data):
         b"a,a\n1,2\n": "bad.csv, line 1: column name 'a'",
         b"a,b\n1,2\n1,2,3\n": "bad.csv, line 3: 3 fields",
         b"a,b\n1,\xff\n": "bad.csv: not utf-8 text",
+        b"a,b\n1,2.5\n2,2.5\n": "bad.csv: target column 'b' has a single value, 2.5",
     }.items():
         Path("bad.csv").write_bytes(content)
         assert message in fails("fit", "bad.csv")
@@ -152,7 +158,9 @@ def test_bad_training_tables(data):
 def test_bad_tables_for_a_model(data, model):
     before = model.read_bytes()
     edit(data, age="forty")
-    assert "column 'age' has the text 'forty' in row 1" in fails("predict", model, "bad.csv")
+    assert "bad.csv: column 'age' has the text 'forty' in row 1" in fails(
+        "predict", model, "bad.csv"
+    )
     data.drop(columns=["age"]).to_csv("bad.csv", index=False)
     assert "missing columns: 'age'" in fails("predict", model, "bad.csv", "-o", "out.csv")
     assert not Path("out.csv").exists()
@@ -175,6 +183,99 @@ def test_bad_models_and_paths(data, model):
     save_model(estimator, "bare.fastmlp")
     assert "holds a bare MLPClassifier" in fails("predict", "bare.fastmlp", "data.csv")
     assert "4-3-1" in run("info", "bare.fastmlp").stdout
+
+
+def test_only_models_are_overwritten(data, model):
+    with zipfile.ZipFile("thesis.docx", "w") as archive:
+        archive.writestr("text.xml", "years of work")
+    before = Path("thesis.docx").read_bytes()
+    assert "is not a model" in fails("fit", "data.csv", "-o", "thesis.docx")
+    assert Path("thesis.docx").read_bytes() == before
+    assert "is not a model" in fails("fit", "data.csv", "-o", "data.csv")
+    run("fit", "data.csv", *QUICK, "-o", model)
+    Path("empty").touch()
+    run("fit", "data.csv", *QUICK, "-o", "empty")
+
+
+def test_predictions_spare_what_they_are_made_of(data, model):
+    for source in (Path("data.csv"), model):
+        before = source.read_bytes()
+        assert "this is read, too" in fails("predict", model, "data.csv", "-o", source)
+        assert source.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_and_devices_are_not_replaced(data, model):
+    os.mkfifo("pipe")
+    assert "no ordinary file" in fails("predict", model, "data.csv", "-o", "pipe")
+    assert "no ordinary file" in fails("fit", "data.csv", "-o", "pipe")
+    assert Path("pipe").is_fifo()
+
+
+def test_failed_fit_leaves_the_old_model(data, model, monkeypatch):
+    before = model.read_bytes()
+
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("skops.io.dump", fail)
+    assert "No space left" in fails("fit", "data.csv", *QUICK, "--quiet")
+    assert model.read_bytes() == before
+    assert sorted(path.name for path in Path().iterdir()) == ["data.csv", "data.fastmlp"]
+
+
+def test_internal_errors_are_one_line_too(data, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ZeroDivisionError("one\nand two")
+
+    monkeypatch.setattr("fastmlp.tabular.TabularModel.fit", fail)
+    result = run("fit", "data.csv", "--quiet", code=1)
+    expected = "fastmlp: internal error, ZeroDivisionError: one and two (see --debug)\n"
+    assert result.stderr == expected and result.stdout == ""
+    with pytest.raises(ZeroDivisionError):
+        CliRunner().invoke(main, ["fit", "data.csv", "--debug"], catch_exceptions=False)
+
+
+def test_fractions_are_no_classes(here, concrete_csv):
+    message = fails("fit", concrete_csv, "--task", "classification")
+    assert "has fractions" in message and "--task regression" in message
+
+
+def test_marks_of_missing_values_are_remembered(data):
+    data["age"] = data["age"].astype(object)
+    data.loc[[3, 5], "age"] = "?"
+    data.to_csv("data.csv", index=False)
+    assert "say so with --na '?'" in run("fit", "data.csv", *QUICK).stderr
+    run("fit", "data.csv", *QUICK, "--na", "?", "--quiet")
+    assert load_model("data.fastmlp").columns_[0]["kind"] == "numeric"
+    assert len(run("predict", "data.fastmlp", "data.csv").stdout.splitlines()) == 121
+
+
+def test_codes_stay_text(data, model):
+    data["job"] = ["007", "1.50", "x"] * 40
+    data.to_csv("data.csv", index=False)
+    run("fit", "data.csv", *QUICK)
+    predicted = run("predict", model, "data.csv", "--proba").stdout.splitlines()
+    data[data["job"] == "007"].to_csv("agents.csv", index=False)
+    assert run("predict", model, "agents.csv", "--proba").stdout.splitlines()[1:] == [
+        line for line, job in zip(predicted[1:], data["job"], strict=True) if job == "007"
+    ]
+
+
+def test_other_separators_and_compressed_files(data):
+    data.to_csv("data.tsv.gz", index=False, sep="\t")
+    for separator in ("tab", r"\t", "\t"):
+        run("fit", "data.tsv.gz", *QUICK, "--sep", separator)
+    assert Path("data.fastmlp").exists()
+    assert "not a single character" in run("fit", "data.csv", "--sep", "", code=2).stderr
+
+
+@pytest.mark.filterwarnings("always:.*written with fastmlp:UserWarning")
+def test_other_versions_are_remarked_in_one_line(data, model, monkeypatch):
+    monkeypatch.setattr("fastmlp.persistence.__version__", "7.5.0")
+    for command in (("info", model), ("predict", model, "data.csv")):
+        lines = run(*command).stderr.splitlines()
+        assert len(lines) == 1 and "read with 7.5.0" in lines[0]
 
 
 @pytest.mark.parametrize("hidden", ["0", "5,x", "-3"])
@@ -228,6 +329,52 @@ def test_interrupted_training_keeps_the_weights(data, monkeypatch):
     result = run("fit", "data.csv", *QUICK)
     assert "interrupted after 3 epochs; the weights are kept" in result.stderr
     assert load_model("data.fastmlp").report_["epochs"] == 3
+
+
+def test_interrupted_before_the_first_epoch_nothing_is_written(data, model, monkeypatch):
+    before = model.read_bytes()
+
+    def interrupted(self, frame, callback=None):
+        self.report_ = {"interrupted": True, "epochs": 0}
+
+    monkeypatch.setattr("fastmlp.tabular.TabularModel.fit", interrupted)
+    result = run("fit", "data.csv", code=130)
+    assert result.stderr.splitlines()[-1] == "fastmlp: interrupted"
+    assert model.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_control_c_keeps_the_weights(here):
+    # Noise can be learned by heart for longer than it takes to press two keys.
+    noise = np.random.default_rng(0).normal(size=(4000, 30)).round(6)
+    pd.DataFrame(noise).add_prefix("x").to_csv("noise.csv", index=False)
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
+    command = [sys.executable, "-m", "fastmlp_cli", "fit", "noise.csv", "--hidden", "300,300",
+               "--epochs", "100000", "--no-early-stopping", "--learning-rate", "0.0001"]  # fmt: skip
+    fit = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, text=True)
+    os.close(end)
+    shown = ""
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 10_000):
+            if "loss=" not in shown and "loss=" in shown + part.decode():
+                fit.send_signal(signal.SIGINT)
+            shown += part.decode()
+    os.close(terminal)
+    table = fit.communicate()[0]
+    assert fit.returncode == 0, shown
+    epochs = int(re.search(r"interrupted after (\d+) epochs; the weights are kept", shown)[1])
+    assert load_model("noise.fastmlp").report_["epochs"] == epochs
+    assert "R2" in table and "Traceback" not in shown
+
+
+def test_rows_too_long_are_refused_whatever_the_filter_of_warnings(here):
+    Path("long.csv").write_text("a,b\n1,2,3\n2,3,4\n3,4,5\n")
+    command = process("fit", "long.csv")
+    out, err = command.communicate()
+    assert command.returncode == 2 and out == ""
+    assert err.startswith("fastmlp: long.csv, line 2: 3 fields where the header has 2")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")

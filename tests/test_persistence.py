@@ -1,20 +1,24 @@
 """Model files: round trips, refusals, and that nothing is half-written."""
 
+import json
 import os
 import stat
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skops.io
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression
 from sklearn.svm import SVC
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, TabularModel, load_model, save_model
-from fastmlp.files import written_aside
+from fastmlp.errors import InputError
+from fastmlp.files import check_output, written_aside
 from fastmlp.persistence import ModelFileError, read_manifest
 
 
@@ -84,6 +88,39 @@ def test_missing_file_folder_and_foreign_archive(tmp_path):
         load_model(tmp_path / "other.zip")
 
 
+def manifest_file(path, content):
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("fastmlp.json", content)
+    return path
+
+
+@pytest.mark.parametrize("content", ["[1]", "{}", "no JSON", '{"fastmlp": "0.1.0"}'])
+def test_manifests_that_are_none(tmp_path, content):
+    with pytest.raises(ModelFileError, match="not a model written by fastmlp"):
+        load_model(manifest_file(tmp_path / "model", content))
+
+
+def test_files_of_a_later_format_say_so(tmp_path, classifier):
+    manifest = {**read_manifest(save(classifier, tmp_path)), "format": 2, "fastmlp": "9.0.0"}
+    path = manifest_file(tmp_path / "later", json.dumps(manifest))
+    with pytest.raises(ModelFileError, match=r"written by fastmlp 9\.0\.0 in another format"):
+        load_model(path)
+
+
+def test_only_fitted_models_are_written_and_loaded(tmp_path, classifier):
+    foreign = LinearRegression().fit([[1], [2]], [1, 2])
+    with pytest.raises(ModelFileError, match="LinearRegression is none of the models"):
+        save_model(foreign, tmp_path / "model")
+    for model in (MLPClassifier(), TabularModel()):
+        with pytest.raises(ModelFileError, match="has not been fitted"):
+            save_model(model, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+    manifest = json.dumps(read_manifest(save(classifier, tmp_path)))
+    skops.io.dump(foreign, tmp_path / "foreign")
+    with pytest.raises(ModelFileError, match="LinearRegression is none of the models"):
+        load_model(manifest_file(tmp_path / "foreign", manifest))
+
+
 def test_truncated_and_damaged_files(tmp_path, classifier):
     path = save(classifier, tmp_path)
     whole = path.read_bytes()
@@ -132,3 +169,38 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     mask = os.umask(0)
     os.umask(mask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+    path.chmod(0o640)
+    with written_aside(path) as aside:
+        aside.write_text("newer")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_are_followed(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with written_aside(tmp_path / "link") as aside:
+        aside.write_text("content")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "content"
+
+
+def test_paths_that_cannot_be_written(tmp_path):
+    for path, message in {
+        tmp_path: "this is a folder",
+        tmp_path / "none" / "out": "there is no folder",
+        Path(os.devnull): "no ordinary file",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            check_output(path)
+        with pytest.raises(InputError, match=message), written_aside(path):
+            pass
+    check_output(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_without_permission(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(InputError, match=r"cannot write in .*: Permission denied"):
+        check_output(tmp_path / "out")

@@ -5,10 +5,11 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from fastmlp import TabularModel
-from fastmlp.tables import DataError, read_table
-from fastmlp.tabular import baseline_metrics, decide_task, squash
+from fastmlp.tables import DataError, decide_task, frequent_levels, level_codes, read_table
+from fastmlp.tabular import baseline_metrics, squash
 
 SMALL = {"hidden": (8,), "max_epochs": 30}
 
@@ -104,6 +105,110 @@ def test_rare_levels_share_one_input():
     assert model.report_["inputs"] == 3
 
 
+def test_levels_and_their_codes():
+    column = pd.Series(["b", "a", "a", None, "b", "c", "b", None, "d"])
+    assert frequent_levels(column, fewest=2) == ["b", "(missing)", "a"]
+    assert frequent_levels(column, fewest=1, most=3) == ["b", "(missing)"]
+    assert frequent_levels(column, fewest=1, most=5) == ["b", "(missing)", "a", "c", "d"]
+    codes = level_codes(pd.Series(["a", None, "new", "b"]), ["b", "(missing)", "a"])
+    np.testing.assert_array_equal(codes, [2, 1, 3, 0])
+    assert list(level_codes(pd.Series([None, None], dtype=object), ["b"])) == [1, 1]
+
+
+def test_rare_and_unknown_levels_are_the_same_to_the_network(people):
+    people["city"] = ["Rome", "Oslo"] * 55 + ["Lima", "Kiel", "Bern", "Pisa", "Graz"] * 2
+    people.loc[110:, "city"] = [f"village {i}" for i in range(10)]
+    model = TabularModel(**SMALL, test_size=0).fit(people)
+    rare, unknown, common = (
+        model.predict_proba(people.head(3).assign(city=city))
+        for city in ("village 1", "nowhere", "Rome")
+    )
+    np.testing.assert_array_equal(rare, unknown)
+    assert not np.array_equal(rare, common)
+
+
+def test_columns_of_no_use():
+    n = 200
+    frame = pd.DataFrame({
+        "Unnamed: 0": range(n),
+        "day": pd.date_range("2024-01-01", periods=n).astype(str),
+        "time": pd.date_range("2024-01-01", periods=n),
+        "month": [f"2024-0{i % 9 + 1}-01" for i in range(n)],
+        "person": [f"p{i if i else 1}" for i in range(n)],
+        "ticket": [f"t{i}" if i % 9 else None for i in range(n)],
+        "count": range(n),
+        "y": [i % 7 * 0.5 for i in range(n)],
+    })  # fmt: skip
+    model = TabularModel(**SMALL).fit(frame)
+    kept = {name: kind for name, kind in kinds(model).items() if kind != "dropped"}
+    assert kept == {"month": "text", "count": "numeric", "y": "target"}
+    dropped = model.report_["dropped_columns"]
+    assert dropped["day"].startswith("dates") and dropped["time"].startswith("dates")
+    assert "identifier" in dropped["person"] and "identifier" in dropped["ticket"]
+    assert "numbers of rows" in dropped["Unnamed: 0"]
+
+
+def test_text_that_is_mostly_numbers_is_remarked():
+    power = [str(i % 40) if i % 10 else "?" for i in range(100)]
+    frame = pd.DataFrame({"power": power, "size": ["a", "b"] * 50, "y": np.arange(100) / 2})
+    columns = TabularModel(**SMALL, test_size=0).fit(frame).columns_
+    assert "'?' (10 rows)" in columns[0]["note"] and "--na '?'" in columns[0]["note"]
+    assert columns[1]["note"] == ""
+
+
+def test_names_that_are_integers():
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(generator.normal(size=(80, 4)))
+    frame[1] = ["u", "v"] * 40
+    for target in (0, 3):
+        model = TabularModel(target, **SMALL).fit(frame)
+        assert model.report_["inputs"] == 4 and len(model.predict(frame)) == 80
+
+
+def test_index_of_the_frame_does_not_matter(people):
+    named = people.set_axis([f"row {i}" for i in range(len(people))])
+    model = TabularModel(**SMALL).fit(named)
+    expected = TabularModel(**SMALL).fit(people).predict(people)
+    np.testing.assert_array_equal(model.predict(named), expected)
+    with pytest.raises(DataError, match="has the text 'x' in row 2"):
+        model.predict(named.assign(age=["1", "x"] * 60))
+
+
+def test_truth_values_with_missing_ones(tmp_path, people):
+    model = TabularModel(**SMALL).fit(people)
+    people.astype({"member": object}).assign(member=[True, None, False] * 40).to_csv(
+        tmp_path / "new.csv", index=False
+    )
+    frame = model.read(tmp_path / "new.csv")
+    assert frame["member"].dtype == "boolean" and len(model.predict(frame)) == 120
+    assert kinds(TabularModel(**SMALL).fit(frame))["member"] == "numeric"
+
+
+def test_categories_of_integers_stay_integers():
+    frame = pd.DataFrame({"x": np.arange(60.0) % 6, "label": pd.Categorical([3, 1, 2] * 20)})
+    model = TabularModel(**SMALL).fit(frame)
+    assert model.task_ == "classification" and model.classes_.tolist() == [1, 2, 3]
+
+
+def test_values_far_out_do_not_overflow(people):
+    model = TabularModel(**SMALL).fit(people)
+    far, farther = (model.predict_proba(people.assign(age=age)) for age in (1e30, 1e300))
+    np.testing.assert_array_equal(far, farther)
+
+
+def test_report_says_how_training_ended(people):
+    report = TabularModel(**SMALL).fit(people).report_
+    assert report["epochs"] == 30 and not report["converged"] and not report["interrupted"]
+    report = TabularModel(hidden=(8,), patience=2, learning_rate=0.1).fit(people).report_
+    assert report["converged"] and report["epochs"] < 200
+
+
+def test_unfitted_models_say_so(people):
+    for method in ("predict", "predict_proba", "evaluate"):
+        with pytest.raises(NotFittedError, match="call fit first"):
+            getattr(TabularModel(), method)(people)
+
+
 def test_classes_with_one_member():
     frame = pd.DataFrame({"x": np.arange(50.0), "y": ["a", "b"] * 24 + ["c", "d"]})
     model = TabularModel(**SMALL).fit(frame)
@@ -138,6 +243,12 @@ def test_squash_is_the_identity_near_zero_and_bounded():
         (lambda f: f[["planet", "class"]], "no feature column is left"),
         (lambda f: f.assign(age=[*f["age"][1:], np.inf]), "infinite"),
         (lambda f: f.head(1), "single class|too few"),
+        (lambda f: f.head(0), "no rows"),
+        (lambda f: f.to_numpy(), "DataFrame is needed, not a ndarray"),
+        (lambda f: pd.concat([f, f["age"]], axis=1), "'age' stands there more than once"),
+        (lambda f: f[["age", "name"]], "'name' is text with 120 different values"),
+        (lambda f: f.assign(y=2.5), "single value, 2.5"),
+        (lambda f: f.assign(y=[np.inf, *[0.5, 2] * 59, 1]), "'y' is infinite in row 1"),
     ],
 )
 def test_tables_that_cannot_be_learned_from(people, change, message):
@@ -184,12 +295,49 @@ def write(tmp_path, content, name="data.csv"):
         ("a,b\n1,2,3\n1,2,3\n", "line 2: 3 fields where the header has 2"),
         ("name,b\ncaf\xe9,2\n".encode("latin-1"), "not utf-8 text.*--encoding"),
         (b"\x00\x01\x02\xff\xfe", "not utf-8 text|cannot be read"),
+        ("a,b\n1,2,3\n1,2\n", "line 2: 3 fields where the header has 2"),
+        ('a,b\n1,"2\n3,4\n', "cannot be read as CSV"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path, content, message):
     with pytest.raises(DataError, match=message) as error:
         read_table(write(tmp_path, content))
     assert "data.csv" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["data.csv.gz", "data.csv.bz2", "data.csv.xz", "data.csv.zip"])
+def test_broken_archives(tmp_path, name):
+    with pytest.raises(DataError, match="cannot be read"):
+        read_table(write(tmp_path, "no archive", name))
+    pd.DataFrame({"a": np.arange(5000) * 7919 % 5000, "b": 1.5}).to_csv(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    middle = len(whole) // 2
+    for broken in (whole[:middle], whole[:middle] + bytes(200) + whole[middle + 200 :]):
+        with pytest.raises(DataError, match="cannot be read"):
+            read_table(write(tmp_path, broken, name))
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
+def test_short_rows_of_compressed_files(tmp_path, ending):
+    path = tmp_path / f"data.csv{ending}"
+    pd.Series(["1,2", "3"], name="a,b").to_csv(path, index=False, quoting=3, escapechar=None,
+                                               sep=";")  # fmt: skip
+    with pytest.raises(DataError, match="line 3: 1 field where the header has 2"):
+        read_table(path)
+
+
+def test_unknown_encoding_and_separator(tmp_path):
+    path = write(tmp_path, "a,b\n1,2\n")
+    with pytest.raises(DataError, match="no encoding 'klingon'"):
+        read_table(path, encoding="klingon")
+    with pytest.raises(DataError, match="single character"):
+        read_table(path, separator="::")
+
+
+def test_blank_lines_marks_and_nameless_columns(tmp_path):
+    frame = read_table(write(tmp_path, "\ufeff,a ,\n0,1,x\n\n   \n1,2,\n"))
+    assert list(frame) == ["Unnamed: 0", "a", "Unnamed: 2"]
+    assert frame["a"].tolist() == [1, 2] and frame["Unnamed: 2"].isna().tolist() == [False, True]
 
 
 def test_missing_file_and_folder(tmp_path):

@@ -53,3 +53,8 @@ HOST = detect()
 def lanes(dtype):
     """Elements of a vector of this type."""
     return HOST.n_bytes // dtype.itemsize
+
+
+def cpu_name():
+    """LLVM's name of this processor's generation."""
+    return binding.get_host_cpu_name()

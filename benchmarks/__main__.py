@@ -1,0 +1,62 @@
+"""Run the benchmarks and write their tables: ``python -m benchmarks``."""
+
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from fastmlp.bench import CASES, hardware, training_table
+
+from . import grid_search, inference, scaling, startup
+from .peers import available_peers
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def markdown(rows):
+    """A table; the first row is its header."""
+    header, *body = rows
+    lines = ["| " + " | ".join(row) + " |" for row in (header, *body)]
+    lines.insert(1, "|" + "---|" * len(header))
+    return "\n".join(lines)
+
+
+def training(report):
+    peers = available_peers()
+    return training_table("float32", peers, report=report)
+
+
+def training_float64(report):
+    return training_table("float64", names=["letter", "mnist50"], report=report)
+
+
+PARTS = {
+    "training": ("A training step, float32", training),
+    "float64": ("A training step, float64", training_float64),
+    "scaling": ("One thread and two", scaling.table),
+    "inference": ("Predicted probabilities of the letter network", inference.table),
+    "startup": ("Imports and first fits", startup.table),
+    "grid": ("A grid search", grid_search.table),
+}
+assert len({case.name for case in CASES}) == len(CASES)
+
+
+@click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
+@click.option("--name", default="cpu", show_default=True, help="Start of the result files' names.")
+def main(parts, name):
+    """Measure PARTS (all by default) and write each table to benchmarks/results."""
+    RESULTS.mkdir(exist_ok=True)
+    others = [p for p in ("torch", "jax") if p in str(list(available_peers()))]
+    versions = "".join(f", {p} {version(p)}" for p in others)
+    for part in parts or PARTS:
+        title, measure = PARTS[part]
+        text = markdown(measure(lambda line: click.echo(line, err=True)))
+        first, second = hardware()
+        note = f"{first}; {second}{versions}; {date.today()}. Medians of at least 5 runs in turn."
+        (RESULTS / f"{name}-{part}.md").write_text(f"# {title}\n\n{note}\n\n{text}\n")
+        click.echo(f"\n{title}\n\n{text}")
+
+
+main()

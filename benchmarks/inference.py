@@ -1,0 +1,57 @@
+"""predict_proba for one row, and for many."""
+
+import time
+import warnings
+from functools import partial
+
+import numpy as np
+import sklearn.neural_network
+
+import fastmlp
+from fastmlp import parameters
+from fastmlp.bench import CASES, QUIET, REPEATS
+from fastmlp.cpu.engine import outputs
+
+LETTER = CASES[1]
+
+
+def _median(function, repeats=REPEATS):
+    function()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+    return np.median(seconds)
+
+
+def table(report):
+    X, y = LETTER.data("float32")
+    models = []
+    for module in (fastmlp, sklearn.neural_network):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = module.MLPClassifier(LETTER.units[1:-1], max_iter=2, random_state=0)
+            models.append(model.fit(X, y))
+    X = np.tile(X, (-(-1_000_000 // len(X)), 1))
+    np.testing.assert_allclose(*(m.predict_proba(X[:999]) for m in models), atol=1e-3)
+    rows = [["rows", "fastmlp", "scikit-learn", "x scikit-learn"]]
+    for n_rows in (1, 1_000, 10_000, 100_000, 1_000_000):
+        repeats = 1001 if n_rows == 1 else REPEATS
+        time.sleep(QUIET)
+        part = X[:n_rows]
+        ours, theirs = (_median(partial(m.predict_proba, part), repeats) for m in models)
+        rows.append([str(n_rows), f"{ours * 1e6:.0f} us", f"{theirs * 1e6:.0f} us",
+                     f"{theirs / ours:.1f}"])  # fmt: skip
+        report(str(rows[-1]))
+    model, row = models[0], X[:1]
+
+    def beyond_validation():
+        plan = model._fitted_plan()
+        theta = parameters.flatten(model.coefs_, model.intercepts_, plan.dtype)
+        return outputs(plan, theta, row)
+
+    rows.append(
+        ["1, beyond validation", f"{_median(beyond_validation, 1001) * 1e6:.0f} us", "", ""]
+    )
+    return rows

@@ -1,0 +1,36 @@
+"""A training step by one thread and by two, in turn; and rows by the million."""
+
+import time
+
+import numpy as np
+
+from fastmlp import MLPClassifier
+from fastmlp.bench import CASES, QUIET, REPEATS, Case, estimator_run
+
+
+def table(report):
+    rows = [["case", "1 thread, us", "2 threads, us", "ratio"]]
+    for case in CASES:
+        runs = {
+            n: estimator_run(lambda n=n, **kw: MLPClassifier(n_jobs=n, **kw), case, "float32")
+            for n in (1, 2)
+        }
+        losses = {n: run()[1] for n, run in runs.items()}
+        assert losses[1] == losses[2], "results depend on the number of threads"
+        times = {n: [] for n in runs}
+        for _ in range(REPEATS):
+            for n, run in runs.items():
+                times[n].append(run()[0] / case.n_steps * 1e6)
+        one, two = (np.median(times[n]) for n in (1, 2))
+        rows.append([case.name, f"{one:.0f}", f"{two:.0f}", f"{one / two:.2f}"])
+        report(str(rows[-1]))
+    for n_rows in (1_000, 10_000, 100_000, 1_000_000):
+        case = Case("rows", 200, n_rows, (16, 100, 26), max(3, 100_000 // n_rows))
+        run = estimator_run(MLPClassifier, case, "float32")
+        run()
+        time.sleep(QUIET)
+        seconds = np.median([run()[0] for _ in range(REPEATS)])
+        per_row = seconds / case.n_epochs / n_rows * 1e9
+        rows.append([f"letter's net, {n_rows} rows", "", f"{per_row:.0f} ns a row", ""])
+        report(str(rows[-1]))
+    return rows

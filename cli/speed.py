@@ -1,0 +1,68 @@
+"""Commands about speed: compile ahead, and measure."""
+
+import sys
+
+import click
+
+from .errors import Command
+from .output import print_json
+
+
+@click.command(cls=Command)
+def warmup(as_json):
+    """Compile everything ahead, so that no later fit has to.
+
+    For container images and the like: run it once, as the user and on the processor that
+    will train.
+    """
+    import time
+
+    from fastmlp import warmup as compile_all
+
+    def report(done, total, what):
+        click.echo(f"[{done}/{total}] {what}", err=True)
+
+    start = time.perf_counter()
+    compile_all(report)
+    seconds = time.perf_counter() - start
+    if as_json:
+        print_json({"seconds": seconds})
+    else:
+        click.echo(f"compiled, or found in the cache, in {seconds:.1f} s")
+
+
+@click.command(cls=Command)
+@click.option("--case", "names", multiple=True, help="Measure this case only. Can be repeated.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    show_default=True,
+    help="Type of the arithmetic.",
+)
+def bench(names, dtype, as_json):
+    """Measure a training step beside scikit-learn's, in microseconds.
+
+    Both train the same networks from the same weights on the same batches; their losses are
+    compared first. Medians of five runs in turn. It takes about a minute.
+    """
+    from fastmlp.bench import CASES, hardware, training_table
+
+    known = [case.name for case in CASES]
+    if unknown := set(names) - set(known):
+        raise click.BadParameter(f"no case {sorted(unknown)[0]!r}; there are {', '.join(known)}")
+    header, *rows = training_table(dtype, names=names, report=_remark)
+    if as_json:
+        print_json({"hardware": hardware(), "cases": [dict(zip(header, row, strict=True))
+                                                      for row in rows]})  # fmt: skip
+        return
+    for line in hardware():
+        click.echo(line)
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    for row in (header, *rows):
+        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _remark(text):
+    if sys.stderr.isatty():
+        click.echo(text, err=True)
