@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import threading
 
+import joblib
 import numpy as np
 import pytest
 
 from fastmlp import MLPClassifier
-from fastmlp.cpu.threads import Team
+from fastmlp.cpu.threads import Team, default_n_threads
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,21 @@ def test_four_fits_at_once(problem):
 def _fit_quietly(model, X, y):
     # A callback that ends training: no warning, which another thread could not catch.
     model.fit(X, y, callback=lambda epoch: epoch.epoch == 3)
+
+
+def test_threading_backend_of_joblib(problem):
+    expected = weights(fit(problem, 1))
+    models = [MLPClassifier((64, 64), random_state=0, max_iter=4, tol=0) for _ in range(4)]
+    joblib.Parallel(n_jobs=4, backend="threading")(
+        joblib.delayed(_fit_quietly)(model, *problem) for model in models
+    )
+    for model in models:
+        np.testing.assert_array_equal(weights(model), expected)
+
+
+def test_joblib_workers_share_the_cores():
+    limits = joblib.Parallel(n_jobs=2)(joblib.delayed(default_n_threads)() for _ in range(2))
+    assert limits == [max(1, joblib.cpu_count() // 2)] * 2
 
 
 def _fit_in_child(problem, queue):
