@@ -67,12 +67,33 @@ def read_table(path, *, separator=",", encoding="utf-8", na_values=(), text=()):
         raise DataError(f"{path}: this is a folder; give a CSV file")
     if len(separator) != 1:
         raise DataError(f"the separator must be a single character, not {separator!r}")
-    options = {"sep": separator, "encoding": encoding}
-    names = []
     try:
-        header = pd.read_csv(path, header=None, nrows=1, dtype=str, na_filter=False, **options)
-        names = _column_names(path, header.iloc[0])
-        dtype = {i: str for i, name in enumerate(names) if name in set(text)}
+        "".encode(encoding)
+    except LookupError:
+        raise DataError(f"there is no encoding {encoding!r}; try latin-1 or utf-16") from None
+    try:
+        return _read(path, separator, encoding, na_values, text)
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except UnicodeError as error:
+        raise DataError(
+            f"{path}: not {encoding} text ({error}); name its encoding with --encoding, "
+            "for example latin-1"
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path}: the file is empty; a header line and rows are needed") from None
+    except (*_BROKEN_ARCHIVE, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def _read(path, separator, encoding, na_values, text):
+    options = {"sep": separator, "encoding": encoding}
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, na_filter=False, **options)
+    names = _column_names(path, header.iloc[0])
+    dtype = {i: str for i, name in enumerate(names) if name in set(text)}
+    try:
         with warnings.catch_warnings():
             # Where every row is too long, pandas only warns, and cuts them.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -84,21 +105,8 @@ def read_table(path, *, separator=",", encoding="utf-8", na_values=(), text=()):
                 low_memory=False,
                 **options,
             )
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except LookupError:
-        raise DataError(f"there is no encoding {encoding!r}; try latin-1 or utf-16") from None
-    except UnicodeError as error:
-        raise DataError(
-            f"{path}: not {encoding} text ({error}); name its encoding with --encoding, "
-            "for example latin-1"
-        ) from None
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{path}: the file is empty; a header line and rows are needed") from None
-    except (pd.errors.ParserWarning, pd.errors.ParserError, csv.Error) as error:
+    except (pd.errors.ParserWarning, pd.errors.ParserError) as error:
         raise _ragged(path, separator, encoding, len(names), error) from None
-    except (*_BROKEN_ARCHIVE, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
     if len(frame) == 0:
         raise DataError(f"{path}: there is a header but no row below it")
     frame.columns = names
@@ -144,7 +152,7 @@ def _first_ragged_line(path, separator, encoding, n_columns):
 
 
 def _ragged(path, separator, encoding, n_columns, error):
-    bad = _first_ragged_line(path, separator, encoding, n_columns) if n_columns else None
+    bad = _first_ragged_line(path, separator, encoding, n_columns)
     if bad is None:
         return DataError(f"{path}: cannot be read as CSV: {error}")
     line, n_fields = bad
@@ -338,14 +346,13 @@ def target_values(y, task):
     """The target as an array of class labels or of numbers."""
     if task == "classification":
         values = labels(y)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            row = int(np.argmax(~np.isfinite(values))) + 1
-            raise DataError(f"target column {y.name!r} is infinite in row {row}")
-        if values.dtype.kind == "f" and not np.all(np.mod(values, 1) == 0):
-            raise DataError(
-                f"target column {y.name!r} has fractions, which are no class labels; "
-                "use --task regression"
-            )
+        if values.dtype.kind == "f":
+            _check_finite(values, y.name)
+            if not np.all(np.mod(values, 1) == 0):
+                raise DataError(
+                    f"target column {y.name!r} has fractions, which are no class labels; "
+                    "use --task regression"
+                )
         return values
     if is_text(y):
         row, value = first_text_value(y)
@@ -354,10 +361,14 @@ def target_values(y, task):
             "regression needs numbers (or use --task classification)"
         )
     values = to_numbers(y)
+    _check_finite(values, y.name)
+    return values
+
+
+def _check_finite(values, name):
     if not np.isfinite(values).all():
         row = int(np.argmax(~np.isfinite(values))) + 1
-        raise DataError(f"target column {y.name!r} is infinite in row {row}")
-    return values
+        raise DataError(f"target column {name!r} is infinite in row {row}")
 
 
 def check_learnable(values, task, name):

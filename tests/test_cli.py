@@ -350,8 +350,9 @@ def test_control_c_keeps_the_weights(here):
     pd.DataFrame(noise).add_prefix("x").to_csv("noise.csv", index=False)
     terminal, end = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 100))
-    command = [sys.executable, "-m", "fastmlp_cli", "fit", "noise.csv", "--hidden", "300,300",
-               "--epochs", "100000", "--no-early-stopping", "--learning-rate", "0.0001"]  # fmt: skip
+    options = ["--hidden", "300,300", "--epochs", "100000", "--learning-rate", "0.0001"]
+    command = [sys.executable, "-m", "fastmlp_cli", "fit", "noise.csv", "--no-early-stopping"]
+    command += options
     fit = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, text=True)
     os.close(end)
     shown = ""

@@ -294,6 +294,8 @@ def write(tmp_path, content, name="data.csv"):
         ("a,b,c\n1,2,3\n4,5\n", "line 3: 2 fields where the header has 3"),
         ("a,b\n1,2,3\n1,2,3\n", "line 2: 3 fields where the header has 2"),
         ("name,b\ncaf\xe9,2\n".encode("latin-1"), "not utf-8 text.*--encoding"),
+        (b"a,b\n1,2,3\n\xff,2\n", "not utf-8 text|line 2: 3 fields"),
+        (b"a,b\n1,2\n1,2,3\n\xff,2\n", "not utf-8 text|line 3: 3 fields"),
         (b"\x00\x01\x02\xff\xfe", "not utf-8 text|cannot be read"),
         ("a,b\n1,2,3\n1,2\n", "line 2: 3 fields where the header has 2"),
         ('a,b\n1,"2\n3,4\n', "cannot be read as CSV"),

@@ -90,6 +90,7 @@ class CpuEngine:
     def __init__(self, plan, theta, X, Y, sample_weight=None, n_jobs=None):
         self.plan = plan
         self.step = 0
+        self._n_jobs = n_jobs
         work = plan.batch_size * n_parameters(plan.layer_units)
         n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
         self._team = Team(n_threads)
@@ -192,7 +193,7 @@ class CpuEngine:
 
     def outputs(self, X):
         """Predictions of the current parameters; see :func:`outputs`."""
-        return outputs(self.plan, self.pull(), X, self._team.n_threads)
+        return outputs(self.plan, self.pull(), X, self._n_jobs)
 
 
 def loss_and_gradient(plan, theta, X, Y, sample_weight=None, n_jobs=None):
