@@ -48,3 +48,9 @@ def test_architecture_names_every_module():
         folder = path.parent.relative_to(ROOT / "fastmlp").as_posix()
         if path.name != "__init__.py" and folder != "formulas":
             assert path.name in section, path
+
+
+def test_speed_table_is_the_measured_one():
+    results = (ROOT / "benchmarks" / "results" / "cpu-training.md").read_text()
+    table = [line for line in results.splitlines() if line.startswith("|")]
+    assert len(table) == 8 and "\n".join(table) in TEXT
