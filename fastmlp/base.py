@@ -91,29 +91,32 @@ class BaseMLP(BaseEstimator):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return [int(size) for size in sizes]
 
-    def _plan(self, layer_units, dtype, optimizer=Optimizer.GRADIENT, batch_size=1):
+    def _plan(self, layer_units, dtype, batch_size=1, optimizer=Optimizer.GRADIENT, **constants):
         return TrainingPlan(
             layer_units=tuple(layer_units),
             activation=Activation[self.activation.upper()],
             loss=self._loss(),
-            optimizer=optimizer,
+            optimizer=Optimizer(optimizer),
             alpha=float(self.alpha),
             batch_size=batch_size,
-            momentum=float(self.momentum),
-            beta_1=float(self.beta_1),
-            beta_2=float(self.beta_2),
-            epsilon=float(self.epsilon),
             dtype=np.dtype(dtype),
+            **constants,
         )
 
     def _fitted_plan(self):
         units = [self.coefs_[0].shape[0], *(w.shape[1] for w in self.coefs_)]
         return self._plan(units, self.coefs_[0].dtype)
 
-    def _optimizer_code(self):
+    def _new_optimizer(self):
         if self.solver == "adam":
-            return Optimizer.ADAM
-        return Optimizer.NESTEROV if self.nesterovs_momentum else Optimizer.SGD
+            code, kind = Optimizer.ADAM, "constant"
+        else:
+            code = Optimizer.NESTEROV if self.nesterovs_momentum else Optimizer.SGD
+            kind = self.learning_rate
+        names = ("momentum", "beta_1", "beta_2", "epsilon")
+        constants = {name: float(getattr(self, name)) for name in names}
+        schedule = schedule_for(kind, self.learning_rate_init, self.power_t)
+        return OptimizerState(schedule, {"optimizer": int(code), **constants})
 
     def _objective(self, X, y, sample_weight):
         """What ``check_gradient`` needs: plan, parameters and data in float64."""
@@ -180,18 +183,15 @@ class BaseMLP(BaseEstimator):
 
         train_part, validation_part = self._split(X, Y, sample_weight)
         n_rows = len(train_part[0])
+        continued = incremental and hasattr(self, "_optimizer")
+        state = self._optimizer if continued else self._new_optimizer()
         plan = self._plan(
             self._fitted_plan().layer_units,
             self.coefs_[0].dtype,
-            self._optimizer_code(),
             self._rows_of_batch(n_rows),
+            **state.constants,
         )
         order = np.arange(n_rows)
-        state = self._optimizer if incremental and hasattr(self, "_optimizer") else None
-        if state is None:
-            adam = self.solver == "adam"
-            kind = "constant" if adam else self.learning_rate
-            state = OptimizerState(schedule_for(kind, self.learning_rate_init, self.power_t))
         history = self._history(incremental)
         patience = self.n_iter_no_change
         rule = StoppingRule(1 if incremental else self.max_iter, self.tol, patience)

@@ -32,9 +32,13 @@ class Epoch(NamedTuple):
 
 @dataclass
 class OptimizerState:
-    """What an optimiser remembers from one ``partial_fit`` to the next."""
+    """An optimiser as ``partial_fit`` goes on with it: its constants and what it remembers.
+
+    As in scikit-learn the constants are those of the first call, whatever was set since.
+    """
 
     schedule: Constant
+    constants: dict
     step: int = 0
     first: np.ndarray | None = None
     second: np.ndarray | None = None

@@ -141,6 +141,16 @@ def test_partial_fit(target, params):
     assert_equal_models(reference, model, X)
 
 
+def test_partial_fit_keeps_the_optimiser_of_its_first_call():
+    X, y = make_data("multiclass")
+    reference, model = both("multiclass", batch_size=15)
+    for estimator in (reference, model):
+        estimator.partial_fit(X, y, classes=np.unique(y))
+        estimator.set_params(solver="sgd", beta_1=0.5, momentum=0.1, learning_rate_init=1.0)
+        estimator.partial_fit(X, y)
+    np.testing.assert_allclose(flat(model), flat(reference), rtol=0, atol=1e-8)
+
+
 def test_fit_then_partial_fit():
     X, y = make_data("multiclass")
     reference, model = both("multiclass", max_iter=3)
