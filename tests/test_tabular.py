@@ -296,7 +296,7 @@ def write(tmp_path, content, name="data.csv"):
         ("name,b\ncaf\xe9,2\n".encode("latin-1"), "not utf-8 text.*--encoding"),
         (b"a,b\n1,2,3\n\xff,2\n", "not utf-8 text|line 2: 3 fields"),
         (b"a,b\n1,2\n1,2,3\n\xff,2\n", "not utf-8 text|line 3: 3 fields"),
-        (b"\x00\x01\x02\xff\xfe", "not utf-8 text|cannot be read"),
+        (b"\x00\x01\x02\xff\xfe", "not utf-8 text|cannot be read|no row below it"),
         ("a,b\n1,2,3\n1,2\n", "line 2: 3 fields where the header has 2"),
         ('a,b\n1,"2\n3,4\n', "cannot be read as CSV"),
     ],
