@@ -1,11 +1,15 @@
-"""GridSearchCV over 24 candidates with two jobs, the same grid for both libraries."""
+"""GridSearchCV over 24 candidates with two jobs, the same grid for both libraries.
+
+The data are as large as the UCI letter recognition table, which is not part of this
+repository: 16 features, 26 classes, 20000 rows.
+"""
 
 import time
 import warnings
 
 import numpy as np
 import sklearn.neural_network
-from sklearn.datasets import load_digits
+from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 
 import fastmlp
@@ -16,16 +20,19 @@ GRID = {
     "learning_rate_init": [1e-3, 3e-3],
 }
 REPEATS = 5
+EPOCHS = 15
 
 
 def table(report):
-    X, y = load_digits(return_X_y=True)
-    X = (X / 16).astype(np.float32)
+    X, y = make_classification(
+        20000, 16, n_informative=14, n_classes=26, n_clusters_per_class=2, random_state=0
+    )
+    X = X.astype(np.float32)
     peers = {"fastmlp": fastmlp, "scikit-learn": sklearn.neural_network}
     times, scores = {name: [] for name in peers}, {}
     for repeat in range(REPEATS + 1):
         for name, module in peers.items():
-            model = module.MLPClassifier(max_iter=30, random_state=0)
+            model = module.MLPClassifier(max_iter=EPOCHS, random_state=0)
             search = GridSearchCV(model, GRID, cv=3, n_jobs=2)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -38,7 +45,11 @@ def table(report):
     assert abs(scores["fastmlp"] - scores["scikit-learn"]) < 0.01, scores
     ours, theirs = (np.median(times[name]) for name in peers)
     return [
-        ["digits, 24 candidates, 3 folds, 30 epochs", "seconds", "x scikit-learn"],
+        [
+            f"20000 x 16, 26 classes: 24 candidates, 3 folds, {EPOCHS} epochs",
+            "seconds",
+            "x scikit-learn",
+        ],
         ["fastmlp", f"{ours:.2f}", f"{theirs / ours:.1f}"],
         ["scikit-learn", f"{theirs:.2f}", ""],
     ]

@@ -73,8 +73,8 @@ def test_edited_formula_is_compiled_anew(package, tmp_path):
     run(package, tmp_path / "cache")
     formulas = package / "formulas" / "activations.py"
     text = formulas.read_text()
-    assert "return 0.0 if z < 0 else z" in text
-    formulas.write_text(text.replace("return 0.0 if z < 0 else z", "return 7.0"))
+    assert "return 0 if z < 0 else z" in text
+    formulas.write_text(text.replace("return 0 if z < 0 else z", "return 7.0"))
     assert run(package, tmp_path / "cache") == ([7.0, 7.0], 0, 1)
 
 

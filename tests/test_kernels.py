@@ -106,7 +106,7 @@ def test_transpose_in_registers(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", ["exp", "tanh"])
+@pytest.mark.parametrize("name", ["exp", "log", "tanh"])
 def test_vector_math(name, dtype):
     function = getattr(vector_math, name)
 
@@ -118,15 +118,21 @@ def test_vector_math(name, dtype):
     limit = 0.99 * np.log(np.finfo(dtype).max)
     x = np.concatenate([np.linspace(-limit, limit, 20001), np.linspace(-2, 2, 20001)])
     x = np.append(x, [1e-30, -1e-30, 0.0]).astype(dtype)
+    if name == "log":
+        tiny = np.finfo(dtype).tiny
+        x = np.exp(x[:20001]), np.linspace(0.5, 2, 20001), [tiny, tiny / 2, tiny / 1000]
+        x = np.concatenate(x).astype(dtype)
     y = np.empty_like(x)
     apply(x, y)
     exact = getattr(np, name)(x.astype(np.longdouble))
     ulps = np.abs(y - exact) / np.abs(np.where(exact == 0, 1, exact)) / np.finfo(dtype).eps
-    assert ulps[exact >= np.finfo(dtype).tiny].max() < 1.5
-    edge = np.array([np.inf, -np.inf, np.nan, 1e4, -1e4], dtype)
+    assert ulps[np.abs(exact) >= np.finfo(dtype).tiny].max() < 1.5
+    edge = np.array([np.inf, -np.inf, np.nan, 1e4, -1e4, 0.0], dtype)
+    if name == "log":
+        edge[3] = 1
     apply(edge, y)
-    with np.errstate(over="ignore", under="ignore"):
-        np.testing.assert_array_equal(y[:5], getattr(np, name)(edge))
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(y[:6], getattr(np, name)(edge))
 
 
 NARROW = """

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 import fastmlp
+from fastmlp.cpu import engine
 
 N_ROWS, N_FEATURES = 101, 7  # odd, so that the last batch is short
 
@@ -149,6 +150,23 @@ def test_partial_fit_keeps_the_optimiser_of_its_first_call():
         estimator.set_params(solver="sgd", beta_1=0.5, momentum=0.1, learning_rate_init=1.0)
         estimator.partial_fit(X, y)
     np.testing.assert_allclose(flat(model), flat(reference), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("n_rows, batch_size, weighted", [(401, 200, False), (1069, 530, True)])
+def test_groups_of_rows(n_rows, batch_size, weighted, n_threads, monkeypatch):
+    # Many rows and few weights: gradients are summed in 2 and in 8 groups; the last batch,
+    # of 1 and of 9 rows, leaves groups empty.
+    monkeypatch.setattr(engine, "default_n_threads", lambda: n_threads)
+    monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 0)
+    X, y = make_data("multiclass", n_rows=n_rows)
+    weights = {"sample_weight": np.random.RandomState(1).uniform(size=n_rows)} if weighted else {}
+    reference, model = both("multiclass", hidden_layer_sizes=(20, 6), batch_size=batch_size)
+    assert_equal_models(
+        fit_quietly(reference, X, y, **weights), fit_quietly(model, X, y, **weights), X
+    )
+    expected = fastmlp.MLPClassifier(**model.get_params()).set_params(n_jobs=1)
+    np.testing.assert_array_equal(flat(fit_quietly(expected, X, y, **weights)), flat(model))
 
 
 def test_fit_then_partial_fit():

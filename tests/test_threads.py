@@ -19,9 +19,9 @@ def problem():
     return X, X[:, :4].argmax(axis=1)
 
 
-def fit(problem, n_jobs):
+def fit(problem, n_jobs, **params):
     # Large enough a step for a team of two.
-    model = MLPClassifier((64, 64), random_state=0, max_iter=3, tol=0, n_jobs=n_jobs)
+    model = MLPClassifier((64, 64), random_state=0, max_iter=3, tol=0, n_jobs=n_jobs, **params)
     with pytest.warns(match="Maximum iterations"):
         return model.fit(*problem)
 
@@ -56,8 +56,9 @@ def test_members_leave_when_the_team_is_closed():
     assert threading.active_count() == before
 
 
-def test_a_second_thread_changes_nothing(problem):
-    one, two = fit(problem, 1), fit(problem, 2)
+@pytest.mark.parametrize("batch_size", [200, 60])  # summed in groups of rows, and not
+def test_a_second_thread_changes_nothing(problem, batch_size):
+    one, two = (fit(problem, n_jobs, batch_size=batch_size) for n_jobs in (1, 2))
     np.testing.assert_array_equal(weights(one), weights(two))
     assert one.loss_curve_ == two.loss_curve_
     np.testing.assert_array_equal(one.predict_proba(problem[0]), two.predict_proba(problem[0]))

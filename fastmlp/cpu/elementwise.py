@@ -2,10 +2,20 @@
 
 from functools import partial
 
+import numpy as np
+
 from ..formulas import activations, losses, updates
 from ..plan import Activation, Loss, Optimizer
 from . import layout as at
 from .jit import REORDERED, compile_formula, compile_kernel
+from .memory import view
+from .rows import (
+    divide_by_row_sums,
+    lowest_bit,
+    nonzero_lanes,
+    row_sums,
+    subtract_row_maxima,
+)
 from .vector_math import exp
 
 logistic = compile_formula(activations.logistic)
@@ -58,34 +68,18 @@ def multiply_by_derivative(activation, a, delta):
             delta[j] *= logistic_derivative(a[j])
 
 
-@partial(compile_kernel, fastmath=REORDERED | {"nnan"})
-def largest(z):
-    """Maximum; what it is for numbers and not-a-numbers mixed is not defined."""
-    result = z[0]
-    for j in range(z.size):
-        result = z[j] if z[j] > result else result
-    return result
-
-
-@partial(compile_kernel, fastmath=REORDERED)
-def total(z):
-    """Sum."""
-    result = z[0] * 0
-    for j in range(z.size):
-        result += z[j]
-    return result
-
-
 @compile_kernel
-def activate_output(loss, z):
-    """Replace one row of output pre-activations by predictions, in place."""
+def activate_output(loss, arena, start, row_stride, n_rows, n_columns):
+    """Replace a block's output pre-activations by predictions, in place.
+
+    What padding becomes is of no meaning.
+    """
+    z = view(arena, start, n_rows * row_stride)
     if loss == Loss.CROSS_ENTROPY:
-        offset = largest(z)
+        subtract_row_maxima(arena, start, row_stride, n_rows, n_columns)
         for j in range(z.size):
-            z[j] = exp(z[j] - offset)
-        normaliser = total(z)
-        for j in range(z.size):
-            z[j] /= normaliser
+            z[j] = exp(z[j])
+        divide_by_row_sums(arena, start, row_stride, n_rows, n_columns)
     elif loss == Loss.BINARY_CROSS_ENTROPY:
         for j in range(z.size):
             z[j] = logistic(z[j])
@@ -95,30 +89,47 @@ def activate_output(loss, z):
 
 
 @compile_kernel
-def row_loss(loss, y, p, eps):
-    """Loss of one row: the sum over its outputs, for the squared error their mean."""
-    total = 0.0
+def losses_and_deltas(
+    loss, arena, targets, predictions, row_stride, n_rows, n_columns, n_lanes, sums, to
+):  # fmt: skip
+    """Write the loss of each row of a block to ``sums[to :]``; replace predictions by deltas.
+
+    The loss of a row is the sum over its outputs, for the squared error their mean. Targets
+    may be overwritten; what padding becomes is of no meaning.
+    """
+    n = n_rows * row_stride
+    y, p = view(arena, targets, n), view(arena, predictions, n)
+    eps = np.finfo(arena.dtype).eps
+    if loss == Loss.CROSS_ENTROPY:
+        # Most targets are zero: only the others cost a logarithm.
+        for row in range(n_rows):
+            total = 0.0
+            for column in range(row * row_stride, row * row_stride + n_columns, n_lanes):
+                found = nonzero_lanes(arena, targets + column)
+                while found != 0:
+                    j = column + lowest_bit(found)
+                    total += cross_entropy(y[j], p[j], eps)
+                    found &= found - 1
+            sums[to + row] = total
+        for j in range(n):
+            p[j] = output_delta(y[j], p[j])
+        return
     if loss == Loss.SQUARED_ERROR:
-        for j in range(y.size):
-            total += squared_error(y[j], p[j])
-        total /= y.size
+        for j in range(n):
+            delta = output_delta(y[j], p[j])
+            y[j] = squared_error(y[j], p[j]) / n_columns
+            p[j] = delta
     elif loss == Loss.POISSON:
-        for j in range(y.size):
-            total += poisson(y[j], p[j])
-    elif loss == Loss.CROSS_ENTROPY:
-        for j in range(y.size):
-            total += cross_entropy(y[j], p[j], eps)
+        for j in range(n):
+            delta = output_delta(y[j], p[j])
+            y[j] = poisson(y[j], p[j])
+            p[j] = delta
     else:
-        for j in range(y.size):
-            total += binary_cross_entropy(y[j], p[j], eps)
-    return total
-
-
-@compile_kernel
-def replace_by_delta(y, p, sample_weight):
-    """Replace one row of predictions by output deltas, in place."""
-    for j in range(y.size):
-        p[j] = output_delta(y[j], p[j], sample_weight)
+        for j in range(n):
+            delta = output_delta(y[j], p[j])
+            y[j] = binary_cross_entropy(y[j], p[j], eps)
+            p[j] = delta
+    row_sums(arena, targets, row_stride, n_rows, n_columns, sums, to)
 
 
 @partial(compile_kernel, fastmath=REORDERED)

@@ -93,6 +93,8 @@ class CpuEngine:
         self._n_jobs = n_jobs
         work = plan.batch_size * n_parameters(plan.layer_units)
         n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
+        if at.n_groups(plan) > 1:
+            n_threads = min(n_threads, at.n_groups(plan))
         self._team = Team(n_threads)
         self._layout = at.training_layout(plan, n_threads)
         self._settings = _with_addresses(self._layout.settings, plan.dtype)

@@ -12,6 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import compile_kernel
+from .vector_code import I64, VectorWriter, lanes_of
 from .vector_unit import HOST
 
 TILE_ROWS = HOST.tile_rows
@@ -19,48 +20,9 @@ TILE_ROWS = HOST.tile_rows
 # Heights of tiles that are compiled; others are made of several, each used at most once.
 _HEIGHTS = [height for height in (12, 8, 6, 4, 2, 1) if height <= TILE_ROWS]
 
-_I64 = ir.IntType(64)
 
-
-class _TileWriter:
+class _TileWriter(VectorWriter):
     """Writes the functions of one element type into a module."""
-
-    def __init__(self, module, element):
-        self.module = module
-        self.element = element
-        n_lanes = lanes_of(element)
-        self.vector = ir.VectorType(element, n_lanes)
-        self.pointer = element.as_pointer()
-        self.size = HOST.n_bytes // n_lanes
-        name = "f32" if self.size == 4 else "f64"
-        self.suffix = f"v{n_lanes}{name}"
-
-    def multiply_add(self, builder, x, y, z):
-        """x y + z, rounded once where the machine can."""
-        if not HOST.has_fma:
-            return builder.fadd(builder.fmul(x, y), z)
-        name = f"llvm.fma.{self.suffix}"
-        fma = self.module.globals.get(name)
-        if fma is None:
-            fma = ir.Function(self.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
-        return builder.call(fma, [x, y, z])
-
-    def load(self, builder, pointer):
-        pointer = builder.bitcast(pointer, self.vector.as_pointer())
-        return builder.load(pointer, align=self.size)
-
-    def store(self, builder, vector, pointer):
-        pointer = builder.bitcast(pointer, self.vector.as_pointer())
-        builder.store(vector, pointer, align=self.size)
-
-    def splat(self, builder, scalar):
-        one = builder.insert_element(
-            ir.Constant(self.vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
-        )
-        mask = ir.Constant(
-            ir.VectorType(ir.IntType(32), self.vector.count), [0] * self.vector.count
-        )
-        return builder.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), mask)
 
     def function(self, rows, n_vectors):
         """The function of one tile shape."""
@@ -69,7 +31,7 @@ class _TileWriter:
         if function is not None:
             return function
         p = self.pointer
-        signature = ir.FunctionType(ir.VoidType(), [_I64, p, _I64, _I64, p, _I64, p, _I64, p, _I64])
+        signature = ir.FunctionType(ir.VoidType(), [I64, p, I64, I64, p, I64, p, I64, p, I64])
         function = ir.Function(self.module, signature, name)
         function.linkage = "internal"
         function.attributes.add("noinline")
@@ -78,24 +40,24 @@ class _TileWriter:
         entry = function.append_basic_block("entry")
         loop = function.append_basic_block("loop")
         done = function.append_basic_block("done")
-        n_lanes = self.vector.count
+        n_lanes = self.n_lanes
 
         builder = ir.IRBuilder(entry)
-        columns = [ir.Constant(_I64, j * n_lanes) for j in range(n_vectors)]
+        columns = [ir.Constant(I64, j * n_lanes) for j in range(n_vectors)]
         start = []
         for i in range(rows):
-            row = builder.gep(init, [builder.mul(init_row, ir.Constant(_I64, i))])
+            row = builder.gep(init, [builder.mul(init_row, ir.Constant(I64, i))])
             start.append([self.load(builder, builder.gep(row, [j])) for j in columns])
         # One pointer for three rows: the others are reached by scaled addressing, which
         # leaves enough general registers.
         bases = [
-            builder.gep(a, [builder.mul(a_row, ir.Constant(_I64, i))]) for i in range(0, rows, 3)
+            builder.gep(a, [builder.mul(a_row, ir.Constant(I64, i))]) for i in range(0, rows, 3)
         ]
-        twice = builder.shl(a_row, ir.Constant(_I64, 1))
+        twice = builder.shl(a_row, ir.Constant(I64, 1))
         builder.branch(loop)
 
         builder = ir.IRBuilder(loop)
-        k = builder.phi(_I64)
+        k = builder.phi(I64)
         b_k = builder.phi(p)
         a_k = [builder.phi(p) for _ in bases]
         sums = [[builder.phi(self.vector) for _ in columns] for _ in range(rows)]
@@ -109,12 +71,12 @@ class _TileWriter:
             new_sums.append(
                 [self.multiply_add(builder, x, y, z) for y, z in zip(b_row_k, sums[i], strict=True)]
             )
-        next_k = builder.add(k, ir.Constant(_I64, 1))
+        next_k = builder.add(k, ir.Constant(I64, 1))
         next_b = builder.gep(b_k, [b_row])
         next_a = [builder.gep(pointer, [a_col]) for pointer in a_k]
         builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, done)
 
-        k.add_incoming(ir.Constant(_I64, 0), entry)
+        k.add_incoming(ir.Constant(I64, 0), entry)
         k.add_incoming(next_k, loop)
         b_k.add_incoming(b, entry)
         b_k.add_incoming(next_b, loop)
@@ -128,7 +90,7 @@ class _TileWriter:
 
         builder = ir.IRBuilder(done)
         for i in range(rows):
-            row = builder.gep(c, [builder.mul(c_row, ir.Constant(_I64, i))])
+            row = builder.gep(c, [builder.mul(c_row, ir.Constant(I64, i))])
             for value, j in zip(new_sums[i], columns, strict=True):
                 self.store(builder, value, builder.gep(row, [j]))
         builder.ret_void()
@@ -138,9 +100,9 @@ class _TileWriter:
         self, builder, n_vectors, rows, depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row
     ):
         """Call the function of the largest height that fits, until no row is left."""
-        done = ir.Constant(_I64, 0)
+        done = ir.Constant(I64, 0)
         for height in _HEIGHTS:
-            fits = builder.icmp_signed(">=", builder.sub(rows, done), ir.Constant(_I64, height))
+            fits = builder.icmp_signed(">=", builder.sub(rows, done), ir.Constant(I64, height))
             before = builder.block
             with builder.if_then(fits):
                 pointers = (
@@ -152,9 +114,9 @@ class _TileWriter:
                     self.function(height, n_vectors),
                     [depth, a_here, a_row, a_col, b, b_row, c_here, c_row, init_here, init_row],
                 )
-                more = builder.add(done, ir.Constant(_I64, height))
+                more = builder.add(done, ir.Constant(I64, height))
                 inside = builder.block
-            following = builder.phi(_I64)
+            following = builder.phi(I64)
             following.add_incoming(done, before)
             following.add_incoming(more, inside)
             done = following
@@ -171,10 +133,10 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
         _, source, source_row, to, to_row = args
         writer = _TileWriter(builder.module, context.get_data_type(signature.args[0].dtype))
-        n = writer.vector.count
+        n = writer.n_lanes
         rows = []
         for i in range(n):
-            offset = builder.add(source, builder.mul(source_row, ir.Constant(_I64, i)))
+            offset = builder.add(source, builder.mul(source_row, ir.Constant(I64, i)))
             rows.append(writer.load(builder, builder.gep(data, [offset])))
         mask_type = ir.VectorType(ir.IntType(32), n)
         half = 1
@@ -190,17 +152,12 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
                 rows[i | half] = builder.shuffle_vector(x, y, ir.Constant(mask_type, high))
             half *= 2
         for i in range(n):
-            offset = builder.add(to, builder.mul(to_row, ir.Constant(_I64, i)))
+            offset = builder.add(to, builder.mul(to_row, ir.Constant(I64, i)))
             writer.store(builder, rows[i], builder.gep(data, [offset]))
         return context.get_dummy_value()
 
     i = types.int64
     return types.void(arena, i, i, i, i), codegen
-
-
-def lanes_of(element):
-    """Lanes of a vector of an LLVM element type."""
-    return HOST.n_bytes // (4 if isinstance(element, ir.FloatType) else 8)
 
 
 @intrinsic
@@ -219,7 +176,7 @@ def _tile(
         writer = _TileWriter(builder.module, element)
         a, b, c, init = (builder.gep(data, [offset]) for offset in (a, b, c, init))
         operands = a, a_row, a_col, b, b_row, c, c_row, init, init_row
-        is_wide = builder.icmp_signed(">", width, ir.Constant(_I64, lanes_of(element)))
+        is_wide = builder.icmp_signed(">", width, ir.Constant(I64, lanes_of(element)))
         with builder.if_else(is_wide) as (wide, narrow):
             for branch, n_vectors in ((wide, 2), (narrow, 1)):
                 with branch:

@@ -8,14 +8,18 @@ key is a fingerprint of every source file that can be compiled, and of the versi
 installation is read-only, numba's user-wide cache folder is used.
 """
 
+import ast
 import contextlib
 import hashlib
+import inspect
 import math
 import os
+import textwrap
 from functools import cache, partial
 from pathlib import Path
 from types import FunctionType
 
+import numpy as np
 from numba import njit
 from numba.core import caching
 
@@ -65,7 +69,7 @@ class KernelCache(caching.FunctionCache):
 
 
 # What a formula calls, and what is compiled in its place.
-VECTORISED = {math.exp: vector_math.exp, math.tanh: vector_math.tanh}
+VECTORISED = {getattr(math, name): getattr(vector_math, name) for name in ("exp", "log", "tanh")}
 
 # Not-a-number and infinity keep their meaning: divergence must stay visible.
 FASTMATH = frozenset({"contract", "nsz", "arcp"})
@@ -96,6 +100,23 @@ def compile_kernel(function, fastmath=FASTMATH, entry=False):
 compile_entry = partial(compile_kernel, entry=True)
 
 
+class _NarrowIntegers(ast.NodeTransformer):
+    """Make integers of a formula so small that float32 stays float32 beside them.
+
+    numba types them as int64, and float32 with int64 becomes float64.
+    """
+
+    def __init__(self, namespace):
+        self.namespace = namespace
+
+    def visit_Constant(self, node):
+        if type(node.value) is not int:
+            return node
+        name = f"integer_{node.value}"
+        self.namespace[name] = np.int8(node.value)
+        return ast.copy_location(ast.Name(name, ast.Load()), node)
+
+
 @cache
 def compile_formula(function):
     """Compile a scalar formula, with the formulas of its module that it calls.
@@ -109,5 +130,9 @@ def compile_formula(function):
             namespace[name] = VECTORISED[callee]
         elif isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
             namespace[name] = compile_formula(callee)
-    copy = FunctionType(function.__code__, namespace, function.__name__)
-    return njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")(copy)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    tree = ast.fix_missing_locations(_NarrowIntegers(namespace).visit(tree))
+    exec(compile(tree, inspect.getfile(function), "exec"), namespace)
+    return njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")(
+        namespace[function.__name__]
+    )

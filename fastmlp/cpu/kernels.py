@@ -1,10 +1,13 @@
 """The compiled training step and prediction, as one thread of a team sees them.
 
 A step has two phases. In the first, threads share the rows of the batch: gather,
-forward, loss and deltas back. In the second, they share the rows of the weight
-matrices: a tile of the weight gradient is computed and consumed by the optimiser at
-once, so that the gradient never travels to memory. Every number is computed by one
-thread in one fixed order, so results do not depend on the number of threads.
+forward, loss and deltas back. In the second, they share the weights: a block of the
+weight gradient is computed and consumed by the optimiser at once, so that the gradient
+never travels to memory. Where a batch's activations are more than the weights, its rows
+form groups instead, as many for any number of threads: the gradient of each group is
+summed in the first phase, and the second adds these sums, so that activations never
+travel between cores. Every number is computed by one thread in one fixed order, so
+results do not depend on the number of threads.
 """
 
 from functools import cache
@@ -12,16 +15,15 @@ from functools import cache
 import numpy as np
 from numba import from_dtype, types
 
-from ..plan import Optimizer
+from ..plan import Loss, Optimizer
 from . import layout as at
 from .calls import address, call
 from .elementwise import (
     activate,
     activate_output,
     adam_learning_rate,
+    losses_and_deltas,
     multiply_by_derivative,
-    replace_by_delta,
-    row_loss,
     squared_norm,
     update,
 )
@@ -45,12 +47,12 @@ def share(number, n_threads, total, multiple):
 
 
 @compile_kernel
-def gather(X, order, start, arena, to, row_stride, n_rows):
-    """Copy rows of X, in the order of the epoch, to this thread's block of inputs."""
-    n_features = X.shape[1]
+def gather(matrix, order, start, arena, to, row_stride, n_rows):
+    """Copy rows of X or Y, in the order of the epoch, to a block of this thread's."""
+    n_columns = matrix.shape[1]
     for row in range(n_rows):
-        x = row_view(X, order[start + row])
-        copy_elements(arena, to + row * row_stride, x, 0, n_features)
+        source = row_view(matrix, order[start + row])
+        copy_elements(arena, to + row * row_stride, source, 0, n_columns)
 
 
 @compile_kernel
@@ -84,19 +86,35 @@ def forward(arena, layers, settings, inputs, first, last):
 
 
 @compile_kernel
-def finish_rows(arena, layers, settings, Y, sample_weight, order, start, sums, first, last):
-    """Predictions, losses and output deltas of rows `first` to `last`."""
-    layer = layers[settings[at.N_LAYERS] - 1]
-    eps = np.finfo(arena.dtype).eps
-    for row in range(first, last):
-        source = order[start + row]
-        y = row_view(Y, source)
-        p_start = layer[at.OUTPUT] + row * layer[at.OUTPUT_ROW]
-        p = view(arena, p_start, layer[at.FAN_OUT])
-        activate_output(settings[at.LOSS], p)
-        weight = sample_weight[source] if sample_weight.size > 0 else arena.dtype.type(1)
-        sums[N_SUMS + row] = row_loss(settings[at.LOSS], y, p, eps) * weight
-        replace_by_delta(y, p, weight)
+def finish_rows(
+    arena, layers, settings, targets, Y, sample_weight, order, start, sums, first, last
+):  # fmt: skip
+    """Predictions, losses and output deltas of rows `first` to `last`.
+
+    `targets` is the start of this thread's block of targets.
+    """
+    layer, loss = layers[settings[at.N_LAYERS] - 1], settings[at.LOSS]
+    row_stride, n_rows, fan_out = layer[at.OUTPUT_ROW], last - first, layer[at.FAN_OUT]
+    predictions = layer[at.OUTPUT] + first * row_stride
+    activate_output(loss, arena, predictions, row_stride, n_rows, fan_out)
+    gather(Y, order, start + first, arena, targets, row_stride, n_rows)
+    losses_and_deltas(
+        loss,
+        arena, targets, predictions, row_stride, n_rows, fan_out, settings[at.PANEL] // 2,
+        sums, N_SUMS + first,
+    )  # fmt: skip
+    p = view(arena, predictions, n_rows * row_stride)
+    if loss == Loss.POISSON or loss == Loss.BINARY_CROSS_ENTROPY:
+        # Where the output activation of zero is not zero, padding has got a delta.
+        for row in range(0, n_rows * row_stride, row_stride):
+            for j in range(row + fan_out, row + layer[at.OUT_WIDTH]):
+                p[j] = 0
+    if sample_weight.size > 0:
+        for row in range(n_rows):
+            weight = sample_weight[order[start + first + row]]
+            sums[N_SUMS + first + row] *= weight
+            for j in range(row * row_stride, row * row_stride + fan_out):
+                p[j] *= weight
 
 
 @compile_kernel
@@ -142,24 +160,24 @@ def transpose_block(arena, layer, panel, source, top, rows, column, width):
 
 
 @compile_kernel
-def update_block(arena, settings, scratch, w_start, size, alpha):
-    """Apply the batch's gradient sum in the scratch to `size` parameters."""
+def update_block(arena, settings, hyper, batch_sum, w_start, size, alpha):
+    """Apply the batch's gradient sum to `size` parameters."""
     to_first = settings[at.FIRST_STATE] - settings[at.PARAMETERS]
     to_second = settings[at.SECOND_STATE] - settings[at.PARAMETERS]
     update(
         settings[at.OPTIMIZER],
-        view(arena, scratch + at.N_HYPER, size),
+        view(arena, batch_sum, size),
         view(arena, w_start, size),
         view(arena, w_start + to_first, size),
         view(arena, w_start + to_second, size),
         alpha,
-        view(arena, scratch, at.N_HYPER),
+        hyper,
     )
 
 
 @compile_kernel
-def pack_inputs(arena, layers, number, X, order, start, n_rows, top, width, to):
-    """Copy columns of a layer's inputs, for all rows of the batch, into rows without gaps.
+def pack_inputs(arena, layers, number, X, order, start, first, n_rows, top, width, to):
+    """Copy columns of a layer's inputs, for rows of the batch from `first`, without gaps.
 
     The next sums run down these columns; and another thread may have computed them, so
     that a copy, whose loads do not wait for each other, brings them here fastest.
@@ -167,11 +185,87 @@ def pack_inputs(arena, layers, number, X, order, start, n_rows, top, width, to):
     layer = layers[number]
     for row in range(n_rows):
         if number == 0:
-            x = row_view(X, order[start + row])
+            x = row_view(X, order[start + first + row])
             copy_elements(arena, to + row * width, x, top, width)
         else:
-            a = layer[at.INPUT] + row * layer[at.INPUT_ROW] + top
+            a = layer[at.INPUT] + (first + row) * layer[at.INPUT_ROW] + top
             copy_elements(arena, to + row * width, arena, a, width)
+
+
+@compile_kernel
+def sum_gradient(
+    arena, layers, settings, number, top, column, inputs, inputs_row, first, n_rows, to, to_biases
+):  # fmt: skip
+    """Sum the gradient of one block of weights over rows of the batch, from `first`.
+
+    With the topmost block of a panel go its biases.
+    """
+    layer, panel = layers[number], settings[at.PANEL]
+    rows = min(panel, layer[at.FAN_IN] - top)
+    width = min(panel, layer[at.OUT_WIDTH] - column)
+    delta_row = layer[at.OUTPUT_ROW]
+    deltas = layer[at.DELTA] + first * delta_row + column
+    if top == 0:
+        # Column sums are a product with a row of ones: one that is read again and again.
+        call(
+            settings[at.CALL_MULTIPLY],
+            1, width, n_rows,
+            arena, settings[at.ONE], 0, 0,
+            deltas, delta_row,
+            to_biases, width,
+            settings[at.ZEROS], 0,
+        )  # fmt: skip
+    call(
+        settings[at.CALL_MULTIPLY],
+        rows, width, n_rows,
+        arena, inputs, 1, inputs_row,
+        deltas, delta_row,
+        to, width,
+        settings[at.ZEROS], 0,
+    )  # fmt: skip
+
+
+@compile_kernel
+def sum_gradients(arena, layers, settings, scratch, X, order, start, first, n_rows, to):
+    """Sum all gradients over rows of the batch, from `first`; ordered like the parameters."""
+    panel = settings[at.PANEL]
+    for number in range(settings[at.N_LAYERS]):
+        layer = layers[number]
+        fan_in, out_width = layer[at.FAN_IN], layer[at.OUT_WIDTH]
+        for top in range(0, fan_in, panel):
+            if number == 0:
+                inputs_row = min(panel, fan_in - top)
+                inputs = scratch + at.N_HYPER + 2 * panel * panel
+                pack_inputs(
+                    arena, layers, 0, X, order, start, first, n_rows, top, inputs_row, inputs
+                )
+            else:
+                inputs_row = layer[at.INPUT_ROW]
+                inputs = layer[at.INPUT] + first * inputs_row + top
+            for column in range(0, out_width, panel):
+                width = min(panel, out_width - column)
+                call(
+                    settings[at.CALL_SUM],
+                    arena, layers, settings, number, top, column, inputs, inputs_row,
+                    first, n_rows,
+                    to + layer[at.WEIGHTS] + column * fan_in + top * width,
+                    to + layer[at.BIASES] + column,
+                )  # fmt: skip
+
+
+@compile_kernel
+def add_partial_sums(arena, settings, n_rows, parameter, size, to):
+    """Add the gradients of all groups of rows, always in the same order."""
+    result = view(arena, to, size)
+    for i in range(size):
+        result[i] = 0
+    for group in range(settings[at.N_GROUPS]):
+        first, last = share(group, settings[at.N_GROUPS], n_rows, TILE_ROWS)
+        if last > first:
+            start = settings[at.PARTIAL_SUMS] + group * settings[at.N_PARAMETERS] + parameter
+            part = view(arena, start, size)
+            for i in range(size):
+                result[i] += part[i]
 
 
 @compile_kernel
@@ -181,10 +275,12 @@ def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_ro
     A block is a panel's columns by as many rows. The thread that has the topmost block of a
     panel updates its biases as well.
     """
-    batch_sum, panel = scratch + at.N_HYPER, settings[at.PANEL]
+    panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
     hyper = view(arena, scratch, at.N_HYPER)
     alpha = hyper[at.ALPHA]
-    inputs = batch_sum + panel * panel
+    batch_sum = scratch + at.N_HYPER
+    biases_sum = batch_sum + panel * panel
+    inputs = biases_sum + panel * panel
     norms = N_SUMS + settings[at.BATCH_SIZE]
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
@@ -198,37 +294,36 @@ def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_ro
             rows = min(panel, fan_in - top)
             column = block % n_panels * panel
             width = min(panel, out_width - column)
-            deltas, delta_row = layer[at.DELTA] + column, layer[at.OUTPUT_ROW]
-            if top == 0:
-                # Column sums are a product with a row of ones: one that is read again and again.
+            weights = layer[at.WEIGHTS] + column * fan_in + top * width
+            biases = layer[at.BIASES] + column
+            if settings[at.N_GROUPS] == 1:
+                if top != packed:
+                    pack_inputs(
+                        arena, layers, number, X, order, start, 0, n_rows, top, rows, inputs
+                    )
+                    packed = top
                 call(
-                    settings[at.CALL_MULTIPLY],
-                    1, width, n_rows,
-                    arena, settings[at.ONE], 0, 0,
-                    deltas, delta_row,
-                    batch_sum, width,
-                    settings[at.ZEROS], 0,
+                    settings[at.CALL_SUM],
+                    arena, layers, settings, number, top, column, inputs, rows,
+                    0, n_rows, batch_sum, biases_sum,
                 )  # fmt: skip
-                biases = settings[at.PARAMETERS] + layer[at.BIASES] + column
-                update_block(arena, settings, scratch, biases, width, hyper[at.NO_PENALTY])
-            if top != packed:
-                pack_inputs(arena, layers, number, X, order, start, n_rows, top, rows, inputs)
-                packed = top
-            call(
-                settings[at.CALL_MULTIPLY],
-                rows, width, n_rows,
-                arena, inputs, 1, rows,
-                deltas, delta_row,
-                batch_sum, width,
-                settings[at.ZEROS], 0,
-            )  # fmt: skip
-            w_start = settings[at.PARAMETERS] + layer[at.WEIGHTS] + column * fan_in + top * width
-            w = view(arena, w_start, rows * width)
+            else:
+                add_partial_sums(arena, settings, n_rows, weights, rows * width, batch_sum)
+                if top == 0:
+                    add_partial_sums(arena, settings, n_rows, biases, width, biases_sum)
+            if top == 0:
+                update_block(
+                    arena, settings, hyper, biases_sum, parameters + biases, width,
+                    hyper[at.NO_PENALTY],
+                )  # fmt: skip
+            w = view(arena, parameters + weights, rows * width)
             if alpha > 0:
                 sums[norms + layer[at.FIRST_BLOCK] + block] = squared_norm(w)
-            update_block(arena, settings, scratch, w_start, rows * width, alpha)
+            update_block(
+                arena, settings, hyper, batch_sum, parameters + weights, rows * width, alpha
+            )
             if number > 0:
-                transpose_block(arena, layer, panel, w_start, top, rows, column, width)
+                transpose_block(arena, layer, panel, parameters + weights, top, rows, column, width)
 
 
 @compile_kernel
@@ -270,8 +365,12 @@ def train(
     first_block, last_block = shares[number], shares[number + 1]
     block = settings[at.BLOCK_ROWS]
     inputs = layers[0, at.INPUT] + number * block * layers[0, at.INPUT_ROW]
+    targets = settings[at.TARGETS] + number * block * layers[n_layers - 1, at.OUTPUT_ROW]
     for i in range(at.N_HYPER):
         mine[i] = hyper[i]
+    n_groups = settings[at.N_GROUPS]
+    n_parts = n_groups if n_groups > 1 else n_threads
+    first_part, last_part = share(number, n_threads, n_parts, 1)
     generation = 0
     step = hyper[at.STEPS_DONE]
     for start in range(0, order.size, batch_size):
@@ -285,16 +384,23 @@ def train(
                 hyper[at.LEARNING_RATE], hyper[at.BETA_1], hyper[at.BETA_2], step
             )
 
-        first, last = share(number, n_threads, n_rows, TILE_ROWS)
-        for top in range(first, last, block):
-            bottom = min(top + block, last)
-            gather(X, order, start + top, arena, inputs, layers[0, at.INPUT_ROW], bottom - top)
-            call(settings[at.CALL_FORWARD], arena, layers, settings, inputs, top, bottom)
-            call(
-                settings[at.CALL_FINISH],
-                arena, layers, settings, Y, sample_weight, order, start, sums, top, bottom,
-            )  # fmt: skip
-            call(settings[at.CALL_BACKWARD], arena, layers, settings, top, bottom)
+        for part in range(first_part, last_part):
+            first, last = share(part, n_parts, n_rows, TILE_ROWS)
+            for top in range(first, last, block):
+                bottom = min(top + block, last)
+                gather(X, order, start + top, arena, inputs, layers[0, at.INPUT_ROW], bottom - top)
+                call(settings[at.CALL_FORWARD], arena, layers, settings, inputs, top, bottom)
+                call(
+                    settings[at.CALL_FINISH],
+                    arena, layers, settings, targets, Y, sample_weight, order, start, sums,
+                    top, bottom,
+                )  # fmt: skip
+                call(settings[at.CALL_BACKWARD], arena, layers, settings, top, bottom)
+            if n_groups > 1 and last > first:
+                sum_gradients(
+                    arena, layers, settings, scratch, X, order, start, first, last - first,
+                    settings[at.PARTIAL_SUMS] + part * settings[at.N_PARAMETERS],
+                )  # fmt: skip
         generation += 1
         if not wait(barrier, generation, n_threads):
             return
@@ -336,13 +442,14 @@ def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
             settings[at.CALL_FORWARD],
             arena, layers, settings, inputs, base, base + bottom - top,
         )  # fmt: skip
+        predictions = layer[at.OUTPUT] + base * layer[at.OUTPUT_ROW]
+        activate_output(
+            settings[at.LOSS],
+            arena, predictions, layer[at.OUTPUT_ROW], bottom - top, layer[at.FAN_OUT],
+        )  # fmt: skip
         for row in range(top, bottom):
-            p_start = layer[at.OUTPUT] + (base + row - top) * layer[at.OUTPUT_ROW]
-            p = view(arena, p_start, layer[at.FAN_OUT])
-            activate_output(settings[at.LOSS], p)
-            to_row = row_view(outputs, row)
-            for j in range(p.size):
-                to_row[j] = p[j]
+            p = predictions + (row - top) * layer[at.OUTPUT_ROW]
+            copy_elements(row_view(outputs, row), 0, arena, p, layer[at.FAN_OUT])
 
 
 @cache
@@ -366,7 +473,8 @@ def addresses(dtype):
     return [
         address(multiply, i, i, i, vector, *[i] * 9),
         address(forward, *context, i, i, i),
-        address(finish_rows, *context, matrix, vector, integers, i, doubles, i, i),
+        address(finish_rows, *context, i, matrix, vector, integers, i, doubles, i, i),
         address(backward, *context, i, i),
         address(update_weights, *context, doubles, i, matrix, integers, *[i] * 4),
+        address(sum_gradient, *context, *[i] * 9),
     ]

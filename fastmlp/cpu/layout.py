@@ -37,11 +37,13 @@ PANEL = 5  # columns of a full panel
 PARAMETERS, FIRST_STATE, SECOND_STATE, N_PARAMETERS = 6, 7, 8, 9
 ZEROS, ONE = 10, 15  # a panel's row of zeros; the number one
 SCRATCH, SCRATCH_SIZE = 11, 12  # one piece for each thread
-HYPER = 13  # numbers of the current step, at the start of a thread's scratch
+TARGETS = 13  # a block of targets for each thread, with the output layer's row stride
 BLOCK_ROWS = 14  # rows that go through all layers together
+N_GROUPS = 16  # groups of rows whose gradients are summed apart; 1: none are
+PARTIAL_SUMS = 17  # those sums, each ordered like the parameters
 # Addresses of kernels.
-CALL_MULTIPLY, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD, CALL_UPDATE = 16, 17, 18, 19, 20
-N_SETTINGS = 21
+CALL_MULTIPLY, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD, CALL_UPDATE, CALL_SUM = range(18, 24)
+N_SETTINGS = 24
 
 # Numbers of a step, at the start of a thread's scratch.
 ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3
@@ -51,6 +53,7 @@ N_HYPER = 16
 
 _CACHE_LINE = 64
 _PAGE = 4096
+_GROUP_ROWS, _MOST_GROUPS = 64, 8
 _BLOCK_BYTES = 128 * 1024  # activations of a row block: a part of the level-2 cache
 
 
@@ -138,6 +141,21 @@ def prediction_layout(units, activation, loss, dtype, n_threads, packed):
     return Layout(layers, settings, reserve.end, trained.n_blocks)
 
 
+def n_groups(plan):
+    """Groups of a batch's rows whose gradients are summed apart; 1 where that does not pay.
+
+    It does where the activations of a batch, which would travel between cores, are more than
+    the weights. The number does not depend on the threads, so that results do not either.
+    """
+    sizes = [(fan_in + 1) * fan_out for fan_in, fan_out in pairwise(plan.layer_units)]
+    if 2 * sum(sizes) > plan.batch_size * sum(plan.layer_units[1:]):
+        return 1
+    groups = _MOST_GROUPS
+    while groups > 1 and groups * _GROUP_ROWS > plan.batch_size:
+        groups //= 2
+    return groups
+
+
 def training_layout(plan, n_threads):
     """Lay out the arena of a training plan.
 
@@ -192,8 +210,11 @@ def training_layout(plan, n_threads):
         # The output layer's delta takes the place of its activation.
         layer[DELTA] = start if number == n_layers else reserve(plan.batch_size * row)
 
-    settings[SCRATCH_SIZE] = N_HYPER + (panel + plan.batch_size) * panel
+    settings[TARGETS] = reserve(n_threads * settings[BLOCK_ROWS] * row)
+    settings[SCRATCH_SIZE] = N_HYPER + (2 * panel + plan.batch_size) * panel
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
+    settings[N_GROUPS] = groups = n_groups(plan)
+    settings[PARTIAL_SUMS] = reserve(groups * n_parameters if groups > 1 else 0)
     settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
     settings[[OPTIMIZER, BATCH_SIZE, PANEL]] = plan.optimizer, plan.batch_size, panel
     return Layout(layers, settings, reserve.end, int(n_blocks))
@@ -218,9 +239,11 @@ def shares(layout, n_threads, lanes):
     for layer in layout.layers:
         rows = np.minimum(panel, layer[FAN_IN] - np.arange(0, layer[FAN_IN], panel))
         columns = np.minimum(panel, layer[OUT_WIDTH] - np.arange(0, layer[OUT_WIDTH], panel))
-        cost = np.outer(rows, columns) * (n_rows / (2 * lanes) + 2.0)
-        cost[:, 0] += 4.0 * n_rows  # packing the inputs
-        cost[0] += 4.0 * n_rows  # the biases
+        cost = np.outer(rows, columns) * 2.0
+        if layout.settings[N_GROUPS] == 1:
+            cost *= 1 + n_rows / (4 * lanes)
+            cost[:, 0] += 4.0 * n_rows  # packing the inputs
+            cost[0] += 4.0 * n_rows  # the biases
         costs.append(cost.ravel())
     done = np.cumsum(np.concatenate([[0.0], *costs]))
     wanted = done[-1] * np.arange(n_threads + 1) / n_threads

@@ -1,8 +1,8 @@
-"""exp and tanh that LLVM can turn into vector code, to about one unit in the last place.
+"""exp, log and tanh that LLVM can turn into vector code, to about one unit in the last place.
 
 The C library's functions take one number at a time and would dominate small networks.
-Both reduce their argument and evaluate a polynomial, interpolated at Chebyshev nodes. Results
-below the smallest normal number are zero.
+They reduce their argument and evaluate a polynomial, interpolated at Chebyshev nodes. Results
+of exp below the smallest normal number are zero.
 """
 
 import math
@@ -39,6 +39,18 @@ T0, T1, T2, T3, T4 = (
               0.02099717899907475, -0.0060967141659081976)
 )  # fmt: skip
 SMALL_4, TWO_4 = _f4(0.625), _f4(2)
+# log((1 + s) / (1 - s)) = 2 s + s u (L0 + L1 u + ...) with u = s^2, for u <= 0.0295.
+L0, L1, L2 = _f4(0.6666668508272797), _f4(0.3998876291059419), _f4(0.2958075040128507)
+HALF_4, NOT_A_NUMBER_4 = _f4(0.5), _f4(np.nan)
+TINY_4, RAISE_4, RAISED_4 = np.finfo(_f4).tiny, _f4(2.0**25), _f4(25)
+TINY_8 = float(np.finfo(_f8).tiny)
+ONE_BITS_4, ONE_BITS_8 = _f4(1).view(np.int32), _f8(1).view(np.int64)
+# Added to the bits of x, these leave the exponent of x / sqrt(1/2) in the place of exponents.
+TO_EXPONENT_4 = np.int32(ONE_BITS_4 - _f4(np.sqrt(0.5)).view(np.int32))
+TO_EXPONENT_8 = np.int64(ONE_BITS_8 - _f8(np.sqrt(0.5)).view(np.int64))
+# Added to a biased exponent, these are the bits of the rounder plus the exponent.
+TO_NUMBER_4 = np.int32(ROUNDER_4.view(np.int32) - BIAS_4)
+TO_NUMBER_8 = np.int64(_f8(ROUNDER_8).view(np.int64) - BIAS_8)
 
 
 @intrinsic
@@ -84,6 +96,27 @@ def _add(typing_context, x, y):
     return x(x, y), codegen
 
 
+@intrinsic
+def _subtract(typing_context, x, y):
+    """Difference of two integers of one type, without widening."""
+
+    def codegen(context, builder, signature, args):
+        return builder.sub(*args)
+
+    return x(x, y), codegen
+
+
+@intrinsic
+def _shift_right(typing_context, bits, places):
+    """bits >> places of bits that are not negative, without widening."""
+
+    def codegen(context, builder, signature, args):
+        value = context.cast(builder, args[1], places, bits)
+        return builder.lshr(args[0], value)
+
+    return bits(bits, places), codegen
+
+
 @register_jitable
 def _exp_4(x):
     t = x * LOG2E_4 + ROUNDER_4
@@ -114,6 +147,47 @@ def _exp_8(x):
     y = p * _from_bits(_shift_left(_add(_bits(t), BIAS_8), 52))
     y = 0.0 if x < SMALLEST_8 else y
     return math.inf if x > LARGEST_8 else y
+
+
+@register_jitable
+def _log_4(x):
+    is_tiny = x < TINY_4
+    bits = _bits(x * RAISE_4 if is_tiny else x)
+    exponent = _shift_right(_add(bits, TO_EXPONENT_4), 23)
+    f = _from_bits(_subtract(_add(bits, ONE_BITS_4), _shift_left(exponent, 23))) - ONE_4
+    n = _from_bits(_add(exponent, TO_NUMBER_4)) - ROUNDER_4
+    n = n - RAISED_4 if is_tiny else n
+    h = HALF_4 * f * f
+    s = f / (TWO_4 + f)
+    u = s * s
+    r = ((L2 * u + L1) * u + L0) * u
+    y = n * LN2_HIGH_4 - ((h - (s * (h + r) + n * LN2_LOW_4)) - f)
+    y = y if x < INFINITY_4 else x
+    below = -INFINITY_4 if x == ZERO_4 else NOT_A_NUMBER_4
+    return below if x <= ZERO_4 else y
+
+
+@register_jitable
+def _log_8(x):
+    is_tiny = x < TINY_8
+    bits = _bits(x * 2.0**54 if is_tiny else x)
+    exponent = _shift_right(_add(bits, TO_EXPONENT_8), 52)
+    f = _from_bits(_subtract(_add(bits, ONE_BITS_8), _shift_left(exponent, 52))) - 1.0
+    n = _from_bits(_add(exponent, TO_NUMBER_8)) - ROUNDER_8
+    n = n - 54.0 if is_tiny else n
+    h = 0.5 * f * f
+    s = f / (2.0 + f)
+    u = s * s
+    r = 0.1461749869387011 * u + 0.15331636699545695
+    r = r * u + 0.18182891680439733
+    r = r * u + 0.22222211099711295
+    r = r * u + 0.28571428626190487
+    r = r * u + 0.39999999999899033
+    r = (r * u + 0.666666666666667) * u
+    y = n * _LN2_HIGH - ((h - (s * (h + r) + n * _LN2_LOW)) - f)
+    y = y if x < math.inf else x
+    below = -math.inf if x == 0.0 else math.nan
+    return below if x <= 0.0 else y
 
 
 @register_jitable
@@ -150,6 +224,11 @@ def exp(x):
     raise NotImplementedError("only compiled code calls this")
 
 
+def log(x):
+    """Natural logarithm of a float32 or float64, in compiled code only."""
+    raise NotImplementedError("only compiled code calls this")
+
+
 def tanh(x):
     """Hyperbolic tangent of a float32 or float64, in compiled code only."""
     raise NotImplementedError("only compiled code calls this")
@@ -160,6 +239,13 @@ def _overload_exp(x):
     if x == types.float32:
         return lambda x: _exp_4(x)
     return lambda x: _exp_8(x)
+
+
+@overload(log)
+def _overload_log(x):
+    if x == types.float32:
+        return lambda x: _log_4(x)
+    return lambda x: _log_8(x)
 
 
 @overload(tanh)

@@ -31,9 +31,9 @@ def hyperbolic_tangent_derivative(a):
 
 def relu(z):
     """max(z, 0); not-a-number passes through."""
-    return 0.0 if z < 0 else z
+    return 0 if z < 0 else z
 
 
 def relu_derivative(a):
     """1 where the unit is active, else 0 (also at 0, as scikit-learn has it)."""
-    return 0.0 if a == 0 else 1.0
+    return 0 if a == 0 else 1

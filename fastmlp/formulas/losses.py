@@ -11,12 +11,12 @@ from math import log
 
 def xlogy(x, y):
     """x log(y), and 0 where x is 0."""
-    return 0.0 if x == 0 else x * log(y)
+    return 0 if x == 0 else x * log(y)
 
 
 def squared_error(y, p):
     """(p - y)^2 / 2."""
-    return 0.5 * (p - y) * (p - y)
+    return (p - y) * (p - y) / 2
 
 
 def poisson(y, p):
@@ -35,6 +35,6 @@ def binary_cross_entropy(y, p, eps):
     return -xlogy(y, p) - xlogy(1 - y, 1 - p)
 
 
-def delta(y, p, sample_weight):
+def delta(y, p):
     """Derivative of every loss here with respect to the output pre-activation."""
-    return (p - y) * sample_weight
+    return p - y

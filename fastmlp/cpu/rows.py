@@ -1,0 +1,143 @@
+"""Operations along the rows of a block, with one vector accumulator for each row.
+
+Rows are too short for the compiler's own vector loops: most of a row of 26 numbers would
+be done one by one. Rows are read and written up to the end of their last vector.
+"""
+
+from contextlib import contextmanager
+from math import inf
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .vector_code import I64, VectorWriter
+
+
+class _RowWriter(VectorWriter):
+    """Writes loops over the rows of a block and over the vectors of a row."""
+
+    def __init__(self, context, builder, signature, args):
+        super().__init__(builder.module, context.get_data_type(signature.args[0].dtype))
+        self.builder = builder
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        self.start = builder.gep(data, [args[1]])
+        self.row_stride, self.n_rows, self.n_columns = args[2:5]
+
+    @contextmanager
+    def rows(self):
+        """The body of a loop over rows, given a row's number and start."""
+        with cgutils.for_range(self.builder, self.n_rows) as loop:
+            offset = self.builder.mul(loop.index, self.row_stride)
+            yield loop.index, self.builder.gep(self.start, [offset])
+
+    @contextmanager
+    def vectors(self, row):
+        """The body of a loop over vectors, given a vector, its place, and its lanes in the row."""
+        builder, n_lanes = self.builder, ir.Constant(I64, self.n_lanes)
+        padded = builder.add(self.n_columns, ir.Constant(I64, self.n_lanes - 1))
+        with cgutils.for_range(builder, builder.sdiv(padded, n_lanes)) as loop:
+            column = builder.mul(loop.index, n_lanes)
+            pointer = builder.gep(row, [column])
+            mask = self.first_lanes(builder, builder.sub(self.n_columns, column))
+            yield self.load(builder, pointer), pointer, mask
+
+    def reduce(self, row, combine, identity):
+        """All numbers of a row, combined."""
+        builder, identity = self.builder, self.constant(identity)
+        so_far = cgutils.alloca_once(builder, self.vector)
+        builder.store(identity, so_far)
+        with self.vectors(row) as (vector, _, mask):
+            vector = builder.select(mask, vector, identity)
+            builder.store(combine(builder.load(so_far), vector), so_far)
+        return self.fold(builder, builder.load(so_far), combine)
+
+    def maximum(self, row):
+        """The largest number of a row; not-a-numbers do not count."""
+
+        def larger(x, y):
+            return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)
+
+        return self.reduce(row, larger, -inf)
+
+    def sum(self, row):
+        return self.reduce(row, self.builder.fadd, 0.0)
+
+
+@intrinsic
+def subtract_row_maxima(typing_context, arena, start, row_stride, n_rows, n_columns):
+    """Subtract from each row its maximum; padding becomes minus infinity."""
+
+    def codegen(context, builder, signature, args):
+        writer = _RowWriter(context, builder, signature, args)
+        with writer.rows() as (_, row):
+            maximum = writer.splat(builder, writer.maximum(row))
+            with writer.vectors(row) as (vector, pointer, mask):
+                difference = builder.fsub(vector, maximum)
+                vector = builder.select(mask, difference, writer.constant(-inf))
+                writer.store(builder, vector, pointer)
+        return context.get_dummy_value()
+
+    i = types.int64
+    return types.void(arena, i, i, i, i), codegen
+
+
+@intrinsic
+def divide_by_row_sums(typing_context, arena, start, row_stride, n_rows, n_columns):
+    """Divide each row by its sum."""
+
+    def codegen(context, builder, signature, args):
+        writer = _RowWriter(context, builder, signature, args)
+        with writer.rows() as (_, row):
+            one = ir.Constant(writer.element, 1.0)
+            factor = writer.splat(builder, builder.fdiv(one, writer.sum(row)))
+            with writer.vectors(row) as (vector, pointer, _):
+                writer.store(builder, builder.fmul(vector, factor), pointer)
+        return context.get_dummy_value()
+
+    i = types.int64
+    return types.void(arena, i, i, i, i), codegen
+
+
+@intrinsic
+def row_sums(typing_context, arena, start, row_stride, n_rows, n_columns, sums, to):
+    """Write the sum of each row to ``sums[to :]``, a vector of float64."""
+
+    def codegen(context, builder, signature, args):
+        writer = _RowWriter(context, builder, signature, args)
+        sums, to = args[5:]
+        data = context.make_array(signature.args[5])(context, builder, sums).data
+        with writer.rows() as (number, row):
+            total = context.cast(
+                builder, writer.sum(row), signature.args[0].dtype, signature.args[5].dtype
+            )
+            builder.store(total, builder.gep(data, [builder.add(to, number)]))
+        return context.get_dummy_value()
+
+    i = types.int64
+    return types.void(arena, i, i, i, i, sums, i), codegen
+
+
+@intrinsic
+def nonzero_lanes(typing_context, arena, start):
+    """A bit for each number of one vector: set where it is not zero."""
+
+    def codegen(context, builder, signature, args):
+        writer = VectorWriter(builder.module, context.get_data_type(signature.args[0].dtype))
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        vector = writer.load(builder, builder.gep(data, [args[1]]))
+        mask = builder.fcmp_unordered("!=", vector, writer.constant(0.0))
+        return builder.zext(builder.bitcast(mask, ir.IntType(writer.n_lanes)), I64)
+
+    return types.int64(arena, types.int64), codegen
+
+
+@intrinsic
+def lowest_bit(typing_context, bits):
+    """Number of the lowest bit that is set."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), True))
+
+    return types.int64(types.int64), codegen

@@ -1,0 +1,78 @@
+"""Vector instructions, written by name: what loops in Python leave to the compiler's choice."""
+
+from llvmlite import ir
+
+from .vector_unit import HOST
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
+
+
+def lanes_of(element):
+    """Lanes of a vector of an LLVM element type."""
+    return HOST.n_bytes // (4 if isinstance(element, ir.FloatType) else 8)
+
+
+class VectorWriter:
+    """Writes vector instructions of one element type into a module.
+
+    Parameters
+    ----------
+    module : llvmlite.ir.Module
+    element : llvmlite.ir.FloatType or llvmlite.ir.DoubleType
+    """
+
+    def __init__(self, module, element):
+        self.module = module
+        self.element = element
+        self.n_lanes = lanes_of(element)
+        self.vector = ir.VectorType(element, self.n_lanes)
+        self.pointer = element.as_pointer()
+        self.size = HOST.n_bytes // self.n_lanes
+        self.suffix = f"v{self.n_lanes}{'f32' if self.size == 4 else 'f64'}"
+
+    def multiply_add(self, builder, x, y, z):
+        """x y + z, rounded once where the machine can."""
+        if not HOST.has_fma:
+            return builder.fadd(builder.fmul(x, y), z)
+        name = f"llvm.fma.{self.suffix}"
+        fma = self.module.globals.get(name)
+        if fma is None:
+            fma = ir.Function(self.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
+        return builder.call(fma, [x, y, z])
+
+    def load(self, builder, pointer):
+        """A vector from any address."""
+        pointer = builder.bitcast(pointer, self.vector.as_pointer())
+        return builder.load(pointer, align=self.size)
+
+    def store(self, builder, vector, pointer):
+        """A vector to any address."""
+        pointer = builder.bitcast(pointer, self.vector.as_pointer())
+        builder.store(vector, pointer, align=self.size)
+
+    def splat(self, builder, scalar):
+        """A vector of one number."""
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.n_lanes), ir.Undefined)
+        one = builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
+        mask = ir.Constant(ir.VectorType(I32, self.n_lanes), [0] * self.n_lanes)
+        return builder.shuffle_vector(one, undefined, mask)
+
+    def constant(self, number):
+        """A vector of one constant number."""
+        return ir.Constant(self.vector, [ir.Constant(self.element, number)] * self.n_lanes)
+
+    def first_lanes(self, builder, count):
+        """A mask of the first `count` lanes, an i64 of any size."""
+        numbers = ir.Constant(ir.VectorType(I64, self.n_lanes), list(range(self.n_lanes)))
+        return builder.icmp_signed("<", numbers, self.splat(builder, count))
+
+    def fold(self, builder, vector, combine):
+        """All lanes combined in pairs: always in the same order."""
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        half = self.n_lanes // 2
+        while half:
+            lanes = [(lane + half) % self.n_lanes for lane in range(self.n_lanes)]
+            mask = ir.Constant(ir.VectorType(I32, self.n_lanes), lanes)
+            vector = combine(vector, builder.shuffle_vector(vector, undefined, mask))
+            half //= 2
+        return builder.extract_element(vector, ir.Constant(I32, 0))
