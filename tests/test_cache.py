@@ -1,5 +1,6 @@
 """The on-disk cache of compiled kernels is used, and never serves stale code."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import fastmlp
 
 # A kernel that compiles quickly and inlines formulas of another file.
 SCRIPT = """
+import os
 import numba
 import numpy as np
 from fastmlp.cpu import elementwise
@@ -20,7 +22,7 @@ from fastmlp.cpu import elementwise
 def relu(z):
     elementwise.activate(3, z)
 
-z = np.array([-1.0, 3.0])
+z = np.array([-1.0, 3.0], dtype=os.environ.get("DTYPE", "float64"))
 relu(z)
 stats = elementwise.activate.stats
 print(*z, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), sep=",")
@@ -76,6 +78,45 @@ def test_edited_formula_is_compiled_anew(package, tmp_path):
     assert "return 0 if z < 0 else z" in text
     formulas.write_text(text.replace("return 0 if z < 0 else z", "return 7.0"))
     assert run(package, tmp_path / "cache") == ([7.0, 7.0], 0, 1)
+    # The stale file is gone, and the new one is used.
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 1
+    assert run(package, tmp_path / "cache") == ([7.0, 7.0], 1, 0)
+
+
+@pytest.mark.parametrize("source", ["plan.py", "cpu/vector_math.py", "formulas/losses.py"])
+def test_any_edit_compiles_anew(source, package, tmp_path):
+    run(package, tmp_path / "cache")
+    with open(package / source, "a") as file:
+        file.write("\n# edited\n")
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+
+
+def test_codes_of_the_plan_are_compiled_in(package, tmp_path):
+    run(package, tmp_path / "cache")
+    plan = (package / "plan.py").read_text()
+    for old, new in (("TANH = 2", "TANH = 9"), ("RELU = 3", "RELU = 2"), ("TANH = 9", "TANH = 3")):
+        assert old in plan
+        plan = plan.replace(old, new)
+    (package / "plan.py").write_text(plan)
+    values, hits, misses = run(package, tmp_path / "cache")
+    assert abs(values[0] - math.tanh(-1)) < 1e-12 and (hits, misses) == (0, 1)
+
+
+def test_types_compiled_at_once_do_not_mix(package, tmp_path):
+    processes = [start(package, tmp_path / "cache", DTYPE=d) for d in ("float32", "float64") * 2]
+    for process in processes:
+        assert finish(process)[0] == [0.0, 3.0]
+    for dtype in ("float32", "float64"):
+        assert run(package, tmp_path / "cache", DTYPE=dtype) == ([0.0, 3.0], 1, 0)
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 2
+
+
+def test_damaged_file_is_compiled_anew(package, tmp_path):
+    run(package, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").rglob("*.nbc")
+    path.write_bytes(path.read_bytes()[:100])
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
 
 
 def test_new_version_is_compiled_anew(package, tmp_path):
@@ -93,7 +134,7 @@ def test_cache_can_be_switched_off(package, tmp_path):
 def test_installed_in_place_by_default(package):
     assert run(package)[1:] == (0, 1)
     assert run(package)[1:] == (1, 0)
-    assert list((package / "cpu" / "__pycache__").glob("*.nbi"))
+    assert list((package / "cpu" / "__pycache__").glob("*.nbc"))
 
 
 def test_read_only_installation_uses_the_user_cache(package, tmp_path):
@@ -102,7 +143,7 @@ def test_read_only_installation_uses_the_user_cache(package, tmp_path):
     home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
     assert run(package, **home)[1:] == (0, 1)
     assert run(package, **home)[1:] == (1, 0)
-    assert list((tmp_path / "home").rglob("*.nbi"))
+    assert list((tmp_path / "home").rglob("*.nbc"))
 
 
 def test_no_writable_folder_compiles_in_memory(package, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLPClassifier
+from fastmlp.cpu import engine
 from fastmlp.cpu.threads import Team, default_n_threads
 
 
@@ -17,6 +18,12 @@ def problem():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 40))
     return X, X[:, :4].argmax(axis=1)
+
+
+@pytest.fixture(autouse=True)
+def two_threads(monkeypatch):
+    """Teams of two, also on a machine with one core."""
+    monkeypatch.setattr(engine, "default_n_threads", lambda: 2)
 
 
 def fit(problem, n_jobs, **params):

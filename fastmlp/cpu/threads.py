@@ -7,6 +7,7 @@ number of concurrent fits, and needs no threading layer.
 """
 
 import os
+import sys
 import threading
 from queue import SimpleQueue
 
@@ -58,10 +59,11 @@ def _yield_processor(typing_context):
     """Let another thread run: the other members may wait for this very core."""
 
     def codegen(context, builder, signature, args):
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
         function_type = ir.FunctionType(ir.IntType(32), [])
-        function = builder.module.globals.get("sched_yield")
+        function = builder.module.globals.get(name)
         if function is None:
-            function = ir.Function(builder.module, function_type, "sched_yield")
+            function = ir.Function(builder.module, function_type, name)
         builder.call(function, [])
         return context.get_dummy_value()
 
@@ -107,19 +109,16 @@ class Team:
         self._process = None
         self._members = []
         self._inboxes = []
-        self._outbox = SimpleQueue()
 
     def _hire(self):
         """Start the other members; again in a forked child, where threads do not survive."""
         if self._process == os.getpid():
             return
-        self._process = os.getpid()
         self._inboxes = [SimpleQueue() for _ in range(self.n_threads - 1)]
-        self._outbox = SimpleQueue()
         self._members = [
             threading.Thread(
                 target=_work,
-                args=(number, inbox, self._outbox, self.barrier),
+                args=(number, inbox, self.barrier),
                 name=f"fastmlp-{number}",
                 daemon=True,
             )
@@ -127,6 +126,7 @@ class Team:
         ]
         for member in self._members:
             member.start()
+        self._process = os.getpid()
 
     def run(self, function, *args):
         """Call ``function(number, n_threads, barrier, *args)`` in every member at once."""
@@ -134,27 +134,35 @@ class Team:
             return function(0, 1, self.barrier, *args)
         self._hire()
         self.barrier[:] = 0
+        job = _Job(function, (self.n_threads, self.barrier, *args), self.n_threads - 1)
+        handed_over = 0
         try:
             for inbox in self._inboxes:
-                inbox.put((function, (self.n_threads, self.barrier, *args)))
+                inbox.put(job)
+                handed_over += 1
             return function(0, self.n_threads, self.barrier, *args)
         except BaseException:
             self.barrier[ABORT] = 1
+            for inbox in self._inboxes[handed_over:]:
+                inbox.put(job)
             raise
         finally:
-            self._collect()
+            self._wait_for(job)
 
-    def _collect(self):
-        """Wait for the other members, even when interrupted: they use the same arrays."""
-        interrupt, failures = None, []
-        while len(failures) < len(self._inboxes):
-            try:
-                failures.append(self._outbox.get())
-            except KeyboardInterrupt as error:
-                interrupt = error
-        for error in (interrupt, *failures):
-            if error is not None:
-                raise error
+    def _wait_for(self, job):
+        """Wait for the other members, even when interrupted: they use the same arrays.
+
+        A second interrupt is not put off.
+        """
+        interrupt = None
+        try:
+            job.done.wait()
+        except KeyboardInterrupt as error:
+            interrupt = error
+            self.barrier[ABORT] = 1
+            job.done.wait()
+        if interrupt is not None or job.failures:
+            raise interrupt or job.failures[0]
 
     def close(self):
         """Dismiss the members and wait until they have left."""
@@ -172,13 +180,28 @@ class Team:
         self.close()
 
 
-def _work(number, inbox, outbox, barrier):
-    while (job := inbox.get()) is not None:
-        function, args = job
-        failure = None
+class _Job:
+    """One function for all members, and what became of it."""
+
+    def __init__(self, function, args, n_workers):
+        self.function, self.args = function, args
+        self.failures = []
+        self.done = threading.Event()
+        self._working = set(range(1, n_workers + 1))
+        self._lock = threading.Lock()
+
+    def work(self, number, barrier):
         try:
-            function(number, *args)
+            self.function(number, *self.args)
         except BaseException as error:
             barrier[ABORT] = 1
-            failure = error
-        outbox.put(failure)
+            self.failures.append(error)
+        with self._lock:
+            self._working.discard(number)
+            if not self._working:
+                self.done.set()
+
+
+def _work(number, inbox, barrier):
+    while (job := inbox.get()) is not None:
+        job.work(number, barrier)
