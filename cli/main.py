@@ -110,6 +110,11 @@ def _integers(context, parameter, text):
     "--alpha", type=click.FloatRange(0), default=0.0001, show_default=True, help="L2 penalty."
 )
 @click.option(
+    "--class-weight",
+    type=click.Choice(["balanced"]),
+    help="Make all classes count the same, however rare.",
+)
+@click.option(
     "--early-stopping/--no-early-stopping",
     default=None,
     help="Hold a tenth of the training rows out to stop in time.  [default: from 300 rows on]",
@@ -274,6 +279,32 @@ def info(model, as_json):
         if report["task"] == "classification":
             rows.append(("classes", ", ".join(map(str, loaded.classes_))))
     print_rows(rows)
+
+
+@main.command(cls=Command)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+def export(model, output, as_json):
+    """Write MODEL as an ONNX graph to OUTPUT, preprocessing included.
+
+    Each feature column is an input of shape (rows, 1): float64, not-a-number for what is
+    missing, or strings. Needs the onnx extra: pip install 'fastmlp[onnx]'.
+    """
+    from fastmlp.files import check_output
+    from fastmlp.onnx_export import export_onnx
+    from fastmlp.persistence import load_model
+
+    from .output import print_json, print_rows
+
+    check_output(output)
+    if output.exists() and model.exists() and output.samefile(model):
+        raise UserError(f"{output}: this is read, too; choose another name")
+    export_onnx(load_model(model), output)
+    size = output.stat().st_size
+    if as_json:
+        print_json({"onnx": str(output), "bytes": size})
+    else:
+        print_rows([("onnx", f"{output}, {size / 1024:.0f} KiB")])
 
 
 def _stem(data):

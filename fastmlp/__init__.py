@@ -14,8 +14,11 @@ _HOME = {
     "check_gradient": "gradient_check",
     "warmup": "cpu.warmup",
     "TabularModel": "tabular",
+    "export_onnx": "onnx_export",
+    "from_sklearn": "interop",
     "load_model": "persistence",
     "save_model": "persistence",
+    "to_onnx": "onnx_export",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -2,18 +2,22 @@
 
 import warnings
 from functools import partial
+from inspect import signature
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import parameters
+from . import __version__, lbfgs, parameters
+from .callbacks import Listener, listening
 from .plan import Activation, Loss, Optimizer, TrainingPlan
 from .schedules import schedule_for
 from .training import History, OptimizerState, StoppingRule, train
@@ -35,11 +39,11 @@ def solver_has_partial_fit(estimator):
     return True
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """What the classifier and the regressor share.
 
     A subclass has ``_loss()``, ``_encode(X, y, first_pass, incremental)``, ``_score_outputs``
-    and ``_stratify``.
+    and ``_stratify``; it may weigh rows in ``_weigh``.
     """
 
     # scikit-learn's metadata routing is about data; a callback is none.
@@ -128,6 +132,7 @@ class BaseMLP(BaseEstimator):
         X, Y = X.astype(np.float64), Y.astype(np.float64)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        sample_weight = est._weigh(y, sample_weight, incremental=False)
         if est is self:
             plan = self._fitted_plan()
             theta = parameters.flatten(self.coefs_, self.intercepts_, np.float64)
@@ -140,30 +145,51 @@ class BaseMLP(BaseEstimator):
 
     # ---- fitting -------------------------------------------------------------------------
 
-    def _fit(self, X, y, sample_weight=None, incremental=False, callback=None):
+    @with_callbacks
+    def _fit(self, X, y, sample_weight=None, callback=None):
         self._validate_params()
+        with listening(self, callback, X, y, sample_weight) as listener:
+            self._train(X, y, sample_weight, False, listener)
+        return self
+
+    def _partial_fit(self, X, y, sample_weight):
+        self._validate_params()
+        self._train(X, y, sample_weight, True, Listener())
+        return self
+
+    def _train(self, X, y, sample_weight, incremental, listener):
+        """From validated parameters to fitted attributes."""
         hidden_units = self._hidden_units()
-        if self.solver == "lbfgs":
-            raise NotImplementedError(
-                "solver='lbfgs' is not available yet; use solver='adam' or solver='sgd'"
-            )
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, Y = self._encode(X, y, first_pass, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
+        sample_weight = self._weigh(y, sample_weight, incremental)
         self.n_outputs_ = Y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialise([X.shape[1], *hidden_units, self.n_outputs_], X.dtype)
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        self._train(X, Y, sample_weight, incremental, callback)
+        elif hidden_units != [w.shape[1] for w in self.coefs_[:-1]]:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes} is not the network that was "
+                f"fitted, of {[w.shape[1] for w in self.coefs_[:-1]]} units; set warm_start=False "
+                "to start with a new one"
+            )
+        if self.solver == "lbfgs":
+            self._train_lbfgs(X, Y, sample_weight, listener)
+        else:
+            if incremental and self.early_stopping:
+                raise ValueError("partial_fit does not support early_stopping=True")
+            self._train_epochs(X, Y, sample_weight, incremental, listener)
         if not all(np.isfinite(w).all() for w in (*self.coefs_, *self.intercepts_)):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed: scale it, or lower learning_rate_init."
             )
-        return self
+
+    def _weigh(self, y, sample_weight, incremental):
+        """The weights of the rows; None is one each."""
+        return sample_weight
 
     def _initialise(self, layer_units, dtype):
         """Initial weights and empty records."""
@@ -178,11 +204,45 @@ class BaseMLP(BaseEstimator):
         self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
         self._best_coefs = self._best_intercepts = None
 
-    def _train(self, X, Y, sample_weight, incremental, callback):
+    def _full_batch(self, X, Y, sample_weight):
+        """An engine for loss and gradient of all rows, in float64."""
+        from .cpu.engine import CpuEngine
+
+        plan = self._plan(self._fitted_plan().layer_units, np.float64, X.shape[0])
+        theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
+        return CpuEngine(plan, theta, X, Y, sample_weight, self.n_jobs), theta
+
+    def _train_lbfgs(self, X, Y, sample_weight, listener):
+        engine, theta = self._full_batch(X, Y, sample_weight)
+        with engine:
+            result, losses, self.loss_ = lbfgs.train(
+                engine,
+                theta,
+                listener,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                tol=self.tol,
+                verbose=self.verbose,
+            )
+        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        self.coefs_, self.intercepts_ = parameters.views(result.x, engine.plan.layer_units)
+        self.loss_curve_ = [*self.loss_curve_, *losses]
+        self.best_loss_ = min(self.loss_curve_, default=None)
+
+    def _loss_grad_lbfgs(self, theta, X, Y, sample_weight=None, *buffers):
+        """Loss and gradient at packed parameters, in the form of scikit-learn's private method.
+
+        Its buffers are not needed.
+        """
+        engine, _ = self._full_batch(X, np.reshape(Y, (len(Y), -1)), sample_weight)
+        with engine:
+            return engine.loss_and_gradient(theta)
+
+    def _train_epochs(self, X, Y, sample_weight, incremental, listener):
         from .cpu.engine import CpuEngine
 
         train_part, validation_part = self._split(X, Y, sample_weight)
-        n_rows = len(train_part[0])
+        n_rows = train_part[0].shape[0]
         continued = incremental and hasattr(self, "_optimizer")
         state = self._optimizer if continued else self._new_optimizer()
         plan = self._plan(
@@ -205,9 +265,9 @@ class BaseMLP(BaseEstimator):
                 rule,
                 state.schedule,
                 history,
+                listener,
                 shuffle=self._random_state if self.shuffle else None,
                 validate=validation_part and partial(self._validate, engine, *validation_part),
-                callback=callback,
                 verbose=self.verbose,
             )
             theta = engine.pull()
@@ -236,7 +296,7 @@ class BaseMLP(BaseEstimator):
             test_size=self.validation_fraction,
             stratify=Y if self._stratify() else None,
         )
-        if len(parts[1]) < 2:
+        if parts[1].shape[0] < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
@@ -298,6 +358,45 @@ class BaseMLP(BaseEstimator):
             best = history.best_theta.copy()
             self._best_coefs, self._best_intercepts = parameters.views(best, plan.layer_units)
 
+    def to_sklearn(self):
+        """The same model as an estimator of scikit-learn, with equal predictions.
+
+        Parameters that scikit-learn does not have (``n_jobs``, ``class_weight``) and the memory
+        of the optimiser are left behind.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
+        """
+        from .interop import to_sklearn
+
+        return to_sklearn(self)
+
+    # ---- the contract --------------------------------------------------------------------
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_fastmlp_version": __version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_fastmlp_version", "unknown")
+        if version.split(".")[:2] != __version__.split(".")[:2]:
+            warnings.warn(
+                f"this {type(self).__name__} was saved by fastmlp {version} and is loaded by "
+                f"{__version__}; fit it again if results differ",
+                UserWarning,
+                stacklevel=2,
+            )
+        # Parameters that the saved version did not have.
+        for name, parameter in signature(type(self)).parameters.items():
+            state.setdefault(name, parameter.default)
+        super().__setstate__(state)
+
     # ---- predicting ----------------------------------------------------------------------
 
     def _outputs(self, X):
@@ -305,7 +404,7 @@ class BaseMLP(BaseEstimator):
         from .cpu.engine import outputs
 
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
         plan = self._fitted_plan()
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
         result = outputs(plan, theta, X, self.n_jobs)

@@ -18,8 +18,9 @@ _SHARED_PARAMETERS = """\
     activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
         Activation of the hidden layers.
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        Optimiser. 'sgd' has momentum; 'adam' is that of Kingma and Ba (2015). 'lbfgs' is not
-        available yet and raises NotImplementedError in ``fit``.
+        Optimiser. 'sgd' has momentum; 'adam' is that of Kingma and Ba (2015); 'lbfgs' is
+        scipy's L-BFGS-B on the loss of all rows, in float64, for small tables: it ignores
+        early stopping and all that concerns batches and learning rates.
     alpha : float, default=0.0001
         L2 penalty: ``alpha / (2 S)`` times the sum of squared weights is added to the loss of
         each batch, S being the sum of its sample weights (its rows without weights).
@@ -35,7 +36,7 @@ _SHARED_PARAMETERS = """\
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     max_iter : int, default=200
-        Most epochs.
+        Most epochs; most iterations of 'lbfgs'.
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -43,6 +44,7 @@ _SHARED_PARAMETERS = """\
         gives the results of scikit-learn.
     tol : float, default=0.0001
         An epoch counts as an improvement when loss or score are better by more than this.
+        'lbfgs' ends when no element of the gradient is larger.
     verbose : bool, default=False
         Print each epoch's loss to stdout.
     warm_start : bool, default=False
@@ -119,6 +121,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Parameters
     ----------
     <shared parameters>
+    class_weight : dict, 'balanced', list of dict or None, default=None
+        Weight of each class in the loss, and in the score of early stopping, times the sample
+        weights. 'balanced' is ``n_samples / (n_classes * count)``. For a multilabel matrix
+        'balanced', or a list with a dict ``{0: weight, 1: weight}`` for each label, whose
+        weights are multiplied.
 
     Attributes
     ----------
@@ -140,6 +147,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     loss = "log_loss"
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        **BaseMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
 
     def __init__(
         self,
@@ -167,6 +179,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        class_weight=None,
         n_jobs=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -192,6 +205,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.class_weight = class_weight
         self.n_jobs = n_jobs
 
     def fit(self, X, y, sample_weight=None, *, callback=None):
@@ -199,8 +213,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            float32 is kept; everything else becomes float64.
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            float32 is kept; everything else becomes float64. Sparse matrices stay sparse.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or a multilabel indicator matrix.
         sample_weight : array-like of shape (n_samples,), optional
@@ -218,7 +232,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ValueError
             For parameters or data that cannot be used, and when training diverged.
         """
-        return self._fit(X, y, sample_weight=sample_weight, callback=callback)
+        return self._fit(X, y, sample_weight, callback)
 
     @available_if(solver_has_partial_fit)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
@@ -238,14 +252,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = targets.fit_label_binarizer(y if multilabel else classes)
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X):
         """Predicted class labels, or a multilabel indicator matrix.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -258,7 +272,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -272,7 +286,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -290,15 +304,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _encode(self, X, y, first_pass, incremental):
         X, y = validate_data(
-            self, X, y, multi_output=True, dtype=[np.float64, np.float32], reset=first_pass
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            dtype=[np.float64, np.float32],
+            reset=first_pass,
         )
         y = targets.flatten_column(y)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = targets.fit_label_binarizer(y)
             self.classes_ = self._label_binarizer.classes_
         else:
-            targets.check_same_classes(y, self.classes_, all_required=self.warm_start)
+            targets.check_same_classes(y, self.classes_, all_required=not incremental)
         return X, self._label_binarizer.transform(y).astype(bool)
+
+    def _weigh(self, y, sample_weight, incremental):
+        if self.class_weight is None:
+            return sample_weight
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' is not known to partial_fit, which sees a part of the "
+                "rows; pass a dict, as sklearn.utils.class_weight.compute_class_weight makes it"
+            )
+        by_class = targets.class_weights(self.class_weight, y, self._label_binarizer)
+        return by_class if sample_weight is None else by_class * sample_weight
 
     def _stratify(self):
         return self.n_outputs_ == 1
@@ -411,8 +442,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            float32 is kept; everything else becomes float64.
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            float32 is kept; everything else becomes float64. Sparse matrices stay sparse.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values; counts or other values that are not negative for the Poisson loss.
         sample_weight : array-like of shape (n_samples,), optional
@@ -430,7 +461,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ValueError
             For parameters or data that cannot be used, and when training diverged.
         """
-        return self._fit(X, y, sample_weight=sample_weight, callback=callback)
+        return self._fit(X, y, sample_weight, callback)
 
     @available_if(solver_has_partial_fit)
     def partial_fit(self, X, y, sample_weight=None):
@@ -445,14 +476,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : MLPRegressor
         """
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X):
         """Predicted values.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -469,12 +500,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             self,
             X,
             y,
+            accept_sparse="csr",
             multi_output=True,
             y_numeric=True,
             dtype=[np.float64, np.float32],
             reset=first_pass,
         )
         y = targets.flatten_column(y)
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError(
+                "Some value(s) of y are negative, which is not possible for loss='poisson'; "
+                "use loss='squared_error'"
+            )
         return X, y.reshape(len(y), -1)
 
     def _stratify(self):
@@ -482,3 +519,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _score_outputs(self, Y, outputs, sample_weight):
         return r2_score(Y, outputs, sample_weight=sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

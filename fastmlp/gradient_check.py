@@ -5,7 +5,7 @@ from itertools import chain
 
 import numpy as np
 
-from .parameters import views
+from .parameters import l2_penalty, views
 from .plan import Loss
 
 
@@ -72,12 +72,11 @@ def check_gradient(estimator, X, y, sample_weight=None):
     plan, theta, X, Y, sample_weight = estimator._objective(X, y, sample_weight)
     unpenalised = replace(plan, alpha=0.0)
     scale = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
-    total_weight = len(X) if sample_weight is None else sample_weight.sum()
+    total_weight = X.shape[0] if sample_weight is None else sample_weight.sum()
 
     def objective(moved):
         loss, _ = loss_and_gradient(unpenalised, moved, X, Y, sample_weight)
-        squares = sum(np.sum(w * w) for w in views(moved, plan.layer_units)[0])
-        return scale * loss + 0.5 * plan.alpha * squares / total_weight
+        return scale * loss + l2_penalty(moved, plan.layer_units, plan.alpha, total_weight)
 
     analytic = analytic_gradient(plan, theta, X, Y, sample_weight)
     numerical = numerical_gradient(objective, theta)

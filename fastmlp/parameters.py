@@ -38,6 +38,18 @@ def views(theta, layer_units):
     return coefs, intercepts
 
 
+def l2_penalty(theta, layer_units, alpha, total_weight):
+    """alpha / (2 S) times the sum of squared weights, S being the total weight of the rows."""
+    squares = sum(np.sum(w * w) for w in views(theta, layer_units)[0])
+    return 0.5 * alpha * squares / total_weight
+
+
+def attributes(theta, layer_units):
+    """The attributes with which an estimator predicts by these parameters, which are copied."""
+    coefs, intercepts = views(theta.copy(), layer_units)
+    return {"coefs_": coefs, "intercepts_": intercepts}
+
+
 def flatten(coefs, intercepts, dtype):
     """The flat vector of the given weights and biases, always a copy."""
     return np.concatenate([np.ravel(p) for p in (*coefs, *intercepts)]).astype(dtype)

@@ -20,7 +20,7 @@ from .errors import InputError
 _MOST_INTEGER_CLASSES = 20
 _MOST_DATE_LEVELS = 20
 _MOST_LEVELS = 100
-_MISSING = "(missing)"
+MISSING = "(missing)"
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _BROKEN_ARCHIVE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?([ T]\d\d?:.*)?|\d\d?/\d\d?/\d{4}|\d\d?\.\d\d?\.\d{4}")
@@ -278,7 +278,7 @@ def frequent_levels(column, fewest, most=_MOST_LEVELS):
     -------
     list of str
     """
-    counts = Counter({_MISSING: int(column.isna().sum())})
+    counts = Counter({MISSING: int(column.isna().sum())})
     for value, count in column.value_counts().items():
         counts[str(value)] += count
     counts = +counts  # without those that do not occur
@@ -292,7 +292,7 @@ def level_codes(column, levels):
     """Place of each value in `levels`; their number for a value that is not among them."""
     which, distinct = pd.factorize(column)
     places = {level: i for i, level in enumerate(levels)}
-    names = [*map(str, distinct), _MISSING]  # factorize's code of a missing value is -1
+    names = [*map(str, distinct), MISSING]  # factorize's code of a missing value is -1
     return np.array([places.get(name, len(levels)) for name in names])[which]
 
 

@@ -40,6 +40,8 @@ from .tables import (
 
 _BLOCK_ROWS = 16384
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
+SQUASH_BOUND = 3
+SQUASH_LIMIT = 1e6  # the square of what lies beyond could overflow
 
 
 class TabularModel:
@@ -66,6 +68,9 @@ class TabularModel:
     learning_rate : float, default=0.001
     alpha : float, default=0.0001
         L2 penalty.
+    class_weight : 'balanced', dict or None, default=None
+        Weight of each class in the loss and in the score of early stopping; 'balanced' makes
+        all classes count the same. For classification only.
     early_stopping : bool or None, default=None
         Whether to hold a tenth of the training rows out and keep the best epoch; None is
         True from 300 training rows on.
@@ -115,6 +120,7 @@ class TabularModel:
         batch_size=None,
         learning_rate=0.001,
         alpha=0.0001,
+        class_weight=None,
         early_stopping=None,
         patience=12,
         test_size=0.2,
@@ -134,6 +140,7 @@ class TabularModel:
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.alpha = alpha
+        self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.patience = patience
         self.test_size = test_size
@@ -198,6 +205,8 @@ class TabularModel:
         y = frame[self.target_]
         check_complete(y)
         self.task_, self.task_reason_ = decide_task(y) if self.task == "auto" else (self.task, "")
+        if self.class_weight is not None and self.task_ != "classification":
+            raise DataError("class weights are for classification, and this is a regression")
         y = target_values(y, self.task_)
         check_learnable(y, self.task_, self.target_)
         train_rows, test_rows = self._split(y)
@@ -342,8 +351,11 @@ class TabularModel:
             # The split of two classes is stratified and needs two members of each.
             early_stopping = len(counts) > 2 or counts.min() >= 2
         batch_size = self.batch_size or int(np.clip(n_rows // 50, 16, 256))
-        cls = MLPClassifier if self.task_ == "classification" else MLPRegressor
+        cls, options = MLPRegressor, {}
+        if self.task_ == "classification":
+            cls, options = MLPClassifier, {"class_weight": self.class_weight}
         return cls(
+            **options,
             hidden_layer_sizes=tuple(self.hidden),
             activation=self.activation,
             alpha=self.alpha,
@@ -463,8 +475,8 @@ def squash(x):
     A standardised value far out, such as a pixel that is almost never lit, would otherwise
     decide a prediction alone (Holzmueller et al., 2024, "Better by default").
     """
-    x = np.clip(x, -1e6, 1e6)  # the square of what lies beyond could overflow
-    return x / np.sqrt(1 + np.square(x / 3))
+    x = np.clip(x, -SQUASH_LIMIT, SQUASH_LIMIT)
+    return x / np.sqrt(1 + np.square(x / SQUASH_BOUND))
 
 
 def regression_metrics(y, predicted):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
 from .plan import Loss
@@ -42,6 +43,35 @@ def check_same_classes(y, classes, all_required):
             "`y` has classes not in `self.classes_`. "
             f"`self.classes_` has {classes}. 'y' has {found}."
         )
+
+
+def class_weights(class_weight, y, binarizer):
+    """The weight of each row's class.
+
+    Parameters
+    ----------
+    class_weight : dict, 'balanced' or list of dict
+        As for :class:`fastmlp.MLPClassifier`.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    binarizer : LabelBinarizer
+        Fitted; its classes may be more than those in `y`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+    """
+    is_multilabel = binarizer.y_type_.startswith("multilabel")
+    if isinstance(class_weight, list) and not is_multilabel:
+        raise ValueError("a list of class weights is for multilabel y; pass a dict of weights")
+    if isinstance(class_weight, dict) and not is_multilabel:
+        y = flatten_column(np.asarray(y))
+        weights = compute_class_weight(class_weight, classes=binarizer.classes_, y=y)
+        weights = weights[np.searchsorted(binarizer.classes_, y)]
+    else:
+        weights = compute_sample_weight(class_weight, y)
+    if not (weights >= 0).all():
+        raise ValueError(f"class weights must not be negative, got {class_weight}")
+    return weights
 
 
 def classification_loss(binarizer):

@@ -1,6 +1,6 @@
-"""The epoch loop: shuffling, early stopping, history, callbacks.
+"""The epoch loop: shuffling, early stopping, history.
 
-It knows the engine's contract (``run_epoch``, ``pull``) and no device.
+It knows the engine's contract (``run_epoch``, ``pull``, ``plan``) and no device.
 """
 
 import time
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .parameters import attributes
 from .schedules import Constant
 
 
@@ -24,8 +25,8 @@ class Epoch(NamedTuple):
     """Mean training loss of the epoch's batches, each before its update, penalty included."""
     validation_score: float | None
     """Score on the validation part; None without early stopping."""
-    learning_rate: float
-    """Learning rate of the epoch."""
+    learning_rate: float | None
+    """Learning rate of the epoch; None for lbfgs."""
     seconds: float
     """Time since training began."""
 
@@ -81,10 +82,10 @@ class StoppingRule:
 
 
 def train(
-    engine, order, rule, schedule, history, *, shuffle=None, validate=None, callback=None,
+    engine, order, rule, schedule, history, listener, *, shuffle=None, validate=None,
     verbose=False,
 ):  # fmt: skip
-    """Run epochs until the stopping rule, the callback or Ctrl-C ends training.
+    """Run epochs until the stopping rule, the listener or Ctrl-C ends training.
 
     Parameters
     ----------
@@ -96,13 +97,13 @@ def train(
         Modified in place.
     history : History
         Modified in place.
+    listener : Listener
+        Told of each epoch; it may end training.
     shuffle : numpy.random.RandomState or None
         Source of a new order for each epoch; None keeps the given order.
     validate : callable or None
         ``validate()`` scores the engine's current parameters, higher being better. With it,
         the score decides when to stop and which parameters are the best.
-    callback : callable or None
-        Called with an :class:`Epoch`; training stops when it returns True.
     verbose : bool
         Print each epoch to stdout, in scikit-learn's words.
 
@@ -117,6 +118,7 @@ def train(
     n_epochs = 0
     try:
         while n_epochs < rule.max_epochs:
+            listener.epoch_begins()
             if shuffle is not None:
                 permutation = np.arange(order.size)
                 shuffle.shuffle(permutation)
@@ -147,8 +149,9 @@ def train(
                 if goes_on:
                     history.no_improvement_count = 0
             seconds = time.perf_counter() - began
-            told_to_stop = callback is not None and callback(
-                Epoch(n_epochs, rule.max_epochs, loss, score, learning_rate, seconds)
+            epoch = Epoch(n_epochs, rule.max_epochs, loss, score, learning_rate, seconds)
+            told_to_stop = listener.epoch_ends(
+                epoch, lambda: attributes(engine.pull(), engine.plan.layer_units)
             )
             if told_to_stop or (stalled and not goes_on):
                 return n_epochs, True

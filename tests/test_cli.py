@@ -126,6 +126,31 @@ def test_fit_of_a_real_table(here, concrete_csv):
     assert np.corrcoef(predicted["target"], pd.read_csv(concrete_csv)["target"])[0, 1] > 0.9
 
 
+def test_export(data, model):
+    rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    assert "out.onnx, " in run("export", model, "out.onnx").stdout
+    size = json.loads(run("export", model, "out.onnx", "--json").stdout)["bytes"]
+    assert size == Path("out.onnx").stat().st_size
+    inputs = {i.name: i.type for i in rt.InferenceSession("out.onnx").get_inputs()}
+    assert inputs["age"] == "tensor(double)" and inputs["city"] == "tensor(string)"
+
+
+def test_bad_exports(data, model):
+    assert "no such file" in fails("export", "none.fastmlp", "out.onnx")
+    assert "not a model written by fastmlp" in fails("export", "data.csv", "out.onnx")
+    assert "this is read, too" in fails("export", model, model)
+    assert "no/out.onnx" in fails("export", model, "no/out.onnx")
+    assert not Path("out.onnx").exists() and load_model(model)
+
+
+def test_class_weight(data):
+    run("fit", "data.csv", *QUICK, "--target", "member", "--class-weight", "balanced")
+    assert load_model("data.fastmlp").estimator_.class_weight == "balanced"
+    message = fails("fit", "data.csv", "--target", "age", "--class-weight", "balanced")
+    assert "class weights are for classification" in message
+    assert "'even' is not 'balanced'" in fails("fit", "data.csv", "--class-weight", "even")
+
+
 def test_linear_model_and_no_test_part(data):
     report = json.loads(run("fit", "data.csv", "--hidden", "", "--test-size", "0", "--json").stdout)
     assert len(report["layers"]) == 2 and "test" not in report

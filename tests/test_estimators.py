@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastmlp import MLPClassifier, MLPRegressor
 
 CLASSES = [MLPClassifier, MLPRegressor]
-EXTRAS = ["n_jobs"]
+EXTRAS = {MLPClassifier: ["class_weight", "n_jobs"], MLPRegressor: ["n_jobs"]}
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def test_signature_is_that_of_scikit_learn(cls):
     ours = inspect.signature(cls).parameters
     theirs = inspect.signature(getattr(sklearn.neural_network, cls.__name__)).parameters
     assert list(ours)[: len(theirs)] == list(theirs)
-    assert list(ours)[len(theirs) :] == EXTRAS
+    assert list(ours)[len(theirs) :] == EXTRAS[cls]
     for name, parameter in theirs.items():
         assert (ours[name].default, ours[name].kind) == (parameter.default, parameter.kind)
-    for name in EXTRAS:
+    for name in EXTRAS[cls]:
         assert ours[name].kind is inspect.Parameter.KEYWORD_ONLY
         assert name in cls.__doc__
 
@@ -158,7 +158,6 @@ def test_several_outputs_of_a_regression(numbers):
         ({"hidden_layer_sizes": (3.5,)}, TypeError, "must be integers"),
         ({"activation": "swish"}, ValueError, "activation"),
         ({"solver": "newton"}, ValueError, "solver"),
-        ({"solver": "lbfgs"}, NotImplementedError, "use solver='adam' or solver='sgd'"),
         ({"alpha": -1}, ValueError, "alpha"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"learning_rate_init": 0}, ValueError, "learning_rate_init"),
@@ -256,6 +255,52 @@ def test_warm_start_may_switch_to_early_stopping(iris):
     model.set_params(early_stopping=True, tol=1e-4).set_params(n_iter_no_change=2, max_iter=50)
     model.fit(*iris)
     assert model.best_validation_score_ == max(model.validation_scores_)
+
+
+def test_warm_start_counts_afresh(iris):
+    # scikit-learn's counter goes on, so that a second fit stops after one epoch.
+    model = quick(MLPClassifier, warm_start=True, max_iter=50, n_iter_no_change=5).fit(*iris)
+    assert model.fit(*iris).n_iter_ == 6
+
+
+def test_warm_start_keeps_the_best_weights_of_all_fits(iris):
+    # scikit-learn's second fit changes the weights that it kept as the best.
+    model = MLPClassifier(warm_start=True, early_stopping=True, max_iter=100, random_state=0)
+    best = model.fit(*iris).best_validation_score_
+    before = [w.copy() for w in model.coefs_]
+    model.set_params(learning_rate_init=1e-9, tol=0.5).fit(*iris)
+    assert model.best_validation_score_ == best
+    for w, kept in zip(model.coefs_, before, strict=True):
+        np.testing.assert_array_equal(w, kept)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_may_switch_the_solver(iris):
+    # scikit-learn's lacks attributes then.
+    model = MLPClassifier(warm_start=True, max_iter=3, random_state=0)
+    for solver in ("lbfgs", "adam", "lbfgs", "sgd"):
+        loss = model.set_params(solver=solver).fit(*iris).loss_
+    assert loss == model.loss_curve_[-1] and len(model.loss_curve_) == 12
+
+
+def test_warm_start_of_another_network_is_an_error(iris):
+    # scikit-learn ignores the new sizes.
+    model = quick(MLPClassifier, warm_start=True).fit(*iris)
+    with pytest.raises(ValueError, match=r"not the network that was fitted, of \[100\] units"):
+        model.set_params(hidden_layer_sizes=(50, 50)).fit(*iris)
+
+
+def test_partial_fit_with_warm_start_takes_part_of_the_classes(iris):
+    X, y = iris
+    model = quick(MLPClassifier, warm_start=True).partial_fit(X, y, classes=[0, 1, 2])
+    model.partial_fit(X[:60], y[:60])
+    assert model.t_ == 210
+
+
+def test_negative_counts_are_an_error(iris):
+    X, y = iris
+    with pytest.raises(ValueError, match=r"negative.*not possible for loss='poisson'"):
+        MLPRegressor("poisson").fit(X, y - 1.0)
 
 
 def test_callback(iris):

@@ -1,6 +1,8 @@
 """The same random_state gives scikit-learn's weights, and those of a plain implementation."""
 
 import warnings
+from contextlib import contextmanager
+from unittest import mock
 
 import naive
 import numpy as np
@@ -152,20 +154,37 @@ def test_partial_fit_keeps_the_optimiser_of_its_first_call():
     np.testing.assert_allclose(flat(model), flat(reference), rtol=0, atol=1e-8)
 
 
+@contextmanager
+def team_of(n_threads):
+    """All fits get this many threads, however little work there is."""
+    with (
+        mock.patch.object(engine, "default_n_threads", lambda: n_threads),
+        mock.patch.object(engine, "_TEAM_MULTIPLY_ADDS", 0),
+        mock.patch.object(engine, "_TEAM_PREDICTION", 0),
+    ):
+        yield
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
-@pytest.mark.parametrize("n_rows, batch_size, weighted", [(401, 200, False), (1069, 530, True)])
-def test_groups_of_rows(n_rows, batch_size, weighted, n_threads, monkeypatch):
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "weighted"), [(401, 200, False), (1069, 530, True)]
+)
+@pytest.mark.parametrize("target", ["multiclass", "multilabel", "numbers", "count"])
+def test_groups_of_rows(target, n_rows, batch_size, weighted, n_threads):
     # Many rows and few weights: gradients are summed in 2 and in 8 groups; the last batch,
     # of 1 and of 9 rows, leaves groups empty.
-    monkeypatch.setattr(engine, "default_n_threads", lambda: n_threads)
-    monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 0)
-    X, y = make_data("multiclass", n_rows=n_rows)
+    X, y = make_data(target, n_rows=n_rows)
     weights = {"sample_weight": np.random.RandomState(1).uniform(size=n_rows)} if weighted else {}
-    reference, model = both("multiclass", hidden_layer_sizes=(20, 6), batch_size=batch_size)
-    assert_equal_models(
-        fit_quietly(reference, X, y, **weights), fit_quietly(model, X, y, **weights), X
-    )
-    expected = fastmlp.MLPClassifier(**model.get_params()).set_params(n_jobs=1)
+    hidden = (20, 6) if target == "multiclass" else ()
+    reference, model = both(
+        target, hidden_layer_sizes=hidden, batch_size=batch_size, learning_rate_init=1e-3,
+        solver="sgd" if weighted else "adam", max_iter=5,
+    )  # fmt: skip
+    fit_quietly(reference, X, y, **weights)
+    with team_of(n_threads):
+        fit_quietly(model, X, y, **weights)
+    assert_equal_models(reference, model, X)
+    expected = type(model)(**model.get_params()).set_params(n_jobs=1)
     np.testing.assert_array_equal(flat(fit_quietly(expected, X, y, **weights)), flat(model))
 
 
@@ -232,24 +251,49 @@ def test_naive_implementation(target, loss, activation, solver):
     np.testing.assert_allclose(model.loss_curve_, curve, rtol=1e-10)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
-    n_rows=st.integers(2, 60),
+    n_rows=st.integers(2, 400),
     n_features=st.integers(1, 40),
     hidden=st.lists(st.integers(1, 40), max_size=3),
-    batch_size=st.integers(1, 60),
-    target=st.sampled_from(["number", "numbers", "multilabel", "count"]),
+    batch_size=st.integers(1, 300),
+    target=st.sampled_from(["number", "numbers", "multilabel", "count", "classes"]),
     activation=st.sampled_from(["identity", "logistic", "tanh", "relu"]),
     solver=st.sampled_from(["sgd", "adam"]),
     shuffle=st.booleans(),
-    n_jobs=st.sampled_from([1, 2]),
+    n_threads=st.sampled_from([2, 3]),
 )
-def test_any_shape(n_rows, n_features, batch_size, target, hidden, n_jobs, **params):
-    X, y = make_data(target, n_rows=n_rows, n_features=n_features)
+def test_any_shape(n_rows, n_features, batch_size, target, hidden, n_threads, **params):
+    if target == "classes":
+        X, _ = make_data("number", n_rows=n_rows, n_features=n_features)
+        y, target = np.arange(n_rows) % min(n_rows, 26), "multiclass"
+    else:
+        X, y = make_data(target, n_rows=n_rows, n_features=n_features)
     batch_size = min(batch_size, n_rows)
     reference, model = both(
-        target, max_iter=3, hidden_layer_sizes=hidden, batch_size=batch_size, **params
-    )
+        target, max_iter=2, hidden_layer_sizes=hidden, batch_size=batch_size,
+        learning_rate_init=1e-3, **params,
+    )  # fmt: skip
     fit_quietly(reference, X, y)
-    fit_quietly(model.set_params(n_jobs=n_jobs), X, y)
+    with team_of(n_threads):
+        fit_quietly(model, X, y)
     np.testing.assert_allclose(flat(model), flat(reference), rtol=0, atol=1e-8)
+    for dtype in (np.float32, np.float64):
+        one, team = fastmlp_copies(model)
+        fit_quietly(one.set_params(n_jobs=1), X.astype(dtype), y)
+        with team_of(n_threads):
+            fit_quietly(team, X.astype(dtype), y)
+            predicted = team.predict(X.astype(dtype))
+        np.testing.assert_array_equal(flat(team), flat(one))
+        np.testing.assert_array_equal(predicted, one.predict(X.astype(dtype)))
+
+
+def fastmlp_copies(model):
+    return [type(model)(**model.get_params()) for _ in range(2)]
+
+
+def test_depths_beyond_one_block_and_rows_of_half_a_page():
+    # 600 inputs are summed in three blocks; rows of 256 float64 numbers get a vector more.
+    X, y = make_data("multiclass", n_rows=150, n_features=600)
+    reference, model = both("multiclass", hidden_layer_sizes=(256, 300), max_iter=3)
+    assert_equal_models(fit_quietly(reference, X, y), fit_quietly(model, X, y), X)

@@ -31,7 +31,7 @@ def test_there_are_blocks_to_run():
 @pytest.mark.parametrize("block", blocks("bash"))
 def test_commands(block, copy):
     # Installation, and the tests themselves, are what runs this.
-    lines = [re.sub(r"^python -m pip install \S+( && |$)", "", line) for line in block.split("\n")]
+    lines = [re.sub(r"^python -m pip install .*?( && |$)", "", line) for line in block.split("\n")]
     script = "\n".join(line for line in lines if line and line != "pytest")
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=copy, env=env, check=True)

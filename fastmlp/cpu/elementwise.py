@@ -2,8 +2,6 @@
 
 from functools import partial
 
-import numpy as np
-
 from ..formulas import activations, losses, updates
 from ..plan import Activation, Loss, Optimizer
 from . import layout as at
@@ -72,7 +70,7 @@ def multiply_by_derivative(activation, a, delta):
 def activate_output(loss, arena, start, row_stride, n_rows, n_columns):
     """Replace a block's output pre-activations by predictions, in place.
 
-    What padding becomes is of no meaning.
+    The padding of softmax rows becomes zero.
     """
     z = view(arena, start, n_rows * row_stride)
     if loss == Loss.CROSS_ENTROPY:
@@ -90,16 +88,18 @@ def activate_output(loss, arena, start, row_stride, n_rows, n_columns):
 
 @compile_kernel
 def losses_and_deltas(
-    loss, arena, targets, predictions, row_stride, n_rows, n_columns, n_lanes, sums, to
+    loss, arena, targets, predictions, row_stride, n_rows, n_columns, n_lanes, epsilon, sums, to
 ):  # fmt: skip
     """Write the loss of each row of a block to ``sums[to :]``; replace predictions by deltas.
 
     The loss of a row is the sum over its outputs, for the squared error their mean. Targets
-    may be overwritten; what padding becomes is of no meaning.
+    may be overwritten. The padding of targets is zero, and that of predictions as well but
+    for the logistic and the exponential function, whose padding the caller has to clear.
+    `epsilon` is the place of the machine's.
     """
     n = n_rows * row_stride
     y, p = view(arena, targets, n), view(arena, predictions, n)
-    eps = np.finfo(arena.dtype).eps
+    eps = arena[epsilon]
     if loss == Loss.CROSS_ENTROPY:
         # Most targets are zero: only the others cost a logarithm.
         for row in range(n_rows):
@@ -115,9 +115,10 @@ def losses_and_deltas(
             p[j] = output_delta(y[j], p[j])
         return
     if loss == Loss.SQUARED_ERROR:
+        share = arena.dtype.type(1 / n_columns)
         for j in range(n):
             delta = output_delta(y[j], p[j])
-            y[j] = squared_error(y[j], p[j]) / n_columns
+            y[j] = squared_error(y[j], p[j]) * share
             p[j] = delta
     elif loss == Loss.POISSON:
         for j in range(n):

@@ -3,15 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import issparse
 
 from ..parameters import n_parameters
 from ..plan import Optimizer
 from . import kernels
 from . import layout as at
+from .sparse import work_size
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
 
-# A team is worth its barriers above this many multiply-adds a step; see benchmarks/README.md.
+# Below this many multiply-adds a step a second thread does not pay: it gains less than handing
+# over an epoch costs.
 _TEAM_MULTIPLY_ADDS = 200_000
 # The same for a whole prediction, which has to start its team.
 _TEAM_PREDICTION = 10_000_000
@@ -19,6 +22,8 @@ _TEAM_PREDICTION = 10_000_000
 _FEW_ROWS = 48
 # Steps are handed over in pieces of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
+
+_NO_FEATURES, _NO_STARTS = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
 
 
 def _aligned(size, dtype):
@@ -32,8 +37,17 @@ def _aligned(size, dtype):
 def _with_addresses(settings, dtype):
     """Settings with the kernels' addresses in this process."""
     settings = settings.copy()
-    settings[at.CALL_MULTIPLY :] = kernels.addresses(dtype)
+    settings[at.CALL_MULTIPLY :] = kernels.addresses(dtype, bool(settings[at.IS_SPARSE]))
     return settings
+
+
+def _inputs(X, dtype):
+    """X as kernels take it: values, and for a sparse matrix their features and row starts."""
+    if not issparse(X):
+        return kernel_input(X, dtype), _NO_FEATURES, _NO_STARTS
+    X = X.tocsr()
+    values = kernel_input(X.data.reshape(1, -1), dtype)
+    return values, kernel_input(X.indices, np.int32), kernel_input(X.indptr, np.int64)
 
 
 class _Borrowed:
@@ -72,8 +86,8 @@ class CpuEngine:
     plan : TrainingPlan
     theta : ndarray of shape (n_parameters,)
         Initial parameters in the order of :mod:`fastmlp.parameters`; copied.
-    X : ndarray of shape (n_rows, n_features)
-        Kept; copied if it is not C-contiguous or not of the plan's dtype.
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+        Kept; copied if it is not C-contiguous, or in compressed rows, or not of the plan's dtype.
     Y : ndarray of shape (n_rows, n_outputs)
         Likewise.
     sample_weight : ndarray of shape (n_rows,) or None
@@ -93,17 +107,19 @@ class CpuEngine:
         self._n_jobs = n_jobs
         work = plan.batch_size * n_parameters(plan.layer_units)
         n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
-        if at.n_groups(plan) > 1:
+        is_sparse = issparse(X)
+        if at.n_groups(plan, is_sparse) > 1:
             n_threads = min(n_threads, at.n_groups(plan))
         self._team = Team(n_threads)
-        self._layout = at.training_layout(plan, n_threads)
+        self._layout = at.training_layout(plan, n_threads, is_sparse)
         self._settings = _with_addresses(self._layout.settings, plan.dtype)
         self._arena = _aligned(self._layout.size, plan.dtype)
-        self._arena[self._layout.settings[at.ONE]] = 1
+        self._arena[self._settings[at.ONE]] = 1
+        self._arena[self._settings[at.MACHINE_EPSILON]] = np.finfo(plan.dtype).eps
         weights = np.empty(0) if sample_weight is None else sample_weight
-        self._X, self._Y, self._sample_weight = (
-            kernel_input(array, plan.dtype) for array in (X, Y, weights)
-        )
+        self._inputs = _inputs(X, plan.dtype)
+        self._Y, self._sample_weight = (kernel_input(array, plan.dtype) for array in (Y, weights))
+        self._work = self._room_for_entries(n_threads)
         self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
         n_sums = kernels.N_SUMS + plan.batch_size + self._layout.n_blocks
         self._sums = np.zeros(n_sums)
@@ -121,6 +137,15 @@ class CpuEngine:
 
     def __exit__(self, *exc_info):
         self._team.close()
+
+    def _room_for_entries(self, n_threads):
+        """The work array for sparse inputs; see :func:`fastmlp.cpu.sparse.group_by_feature`."""
+        if not self._settings[at.IS_SPARSE]:
+            return np.empty(0, dtype=np.int64)
+        entries = np.sort(np.diff(self._inputs[2]))[-self.plan.batch_size :].sum()
+        size = work_size(self.plan.layer_units[0], entries)
+        self._settings[at.WORK_SIZE] = size
+        return np.zeros(n_threads * size, dtype=np.int64)
 
     def push(self, theta, state=None):
         """Set the parameters, and the optimiser's state (see :meth:`state`) if given."""
@@ -178,10 +203,35 @@ class CpuEngine:
             hyper[at.STEPS_DONE] = self.step
             self._team.run(
                 kernels.train, self._arena, layout.layers, self._settings, hyper,
-                self._X, self._Y, self._sample_weight, piece, self._sums, self._shares,
+                *self._inputs, self._work, self._Y, self._sample_weight, piece, self._sums,
+                self._shares,
             )  # fmt: skip
             self.step += -(-piece.size // plan.batch_size)
         return self._sums[kernels.EPOCH_LOSS] / order.size
+
+    @property
+    def total_weight(self):
+        """Sum of the sample weights of all rows; without weights their number."""
+        weights = self._sample_weight
+        return float(weights.sum()) if weights.size else len(self._Y)
+
+    def loss_and_gradient(self, theta):
+        """Loss at `theta` of all rows as one batch, and its gradient.
+
+        The plan has the optimiser ``GRADIENT`` and all rows in a batch.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (n_parameters,)
+        """
+        self.push(theta)
+        loss = self.run_epoch(np.arange(self.plan.batch_size), 0.0)
+        return loss, self._pull(at.FIRST_STATE)
 
     def _check_batch_weights(self, order):
         if self._sample_weight.size == 0:
@@ -213,10 +263,9 @@ def loss_and_gradient(plan, theta, X, Y, sample_weight=None, n_jobs=None):
     loss : float
     gradient : ndarray of shape (n_parameters,)
     """
-    plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=len(X))
+    plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=X.shape[0])
     with CpuEngine(plan, theta, X, Y, sample_weight, n_jobs) as engine:
-        loss = engine.run_epoch(np.arange(len(X)), 0.0)
-        return loss, engine.state()[1]
+        return engine.loss_and_gradient(theta)
 
 
 def outputs(plan, theta, X, n_jobs=None):
@@ -227,18 +276,20 @@ def outputs(plan, theta, X, n_jobs=None):
     plan : TrainingPlan
         Its optimiser and batch size do not matter.
     theta : ndarray of shape (n_parameters,)
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
     n_jobs : int or None
 
     Returns
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    units, dtype = plan.layer_units, plan.dtype
-    many = len(X) > _FEW_ROWS
-    work = len(X) * n_parameters(units)
+    units, dtype, n_rows = plan.layer_units, plan.dtype, X.shape[0]
+    many = n_rows > _FEW_ROWS
+    work = n_rows * n_parameters(units)
     n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_PREDICTION else 1
-    layout = at.prediction_layout(units, plan.activation, plan.loss, dtype, n_threads, many)
+    layout = at.prediction_layout(
+        units, plan.activation, plan.loss, dtype, n_threads, many, issparse(X)
+    )
     settings = _with_addresses(layout.settings, dtype)
     arena = _aligned(layout.size, dtype)
     start = settings[at.PARAMETERS]
@@ -246,8 +297,9 @@ def outputs(plan, theta, X, n_jobs=None):
         at.pack(theta, units, arena, start, layout)
     else:
         arena[start : start + len(theta)] = theta
-    X = kernel_input(X, dtype)
-    result = np.empty((len(X), plan.n_outputs), dtype=dtype)
+    inputs = _inputs(X, dtype)
+    order = np.arange(n_rows) if issparse(X) else _NO_STARTS
+    result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
     with Team(n_threads) as team:
-        team.run(kernels.predict, arena, layout.layers, settings, X, result)
+        team.run(kernels.predict, arena, layout.layers, settings, *inputs, order, result)
     return result

@@ -161,9 +161,26 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
 
 
 @intrinsic
-def _tile(
+def tile(
     typing_context, rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row
 ):
+    """One tile of C = init + A B; all matrices lie in `arena`.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the tile, at most `TILE_ROWS`.
+    width : int
+        Columns of the tile: one or two vectors.
+    depth : int
+        Columns of A and rows of B, at least 1.
+    arena : ndarray
+        C is modified in place.
+    a, a_row, a_col : int
+        Start of A; distance of its rows and of its columns.
+    b, b_row, c, c_row, init, init_row : int
+        Start and distance of the rows of B, C and init. A distance of 0 repeats one row.
+    """
     integers = [types.int64] * 3
     offsets = [types.int64] * 9
 
@@ -184,28 +201,6 @@ def _tile(
         return context.get_dummy_value()
 
     return types.void(*integers, arena, *offsets), codegen
-
-
-@compile_kernel
-def tile(rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row):
-    """One tile of C = init + A B; all matrices lie in `arena`.
-
-    Parameters
-    ----------
-    rows : int
-        Rows of the tile, at most `TILE_ROWS`.
-    width : int
-        Columns of the tile: one or two vectors.
-    depth : int
-        Columns of A and rows of B, at least 1.
-    arena : ndarray
-        C is modified in place.
-    a, a_row, a_col : int
-        Start of A; distance of its rows and of its columns.
-    b, b_row, c, c_row, init, init_row : int
-        Start and distance of the rows of B, C and init. A distance of 0 repeats one row.
-    """
-    _tile(rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row)
 
 
 # Rows of the right-hand matrix that stay in the level-1 cache while all tiles use them.

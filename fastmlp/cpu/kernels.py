@@ -3,7 +3,7 @@
 A step has two phases. In the first, threads share the rows of the batch: gather,
 forward, loss and deltas back. In the second, they share the weights: a block of the
 weight gradient is computed and consumed by the optimiser at once, so that the gradient
-never travels to memory. Where a batch's activations are more than the weights, its rows
+never travels to memory. Where a batch's activations are many and the weights few, its rows
 form groups instead, as many for any number of threads: the gradient of each group is
 summed in the first phase, and the second adds these sums, so that activations never
 travel between cores. Every number is computed by one thread in one fixed order, so
@@ -30,6 +30,7 @@ from .elementwise import (
 from .gemm import TILE_ROWS, multiply, transpose_square
 from .jit import compile_entry, compile_kernel
 from .memory import copy_elements, row_view, view
+from .sparse import group_by_feature, multiply_rows, sum_block
 from .threads import wait
 
 # Elements of the array of sums.
@@ -56,15 +57,28 @@ def gather(matrix, order, start, arena, to, row_stride, n_rows):
 
 
 @compile_kernel
+def activate_layer(arena, settings, layer, number, first, last):
+    """Replace a hidden layer's pre-activations by activations."""
+    if number + 1 < settings[at.N_LAYERS]:
+        # Padding included: no one reads the padded activations.
+        n_rows, out_row = last - first, layer[at.OUTPUT_ROW]
+        z = view(arena, layer[at.OUTPUT] + first * out_row, n_rows * out_row)
+        activate(settings[at.ACTIVATION], z)
+
+
+@compile_kernel
 def forward(arena, layers, settings, inputs, first, last):
     """Activations of all layers for rows `first` to `last`; the output stays linear.
 
-    `inputs` is the start of the first row's features.
+    `inputs` is the start of the first row's features. Sparse inputs have been multiplied.
     """
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
         if number > 0:
             inputs = layer[at.INPUT] + first * layer[at.INPUT_ROW]
+        elif settings[at.IS_SPARSE]:
+            activate_layer(arena, settings, layer, number, first, last)
+            continue
         weights = settings[at.PARAMETERS] + layer[at.WEIGHTS]
         biases = settings[at.PARAMETERS] + layer[at.BIASES]
         fan_in, in_row, out_row = layer[at.FAN_IN], layer[at.INPUT_ROW], layer[at.OUTPUT_ROW]
@@ -79,10 +93,7 @@ def forward(arena, layers, settings, inputs, first, last):
                 layer[at.OUTPUT] + first * out_row + column, out_row,
                 biases + column, 0,
             )  # fmt: skip
-        if number + 1 < settings[at.N_LAYERS]:
-            # Padding included: no one reads the padded activations.
-            z = view(arena, layer[at.OUTPUT] + first * out_row, (last - first) * out_row)
-            activate(settings[at.ACTIVATION], z)
+        activate_layer(arena, settings, layer, number, first, last)
 
 
 @compile_kernel
@@ -98,10 +109,10 @@ def finish_rows(
     predictions = layer[at.OUTPUT] + first * row_stride
     activate_output(loss, arena, predictions, row_stride, n_rows, fan_out)
     gather(Y, order, start + first, arena, targets, row_stride, n_rows)
-    losses_and_deltas(
-        loss,
-        arena, targets, predictions, row_stride, n_rows, fan_out, settings[at.PANEL] // 2,
-        sums, N_SUMS + first,
+    call(
+        settings[at.CALL_LOSSES],
+        loss, arena, targets, predictions, row_stride, n_rows, fan_out, settings[at.PANEL] // 2,
+        settings[at.MACHINE_EPSILON], sums, N_SUMS + first,
     )  # fmt: skip
     p = view(arena, predictions, n_rows * row_stride)
     if loss == Loss.POISSON or loss == Loss.BINARY_CROSS_ENTROPY:
@@ -160,8 +171,9 @@ def transpose_block(arena, layer, panel, source, top, rows, column, width):
 
 
 @compile_kernel
-def update_block(arena, settings, hyper, batch_sum, w_start, size, alpha):
-    """Apply the batch's gradient sum to `size` parameters."""
+def update_block(arena, settings, scratch, batch_sum, w_start, size, alpha):
+    """Apply the batch's gradient sum to `size` parameters; `alpha` is an element of the scratch."""
+    hyper = view(arena, scratch, at.N_HYPER)
     to_first = settings[at.FIRST_STATE] - settings[at.PARAMETERS]
     to_second = settings[at.SECOND_STATE] - settings[at.PARAMETERS]
     update(
@@ -170,7 +182,7 @@ def update_block(arena, settings, hyper, batch_sum, w_start, size, alpha):
         view(arena, w_start, size),
         view(arena, w_start + to_first, size),
         view(arena, w_start + to_second, size),
-        alpha,
+        hyper[alpha],
         hyper,
     )
 
@@ -198,7 +210,8 @@ def sum_gradient(
 ):  # fmt: skip
     """Sum the gradient of one block of weights over rows of the batch, from `first`.
 
-    With the topmost block of a panel go its biases.
+    With the topmost block of a panel go its biases. They alone are summed here where inputs
+    are sparse.
     """
     layer, panel = layers[number], settings[at.PANEL]
     rows = min(panel, layer[at.FAN_IN] - top)
@@ -215,6 +228,8 @@ def sum_gradient(
             to_biases, width,
             settings[at.ZEROS], 0,
         )  # fmt: skip
+    if number == 0 and settings[at.IS_SPARSE]:
+        return
     call(
         settings[at.CALL_MULTIPLY],
         rows, width, n_rows,
@@ -226,8 +241,8 @@ def sum_gradient(
 
 
 @compile_kernel
-def sum_gradients(arena, layers, settings, scratch, X, order, start, first, n_rows, to):
-    """Sum all gradients over rows of the batch, from `first`; ordered like the parameters."""
+def sum_group(arena, layers, settings, scratch, X, order, start, first, n_rows, to):
+    """Sum all gradients over a group of rows, from `first`; ordered like the parameters."""
     panel = settings[at.PANEL]
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
@@ -269,15 +284,16 @@ def add_partial_sums(arena, settings, n_rows, parameter, size, to):
 
 
 @compile_kernel
-def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_rows, first, last):
+def update_weights(
+    arena, layers, settings, sums, scratch, X, features, row_starts, work, order, start, n_rows,
+    first, last,
+):  # fmt: skip
     """Gradients and updates of the weight blocks `first` to `last`, counted over all layers.
 
     A block is a panel's columns by as many rows. The thread that has the topmost block of a
     panel updates its biases as well.
     """
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
-    hyper = view(arena, scratch, at.N_HYPER)
-    alpha = hyper[at.ALPHA]
     batch_sum = scratch + at.N_HYPER
     biases_sum = batch_sum + panel * panel
     inputs = biases_sum + panel * panel
@@ -289,6 +305,15 @@ def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_ro
         packed = -1
         first_here = max(first - layer[at.FIRST_BLOCK], 0)
         last_here = min(last - layer[at.FIRST_BLOCK], layer[at.N_BLOCKS])
+        is_sparse = number == 0 and settings[at.IS_SPARSE] == 1
+        first_feature = first_here // n_panels * panel
+        if is_sparse and first_here < last_here:
+            last_feature = min(((last_here - 1) // n_panels + 1) * panel, fan_in)
+            call(
+                settings[at.CALL_GROUP_BY_FEATURE],
+                work, features, row_starts, order, start, n_rows,
+                first_feature, last_feature, fan_in,
+            )  # fmt: skip
         for block in range(first_here, last_here):
             top = block // n_panels * panel
             rows = min(panel, fan_in - top)
@@ -297,7 +322,12 @@ def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_ro
             weights = layer[at.WEIGHTS] + column * fan_in + top * width
             biases = layer[at.BIASES] + column
             if settings[at.N_GROUPS] == 1:
-                if top != packed:
+                if is_sparse:
+                    call(
+                        settings[at.CALL_SUM_BLOCK],
+                        arena, layers, X, work, first_feature, top, rows, column, width, batch_sum,
+                    )  # fmt: skip
+                elif top != packed:
                     pack_inputs(
                         arena, layers, number, X, order, start, 0, n_rows, top, rows, inputs
                     )
@@ -312,18 +342,23 @@ def update_weights(arena, layers, settings, sums, scratch, X, order, start, n_ro
                 if top == 0:
                     add_partial_sums(arena, settings, n_rows, biases, width, biases_sum)
             if top == 0:
-                update_block(
-                    arena, settings, hyper, biases_sum, parameters + biases, width,
-                    hyper[at.NO_PENALTY],
+                call(
+                    settings[at.CALL_APPLY],
+                    arena, settings, scratch, biases_sum, parameters + biases, width,
+                    at.NO_PENALTY,
                 )  # fmt: skip
             w = view(arena, parameters + weights, rows * width)
-            if alpha > 0:
+            if arena[scratch + at.ALPHA] > 0:
                 sums[norms + layer[at.FIRST_BLOCK] + block] = squared_norm(w)
-            update_block(
-                arena, settings, hyper, batch_sum, parameters + weights, rows * width, alpha
-            )
+            call(
+                settings[at.CALL_APPLY],
+                arena, settings, scratch, batch_sum, parameters + weights, rows * width, at.ALPHA,
+            )  # fmt: skip
             if number > 0:
-                transpose_block(arena, layer, panel, parameters + weights, top, rows, column, width)
+                call(
+                    settings[at.CALL_TRANSPOSE],
+                    arena, layer, panel, parameters + weights, top, rows, column, width,
+                )  # fmt: skip
 
 
 @compile_kernel
@@ -347,6 +382,9 @@ def train(
     settings,
     hyper,
     X,
+    features,
+    row_starts,
+    work,
     Y,
     sample_weight,
     order,
@@ -354,6 +392,9 @@ def train(
     shares,
 ):
     """Steps over the rows in `order`; `hyper` holds the step's numbers and the steps done.
+
+    For sparse inputs X holds the values, and `features` and `row_starts` their places (see
+    :mod:`fastmlp.cpu.sparse`); `work` has a part for each thread.
 
     The mean of the batches' losses before their updates, weighted by their rows, is added to
     ``sums[EPOCH_LOSS]`` as a sum over rows.
@@ -371,6 +412,7 @@ def train(
     n_groups = settings[at.N_GROUPS]
     n_parts = n_groups if n_groups > 1 else n_threads
     first_part, last_part = share(number, n_threads, n_parts, 1)
+    my_work = view(work, number * settings[at.WORK_SIZE], settings[at.WORK_SIZE])
     generation = 0
     step = hyper[at.STEPS_DONE]
     for start in range(0, order.size, batch_size):
@@ -388,7 +430,15 @@ def train(
             first, last = share(part, n_parts, n_rows, TILE_ROWS)
             for top in range(first, last, block):
                 bottom = min(top + block, last)
-                gather(X, order, start + top, arena, inputs, layers[0, at.INPUT_ROW], bottom - top)
+                if settings[at.IS_SPARSE]:
+                    call(
+                        settings[at.CALL_MULTIPLY_ROWS],
+                        arena, layers, settings, X, features, row_starts, order, start,
+                        top, bottom,
+                    )  # fmt: skip
+                else:
+                    row_stride = layers[0, at.INPUT_ROW]
+                    gather(X, order, start + top, arena, inputs, row_stride, bottom - top)
                 call(settings[at.CALL_FORWARD], arena, layers, settings, inputs, top, bottom)
                 call(
                     settings[at.CALL_FINISH],
@@ -397,7 +447,8 @@ def train(
                 )  # fmt: skip
                 call(settings[at.CALL_BACKWARD], arena, layers, settings, top, bottom)
             if n_groups > 1 and last > first:
-                sum_gradients(
+                call(
+                    settings[at.CALL_SUM_GROUP],
                     arena, layers, settings, scratch, X, order, start, first, last - first,
                     settings[at.PARTIAL_SUMS] + part * settings[at.N_PARAMETERS],
                 )  # fmt: skip
@@ -411,8 +462,8 @@ def train(
                 loss += sums[N_SUMS + row]
         call(
             settings[at.CALL_UPDATE],
-            arena, layers, settings, sums, scratch, X, order, start, n_rows,
-            first_block, last_block,
+            arena, layers, settings, sums, scratch, X, features, row_starts, my_work,
+            order, start, n_rows, first_block, last_block,
         )  # fmt: skip
         generation += 1
         if not wait(barrier, generation, n_threads):
@@ -426,18 +477,30 @@ def train(
 
 
 @compile_entry
-def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
-    """Predictions for all rows of X, a block at a time; each thread has its own block."""
+def predict(
+    number, n_threads, barrier, arena, layers, settings, X, features, row_starts, order, outputs
+):  # fmt: skip
+    """Predictions for all rows of X, a block at a time; each thread has its own block.
+
+    Sparse inputs are as for :func:`train`; `order` is then the numbers of all rows.
+    """
     n_layers, block = settings[at.N_LAYERS], settings[at.BLOCK_ROWS]
-    first, last = share(number, n_threads, X.shape[0], block)
+    first, last = share(number, n_threads, outputs.shape[0], block)
     layer = layers[n_layers - 1]
     base = number * block
     inputs = layers[0, at.INPUT] + base * layers[0, at.INPUT_ROW]
     for top in range(first, last, block):
         bottom = min(top + block, last)
-        for row in range(bottom - top):
-            x = row_view(X, top + row)
-            copy_elements(arena, inputs + row * layers[0, at.INPUT_ROW], x, 0, x.size)
+        if settings[at.IS_SPARSE]:
+            call(
+                settings[at.CALL_MULTIPLY_ROWS],
+                arena, layers, settings, X, features, row_starts, order, top - base,
+                base, base + bottom - top,
+            )  # fmt: skip
+        else:
+            for row in range(bottom - top):
+                x = row_view(X, top + row)
+                copy_elements(arena, inputs + row * layers[0, at.INPUT_ROW], x, 0, x.size)
         call(
             settings[at.CALL_FORWARD],
             arena, layers, settings, inputs, base, base + bottom - top,
@@ -453,12 +516,14 @@ def predict(number, n_threads, barrier, arena, layers, settings, X, outputs):
 
 
 @cache
-def addresses(dtype):
+def addresses(dtype, is_sparse):
     """Addresses of the kernels that others call, in the order of the settings.
 
     Parameters
     ----------
     dtype : numpy.dtype
+    is_sparse : bool
+        Whether kernels for sparse inputs are wanted; else their addresses are 0.
 
     Returns
     -------
@@ -467,14 +532,29 @@ def addresses(dtype):
     vector = types.Array(from_dtype(dtype), 1, "C")
     matrix = types.Array(from_dtype(dtype), 2, "C")
     integers = types.Array(types.int64, 1, "C")
+    features = types.Array(types.int32, 1, "C")
     doubles = types.Array(types.float64, 1, "C")
     i = types.int64
-    context = vector, types.Array(types.int64, 2, "C"), integers  # arena, layers, settings
-    return [
+    layers = types.Array(types.int64, 2, "C")
+    context = vector, layers, integers  # arena, layers, settings
+    rows = features, integers  # of a sparse matrix
+    dense = [
         address(multiply, i, i, i, vector, *[i] * 9),
         address(forward, *context, i, i, i),
         address(finish_rows, *context, i, matrix, vector, integers, i, doubles, i, i),
         address(backward, *context, i, i),
-        address(update_weights, *context, doubles, i, matrix, integers, *[i] * 4),
+        address(update_weights, *context, doubles, i, matrix, *rows, integers, integers, *[i] * 4),
         address(sum_gradient, *context, *[i] * 9),
+        address(update_block, vector, integers, *[i] * 5),
+        address(losses_and_deltas, i, vector, *[i] * 7, doubles, i),
+        address(transpose_block, vector, integers, *[i] * 6),
+        address(sum_group, *context, i, matrix, integers, *[i] * 4),
+    ]
+    if not is_sparse:
+        return [*dense, 0, 0, 0]
+    return [
+        *dense,
+        address(multiply_rows, *context, matrix, *rows, integers, i, i, i),
+        address(group_by_feature, integers, *rows, integers, *[i] * 5),
+        address(sum_block, vector, layers, matrix, integers, *[i] * 6),
     ]

@@ -35,15 +35,20 @@ LAYER_FIELDS = 16
 N_LAYERS, ACTIVATION, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3, 4
 PANEL = 5  # columns of a full panel
 PARAMETERS, FIRST_STATE, SECOND_STATE, N_PARAMETERS = 6, 7, 8, 9
-ZEROS, ONE = 10, 15  # a panel's row of zeros; the number one
+ZEROS, ONE = 10, 15  # places of a panel's row of zeros, and of the number one
 SCRATCH, SCRATCH_SIZE = 11, 12  # one piece for each thread
 TARGETS = 13  # a block of targets for each thread, with the output layer's row stride
 BLOCK_ROWS = 14  # rows that go through all layers together
 N_GROUPS = 16  # groups of rows whose gradients are summed apart; 1: none are
 PARTIAL_SUMS = 17  # those sums, each ordered like the parameters
+IS_SPARSE, WORK_SIZE = 18, 19  # whether X is sparse; a thread's part of the work array
+MACHINE_EPSILON = 20  # its place
 # Addresses of kernels.
-CALL_MULTIPLY, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD, CALL_UPDATE, CALL_SUM = range(18, 24)
-N_SETTINGS = 24
+CALL_MULTIPLY, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD = 21, 22, 23, 24
+CALL_UPDATE, CALL_SUM, CALL_APPLY = 25, 26, 27
+CALL_LOSSES, CALL_TRANSPOSE, CALL_SUM_GROUP = 28, 29, 30
+CALL_MULTIPLY_ROWS, CALL_GROUP_BY_FEATURE, CALL_SUM_BLOCK = 31, 32, 33  # for sparse inputs
+N_SETTINGS = 34
 
 # Numbers of a step, at the start of a thread's scratch.
 ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3
@@ -97,7 +102,7 @@ class _Reservations:
 
 
 @cache
-def prediction_layout(units, activation, loss, dtype, n_threads, packed):
+def prediction_layout(units, activation, loss, dtype, n_threads, packed, is_sparse=False):
     """Lay out the arena for predictions: parameters and a block of rows for each thread.
 
     Parameters
@@ -111,13 +116,15 @@ def prediction_layout(units, activation, loss, dtype, n_threads, packed):
         Whether weights lie in panels, which pays for many rows; else in the order of
         :mod:`fastmlp.parameters`, where the last vector of a row reads into the next row:
         those columns are computed for nothing and used by no one.
+    is_sparse : bool
+        As for :func:`training_layout`.
 
     Returns
     -------
     Layout
     """
     plan = TrainingPlan(units, activation, loss, Optimizer.GRADIENT, dtype=dtype)
-    trained = training_layout(plan, 1)
+    trained = training_layout(plan, 1, is_sparse)
     layers, settings = trained.layers.copy(), trained.settings.copy()
     itemsize, vector = dtype.itemsize, lanes(dtype)
     reserve = _Reservations(itemsize)
@@ -131,7 +138,7 @@ def prediction_layout(units, activation, loss, dtype, n_threads, packed):
         n_parameters = n_weights + sum(units[1:])
     settings[PARAMETERS] = reserve(n_parameters + settings[PANEL])
     rows = n_threads * settings[BLOCK_ROWS]
-    row = _row_stride(round_up(units[0], vector), itemsize, vector)
+    row = 0 if is_sparse else _row_stride(round_up(units[0], vector), itemsize, vector)
     start = reserve(rows * row)
     for layer in layers:
         layer[INPUT], layer[INPUT_ROW] = start, row
@@ -141,14 +148,16 @@ def prediction_layout(units, activation, loss, dtype, n_threads, packed):
     return Layout(layers, settings, reserve.end, trained.n_blocks)
 
 
-def n_groups(plan):
+def n_groups(plan, is_sparse=False):
     """Groups of a batch's rows whose gradients are summed apart; 1 where that does not pay.
 
-    It does where the activations of a batch, which would travel between cores, are more than
-    the weights. The number does not depend on the threads, so that results do not either.
+    It does where the activations and deltas of a batch, half of which would travel between
+    cores, are at least four times the parameters, for which gradients and weights travel
+    instead; and not for sparse inputs. The number does not depend on the threads, so that
+    results do not either; no more threads than groups are of use.
     """
     sizes = [(fan_in + 1) * fan_out for fan_in, fan_out in pairwise(plan.layer_units)]
-    if 2 * sum(sizes) > plan.batch_size * sum(plan.layer_units[1:]):
+    if is_sparse or 2 * sum(sizes) > plan.batch_size * sum(plan.layer_units[1:]):
         return 1
     groups = _MOST_GROUPS
     while groups > 1 and groups * _GROUP_ROWS > plan.batch_size:
@@ -156,13 +165,15 @@ def n_groups(plan):
     return groups
 
 
-def training_layout(plan, n_threads):
+def training_layout(plan, n_threads, is_sparse=False):
     """Lay out the arena of a training plan.
 
     Parameters
     ----------
     plan : TrainingPlan
     n_threads : int
+    is_sparse : bool
+        Whether X is sparse, so that no rows of it are gathered.
 
     Returns
     -------
@@ -192,6 +203,7 @@ def training_layout(plan, n_threads):
     reserve = _Reservations(itemsize)
     settings[ZEROS] = reserve(panel)
     settings[ONE] = reserve(1)
+    settings[MACHINE_EPSILON] = reserve(1)
     settings[N_PARAMETERS] = n_parameters
     settings[PARAMETERS] = reserve(n_parameters)
     settings[FIRST_STATE] = reserve(n_parameters)
@@ -199,8 +211,9 @@ def training_layout(plan, n_threads):
     for layer in layers[1:]:
         layer[TRANSPOSED] = reserve(layer[OUT_WIDTH] * layer[IN_WIDTH])
 
-    row = _row_stride(round_up(units[0], vector), itemsize, vector)
-    settings[BLOCK_ROWS] = block_rows(units, itemsize)
+    row = 0 if is_sparse else _row_stride(round_up(units[0], vector), itemsize, vector)
+    settings[BLOCK_ROWS] = block_rows(units[is_sparse:], itemsize)
+    settings[IS_SPARSE] = is_sparse
     start = reserve(n_threads * settings[BLOCK_ROWS] * row)
     for number, layer in enumerate(layers, start=1):
         layer[INPUT], layer[INPUT_ROW] = start, row
@@ -213,21 +226,21 @@ def training_layout(plan, n_threads):
     settings[TARGETS] = reserve(n_threads * settings[BLOCK_ROWS] * row)
     settings[SCRATCH_SIZE] = N_HYPER + (2 * panel + plan.batch_size) * panel
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
-    settings[N_GROUPS] = groups = n_groups(plan)
+    settings[N_GROUPS] = groups = n_groups(plan, is_sparse)
     settings[PARTIAL_SUMS] = reserve(groups * n_parameters if groups > 1 else 0)
     settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
     settings[[OPTIMIZER, BATCH_SIZE, PANEL]] = plan.optimizer, plan.batch_size, panel
     return Layout(layers, settings, reserve.end, int(n_blocks))
 
 
-def shares(layout, n_threads, lanes):
+def shares(layout, n_threads, n_lanes):
     """Limits of each thread's weight blocks, so that all take about the same time.
 
     Parameters
     ----------
     layout : Layout
     n_threads : int
-    lanes : int
+    n_lanes : int
         Elements of a vector.
 
     Returns
@@ -240,8 +253,9 @@ def shares(layout, n_threads, lanes):
         rows = np.minimum(panel, layer[FAN_IN] - np.arange(0, layer[FAN_IN], panel))
         columns = np.minimum(panel, layer[OUT_WIDTH] - np.arange(0, layer[OUT_WIDTH], panel))
         cost = np.outer(rows, columns) * 2.0
-        if layout.settings[N_GROUPS] == 1:
-            cost *= 1 + n_rows / (4 * lanes)
+        is_sparse = not costs and layout.settings[IS_SPARSE]
+        if layout.settings[N_GROUPS] == 1 and not is_sparse:
+            cost *= 1 + n_rows / (4 * n_lanes)
             cost[:, 0] += 4.0 * n_rows  # packing the inputs
             cost[0] += 4.0 * n_rows  # the biases
         costs.append(cost.ravel())

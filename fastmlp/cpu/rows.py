@@ -54,7 +54,7 @@ class _RowWriter(VectorWriter):
         return self.fold(builder, builder.load(so_far), combine)
 
     def maximum(self, row):
-        """The largest number of a row; not-a-numbers do not count."""
+        """The largest number of a row; any number where there is a not-a-number."""
 
         def larger(x, y):
             return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)

@@ -2,7 +2,7 @@
 
 The C library's functions take one number at a time and would dominate small networks.
 They reduce their argument and evaluate a polynomial, interpolated at Chebyshev nodes. Results
-of exp below the smallest normal number are zero.
+of exp below the smallest normal number are zero, those above 2^127.5 (2^1023.5) infinite.
 """
 
 import math

@@ -22,7 +22,7 @@ def warmup(report=None):
     work = []
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
         work += [
-            (f"{dtype.name} products and layers", lambda dtype=dtype: kernels.addresses(dtype)),
+            (f"{dtype.name} layers", lambda dtype=dtype: kernels.addresses(dtype, True)),
             (f"{dtype.name} training", lambda dtype=dtype: _train(dtype)),
             (f"{dtype.name} prediction", lambda dtype=dtype: _predict(dtype)),
         ]
