@@ -291,14 +291,14 @@ def export(model, output, as_json):
     missing, or strings. Needs the onnx extra: pip install 'fastmlp[onnx]'.
     """
     from fastmlp.files import check_output
-    from fastmlp.onnx_export import export_onnx
+    from fastmlp.onnx_export import export_onnx, is_onnx_file
     from fastmlp.persistence import load_model
 
     from .output import print_json, print_rows
 
     check_output(output)
-    if output.exists() and model.exists() and output.samefile(model):
-        raise UserError(f"{output}: this is read, too; choose another name")
+    if output.exists() and output.stat().st_size and not is_onnx_file(output):
+        raise UserError(f"{output}: exists and is not an ONNX file; choose another name")
     export_onnx(load_model(model), output)
     size = output.stat().st_size
     if as_json:

@@ -1,6 +1,7 @@
 """What MLPClassifier and MLPRegressor share: from parameters to a plan, and through a fit."""
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from numbers import Integral, Real
@@ -30,6 +31,9 @@ _OUTPUT_ACTIVATIONS = {
 }
 
 
+_LOSSES = {activation: loss for loss, activation in _OUTPUT_ACTIVATIONS.items()}
+
+
 def solver_has_partial_fit(estimator):
     if estimator.solver == "lbfgs":
         raise AttributeError(
@@ -42,7 +46,8 @@ def solver_has_partial_fit(estimator):
 class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """What the classifier and the regressor share.
 
-    A subclass has ``_loss()``, ``_encode(X, y, first_pass, incremental)``, ``_score_outputs``
+    A subclass has ``_loss()``, ``_encode(X, y, first_pass, incremental)`` (the
+    validated X, the matrix that is trained on, and the validated y), ``_score_outputs``
     and ``_stratify``; it may weigh rows in ``_weigh``.
     """
 
@@ -108,8 +113,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         )
 
     def _fitted_plan(self):
+        """The plan of the fitted network; its loss is one with the output activation of the fit."""
         units = [self.coefs_[0].shape[0], *(w.shape[1] for w in self.coefs_)]
-        return self._plan(units, self.coefs_[0].dtype)
+        plan = self._plan(units, self.coefs_[0].dtype)
+        return replace(plan, loss=_LOSSES[self.out_activation_])
 
     def _new_optimizer(self):
         if self.solver == "adam":
@@ -128,7 +135,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         est = self
         if not hasattr(self, "coefs_"):
             est = type(self)(**self.get_params(deep=False))
-        X, Y = est._encode(X, y, first_pass=est is not self, incremental=False)
+        X, Y, y = est._encode(X, y, first_pass=est is not self, incremental=False)
         X, Y = X.astype(np.float64), Y.astype(np.float64)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -161,20 +168,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """From validated parameters to fitted attributes."""
         hidden_units = self._hidden_units()
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, Y = self._encode(X, y, first_pass, incremental)
+        X, Y, y = self._encode(X, y, first_pass, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         sample_weight = self._weigh(y, sample_weight, incremental)
+        if not first_pass:
+            self._check_network(hidden_units, Y.shape[1])
         self.n_outputs_ = Y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialise([X.shape[1], *hidden_units, self.n_outputs_], X.dtype)
-        elif hidden_units != [w.shape[1] for w in self.coefs_[:-1]]:
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes} is not the network that was "
-                f"fitted, of {[w.shape[1] for w in self.coefs_[:-1]]} units; set warm_start=False "
-                "to start with a new one"
-            )
         if self.solver == "lbfgs":
             self._train_lbfgs(X, Y, sample_weight, listener)
         else:
@@ -185,6 +188,26 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed: scale it, or lower learning_rate_init."
+            )
+
+    def _check_network(self, hidden_units, n_outputs):
+        """Raise unless parameters and targets are those of the network to go on with."""
+        remedy = "; call fit with warm_start=False to start with a new one"
+        *hidden, outputs = (w.shape[1] for w in self.coefs_)
+        if hidden_units != hidden:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes} is not the network that was "
+                f"fitted, of {hidden} units{remedy}"
+            )
+        if n_outputs != outputs:
+            raise ValueError(
+                f"y has {n_outputs} outputs, and the network that was fitted {outputs}{remedy}"
+            )
+        activation = _OUTPUT_ACTIVATIONS[self._loss()]
+        if activation != self.out_activation_:
+            raise ValueError(
+                f"the loss needs the output activation {activation}, and the network that was "
+                f"fitted has {self.out_activation_}{remedy}"
             )
 
     def _weigh(self, y, sample_weight, incremental):
@@ -203,6 +226,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self._no_improvement_count = 0
         self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
         self._best_coefs = self._best_intercepts = None
+        self._forget_optimizer()
+
+    def _forget_optimizer(self):
+        """What the optimiser of partial_fit remembers belongs to other weights."""
+        self.__dict__.pop("_optimizer", None)
 
     def _full_batch(self, X, Y, sample_weight):
         """An engine for loss and gradient of all rows, in float64."""
@@ -228,6 +256,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.coefs_, self.intercepts_ = parameters.views(result.x, engine.plan.layer_units)
         self.loss_curve_ = [*self.loss_curve_, *losses]
         self.best_loss_ = min(self.loss_curve_, default=None)
+        self._forget_optimizer()
 
     def _loss_grad_lbfgs(self, theta, X, Y, sample_weight=None, *buffers):
         """Loss and gradient at packed parameters, in the form of scikit-learn's private method.
@@ -248,7 +277,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         plan = self._plan(
             self._fitted_plan().layer_units,
             self.coefs_[0].dtype,
-            self._rows_of_batch(n_rows),
+            self._rows_of_batch(n_rows, incremental),
             **state.constants,
         )
         order = np.arange(n_rows)
@@ -282,7 +311,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
 
     def _split(self, X, Y, sample_weight):
@@ -305,14 +334,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             parts += [None, None]
         return tuple(parts[0::2]), tuple(parts[1::2])
 
-    def _rows_of_batch(self, n_rows):
+    def _rows_of_batch(self, n_rows, incremental):
         if self.batch_size == "auto":
             return min(200, n_rows)
         if self.batch_size > n_rows:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped",
-                stacklevel=5,
+                stacklevel=7 - incremental,
             )
         return int(min(self.batch_size, n_rows))
 

@@ -123,9 +123,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     <shared parameters>
     class_weight : dict, 'balanced', list of dict or None, default=None
         Weight of each class in the loss, and in the score of early stopping, times the sample
-        weights. 'balanced' is ``n_samples / (n_classes * count)``. For a multilabel matrix
-        'balanced', or a list with a dict ``{0: weight, 1: weight}`` for each label, whose
-        weights are multiplied.
+        weights. 'balanced' is ``n_samples / (n_classes * count)``, where sample weights count
+        as so many rows. For a multilabel matrix 'balanced' (of each label's rows), or a list
+        with a dict ``{0: weight, 1: weight}`` for each label, whose weights are multiplied.
 
     Attributes
     ----------
@@ -318,7 +318,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._label_binarizer.classes_
         else:
             targets.check_same_classes(y, self.classes_, all_required=not incremental)
-        return X, self._label_binarizer.transform(y).astype(bool)
+        return X, self._label_binarizer.transform(y).astype(bool), y
 
     def _weigh(self, y, sample_weight, incremental):
         if self.class_weight is None:
@@ -328,7 +328,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "class_weight='balanced' is not known to partial_fit, which sees a part of the "
                 "rows; pass a dict, as sklearn.utils.class_weight.compute_class_weight makes it"
             )
-        by_class = targets.class_weights(self.class_weight, y, self._label_binarizer)
+        by_class = targets.class_weights(self.class_weight, y, self._label_binarizer, sample_weight)
         return by_class if sample_weight is None else by_class * sample_weight
 
     def _stratify(self):
@@ -512,7 +512,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 "Some value(s) of y are negative, which is not possible for loss='poisson'; "
                 "use loss='squared_error'"
             )
-        return X, y.reshape(len(y), -1)
+        return X, y.reshape(len(y), -1), y
 
     def _stratify(self):
         return False

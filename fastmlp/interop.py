@@ -1,15 +1,21 @@
 """Fitted models to and from scikit-learn's own classes."""
 
+import copy
+
 import sklearn.neural_network
 
 from . import estimators
 
-_FITTED = (
+_KEPT = (
     "classes_", "loss_", "best_loss_", "loss_curve_", "validation_scores_",
     "best_validation_score_", "t_", "n_features_in_", "feature_names_in_", "n_iter_", "n_layers_",
     "n_outputs_", "out_activation_", "_label_binarizer", "_no_improvement_count", "_random_state",
+    "coefs_", "intercepts_", "_best_coefs", "_best_intercepts", "_metadata_request",
 )  # fmt: skip
-_ARRAYS = ("coefs_", "intercepts_", "_best_coefs", "_best_intercepts")
+_RECORDS = {
+    "loss_curve_": [], "best_loss_": None, "validation_scores_": None, "_no_improvement_count": 0,
+    "best_validation_score_": None, "_best_coefs": None, "_best_intercepts": None,
+}  # fmt: skip
 
 
 def from_sklearn(model):
@@ -33,7 +39,13 @@ def from_sklearn(model):
     """
     for name in ("MLPClassifier", "MLPRegressor"):
         if type(model) is getattr(sklearn.neural_network, name):
-            return _convert(model, getattr(estimators, name))
+            converted = _convert(model, getattr(estimators, name))
+            if hasattr(model, "coefs_"):
+                # Records that scikit-learn's lbfgs does not keep.
+                for name, empty in _RECORDS.items():
+                    if not hasattr(converted, name):
+                        setattr(converted, name, copy.copy(empty))
+            return converted
     raise TypeError(
         "from_sklearn takes scikit-learn's MLPClassifier or MLPRegressor, "
         f"got {type(model).__module__}.{type(model).__qualname__}"
@@ -42,18 +54,16 @@ def from_sklearn(model):
 
 def to_sklearn(model):
     """The inverse of :func:`from_sklearn`; what the estimators' ``to_sklearn`` returns."""
-    return _convert(model, getattr(sklearn.neural_network, type(model).__name__))
+    is_classifier = isinstance(model, estimators.MLPClassifier)
+    name = "MLPClassifier" if is_classifier else "MLPRegressor"
+    return _convert(model, getattr(sklearn.neural_network, name))
 
 
 def _convert(model, cls):
     wanted = cls().get_params()
-    converted = cls(**{k: v for k, v in model.get_params().items() if k in wanted})
-    fitted = vars(model)
-    for name in _FITTED:
-        if name in fitted:
-            value = fitted[name]
-            setattr(converted, name, value.copy() if isinstance(value, list) else value)
-    for name in _ARRAYS:
-        if fitted.get(name) is not None:
-            setattr(converted, name, [array.copy() for array in fitted[name]])
+    params = {k: v for k, v in model.get_params().items() if k in wanted}
+    converted = cls(**copy.deepcopy(params))
+    for name in _KEPT:
+        if name in vars(model):
+            setattr(converted, name, copy.deepcopy(vars(model)[name]))
     return converted

@@ -72,9 +72,9 @@ def train(engine, theta, listener, *, max_iter, max_fun, tol, verbose):
         if len(losses) < max_iter:
             listener.epoch_begins()
 
-    listener.epoch_begins()
     options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
     try:
+        listener.epoch_begins()
         result = minimize(
             objective,
             theta,
@@ -84,7 +84,7 @@ def train(engine, theta, listener, *, max_iter, max_fun, tol, verbose):
             options=options,
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warnings.warn("Training interrupted by user.", stacklevel=7)
         result = OptimizeResult(x=reached, nit=len(losses), status=0)
         return result, losses, losses[-1] if losses else np.nan
     if told_to_stop:

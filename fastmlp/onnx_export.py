@@ -7,13 +7,19 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from . import __version__
+from .base import BaseMLP
 from .errors import InputError
 from .files import written_aside
-from .plan import Loss
 from .tables import MISSING
 from .tabular import SQUASH_BOUND, SQUASH_LIMIT, TabularModel
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
+_OUTPUT_ACTIVATIONS = {
+    "softmax": ("Softmax", {"axis": 1}),
+    "logistic": ("Sigmoid", {}),
+    "exp": ("Exp", {}),
+    "identity": ("Identity", {}),
+}
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "logistic": "Sigmoid", "identity": None}
 
 
@@ -25,7 +31,8 @@ def to_onnx(model):
     estimator has the input ``X`` of shape (n_rows, n_features) in the type of its weights.
     The output is ``prediction`` of shape (n_rows, n_outputs) for regression; ``label`` of
     shape (n_rows,) and ``probabilities`` of shape (n_rows, n_classes) for classification; for
-    a multilabel problem ``label`` is a matrix of the same shape.
+    a multilabel problem ``label`` is a matrix of the same shape. An output whose name a column
+    has already is called ``label_output`` and so on.
 
     Parameters
     ----------
@@ -40,13 +47,13 @@ def to_onnx(model):
     InputError
         When the package onnx is not installed.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise InputError(
-            "ONNX export needs the package onnx; install it with: pip install 'fastmlp[onnx]'"
-        ) from None
+    onnx = _import_onnx()
     graph = _Graph(onnx)
+    if not isinstance(model, TabularModel | BaseMLP):
+        raise InputError(
+            f"to_onnx takes the models of fastmlp, got a {type(model).__module__}."
+            f"{type(model).__qualname__}; convert scikit-learn's networks with from_sklearn"
+        )
     if isinstance(model, TabularModel):
         if not hasattr(model, "estimator_"):
             raise InputError("this TabularModel has not been fitted; call fit first")
@@ -72,12 +79,32 @@ def export_onnx(model, path):
         file.write(graph.SerializeToString())
 
 
+def is_onnx_file(path):
+    """Whether a file holds an ONNX graph."""
+    onnx = _import_onnx()
+    try:
+        return len(onnx.load(path, load_external_data=False).graph.node) > 0
+    except Exception:  # whatever protobuf says of other bytes
+        return False
+
+
+def _import_onnx():
+    try:
+        import onnx
+    except ImportError:
+        raise InputError(
+            "ONNX export needs the package onnx; install it with: pip install 'fastmlp[onnx]'"
+        ) from None
+    return onnx
+
+
 class _Graph:
     """Nodes, constants, inputs and outputs, as they come."""
 
     def __init__(self, onnx):
         self._onnx = onnx
         self._nodes, self._constants, self._inputs, self._outputs = [], [], [], []
+        self._names = {""}
 
     def _type(self, dtype):
         if np.dtype(dtype).kind in "OUS":
@@ -87,24 +114,41 @@ class _Graph:
     def _value(self, name, dtype, shape):
         return self._onnx.helper.make_tensor_value_info(name, self._type(dtype), shape)
 
+    def _unused(self, name):
+        """A name that no column has."""
+        while name in self._names:
+            name += "_"
+        return name
+
+    def reserve(self, names):
+        """Take the names of all inputs, so that nothing else is called so."""
+        for name in names:
+            if name in self._names:
+                raise InputError(
+                    f"column name {name!r} is empty or occurs twice as text; ONNX inputs need "
+                    "different names"
+                )
+            self._names.add(name)
+
     def input(self, name, dtype, n_columns):
         self._inputs.append(self._value(name, dtype, ["rows", n_columns]))
         return name
 
     def output(self, source, name, dtype, *columns):
+        name = name if name not in self._names else self._unused(f"{name}_output")
         self._nodes.append(self._onnx.helper.make_node("Identity", [source], [name]))
         self._outputs.append(self._value(name, dtype, ["rows", *columns]))
 
     def constant(self, array):
         array = np.asarray(array)
-        name = f"constant_{len(self._constants)}"
+        name = self._unused(f"constant_{len(self._constants)}")
         if array.dtype.kind in "OU":
             array = array.astype(object)
         self._constants.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
     def node(self, kind, *inputs, domain="", **attributes):
-        result = f"{kind}_{len(self._nodes)}"
+        result = self._unused(f"{kind}_{len(self._nodes)}")
         self._nodes.append(
             self._onnx.helper.make_node(kind, list(inputs), [result], domain=domain, **attributes)
         )
@@ -137,12 +181,8 @@ def _write_network(graph, estimator, x):
         activation = _ACTIVATIONS[estimator.activation]
         if number < last and activation:
             x = graph.node(activation, x)
-    loss = estimator._loss()
-    if loss == Loss.CROSS_ENTROPY:
-        return graph.node("Softmax", x, axis=1)
-    if loss == Loss.BINARY_CROSS_ENTROPY:
-        return graph.node("Sigmoid", x)
-    return graph.node("Exp", x) if loss == Loss.POISSON else x
+    operator, attributes = _OUTPUT_ACTIVATIONS[estimator.out_activation_]
+    return graph.node(operator, x, **attributes)
 
 
 def _write_outputs(graph, estimator, p, scale=None):
@@ -178,6 +218,7 @@ def _write_outputs(graph, estimator, p, scale=None):
 def _write_table_model(graph, model):
     parts = []
     numeric, text = model._names("numeric"), model._names("text")
+    graph.reserve(map(str, (*numeric, *text)))
     steps = model.preprocessor_.named_transformers_
     if numeric:
         columns = [graph.input(str(name), np.float64, 1) for name in numeric]

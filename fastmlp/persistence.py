@@ -1,5 +1,6 @@
 """Model files: skops archives, which never execute code when they are loaded."""
 
+import copy
 import json
 import warnings
 import zipfile
@@ -65,6 +66,8 @@ def save_model(model, path):
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with written_aside(path) as aside:
+        if hasattr(model, "set_callbacks"):
+            model = copy.copy(model).set_callbacks()  # they are not part of a model
         skops.io.dump(model, aside, compression=zipfile.ZIP_DEFLATED)
         _refuse_untrusted(aside, path)
         with zipfile.ZipFile(aside, "a") as archive:
@@ -166,7 +169,10 @@ def load_model(path):
             )
     try:
         _refuse_untrusted(Path(path), path)
-        model = skops.io.load(path, trusted=list(_TRUSTED))
+        with warnings.catch_warnings():
+            # Of another version the manifest has told already.
+            warnings.filterwarnings("ignore", "this MLP.* was saved by fastmlp")
+            model = skops.io.load(path, trusted=list(_TRUSTED))
         _check_model(model, path)
         return model
     except ModelFileError:

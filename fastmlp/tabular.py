@@ -3,6 +3,7 @@
 import time
 import warnings
 from dataclasses import asdict
+from inspect import signature
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
@@ -147,6 +148,11 @@ class TabularModel:
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.na_values = na_values
+
+    def __setstate__(self, state):
+        # Parameters that the version which saved it did not have.
+        defaults = {k: p.default for k, p in signature(type(self)).parameters.items()}
+        self.__dict__.update({**defaults, **state})
 
     def read(self, path, *, separator=",", encoding="utf-8", na_values=()):
         """Read a CSV file in the way that this model needs.

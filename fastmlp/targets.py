@@ -45,16 +45,18 @@ def check_same_classes(y, classes, all_required):
         )
 
 
-def class_weights(class_weight, y, binarizer):
+def class_weights(class_weight, y, binarizer, sample_weight=None):
     """The weight of each row's class.
 
     Parameters
     ----------
     class_weight : dict, 'balanced' or list of dict
         As for :class:`fastmlp.MLPClassifier`.
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
     binarizer : LabelBinarizer
         Fitted; its classes may be more than those in `y`.
+    sample_weight : ndarray of shape (n_samples,) or None
+        How much a row counts for 'balanced'.
 
     Returns
     -------
@@ -63,14 +65,16 @@ def class_weights(class_weight, y, binarizer):
     is_multilabel = binarizer.y_type_.startswith("multilabel")
     if isinstance(class_weight, list) and not is_multilabel:
         raise ValueError("a list of class weights is for multilabel y; pass a dict of weights")
-    if isinstance(class_weight, dict) and not is_multilabel:
-        y = flatten_column(np.asarray(y))
-        weights = compute_class_weight(class_weight, classes=binarizer.classes_, y=y)
-        weights = weights[np.searchsorted(binarizer.classes_, y)]
-    else:
+    if is_multilabel:
         weights = compute_sample_weight(class_weight, y)
-    if not (weights >= 0).all():
-        raise ValueError(f"class weights must not be negative, got {class_weight}")
+    else:
+        classes = binarizer.classes_
+        by_class = compute_class_weight(
+            class_weight, classes=classes, y=y, sample_weight=sample_weight
+        )
+        weights = by_class[np.searchsorted(classes, y)]
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(f"class weights must be finite and not negative, got {class_weight}")
     return weights
 
 

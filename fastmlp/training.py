@@ -156,7 +156,7 @@ def train(
             if told_to_stop or (stalled and not goes_on):
                 return n_epochs, True
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warnings.warn("Training interrupted by user.", stacklevel=7)
         return n_epochs, True
     return n_epochs, False
 

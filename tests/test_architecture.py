@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,13 @@ def test_public_names_exist_and_unknown_ones_are_errors():
     assert set(fastmlp.__all__) <= set(dir(fastmlp))
     with pytest.raises(AttributeError, match="no attribute 'Perceptron'"):
         _ = fastmlp.Perceptron
+
+
+def test_oldest_versions_are_those_declared():
+    root = Path(__file__).parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = {*project["dependencies"], *extras["test"], *extras["onnx"]}
+    pinned = (root / "tests" / "oldest-versions.txt").read_text().splitlines()
+    pinned = {line.replace("==", ">=") for line in pinned if not line.startswith("#")}
+    assert pinned == declared - {"pytest>=8", "hypothesis>=6", "ruff>=0.9"}

@@ -95,6 +95,15 @@ def test_progress_bar_of_a_search(capsys):
     assert "MLPClassifier - fit" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_monitor_in_the_processes_of_a_search():
+    monitor = ScoringMonitor(scoring="accuracy")
+    model = MLPClassifier(random_state=0, max_iter=3).set_callbacks(monitor)
+    GridSearchCV(model, {"alpha": [0.1, 0.2]}, cv=2, n_jobs=2).fit(X, Y)
+    epochs = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert len(epochs) == (2 * 2 + 1) * 3
+
+
 def test_callbacks_can_be_taken_off():
     recorder = Recorder()
     model = quick().set_callbacks(recorder).fit(X, Y)

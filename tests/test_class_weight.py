@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_iris, make_classification, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import recall_score
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from fastmlp import MLPClassifier, TabularModel
 from fastmlp.tables import DataError
@@ -37,13 +37,29 @@ def test_equals_sample_weights(y, class_weight, solver, early_stopping):
     params = {**QUICK, "solver": solver, "early_stopping": early_stopping}
     params["max_iter"] = 30
     own = np.linspace(1, 2, len(X))
-    by_class = compute_sample_weight(class_weight, y)
-    for sample_weight, expected in ((None, by_class), (own, own * by_class)):
+    for sample_weight in (None, own):
+        # 'balanced' counts sample weights as so many rows.
+        classes, which = np.unique(y, return_inverse=True)
+        by_class = compute_class_weight(
+            class_weight, classes=classes, y=y, sample_weight=sample_weight
+        )[which]
+        expected = by_class if sample_weight is None else own * by_class
         model = MLPClassifier(class_weight=class_weight, **params)
         model.fit(X, y, sample_weight=sample_weight)
         reference = MLPClassifier(**params).fit(X, y, sample_weight=expected)
         np.testing.assert_array_equal(flat(model), flat(reference))
         assert model.loss_ == reference.loss_
+
+
+def test_weights_are_like_repeated_rows():
+    weight = 1 + np.arange(len(X)) % 3
+    rows = np.repeat(np.arange(len(X)), weight)
+    params = {"class_weight": "balanced", "solver": "lbfgs", "alpha": 1.0, "max_iter": 2000}
+    weighted = MLPClassifier((), **params, random_state=0).fit(X, NAMES, weight)
+    repeated = MLPClassifier((), **params, random_state=0).fit(X[rows], NAMES[rows])
+    np.testing.assert_allclose(
+        weighted.predict_proba(X), repeated.predict_proba(X), rtol=0, atol=1e-4
+    )
 
 
 def test_multilabel():
@@ -86,7 +102,9 @@ def test_a_rare_class_is_found_more_often():
     [
         ({"setosa": 1, "rose": 2}, r"\['versicolor', 'virginica'\], are not in class_weight"),
         ([{0: 1}], "a list of class weights is for multilabel"),
-        ({"setosa": -1, "versicolor": 1, "virginica": 1}, "must not be negative"),
+        ({"setosa": -1, "versicolor": 1, "virginica": 1}, "must be finite and not negative"),
+        ({"setosa": np.nan, "versicolor": 1, "virginica": 1}, "must be finite"),
+        ({"setosa": np.inf, "versicolor": 1, "virginica": 1}, "must be finite"),
         ("even", "class_weight"),
     ],
 )

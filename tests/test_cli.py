@@ -138,7 +138,10 @@ def test_export(data, model):
 def test_bad_exports(data, model):
     assert "no such file" in fails("export", "none.fastmlp", "out.onnx")
     assert "not a model written by fastmlp" in fails("export", "data.csv", "out.onnx")
-    assert "this is read, too" in fails("export", model, model)
+    for path in (model, "data.csv"):
+        before = Path(path).read_bytes()
+        assert "exists and is not an ONNX file" in fails("export", model, path)
+        assert Path(path).read_bytes() == before
     assert "no/out.onnx" in fails("export", model, "no/out.onnx")
     assert not Path("out.onnx").exists() and load_model(model)
 

@@ -290,6 +290,67 @@ def test_warm_start_of_another_network_is_an_error(iris):
         model.set_params(hidden_layer_sizes=(50, 50)).fit(*iris)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_targets", [(1, 3), (3, 1), (1, 5000)])
+def test_another_number_of_targets_is_an_error(n_targets, numbers):
+    X, y = numbers
+    before, after = (np.tile(y[:, None], (1, n)) for n in n_targets)
+    before, after = (t.ravel() if t.shape[1] == 1 else t for t in (before, after))
+    for solver in ("adam", "lbfgs"):
+        model = quick(MLPRegressor, warm_start=True, solver=solver).fit(X, before)
+        with pytest.raises(ValueError, match=f"y has {n_targets[1]} outputs"):
+            model.fit(X, after)
+        if solver == "adam":
+            with pytest.raises(ValueError, match=f"y has {n_targets[1]} outputs"):
+                model.partial_fit(X, after)
+        assert model.predict(X).shape == before.shape
+
+
+def test_another_loss_needs_a_new_fit(numbers):
+    X, y = numbers
+    model = quick(MLPRegressor, warm_start=True).fit(X, y - y.min())
+    expected = model.predict(X)
+    model.set_params(loss="poisson")
+    np.testing.assert_array_equal(model.predict(X), expected)
+    with pytest.raises(ValueError, match="needs the output activation exp"):
+        model.fit(X, y - y.min())
+    model.set_params(warm_start=False).fit(X, y - y.min())
+    assert model.out_activation_ == "exp" and model.predict(X).min() > 0
+
+
+def test_weights_that_do_not_fit_together_are_an_error(numbers):
+    model = quick(MLPRegressor).fit(*numbers)
+    model.intercepts_[0] = model.intercepts_[0][:2]
+    with pytest.raises(ValueError, match="do not fit units"):
+        model.predict(numbers[0])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_partial_fit_after_lbfgs_forgets_the_old_optimiser(numbers):
+    X, y = numbers
+    model = quick(MLPRegressor, hidden_layer_sizes=(50,)).fit(X, y)
+    model.set_params(solver="lbfgs", hidden_layer_sizes=(7,)).fit(X, y)
+    fresh = quick(MLPRegressor, hidden_layer_sizes=(7,), solver="lbfgs").fit(X, y)
+    for m in (model, fresh):
+        m.set_params(solver="adam").partial_fit(X, y)
+    np.testing.assert_array_equal(model.coefs_[0], fresh.coefs_[0])
+
+
+def test_warnings_point_to_the_caller(iris):
+    X, y = iris
+
+    def interrupt(epoch):
+        raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning) as caught:
+        MLPClassifier(max_iter=1, batch_size=1000).fit(X, y)
+        MLPClassifier(batch_size=1000).partial_fit(X, y, classes=[0, 1, 2])
+        for solver in ("adam", "lbfgs"):
+            MLPClassifier(solver=solver).fit(X, y, callback=interrupt)
+    assert len(caught) >= 5
+    assert {warning.filename for warning in caught} == {__file__}
+
+
 def test_partial_fit_with_warm_start_takes_part_of_the_classes(iris):
     X, y = iris
     model = quick(MLPClassifier, warm_start=True).partial_fit(X, y, classes=[0, 1, 2])

@@ -58,8 +58,9 @@ def test_array_likes(cls, convert, tmp_path):
     model = cls(**QUICK).fit(inputs, Y)
     np.testing.assert_array_equal(flat(model), flat(expected))
     np.testing.assert_array_equal(model.predict(inputs), expected.predict(X))
-    if cls is MLPClassifier:
-        model.partial_fit(inputs, Y)
+    for m, rows in ((model, inputs), (expected, X)):
+        m.partial_fit(rows, Y)
+    np.testing.assert_array_equal(flat(model), flat(expected))
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,10 @@ def test_float32_is_fitted_in_float64_as_by_scikit_learn():
 def test_limits_warn(limit):
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after"):
         model = MLPClassifier(solver="lbfgs", random_state=0, **limit).fit(X, Y)
-    assert model.n_iter_ <= 3
+        reference = sklearn.neural_network.MLPClassifier(solver="lbfgs", random_state=0, **limit)
+        reference.fit(X, Y)
+    assert model.n_iter_ == reference.n_iter_ <= 3
+    np.testing.assert_allclose(flat(model), flat(reference), rtol=0, atol=1e-8)
 
 
 def test_verbose_prints_each_iteration(capsys):

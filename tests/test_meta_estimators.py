@@ -90,7 +90,6 @@ def test_incremental_learning_curve():
         classifier(), X, Y, train_sizes=[0.1, 0.5, 1.0], cv=3, shuffle=True, random_state=0,
         exploit_incremental_learning=True,
     )  # fmt: skip
-    # One pass each over more rows: the same weights as by partial_fit on the parts.
     assert sizes.tolist() == [10, 50, 100] and test_scores.shape == (3, 3)
     assert test_scores[-1].mean() > test_scores[0].mean()
 

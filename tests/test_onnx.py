@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.linear_model import Ridge
 from sklearn.preprocessing import LabelBinarizer
 
 from fastmlp import MLPClassifier, MLPRegressor, TabularModel, export_onnx, to_onnx
@@ -88,6 +89,29 @@ def test_numbers_alone(concrete_csv, tmp_path):
     out = session.run(None, feed_of(model, frame))[0]
     np.testing.assert_allclose(out.ravel(), model.predict(frame), rtol=1e-5)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_column_names_that_the_graph_uses_itself(people):
+    names = {"age": "label", "city": "probabilities", "income": "Concat_0", "job": "constant_0"}
+    frame = people.rename(columns=names)
+    model = TabularModel("class", max_epochs=3, test_size=0).fit(frame)
+    out = run(model, feed_of(model, frame))
+    np.testing.assert_array_equal(out["label_output"], model.predict(frame))
+    np.testing.assert_allclose(
+        out["probabilities_output"], model.predict_proba(frame), rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("names", [{"age": 1, "income": "1"}, {"age": ""}])
+def test_column_names_that_cannot_be_inputs(people, names):
+    model = TabularModel("class", max_epochs=1, test_size=0).fit(people.rename(columns=names))
+    with pytest.raises(InputError, match="is empty or occurs twice"):
+        to_onnx(model)
+
+
+def test_other_models_are_refused():
+    with pytest.raises(InputError, match=r"got a sklearn.*Ridge; convert scikit-learn's networks"):
+        to_onnx(Ridge())
 
 
 def test_without_the_package_the_remedy_is_named(monkeypatch):

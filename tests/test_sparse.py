@@ -1,5 +1,6 @@
 """Sparse inputs: the numbers of scikit-learn, and of the same rows when they are dense."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -94,6 +95,23 @@ def test_repeated_and_unordered_entries_empty_rows_and_explicit_zeros():
     model = fit_quietly(MLPClassifier(max_iter=4, random_state=0), X, y)
     expected = fit_quietly(MLPClassifier(max_iter=4, random_state=0), X.toarray(), y)
     np.testing.assert_allclose(flat(model), flat(expected), rtol=0, atol=1e-12)
+
+
+def test_nothing_is_made_dense():
+    X, y = problem(1500, 80_000, 20 / 80_000)
+    dense = 8 * X.shape[0] * X.shape[1]
+    models = [MLPClassifier((2,), max_iter=1, early_stopping=e, solver=s)
+              for e, s in ((False, "adam"), (True, "sgd"), (False, "lbfgs"))]  # fmt: skip
+    fit_quietly(MLPClassifier((2,), max_iter=1), X[:300], y[:300])  # compiles
+    for model in models:
+        tracemalloc.start()
+        fit_quietly(model, X, y).partial_fit(X, y) if model.solver == "adam" else fit_quietly(
+            model, X, y
+        )
+        model.predict(X)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < dense / 10
 
 
 def test_gradient():

@@ -102,6 +102,9 @@ class CpuEngine:
     """
 
     def __init__(self, plan, theta, X, Y, sample_weight=None, n_jobs=None):
+        n_rows, n_features = X.shape
+        if n_features != plan.layer_units[0] or Y.shape != (n_rows, plan.n_outputs):
+            raise ValueError(f"X {X.shape} and Y {Y.shape} do not fit units {plan.layer_units}")
         self.plan = plan
         self.step = 0
         self._n_jobs = n_jobs
@@ -150,6 +153,8 @@ class CpuEngine:
     def push(self, theta, state=None):
         """Set the parameters, and the optimiser's state (see :meth:`state`) if given."""
         units, arena, layout = self.plan.layer_units, self._arena, self._layout
+        if theta.size != n_parameters(units):
+            raise ValueError(f"{theta.size} parameters do not fit units {units}")
         at.pack(theta, units, arena, layout.settings[at.PARAMETERS], layout)
         at.pack_transposed(theta, units, arena, layout)
         if state is not None:
@@ -284,6 +289,8 @@ def outputs(plan, theta, X, n_jobs=None):
     ndarray of shape (n_rows, n_outputs)
     """
     units, dtype, n_rows = plan.layer_units, plan.dtype, X.shape[0]
+    if X.shape[1] != units[0] or theta.size != n_parameters(units):
+        raise ValueError(f"X {X.shape} and {theta.size} parameters do not fit units {units}")
     many = n_rows > _FEW_ROWS
     work = n_rows * n_parameters(units)
     n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_PREDICTION else 1
