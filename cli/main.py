@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .errors import Command, UserError, about, remark
-from .speed import bench, warmup
+from .speed import bench, doctor, warmup
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,6 +27,7 @@ def main():
 
 main.add_command(warmup)
 main.add_command(bench)
+main.add_command(doctor)
 
 
 def _separator(context, parameter, text):
@@ -132,6 +133,13 @@ def _integers(context, parameter, text):
     default=0,
     show_default=True,
     help="Seed of the split, the initial weights and the shuffles.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where to train; 'auto' takes an NVIDIA GPU for large work.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Threads.  [default: all]")
 @click.option(

@@ -1,4 +1,4 @@
-"""Commands about speed: compile ahead, and measure."""
+"""Commands about the machine: compile ahead, measure, and say what is there."""
 
 import sys
 
@@ -66,3 +66,22 @@ def bench(names, dtype, as_json):
 def _remark(text):
     if sys.stderr.isatty():
         click.echo(text, err=True)
+
+
+@click.command(cls=Command)
+def doctor(as_json):
+    """Say what this machine has for training, and what is wrong with it."""
+    from fastmlp.doctor import examine
+
+    from .output import print_rows
+
+    facts, problems = examine()
+    if as_json:
+        print_json({**facts, "problems": problems})
+        return
+    print_rows(list(facts.items()))
+    click.echo()
+    for problem in problems:
+        click.echo(f"problem: {problem}")
+    if not problems:
+        click.echo("No problems.")

@@ -19,6 +19,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from . import __version__, lbfgs, parameters
 from .callbacks import Listener, listening
+from .devices import backend
+from .errors import DeviceError
 from .plan import Activation, Loss, Optimizer, TrainingPlan
 from .schedules import schedule_for
 from .training import History, OptimizerState, StoppingRule, train
@@ -81,6 +83,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             Options(Real, {np.inf}),
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "device": [StrOptions({"cpu", "cuda", "auto"})],
         "n_jobs": [
             None,
             Interval(Integral, None, -1, closed="right"),
@@ -234,11 +237,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _full_batch(self, X, Y, sample_weight):
         """An engine for loss and gradient of all rows, in float64."""
-        from .cpu.engine import CpuEngine
-
         plan = self._plan(self._fitted_plan().layer_units, np.float64, X.shape[0])
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        return CpuEngine(plan, theta, X, Y, sample_weight, self.n_jobs), theta
+        engine = backend(self.device, plan.layer_units, X).engine
+        return engine(plan, theta, X, Y, sample_weight, self.n_jobs), theta
 
     def _train_lbfgs(self, X, Y, sample_weight, listener):
         engine, theta = self._full_batch(X, Y, sample_weight)
@@ -268,8 +270,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             return engine.loss_and_gradient(theta)
 
     def _train_epochs(self, X, Y, sample_weight, incremental, listener):
-        from .cpu.engine import CpuEngine
-
         train_part, validation_part = self._split(X, Y, sample_weight)
         n_rows = train_part[0].shape[0]
         continued = incremental and hasattr(self, "_optimizer")
@@ -285,7 +285,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         patience = self.n_iter_no_change
         rule = StoppingRule(1 if incremental else self.max_iter, self.tol, patience)
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        with CpuEngine(plan, theta, *train_part, n_jobs=self.n_jobs) as engine:
+        engine_class = backend(self.device, plan.layer_units, train_part[0]).engine
+        with engine_class(plan, theta, *train_part, n_jobs=self.n_jobs) as engine:
             if state.first is not None:
                 engine.push(theta, (state.step, state.first, state.second))
             self.n_iter_, converged = train(
@@ -430,11 +431,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _outputs(self, X):
         """Output activations for validated X, in the wider type of X and the weights."""
-        from .cpu.engine import outputs
-
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
         plan = self._fitted_plan()
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        result = outputs(plan, theta, X, self.n_jobs)
+        try:
+            device = backend(self.device, plan.layer_units, X)
+        except DeviceError:
+            # A model that was trained on a GPU predicts without one, too.
+            device = backend("cpu", plan.layer_units, X)
+        result = device.outputs(plan, theta, X, self.n_jobs)
         return result.astype(np.result_type(plan.dtype, X.dtype), copy=False)

@@ -3,3 +3,7 @@
 
 class InputError(ValueError):
     """What was given cannot be used; the message says why and what to do."""
+
+
+class DeviceError(InputError):
+    """The device that was asked for cannot be used; the message says why."""

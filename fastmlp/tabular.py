@@ -22,6 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from .errors import DeviceError
 from .estimators import MLPClassifier, MLPRegressor
 from .tables import (
     DataError,
@@ -82,6 +83,8 @@ class TabularModel:
     random_state : int, default=0
     n_jobs : int or None, default=None
         Threads; None is all.
+    device : {'cpu', 'cuda', 'auto'}, default='cpu'
+        As for :class:`fastmlp.MLPClassifier`.
     na_values : sequence of str, default=()
         Marks of missing values in files, such as ``?``: for :meth:`read`, now and when the
         model has been loaded again.
@@ -127,6 +130,7 @@ class TabularModel:
         test_size=0.2,
         random_state=0,
         n_jobs=None,
+        device="cpu",
         na_values=(),
     ):
         if task not in ("auto", "classification", "regression"):
@@ -147,6 +151,7 @@ class TabularModel:
         self.test_size = test_size
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.device = device
         self.na_values = na_values
 
     def __setstate__(self, state):
@@ -233,6 +238,8 @@ class TabularModel:
             warnings.simplefilter("always")
             try:
                 self.estimator_.fit(X, y_train, callback=callback)
+            except DeviceError:
+                raise
             except ValueError as error:
                 raise DataError(f"training failed: {error}") from error
         converged, interrupted = True, False
@@ -372,6 +379,7 @@ class TabularModel:
             n_iter_no_change=self.patience,
             random_state=self.random_state,
             n_jobs=self.n_jobs,
+            device=self.device,
         )
 
     def _report(self, n_rows, n_train, n_inputs, seconds):

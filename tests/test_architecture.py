@@ -42,14 +42,22 @@ SKLEARN = {
 def test_dependencies(module):
     outer, inner = imports(module)
     assert "click" not in outer and "fastmlp_cli" not in outer
-    if not module.startswith("cpu/"):
+    if not module.startswith(("cpu/", "cuda/")):
         assert not outer & {"numba", "llvmlite"}
     if module not in SKLEARN:
         assert "sklearn" not in outer
     if module.startswith("formulas/"):
         assert outer <= {"math"} and not inner
-    if module.startswith("cpu/"):
-        allowed = ("cpu", "formulas", "plan", "parameters", "__version__")
+    if module.startswith(("cpu/", "cuda/")):
+        allowed = (
+            module.split("/")[0],
+            "formulas",
+            "plan",
+            "parameters",
+            "narrowing",
+            "errors",
+            "__version__",
+        )
         assert all(name.startswith(allowed) for name in inner), inner
     if module == "training.py":
         assert inner == {"schedules", "parameters"}

@@ -154,6 +154,21 @@ def test_class_weight(data):
     assert "'even' is not" in run("fit", "data.csv", "--class-weight", "even", code=2).stderr
 
 
+def test_device(data):
+    from fastmlp.cuda.support import why_not
+
+    run("fit", "data.csv", *QUICK, "--device", "auto")
+    assert load_model("data.fastmlp").estimator_.device == "auto"
+    if why_not():
+        assert "device='cuda' cannot be used: " in fails("fit", "data.csv", "--device", "cuda")
+
+
+def test_doctor():
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["numba"] and facts["problems"] == [] and "cores" in facts["processor"]
+    assert "GPU" in run("doctor").stdout
+
+
 def test_linear_model_and_no_test_part(data):
     report = json.loads(run("fit", "data.csv", "--hidden", "", "--test-size", "0", "--json").stdout)
     assert len(report["layers"]) == 2 and "test" not in report

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastmlp import MLPClassifier, MLPRegressor
 
 CLASSES = [MLPClassifier, MLPRegressor]
-EXTRAS = {MLPClassifier: ["class_weight", "n_jobs"], MLPRegressor: ["n_jobs"]}
+EXTRAS = {MLPClassifier: ["class_weight", "n_jobs", "device"], MLPRegressor: ["n_jobs", "device"]}
 
 
 @pytest.fixture

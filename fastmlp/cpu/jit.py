@@ -9,22 +9,18 @@ and each entry is a file of its own, written whole.
 installation is read-only, numba's user-wide cache folder is used.
 """
 
-import ast
 import contextlib
 import hashlib
-import inspect
 import math
 import os
-import textwrap
 from functools import cache, partial
 from pathlib import Path
-from types import FunctionType
 
-import numpy as np
 from numba import njit
 from numba.core import caching
 
 from .. import __version__
+from ..narrowing import with_small_integers
 from . import vector_math
 from .vector_unit import HOST
 
@@ -37,7 +33,8 @@ def fingerprint():
     digest = hashlib.sha256(__version__.encode())
     folders = [sorted((_PACKAGE / folder).glob("*.py")) for folder in ("formulas", "cpu")]
     # Kernels hold the plan's codes, such as that of an activation.
-    for source in [_PACKAGE / "plan.py", *folders[0], *folders[1]]:
+    single = [_PACKAGE / name for name in ("plan.py", "narrowing.py")]
+    for source in [*single, *folders[0], *folders[1]]:
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()
@@ -138,39 +135,11 @@ def compile_kernel(function, fastmath=FASTMATH, entry=False):
 compile_entry = partial(compile_kernel, entry=True)
 
 
-class _NarrowIntegers(ast.NodeTransformer):
-    """Make integers of a formula so small that float32 stays float32 beside them.
-
-    numba types them as int64, and float32 with int64 becomes float64.
-    """
-
-    def __init__(self, namespace):
-        self.namespace = namespace
-
-    def visit_Constant(self, node):
-        if type(node.value) is not int:
-            return node
-        name = f"integer_{node.value}"
-        self.namespace[name] = np.int8(node.value)
-        return ast.copy_location(ast.Name(name, ast.Load()), node)
-
-
 @cache
 def compile_formula(function):
     """Compile a scalar formula, with the formulas of its module that it calls.
 
     It becomes part of its kernels, so it is neither compiled nor cached by itself.
     """
-    namespace = dict(function.__globals__)
-    for name in function.__code__.co_names:
-        callee = namespace.get(name)
-        if callee in VECTORISED:
-            namespace[name] = VECTORISED[callee]
-        elif isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
-            namespace[name] = compile_formula(callee)
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    tree = ast.fix_missing_locations(_NarrowIntegers(namespace).visit(tree))
-    exec(compile(tree, inspect.getfile(function), "exec"), namespace)
-    return njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")(
-        namespace[function.__name__]
-    )
+    compile_inline = njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")
+    return with_small_integers(function, VECTORISED, compile_inline, compile_formula)

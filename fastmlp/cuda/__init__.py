@@ -1,0 +1,1 @@
+"""The NVIDIA GPU backend: imported only when a GPU is asked for."""

@@ -1,0 +1,92 @@
+"""Whether this machine can run CUDA kernels, and if not, why."""
+
+import os
+import warnings
+from functools import cache
+
+from ..errors import DeviceError
+
+
+def is_simulated():
+    """Whether numba's simulator of a GPU stands in for it (``NUMBA_ENABLE_CUDASIM=1``)."""
+    return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("0", "")
+
+
+@cache
+def why_not():
+    """What is missing for CUDA, with the remedy; '' where it works.
+
+    The answer is found once a process, by compiling and running a small kernel.
+    """
+    try:
+        import numba_cuda  # noqa: F401
+        from numba import cuda
+    except ImportError:
+        return "the package numba-cuda is not installed; pip install 'fastmlp[cuda]'"
+    if is_simulated():
+        return ""
+    try:
+        if not cuda.is_available():
+            return _why_unavailable(cuda)
+        _mend_numpy()
+        _try_kernel(cuda)
+    except Exception as error:
+        return f"the CUDA toolchain is broken: {type(error).__name__}: {_first_line(error)}"
+    return ""
+
+
+def _why_unavailable(cuda):
+    try:
+        n_devices = len(cuda.gpus)
+    except Exception as error:
+        return f"there is no usable NVIDIA driver: {_first_line(error)}"
+    if n_devices == 0:
+        return "there is no NVIDIA GPU"
+    return "libnvvm was not found; pip install 'fastmlp[cuda]' installs it"
+
+
+def _mend_numpy():
+    """numba-cuda 0.30 refers to a function that NumPy 2.5 has dropped."""
+    import numpy as np
+
+    if not hasattr(np, "row_stack"):
+        np.vstack = np.vstack
+
+
+def _try_kernel(cuda):
+    import numpy as np
+
+    @cuda.jit
+    def set_one(x):
+        x[0] = 1
+
+    x = cuda.to_device(np.zeros(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a single thread is few
+        set_one[1, 1](x)
+    if x.copy_to_host()[0] != 1:
+        raise RuntimeError("a kernel ran and had no effect")
+
+
+def _first_line(error):
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def require():
+    """Raise :class:`DeviceError` unless CUDA kernels can run here."""
+    reason = why_not()
+    if reason:
+        raise DeviceError(f"device='cuda' cannot be used: {reason}")
+
+
+def describe():
+    """The GPU and its driver, in words; only where :func:`why_not` finds nothing."""
+    from numba import cuda
+
+    if is_simulated():
+        return "simulated (NUMBA_ENABLE_CUDASIM)"
+    device = cuda.get_current_device()
+    name = device.name.decode() if isinstance(device.name, bytes) else device.name
+    capability = ".".join(map(str, device.compute_capability))
+    return f"{name}, compute capability {capability}"

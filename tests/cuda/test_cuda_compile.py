@@ -1,0 +1,100 @@
+"""Every kernel compiles for GPUs that are not here, within budget."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+
+from fastmlp.cuda.support import is_simulated
+
+if is_simulated():
+    pytest.skip("the simulator compiles nothing", allow_module_level=True)
+
+# Registers of a thread. Training launches one block of 256 threads on each multiprocessor, which
+# has 65536 registers; the others shall fit there twice.
+MOST_REGISTERS = {"train": 255, "train_rows": 255}
+OTHERWISE = 128
+
+
+def assembler():
+    """Path of ptxas, or None."""
+    try:
+        import nvidia
+    except ImportError:
+        return shutil.which("ptxas")
+    for folder in nvidia.__path__:
+        for path in Path(folder).rglob("bin/ptxas"):
+            return str(path)
+    return shutil.which("ptxas")
+
+
+PTXAS = assembler()
+
+
+@pytest.fixture
+def pretended_device(monkeypatch):
+    """Compiling asks the current device for its capability; here is one to answer."""
+    from types import SimpleNamespace
+
+    from numba.cuda import compiler, dispatcher
+
+    def pretend(capability):
+        device = SimpleNamespace(compute_capability=capability)
+        for module in (compiler, dispatcher):
+            monkeypatch.setattr(module, "get_current_device", lambda: device, raising=False)
+
+    return pretend
+
+
+def signature(name, dtype):
+    """Types of a kernel's arguments, as the engine passes them."""
+    from numba import from_dtype, int64, types
+
+    element = from_dtype(np.dtype(dtype))
+    vector, matrix = types.Array(element, 1, "C"), types.Array(element, 2, "C")
+    integers, layers = types.Array(int64, 1, "C"), types.Array(int64, 2, "C")
+    doubles = types.Array(types.float64, 1, "C")
+    tables = vector, layers, integers, vector
+    rows = matrix, matrix, vector, integers
+    return {
+        "train": (*tables, *rows, vector, vector, vector, vector, int64, int64),
+        "train_rows": (*tables, *rows, vector, vector, int64),
+        "train_weights": (*tables, int64, vector, vector, vector, int64),
+        "predict": (vector, layers, integers, matrix, integers, int64, int64, matrix),
+        "transpose": (vector, layers, integers),
+        "add_up": (vector, doubles),
+    }[name]
+
+
+@pytest.mark.skipif(PTXAS is None, reason="ptxas is not installed")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
+@pytest.mark.parametrize(
+    "name", ["train", "train_rows", "train_weights", "predict", "transpose", "add_up"]
+)
+def test_kernel_compiles_without_local_memory(name, capability, dtype, pretended_device, tmp_path):
+    from numba import cuda, void
+
+    from fastmlp.cuda.kernels import kernels
+
+    pretended_device(capability)
+    function = kernels(np.dtype(dtype))[name].py_func
+    ptx, _ = cuda.compile_ptx(function, void(*signature(name, dtype)), cc=capability)
+    (tmp_path / "kernel.ptx").write_text(ptx)
+    architecture = f"sm_{capability[0]}{capability[1]}"
+    # Cooperative kernels call into a library: they are only assembled here, not linked.
+    result = subprocess.run(
+        [PTXAS, "-v", "-c", f"-arch={architecture}", "kernel.ptx", "-o", "kernel.cubin"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    spills = [int(n) for n in re.findall(r"(\d+) bytes spill", result.stderr)]
+    stacks = [int(n) for n in re.findall(r"(\d+) bytes stack frame", result.stderr)]
+    registers = [int(n) for n in re.findall(r"Used (\d+) registers", result.stderr)]
+    assert registers and max(registers) <= MOST_REGISTERS.get(name, OTHERWISE), result.stderr
+    assert not any(spills) and not any(stacks), result.stderr

@@ -1,0 +1,144 @@
+"""The CUDA engine against the CPU's: on a GPU, or small shapes in the simulator."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+from fastmlp.cpu.engine import CpuEngine
+from fastmlp.cpu.engine import loss_and_gradient as cpu_loss_and_gradient
+from fastmlp.parameters import initialise
+from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
+
+pytestmark = pytest.mark.usefixtures("gpu")
+
+
+def scheduled(seed):
+    """The scheduler of whole grids in the simulator; nothing on a GPU."""
+    from fastmlp.cuda.support import is_simulated
+
+    if not is_simulated():
+        return nullcontext()
+    from scheduler import scheduled
+
+    return scheduled(seed)
+
+
+def problem(units=(5, 9, 6, 3), n_rows=13, batch_size=5, dtype=np.float32, **options):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, units[0])).astype(dtype)
+    Y = np.eye(units[-1], dtype=dtype)[rng.integers(0, units[-1], n_rows)]
+    choices = {"activation": Activation.RELU, "loss": Loss.CROSS_ENTROPY}
+    choices |= {"optimizer": Optimizer.ADAM, "alpha": 0.1, **options}
+    plan = TrainingPlan(
+        tuple(units), batch_size=batch_size, momentum=0.9, beta_1=0.9, beta_2=0.999, epsilon=1e-8,
+        dtype=np.dtype(dtype), **choices,
+    )  # fmt: skip
+    theta = initialise(units, plan.activation, np.random.RandomState(0), plan.dtype)
+    return plan, theta, X, Y
+
+
+def cuda_engine(*args, **options):
+    from fastmlp.cuda.engine import CudaEngine
+
+    return CudaEngine(*args, **options)
+
+
+def compare(plan, theta, X, Y, sample_weight=None, tolerance=2e-6, n_epochs=1, **options):
+    """Both engines after some epochs; losses, parameters and states are equal to rounding."""
+    order = np.random.default_rng(1).permutation(len(X))
+    cpu = CpuEngine(plan, theta, X, Y, sample_weight)
+    with scheduled(0):
+        gpu = cuda_engine(plan, theta, X, Y, sample_weight, **options)
+        for _ in range(n_epochs):
+            loss = cpu.run_epoch(order, 0.01)
+            assert abs(gpu.run_epoch(order, 0.01) - loss) < tolerance * max(1, abs(loss))
+        state = gpu.state()
+        outputs = gpu.outputs(X)
+    assert state[0] == cpu.step
+    scale = np.abs(cpu.pull()).max()
+    np.testing.assert_allclose(gpu.pull(), cpu.pull(), rtol=0, atol=30 * tolerance * scale)
+    for vector, expected in zip(state[1:], cpu.state()[1:], strict=True):
+        np.testing.assert_allclose(vector, expected, rtol=0, atol=tolerance * scale)
+    np.testing.assert_allclose(outputs, cpu.outputs(X), rtol=0, atol=50 * tolerance)
+    cpu.__exit__()
+
+
+LOSSES = list(Loss)
+
+
+@pytest.mark.parametrize("activation", list(Activation))
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("optimizer", [Optimizer.SGD, Optimizer.NESTEROV, Optimizer.ADAM])
+def test_three_steps_equal_the_cpus(activation, loss, optimizer):
+    compare(*problem(activation=activation, loss=loss, optimizer=optimizer))
+
+
+@pytest.mark.parametrize(
+    ("units", "n_rows", "batch_size"),
+    [((1, 1), 1, 1), ((1, 1, 1), 3, 2), ((3, 40, 2), 9, 9), ((20, 70, 3), 6, 4), ((2, 130), 5, 3),
+     ((33, 17, 65, 2), 7, 5)],
+)  # fmt: skip
+@pytest.mark.parametrize("is_cooperative", [False, True])
+def test_odd_shapes(units, n_rows, batch_size, is_cooperative):
+    compare(*problem(units, n_rows, batch_size), is_cooperative=is_cooperative, n_blocks=3)
+
+
+def test_float64_equals_to_its_rounding():
+    compare(*problem(dtype=np.float64), tolerance=1e-13, n_epochs=2)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_sample_weights(alpha):
+    arguments = problem(alpha=alpha, loss=Loss.BINARY_CROSS_ENTROPY)
+    weight = np.random.default_rng(2).uniform(0.1, 2, len(arguments[2])).astype(np.float32)
+    compare(*arguments, sample_weight=weight, n_epochs=2)
+
+
+def test_weights_of_a_batch_that_sum_to_zero():
+    arguments = problem()
+    weight = np.r_[np.zeros(5), np.ones(8)]
+    with scheduled(0), pytest.raises(ValueError, match="sum to zero"):
+        cuda_engine(*arguments, weight).run_epoch(np.arange(13), 0.1)
+
+
+def test_gradient():
+    plan, theta, X, Y = problem(dtype=np.float64, optimizer=Optimizer.GRADIENT, batch_size=13)
+    with scheduled(0):
+        loss, gradient = cuda_engine(plan, theta, X, Y).loss_and_gradient(theta)
+    expected_loss, expected = cpu_loss_and_gradient(plan, theta, X, Y)
+    assert abs(loss - expected_loss) < 1e-13
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-13)
+
+
+def test_state_goes_from_engine_to_engine():
+    plan, theta, X, Y = problem()
+    order = np.arange(len(X))
+    with scheduled(0):
+        one = cuda_engine(plan, theta, X, Y)
+        for _ in range(2):
+            one.run_epoch(order, 0.01)
+        first = cuda_engine(plan, theta, X, Y)
+        first.run_epoch(order, 0.01)
+        second = cuda_engine(plan, theta, X, Y)
+        second.push(first.pull(), first.state())
+        second.run_epoch(order, 0.01)
+    np.testing.assert_array_equal(second.pull(), one.pull())
+
+
+@pytest.mark.parametrize("loss", [Loss.CROSS_ENTROPY, Loss.SQUARED_ERROR])
+def test_any_number_of_blocks_and_any_order_of_threads_give_the_same_bits(loss, simulator):
+    from scheduler import scheduled
+
+    plan, theta, X, Y = problem((7, 20, 5, 3), n_rows=11, batch_size=9, loss=loss)
+    results = []
+    for n_blocks, seed, is_cooperative in [(1, 0, False), (1, 1, True), (3, 2, True), (5, 3, True),
+                                           (5, 4, True), (4, 5, False)]:  # fmt: skip
+        with scheduled(seed):
+            engine = cuda_engine(
+                plan, theta, X, Y, n_blocks=n_blocks, is_cooperative=is_cooperative
+            )
+            loss_value = engine.run_epoch(np.arange(11), 0.01)
+            results.append([loss_value, *engine.pull(), *engine.outputs(X).ravel()])
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

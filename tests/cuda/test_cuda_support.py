@@ -1,0 +1,130 @@
+"""``device=`` of the estimators, and what is said where there is no GPU."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.cuda import support
+from fastmlp.cuda.support import is_simulated, why_not
+from fastmlp.errors import DeviceError
+
+X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+Y = np.arange(12) % 3
+QUICK = {"hidden_layer_sizes": (5,), "batch_size": 6, "random_state": 0}
+
+
+@pytest.fixture
+def no_gpu():
+    if not why_not():
+        pytest.skip("there is a GPU, or a simulated one")
+
+
+@pytest.fixture
+def another_answer():
+    """The question is asked anew, in this test and after it."""
+    why_not.cache_clear()
+    yield
+    why_not.cache_clear()
+
+
+def fit(model):
+    return model.fit(X, Y, callback=lambda epoch: epoch.epoch == 2)
+
+
+def weights(model):
+    return np.concatenate([np.ravel(w) for w in (*model.coefs_, *model.intercepts_)])
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_without_a_gpu_the_reason_is_said_in_one_line(cls, no_gpu):
+    with pytest.raises(DeviceError, match=r"device='cuda' cannot be used: .") as error:
+        fit(cls(**QUICK, device="cuda"))
+    assert "\n" not in str(error.value)
+
+
+def test_auto_falls_back_quietly(no_gpu, monkeypatch):
+    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    models = [fit(MLPClassifier(**QUICK, device=device)) for device in ("auto", "cpu")]
+    np.testing.assert_array_equal(weights(models[0]), weights(models[1]))
+    np.testing.assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
+
+
+def test_missing_package_is_named(monkeypatch, another_answer):
+    monkeypatch.setitem(sys.modules, "numba_cuda", None)
+    assert "pip install 'fastmlp[cuda]'" in why_not()
+    with pytest.raises(DeviceError, match="numba-cuda is not installed"):
+        fit(MLPClassifier(**QUICK, device="cuda"))
+
+
+@pytest.mark.skipif(is_simulated(), reason="the simulator needs no toolchain")
+def test_broken_toolchain_is_named(monkeypatch, another_answer):
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    from numba import cuda
+
+    def fail(cuda):
+        raise OSError("libnvrtc.so: cannot open\nshared object file")
+
+    monkeypatch.setattr(cuda, "is_available", lambda: True)
+    monkeypatch.setattr(support, "_try_kernel", fail)
+    assert why_not() == "the CUDA toolchain is broken: OSError: libnvrtc.so: cannot open"
+
+
+def test_unknown_device():
+    with pytest.raises(ValueError, match="device"):
+        fit(MLPClassifier(**QUICK, device="tpu"))
+
+
+def test_nothing_of_cuda_is_imported_for_the_cpu():
+    code = """
+import sys, numpy as np, fastmlp
+model = fastmlp.MLPRegressor(device="auto", max_iter=1)
+model.fit(np.eye(5), np.arange(5), callback=lambda epoch: True).predict(np.eye(5))
+assert not [name for name in sys.modules if name.startswith(("fastmlp.cuda", "numba.cuda.cudadrv"))]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_estimators_on_the_gpu(cls, early_stopping, gpu):
+    on_gpu, on_cpu = (
+        fit(cls(**QUICK, device=device, early_stopping=early_stopping, validation_fraction=0.3))
+        for device in ("cuda", "cpu")
+    )
+    np.testing.assert_allclose(weights(on_gpu), weights(on_cpu), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(on_gpu.loss_curve_, on_cpu.loss_curve_, rtol=1e-5)
+    outputs = "predict_proba" if cls is MLPClassifier else "predict"
+    predicted, expected = (getattr(model, outputs)(X) for model in (on_gpu, on_cpu))
+    np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-5)
+    assert predicted.dtype == np.float32 and type(on_gpu.coefs_[0]) is np.ndarray
+
+
+def test_partial_fit_and_lbfgs_on_the_gpu(gpu):
+    models = [MLPClassifier(**QUICK, device=device) for device in ("cuda", "cpu")]
+    for model in models:
+        for _ in range(2):
+            model.partial_fit(X, Y, classes=[0, 1, 2])
+    np.testing.assert_allclose(weights(models[0]), weights(models[1]), rtol=0, atol=1e-5)
+    models = [
+        fit(MLPRegressor(**QUICK, solver="lbfgs", device=device)) for device in ("cuda", "cpu")
+    ]
+    np.testing.assert_allclose(weights(models[0]), weights(models[1]), rtol=0, atol=1e-10)
+
+
+def test_sparse_inputs_are_for_the_cpu(gpu):
+    with pytest.raises(DeviceError, match="takes dense X"):
+        fit_sparse = MLPClassifier(**QUICK, device="cuda")
+        fit_sparse.fit(sp.csr_array(X), Y)
+
+
+def test_models_work_without_the_gpu_that_trained_them(gpu, monkeypatch, another_answer):
+    model = fit(MLPClassifier(**QUICK, device="cuda"))
+    expected = model.predict_proba(X)
+    monkeypatch.setattr("fastmlp.cuda.support.why_not", lambda: "it was taken away")
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_allclose(copy.predict_proba(X), expected, rtol=0, atol=1e-6)
