@@ -14,7 +14,7 @@ from fastmlp.bench import PEERS
 LEARNING_RATE = 0.001
 
 
-def _initial_weights(case):
+def initial_weights(case):
     """scikit-learn's initial weights for random_state=0."""
     rng = np.random.RandomState(0)
     weights, biases = [], []
@@ -40,7 +40,7 @@ def _torch(case, dtype, compiled):
     def reset():
         linears = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
         with torch.no_grad():
-            for layer, W, b in zip(linears, *_initial_weights(case), strict=True):
+            for layer, W, b in zip(linears, *initial_weights(case), strict=True):
                 layer.weight.copy_(torch.from_numpy(W.T.copy()))
                 layer.bias.copy_(torch.from_numpy(b))
         optimizer.state.clear()
@@ -120,7 +120,7 @@ def jax_scan(case, dtype):
     def run():
         params = [
             (jnp.asarray(W, dtype), jnp.asarray(b, dtype))
-            for W, b in zip(*_initial_weights(case), strict=True)
+            for W, b in zip(*initial_weights(case), strict=True)
         ]
         zeros = jax.tree.map(jnp.zeros_like, params)
         carry, _ = epoch((params, zeros, zeros, jnp.zeros((), dtype)))

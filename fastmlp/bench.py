@@ -77,10 +77,14 @@ CASES = [
 ]
 
 
-def estimator_run(cls, case, dtype):
+def estimator_run(cls, case, dtype, **more_options):
     """A function that trains an estimator of either library; see :func:`measure`."""
     X, y = case.data(dtype)
-    options = {"hidden_layer_sizes": case.units[1:-1], "batch_size": case.batch_size}
+    options = {
+        **more_options,
+        "hidden_layer_sizes": case.units[1:-1],
+        "batch_size": case.batch_size,
+    }
     options |= {"alpha": 0.0, "shuffle": False, "random_state": 0, "tol": 0.0}
     options["n_iter_no_change"] = 10**6
 
