@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numba import cuda
 
+from ..errors import DeviceError
 from ..parameters import n_parameters
 from ..plan import Optimizer
 from . import layout as at
@@ -27,6 +28,16 @@ def _to_device(array, dtype):
 def _n_blocks():
     """Blocks of a launch: one for each multiprocessor."""
     return 4 if is_simulated() else cuda.get_current_device().MULTIPROCESSOR_COUNT
+
+
+def _check_room(n_bytes):
+    """Raise unless so much memory is free on the device."""
+    free, _ = cuda.current_context().get_memory_info()
+    if n_bytes > free:
+        raise DeviceError(
+            f"device='cuda' cannot be used: the data and the network need {n_bytes / 2**30:.1f} "
+            f"GiB, and {free / 2**30:.1f} GiB are free on the GPU; use device='cpu'"
+        )
 
 
 class CudaEngine:
@@ -71,6 +82,7 @@ class CudaEngine:
             is_cooperative = not is_simulated()  # whose grids have one block at a time
         self._is_cooperative = is_cooperative
         self._is_checked = False
+        _check_room(dtype.itemsize * (self._layout.size + X.size + Y.size))
         self._arena = cuda.to_device(np.zeros(self._layout.size, dtype))
         self._layers, self._settings = (
             cuda.to_device(array) for array in (self._layout.layers, settings)

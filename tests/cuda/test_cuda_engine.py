@@ -95,6 +95,17 @@ def test_sample_weights(alpha):
     compare(*arguments, sample_weight=weight, n_epochs=2)
 
 
+def test_too_little_memory_is_said(monkeypatch):
+    from types import SimpleNamespace
+
+    from numba import cuda
+
+    full = SimpleNamespace(get_memory_info=lambda: (1000, 2**30))
+    monkeypatch.setattr(cuda, "current_context", lambda: full)
+    with pytest.raises(ValueError, match=r"need 0\.0 GiB, and 0\.0 GiB are free on the GPU"):
+        cuda_engine(*problem())
+
+
 def test_weights_of_a_batch_that_sum_to_zero():
     arguments = problem()
     weight = np.r_[np.zeros(5), np.ones(8)]
