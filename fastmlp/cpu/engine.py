@@ -9,6 +9,7 @@ from ..parameters import n_parameters
 from ..plan import Optimizer
 from . import kernels
 from . import layout as at
+from .memory import FIELDS, describe
 from .sparse import work_size
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
@@ -133,6 +134,12 @@ class CpuEngine:
         hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
         hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
         hyper[at.EPSILON] = plan.epsilon
+        self._order = np.empty(n_rows, dtype=np.int64)
+        self._arrays = (
+            self._layout.layers, self._settings, hyper, *self._inputs, self._work, self._Y,
+            self._sample_weight, self._order, self._sums, self._shares,
+        )  # fmt: skip
+        self._job = describe(self._arrays)
         self.push(theta)
 
     def __enter__(self):
@@ -198,7 +205,7 @@ class CpuEngine:
         ValueError
             When the sample weights of a batch sum to zero.
         """
-        plan, layout = self.plan, self._layout
+        plan = self.plan
         self._check_batch_weights(order)
         hyper = self._hyper
         hyper[at.LEARNING_RATE] = learning_rate
@@ -206,11 +213,9 @@ class CpuEngine:
         for start in range(0, order.size, self._piece):
             piece = order[start : start + self._piece]
             hyper[at.STEPS_DONE] = self.step
-            self._team.run(
-                kernels.train, self._arena, layout.layers, self._settings, hyper,
-                *self._inputs, self._work, self._Y, self._sample_weight, piece, self._sums,
-                self._shares,
-            )  # fmt: skip
+            self._order[: piece.size] = piece
+            self._job[kernels.ORDER * FIELDS + 1] = piece.size
+            self._team.run(kernels.train, self._arena, self._job)
             self.step += -(-piece.size // plan.batch_size)
         return self._sums[kernels.EPOCH_LOSS] / order.size
 
@@ -308,5 +313,6 @@ def outputs(plan, theta, X, n_jobs=None):
     order = np.arange(n_rows) if issparse(X) else _NO_STARTS
     result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
     with Team(n_threads) as team:
-        team.run(kernels.predict, arena, layout.layers, settings, *inputs, order, result)
+        arrays = layout.layers, settings, *inputs, order, result
+        team.run(kernels.predict, arena, describe(arrays))
     return result

@@ -29,7 +29,7 @@ from .elementwise import (
 )
 from .gemm import TILE_ROWS, multiply, transpose_square
 from .jit import compile_entry, compile_kernel
-from .memory import copy_elements, row_view, view
+from .memory import copy_elements, matrix_at, row_view, vector_at, view
 from .sparse import group_by_feature, multiply_rows, sum_block
 from .threads import wait
 
@@ -372,26 +372,14 @@ def batch_weight(sample_weight, order, start, stop):
     return total
 
 
+# Arrays of a job of training.
+(LAYERS, SETTINGS, HYPER, INPUTS, FEATURES, ROW_STARTS, WORK, TARGETS, SAMPLE_WEIGHT, ORDER, SUMS,
+ SHARES) = range(12)  # fmt: skip
+
+
 @compile_entry
-def train(
-    number,
-    n_threads,
-    barrier,
-    arena,
-    layers,
-    settings,
-    hyper,
-    X,
-    features,
-    row_starts,
-    work,
-    Y,
-    sample_weight,
-    order,
-    sums,
-    shares,
-):
-    """Steps over the rows in `order`; `hyper` holds the step's numbers and the steps done.
+def train(number, n_threads, barrier, arena, job):
+    """Steps over the rows in the order given; `hyper` holds the step's numbers and steps done.
 
     For sparse inputs X holds the values, and `features` and `row_starts` their places (see
     :mod:`fastmlp.cpu.sparse`); `work` has a part for each thread.
@@ -399,6 +387,18 @@ def train(
     The mean of the batches' losses before their updates, weighted by their rows, is added to
     ``sums[EPOCH_LOSS]`` as a sum over rows.
     """
+    layers = matrix_at(job, LAYERS, np.int64)
+    settings = vector_at(job, SETTINGS, np.int64)
+    hyper = vector_at(job, HYPER, np.float64)
+    X = matrix_at(job, INPUTS, arena)
+    features = vector_at(job, FEATURES, np.int32)
+    row_starts = vector_at(job, ROW_STARTS, np.int64)
+    work = vector_at(job, WORK, np.int64)
+    Y = matrix_at(job, TARGETS, arena)
+    sample_weight = vector_at(job, SAMPLE_WEIGHT, arena)
+    order = vector_at(job, ORDER, np.int64)
+    sums = vector_at(job, SUMS, np.float64)
+    shares = vector_at(job, SHARES, np.int64)
     scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
     mine = view(arena, scratch, at.N_HYPER)
     n_layers, batch_size = settings[at.N_LAYERS], settings[at.BATCH_SIZE]
@@ -477,13 +477,19 @@ def train(
 
 
 @compile_entry
-def predict(
-    number, n_threads, barrier, arena, layers, settings, X, features, row_starts, order, outputs
-):  # fmt: skip
+def predict(number, n_threads, barrier, arena, job):
     """Predictions for all rows of X, a block at a time; each thread has its own block.
 
-    Sparse inputs are as for :func:`train`; `order` is then the numbers of all rows.
+    The job is layers, settings, X, features, row starts, order and outputs. Sparse inputs are
+    as for :func:`train`; `order` is then the numbers of all rows.
     """
+    layers = matrix_at(job, 0, np.int64)
+    settings = vector_at(job, 1, np.int64)
+    X = matrix_at(job, 2, arena)
+    features = vector_at(job, 3, np.int32)
+    row_starts = vector_at(job, 4, np.int64)
+    order = vector_at(job, 5, np.int64)
+    outputs = matrix_at(job, 6, arena)
     n_layers, block = settings[at.N_LAYERS], settings[at.BLOCK_ROWS]
     first, last = share(number, n_threads, outputs.shape[0], block)
     layer = layers[n_layers - 1]
