@@ -15,6 +15,7 @@ _HOME = {
     "warmup": "cpu.warmup",
     "TabularModel": "tabular",
     "export_onnx": "onnx_export",
+    "fit_many": "many",
     "from_sklearn": "interop",
     "load_model": "persistence",
     "save_model": "persistence",

@@ -6,9 +6,11 @@ instead of a parallel region or two for each step, works after a fork and under 
 number of concurrent fits, and needs no threading layer.
 """
 
+import math
 import os
 import sys
 import threading
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 import numba
@@ -89,9 +91,26 @@ def wait(barrier, generation, n_threads):
     return True
 
 
+_limit = threading.local()
+
+
 def default_n_threads():
-    """The threads that numba may use: its own setting, which joblib lowers in its workers."""
-    return numba.get_num_threads()
+    """The threads that numba may use: its own setting, which joblib lowers in its workers.
+
+    Inside :func:`at_most` it is no more than that.
+    """
+    return min(numba.get_num_threads(), getattr(_limit, "n_threads", math.inf))
+
+
+@contextmanager
+def at_most(n_threads):
+    """Limit the threads of fits that this thread starts."""
+    before = getattr(_limit, "n_threads", math.inf)
+    _limit.n_threads = min(n_threads, before)
+    try:
+        yield
+    finally:
+        _limit.n_threads = before
 
 
 class Team:

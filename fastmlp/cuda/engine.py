@@ -190,8 +190,7 @@ class CudaEngine:
             return True
         kernel = self._kernels["train"]
         types = tuple(kernel.typeof_pyval(argument) for argument in arguments)
-        kernel.compile(types)
-        most = kernel.overloads[types].max_cooperative_grid_blocks(THREADS)
+        most = kernel.compile(types).max_cooperative_grid_blocks(THREADS)
         self._n_blocks = min(self._n_blocks, max(1, most))
         self._is_checked = True
         self._is_cooperative = most >= 1
