@@ -72,6 +72,7 @@ def _torch(case, dtype, captured):
         return loss.detach()
 
     stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
             step()
@@ -120,6 +121,10 @@ def peers():
     if importlib.util.find_spec("torch"):
         found |= {"torch eager": torch_eager, "torch CUDA graph": torch_graph}
     if importlib.util.find_spec("jax"):
+        import jax
+
+        # The others compute in float32, too, not in TF32.
+        jax.config.update("jax_default_matmul_precision", "highest")
         found["jax scan"] = jax_scan
     return found
 

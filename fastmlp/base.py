@@ -239,8 +239,19 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """An engine for loss and gradient of all rows, in float64."""
         plan = self._plan(self._fitted_plan().layer_units, np.float64, X.shape[0])
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        engine = backend(self.device, plan.layer_units, X).engine
-        return engine(plan, theta, X, Y, sample_weight, self.n_jobs), theta
+        data = X, Y, sample_weight
+        return self._engine(plan, theta, data), theta
+
+    def _engine(self, plan, theta, data):
+        """The engine of this estimator's device; the CPU's where 'auto' finds no room."""
+        for device in dict.fromkeys((self.device, "cpu")):
+            try:
+                engine = backend(device, plan.layer_units, data[0]).engine
+                return engine(plan, theta, *data, n_jobs=self.n_jobs)
+            except DeviceError:
+                if self.device != "auto":
+                    raise
+        raise AssertionError("the CPU is never refused")
 
     def _train_lbfgs(self, X, Y, sample_weight, listener):
         engine, theta = self._full_batch(X, Y, sample_weight)
@@ -285,8 +296,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         patience = self.n_iter_no_change
         rule = StoppingRule(1 if incremental else self.max_iter, self.tol, patience)
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        engine_class = backend(self.device, plan.layer_units, train_part[0]).engine
-        with engine_class(plan, theta, *train_part, n_jobs=self.n_jobs) as engine:
+        with self._engine(plan, theta, train_part) as engine:
             if state.first is not None:
                 engine.push(theta, (state.step, state.first, state.second))
             self.n_iter_, converged = train(
@@ -436,9 +446,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         plan = self._fitted_plan()
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
         try:
-            device = backend(self.device, plan.layer_units, X)
+            result = backend(self.device, plan.layer_units, X).outputs(plan, theta, X, self.n_jobs)
         except DeviceError:
             # A model that was trained on a GPU predicts without one, too.
-            device = backend("cpu", plan.layer_units, X)
-        result = device.outputs(plan, theta, X, self.n_jobs)
+            result = backend("cpu", plan.layer_units, X).outputs(plan, theta, X, self.n_jobs)
         return result.astype(np.result_type(plan.dtype, X.dtype), copy=False)

@@ -4,6 +4,8 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+from sklearn import config_context, get_config
+
 from .base import BaseMLP
 
 
@@ -12,7 +14,8 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
 
     For networks too small to share a step among threads this is faster than fitting them one
     after the other; and, unlike processes, threads need not be started anew and sent the data.
-    The results are those of fitting each by itself. Those on a GPU take turns.
+    The results are those of fitting each by itself, unless estimators share a ``RandomState``
+    object, which they then draw from in any order. Those on a GPU take turns there.
 
     Parameters
     ----------
@@ -62,21 +65,21 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
             )
     if len({id(estimator) for estimator in estimators}) < len(estimators):
         raise ValueError("an estimator occurs twice; pass a clone of it")
-    told_to_stop, device_is_free = threading.Event(), threading.Lock()
+    n_threads = resolve_n_threads(n_jobs)
+    if n_threads < 1:
+        raise ValueError(f"n_jobs must be None or an integer other than 0, got {n_jobs}")
+    told_to_stop, config = threading.Event(), get_config()
 
     def fit(estimator):
         if told_to_stop.is_set():
             return
-        with at_most(1):
-            if estimator.device == "cpu":
-                estimator.fit(X, y, sample_weight, callback=lambda epoch: told_to_stop.is_set())
-            else:
-                with device_is_free:
-                    estimator.fit(X, y, sample_weight, callback=lambda epoch: told_to_stop.is_set())
+        with at_most(1), config_context(**config):
+            estimator.fit(X, y, sample_weight, callback=lambda epoch: told_to_stop.is_set())
 
-    with ThreadPoolExecutor(resolve_n_threads(n_jobs), "fastmlp-fit") as pool:
-        futures = [pool.submit(fit, estimator) for estimator in estimators]
+    futures = []
+    with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
         try:
+            futures += [pool.submit(fit, estimator) for estimator in estimators]
             failures = [future.exception() for future in futures]
         except KeyboardInterrupt:
             told_to_stop.set()

@@ -33,7 +33,8 @@ def imports(module):
 
 
 SKLEARN = {
-    "base.py", "bench.py", "estimators.py", "interop.py", "onnx_export.py", "persistence.py",
+    "base.py", "bench.py", "estimators.py", "interop.py", "many.py",
+    "onnx_export.py", "persistence.py",
     "tabular.py", "targets.py",
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -116,4 +117,18 @@ def test_bad_lists():
     model = MLPClassifier()
     with pytest.raises(ValueError, match="occurs twice"):
         fit_many([model, model], X, Y)
+    with pytest.raises(ValueError, match="n_jobs must be"):
+        fit_many([model], X, Y, n_jobs=0)
     assert fit_many([], X, Y) == []
+
+
+def test_configuration_of_scikit_learn_holds_in_the_threads():
+    rows = X.copy()
+    rows[0, 0] = np.inf
+    with (
+        sklearn.config_context(assume_finite=True),
+        pytest.raises(ValueError, match="non-finite parameter weights"),
+    ):
+        fit_many([MLPClassifier(max_iter=1)], rows, Y)
+    with pytest.raises(ValueError, match="contains infinity"):
+        fit_many([MLPClassifier(max_iter=1)], rows, Y)

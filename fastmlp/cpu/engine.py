@@ -215,7 +215,7 @@ class CpuEngine:
             hyper[at.STEPS_DONE] = self.step
             self._order[: piece.size] = piece
             self._job[kernels.ORDER * FIELDS + 1] = piece.size
-            self._team.run(kernels.train, self._arena, self._job)
+            self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
             self.step += -(-piece.size // plan.batch_size)
         return self._sums[kernels.EPOCH_LOSS] / order.size
 
@@ -314,5 +314,5 @@ def outputs(plan, theta, X, n_jobs=None):
     result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
     with Team(n_threads) as team:
         arrays = layout.layers, settings, *inputs, order, result
-        team.run(kernels.predict, arena, describe(arrays))
+        team.run(kernels.predict, arena, describe(arrays), keeps=arrays)
     return result

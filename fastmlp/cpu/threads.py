@@ -147,13 +147,16 @@ class Team:
             member.start()
         self._process = os.getpid()
 
-    def run(self, function, *args):
-        """Call ``function(number, n_threads, barrier, *args)`` in every member at once."""
+    def run(self, function, *args, keeps=()):
+        """Call ``function(number, n_threads, barrier, *args)`` in every member at once.
+
+        What `keeps` holds lives until the last member is done, also after an interrupt.
+        """
         if self.n_threads == 1:
             return function(0, 1, self.barrier, *args)
         self._hire()
         self.barrier[:] = 0
-        job = _Job(function, (self.n_threads, self.barrier, *args), self.n_threads - 1)
+        job = _Job(function, (self.n_threads, self.barrier, *args), self.n_threads - 1, keeps)
         handed_over = 0
         try:
             for inbox in self._inboxes:
@@ -202,8 +205,8 @@ class Team:
 class _Job:
     """One function for all members, and what became of it."""
 
-    def __init__(self, function, args, n_workers):
-        self.function, self.args = function, args
+    def __init__(self, function, args, n_workers, keeps):
+        self.function, self.args, self.keeps = function, args, keeps
         self.failures = []
         self.done = threading.Event()
         self._working = set(range(1, n_workers + 1))

@@ -1,6 +1,5 @@
 """The CUDA engine: data, parameters and optimiser state stay on the device for a whole fit."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +12,16 @@ from . import layout as at
 from .kernels import ROWS, THREADS, kernels
 from .support import is_simulated, require
 
+if not is_simulated():
+    from numba.cuda.core import config
+
+    # A grid of one block for each multiprocessor is meant.
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+
 # Multiply-adds of one launch of many steps: about a second, so that Ctrl-C acts soon.
 _LAUNCH_MULTIPLY_ADDS = 2e11
+# Steps of one launch, where each takes little: barriers and start cost microseconds.
+_LAUNCH_STEPS = 50_000
 # Rows that are predicted by one launch.
 _PREDICTED_ROWS = 16384
 
@@ -32,7 +39,11 @@ def _n_blocks():
 
 def _check_room(n_bytes):
     """Raise unless so much memory is free on the device."""
-    free, _ = cuda.current_context().get_memory_info()
+    context = cuda.current_context()
+    free, _ = context.get_memory_info()
+    if n_bytes > free:
+        context.deallocations.clear()  # numba puts them off
+        free, _ = context.get_memory_info()
     if n_bytes > free:
         raise DeviceError(
             f"device='cuda' cannot be used: the data and the network need {n_bytes / 2**30:.1f} "
@@ -70,6 +81,9 @@ class CudaEngine:
         is_cooperative=None,
     ):  # fmt: skip
         require()
+        n_rows, n_features = X.shape
+        if n_features != plan.layer_units[0] or Y.shape != (n_rows, plan.n_outputs):
+            raise ValueError(f"X {X.shape} and Y {Y.shape} do not fit units {plan.layer_units}")
         self.plan = plan
         self.step = 0
         dtype = plan.dtype
@@ -110,9 +124,7 @@ class CudaEngine:
         return float(np.sum(self._host_weight, dtype=float))
 
     def _launch(self, name, *args, n_blocks=None):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a small grid leaves multiprocessors idle
-            self._kernels[name][n_blocks or self._n_blocks, THREADS](*args)
+        self._kernels[name][n_blocks or self._n_blocks, THREADS](*args)
 
     def _part(self, number):
         n = n_parameters(self.plan.layer_units)
@@ -163,14 +175,14 @@ class CudaEngine:
         n_tiles = int(self._layout.settings[at.N_TILES])
         row_losses = cuda.device_array(order.size, dtype)
         n_norms = n_steps * n_tiles if plan.alpha > 0 else 1
-        norms = cuda.to_device(np.zeros(n_norms, dtype))
+        norms = cuda.device_array(n_norms, dtype)  # every step writes its own
         order = cuda.to_device(np.ascontiguousarray(order, np.int64))
         tables = self._arena, self._layers, self._settings, self._constants
         rows = self._X, self._Y, self._sample_weight, order
         arguments = *tables, *rows, rates, inverses, row_losses, norms
         if self._is_cooperative and self._fits_at_once(*arguments, 0, 0):
             work = 3 * plan.batch_size * n_parameters(plan.layer_units)
-            piece = max(1, int(_LAUNCH_MULTIPLY_ADDS // work))
+            piece = min(_LAUNCH_STEPS, max(1, int(_LAUNCH_MULTIPLY_ADDS // work)))
             for first in range(0, n_steps, piece):
                 self._launch("train", *arguments, first, min(n_steps, first + piece))
                 cuda.synchronize()
@@ -238,6 +250,10 @@ def outputs(plan, theta, X, n_jobs=None):
     """Predictions of a network; see :func:`fastmlp.cpu.engine.outputs`."""
     require()
     dtype, n_rows = plan.dtype, X.shape[0]
+    if X.shape[1] != plan.layer_units[0] or theta.size != n_parameters(plan.layer_units):
+        raise ValueError(
+            f"X {X.shape} and {theta.size} parameters do not fit units {plan.layer_units}"
+        )
     capacity = min(n_rows, _PREDICTED_ROWS)
     plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=max(1, capacity))
     nothing = np.zeros((1, plan.n_outputs), dtype)

@@ -85,7 +85,7 @@ def activate_output(loss, arena, p, n_outputs):
         largest = arena[p]
         for j in range(1, n_outputs):
             largest = max(largest, arena[p + j])
-        total = largest * 0
+        total = largest - largest
         for j in range(n_outputs):
             e = exp(arena[p + j] - largest)
             arena[p + j] = e
@@ -103,7 +103,7 @@ def activate_output(loss, arena, p, n_outputs):
 @compile_device
 def loss_and_delta(loss, arena, p, Y, source, n_outputs, weight, eps):
     """The loss of one row; its predictions are replaced by deltas."""
-    total = weight * 0
+    total = weight - weight
     for j in range(n_outputs):
         y, prediction = Y[source, j], arena[p + j]
         if loss == SQUARED_ERROR:

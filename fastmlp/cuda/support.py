@@ -28,7 +28,6 @@ def why_not():
     try:
         if not cuda.is_available():
             return _why_unavailable(cuda)
-        _mend_numpy()
         _try_kernel(cuda)
     except Exception as error:
         return f"the CUDA toolchain is broken: {type(error).__name__}: {_first_line(error)}"
@@ -43,14 +42,6 @@ def _why_unavailable(cuda):
     if n_devices == 0:
         return "there is no NVIDIA GPU"
     return "libnvvm was not found; pip install 'fastmlp[cuda]' installs it"
-
-
-def _mend_numpy():
-    """numba-cuda 0.30 refers to a function that NumPy 2.5 has dropped."""
-    import numpy as np
-
-    if not hasattr(np, "row_stack"):
-        np.vstack = np.vstack
 
 
 def _try_kernel(cuda):
@@ -69,8 +60,9 @@ def _try_kernel(cuda):
 
 
 def _first_line(error):
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    """What an error says, in one line of moderate length."""
+    words = " ".join(str(error).split()).rstrip(" :") or type(error).__name__
+    return words if len(words) <= 200 else words[:197] + "..."
 
 
 def require():

@@ -81,7 +81,17 @@ def test_three_steps_equal_the_cpus(activation, loss, optimizer):
 )  # fmt: skip
 @pytest.mark.parametrize("is_cooperative", [False, True])
 def test_odd_shapes(units, n_rows, batch_size, is_cooperative):
-    compare(*problem(units, n_rows, batch_size), is_cooperative=is_cooperative, n_blocks=3)
+    # Not Adam, whose first steps magnify the rounding of small gradients.
+    arguments = problem(units, n_rows, batch_size, optimizer=Optimizer.NESTEROV)
+    compare(*arguments, is_cooperative=is_cooperative, n_blocks=3)
+
+
+def test_data_that_do_not_fit_the_network():
+    plan, theta, X, Y = problem()
+    with pytest.raises(ValueError, match="do not fit units"):
+        cuda_engine(plan, theta, X[:, :4], Y)
+    with pytest.raises(ValueError, match="do not fit units"):
+        cuda_engine(plan, theta, X, Y[:5])
 
 
 def test_float64_equals_to_its_rounding():
@@ -100,7 +110,9 @@ def test_too_little_memory_is_said(monkeypatch):
 
     from numba import cuda
 
-    full = SimpleNamespace(get_memory_info=lambda: (1000, 2**30))
+    full = SimpleNamespace(
+        get_memory_info=lambda: (1000, 2**30), deallocations=SimpleNamespace(clear=lambda: None)
+    )
     monkeypatch.setattr(cuda, "current_context", lambda: full)
     with pytest.raises(ValueError, match=r"need 0\.0 GiB, and 0\.0 GiB are free on the GPU"):
         cuda_engine(*problem())

@@ -44,7 +44,24 @@ def weights(model):
 def test_without_a_gpu_the_reason_is_said_in_one_line(cls, no_gpu):
     with pytest.raises(DeviceError, match=r"device='cuda' cannot be used: .") as error:
         fit(cls(**QUICK, device="cuda"))
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and not str(error.value).endswith(":")
+
+
+@pytest.mark.skipif(is_simulated(), reason="the simulator needs no driver")
+def test_missing_driver_is_named(another_answer, monkeypatch):
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    from numba import cuda
+
+    class NoGpus:
+        def __len__(self):
+            raise RuntimeError("Error at driver init: \n\nCUDA driver library cannot be found.\n")
+
+    monkeypatch.setattr(cuda, "is_available", lambda: False)
+    monkeypatch.setattr(cuda, "gpus", NoGpus())
+    assert why_not() == (
+        "there is no usable NVIDIA driver: Error at driver init: CUDA driver library cannot be "
+        "found."
+    )
 
 
 def test_auto_falls_back_quietly(no_gpu, monkeypatch):
@@ -71,7 +88,9 @@ def test_broken_toolchain_is_named(monkeypatch, another_answer):
 
     monkeypatch.setattr(cuda, "is_available", lambda: True)
     monkeypatch.setattr(support, "_try_kernel", fail)
-    assert why_not() == "the CUDA toolchain is broken: OSError: libnvrtc.so: cannot open"
+    assert why_not() == (
+        "the CUDA toolchain is broken: OSError: libnvrtc.so: cannot open shared object file"
+    )
 
 
 def test_unknown_device():
@@ -114,6 +133,26 @@ def test_partial_fit_and_lbfgs_on_the_gpu(gpu):
         fit(MLPRegressor(**QUICK, solver="lbfgs", device=device)) for device in ("cuda", "cpu")
     ]
     np.testing.assert_allclose(weights(models[0]), weights(models[1]), rtol=0, atol=1e-10)
+
+
+def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, monkeypatch):
+    from types import SimpleNamespace
+
+    from numba import cuda
+
+    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    expected = fit(MLPClassifier(**QUICK))
+    full = SimpleNamespace(
+        get_memory_info=lambda: (100, 2**30), deallocations=SimpleNamespace(clear=lambda: None)
+    )
+    monkeypatch.setattr(cuda, "current_context", lambda: full)
+    for device in ("auto", "cuda"):
+        copy = pickle.loads(pickle.dumps(expected)).set_params(device=device)
+        np.testing.assert_array_equal(copy.predict_proba(X), expected.predict_proba(X))
+    model = fit(MLPClassifier(**QUICK, device="auto"))
+    np.testing.assert_array_equal(weights(model), weights(expected))
+    with pytest.raises(DeviceError, match="are free on the GPU"):
+        fit(MLPClassifier(**QUICK, device="cuda"))
 
 
 def test_sparse_inputs_are_for_the_cpu(gpu):
