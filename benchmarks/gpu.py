@@ -19,7 +19,7 @@ import numpy as np
 
 from fastmlp.bench import REPEATS, TOLERANCE, Case, estimator_run
 
-from .peers import LEARNING_RATE, initial_weights, jax_scan
+from .peers import LEARNING_RATE, jax_scan, set_initial_weights, torch_network
 
 ROOT = Path(__file__).parent.parent
 CASES = [
@@ -42,12 +42,7 @@ def _torch(case, dtype, captured):
 
     torch.backends.cuda.matmul.allow_tf32 = False
     X, y = (torch.from_numpy(array).cuda() for array in case.data(dtype))
-    network = torch.nn.Sequential()
-    sizes = list(zip(case.units, case.units[1:], strict=False))
-    for fan_in, fan_out in sizes:
-        network.append(torch.nn.Linear(fan_in, fan_out))
-        network.append(torch.nn.ReLU())
-    network = network[:-1].cuda()
+    network = torch_network(case, dtype).cuda()
     optimizer = torch.optim.Adam(
         network.parameters(), LEARNING_RATE, fused=True, capturable=captured
     )
@@ -55,11 +50,8 @@ def _torch(case, dtype, captured):
     X_batch, y_batch = X[: case.batch_size].clone(), y[: case.batch_size].clone()
 
     def reset():
-        linears = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
+        set_initial_weights(network, case)
         with torch.no_grad():
-            for layer, W, b in zip(linears, *initial_weights(case), strict=True):
-                layer.weight.copy_(torch.from_numpy(W.T.copy()))
-                layer.bias.copy_(torch.from_numpy(b))
             for state in optimizer.state.values():
                 for value in state.values():
                     value.zero_()

@@ -25,24 +25,38 @@ def initial_weights(case):
     return weights, biases
 
 
-def _torch(case, dtype, compiled):
+def torch_network(case, dtype):
+    """The case's network in torch."""
     import torch
 
-    X, y = (torch.from_numpy(array) for array in case.data(dtype))
     real = getattr(torch, np.dtype(dtype).name)
     layers = []
     for fan_in, fan_out in pairwise(case.units):
         layers += [torch.nn.Linear(fan_in, fan_out, dtype=real), torch.nn.ReLU()]
-    network = torch.nn.Sequential(*layers[:-1])
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def set_initial_weights(network, case):
+    """Give a torch network scikit-learn's initial weights, in place."""
+    import torch
+
+    linears = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
+    with torch.no_grad():
+        for layer, W, b in zip(linears, *initial_weights(case), strict=True):
+            layer.weight.copy_(torch.from_numpy(W.T.copy()))
+            layer.bias.copy_(torch.from_numpy(b))
+
+
+def _torch(case, dtype, compiled):
+    import torch
+
+    X, y = (torch.from_numpy(array) for array in case.data(dtype))
+    network = torch_network(case, dtype)
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE, fused=True)
     loss_function = torch.nn.CrossEntropyLoss()
 
     def reset():
-        linears = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
-        with torch.no_grad():
-            for layer, W, b in zip(linears, *initial_weights(case), strict=True):
-                layer.weight.copy_(torch.from_numpy(W.T.copy()))
-                layer.bias.copy_(torch.from_numpy(b))
+        set_initial_weights(network, case)
         optimizer.state.clear()
 
     def forward(X, y):

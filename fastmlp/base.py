@@ -224,6 +224,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         activation = Activation[self.activation.upper()]
         theta = parameters.initialise(layer_units, activation, self._random_state, dtype)
         self.coefs_, self.intercepts_ = parameters.views(theta, layer_units)
+        self._begin_records()
+
+    def _begin_records(self):
+        """Nothing was trained yet."""
         self.t_ = 0
         self.loss_curve_ = []
         self._no_improvement_count = 0
@@ -244,14 +248,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _engine(self, plan, theta, data):
         """The engine of this estimator's device; the CPU's where 'auto' finds no room."""
-        for device in dict.fromkeys((self.device, "cpu")):
-            try:
-                engine = backend(device, plan.layer_units, data[0]).engine
-                return engine(plan, theta, *data, n_jobs=self.n_jobs)
-            except DeviceError:
-                if self.device != "auto":
-                    raise
-        raise AssertionError("the CPU is never refused")
+        arguments = plan, theta, *data, self.n_jobs
+        try:
+            return backend(self.device, plan.layer_units, data[0]).engine(*arguments)
+        except DeviceError:
+            if self.device != "auto":
+                raise
+            return backend("cpu", plan.layer_units, data[0]).engine(*arguments)
 
     def _train_lbfgs(self, X, Y, sample_weight, listener):
         engine, theta = self._full_batch(X, Y, sample_weight)

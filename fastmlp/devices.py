@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from scipy.sparse import issparse
 
-from .errors import DeviceError
 from .parameters import n_parameters
 
 # 'auto' takes a GPU from this many multiply-adds an epoch on: below, starting it takes longer.
@@ -40,7 +39,7 @@ def backend(device, layer_units, X):
         When CUDA was asked for and cannot be used; the message says why.
     """
     if device == "cuda" or (device == "auto" and _is_worth_a_gpu(layer_units, X)):
-        from .cuda.support import why_not
+        from .cuda.support import refusal, why_not
 
         reason = why_not()
         if not reason and issparse(X):
@@ -50,7 +49,7 @@ def backend(device, layer_units, X):
 
             return Backend(CudaEngine, outputs)
         if device == "cuda":
-            raise DeviceError(f"device='cuda' cannot be used: {reason}")
+            raise refusal(reason)
     from .cpu.engine import CpuEngine, outputs
 
     return Backend(CpuEngine, outputs)

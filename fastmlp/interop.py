@@ -12,10 +12,6 @@ _KEPT = (
     "n_outputs_", "out_activation_", "_label_binarizer", "_no_improvement_count", "_random_state",
     "coefs_", "intercepts_", "_best_coefs", "_best_intercepts", "_metadata_request",
 )  # fmt: skip
-_RECORDS = {
-    "loss_curve_": [], "best_loss_": None, "validation_scores_": None, "_no_improvement_count": 0,
-    "best_validation_score_": None, "_best_coefs": None, "_best_intercepts": None,
-}  # fmt: skip
 
 
 def from_sklearn(model):
@@ -39,13 +35,10 @@ def from_sklearn(model):
     """
     for name in ("MLPClassifier", "MLPRegressor"):
         if type(model) is getattr(sklearn.neural_network, name):
-            converted = _convert(model, getattr(estimators, name))
+            converted = _with_parameters(model, getattr(estimators, name))
             if hasattr(model, "coefs_"):
-                # Records that scikit-learn's lbfgs does not keep.
-                for name, empty in _RECORDS.items():
-                    if not hasattr(converted, name):
-                        setattr(converted, name, copy.copy(empty))
-            return converted
+                converted._begin_records()  # scikit-learn's lbfgs keeps none
+            return _with_fit(model, converted)
     raise TypeError(
         "from_sklearn takes scikit-learn's MLPClassifier or MLPRegressor, "
         f"got {type(model).__module__}.{type(model).__qualname__}"
@@ -56,13 +49,18 @@ def to_sklearn(model):
     """The inverse of :func:`from_sklearn`; what the estimators' ``to_sklearn`` returns."""
     is_classifier = isinstance(model, estimators.MLPClassifier)
     name = "MLPClassifier" if is_classifier else "MLPRegressor"
-    return _convert(model, getattr(sklearn.neural_network, name))
+    return _with_fit(model, _with_parameters(model, getattr(sklearn.neural_network, name)))
 
 
-def _convert(model, cls):
+def _with_parameters(model, cls):
+    """A new estimator of a class, with the parameters that it shares with a model."""
     wanted = cls().get_params()
     params = {k: v for k, v in model.get_params().items() if k in wanted}
-    converted = cls(**copy.deepcopy(params))
+    return cls(**copy.deepcopy(params))
+
+
+def _with_fit(model, converted):
+    """The new estimator with copies of what the model has learned."""
     for name in _KEPT:
         if name in vars(model):
             setattr(converted, name, copy.deepcopy(vars(model)[name]))

@@ -50,6 +50,12 @@ def attributes(theta, layer_units):
     return {"coefs_": coefs, "intercepts_": intercepts}
 
 
+def check_parameters(theta, X, layer_units):
+    """Raise ValueError unless parameters and the columns of X fit a network."""
+    if X.shape[1] != layer_units[0] or theta.size != n_parameters(layer_units):
+        raise ValueError(f"X {X.shape} and {theta.size} parameters do not fit units {layer_units}")
+
+
 def flatten(coefs, intercepts, dtype):
     """The flat vector of the given weights and biases, always a copy."""
     return np.concatenate([np.ravel(p) for p in (*coefs, *intercepts)]).astype(dtype)

@@ -80,6 +80,37 @@ class TrainingPlan:
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
 
+    def check_data(self, X, Y):
+        """Raise ValueError unless these matrices fit the network: kernels do not look."""
+        if X.shape[1] != self.layer_units[0] or Y.shape != (X.shape[0], self.n_outputs):
+            raise ValueError(f"X {X.shape} and Y {Y.shape} do not fit units {self.layer_units}")
+
+    def batch_weights(self, order, sample_weight):
+        """Total weight of each mini-batch of an epoch.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n_rows,), int64
+        sample_weight : ndarray of shape (n_rows,)
+
+        Returns
+        -------
+        ndarray of shape (n_steps,)
+
+        Raises
+        ------
+        ValueError
+            When one is zero.
+        """
+        starts = np.arange(0, order.size, self.batch_size)
+        totals = np.add.reduceat(sample_weight[order], starts)
+        if (totals == 0).any():
+            raise ValueError(
+                "the sample weights of a mini-batch sum to zero, so that its mean loss is not "
+                "defined; remove rows of weight zero, or use larger batches"
+            )
+        return totals
+
     @property
     def n_outputs(self):
         """Units of the output layer."""

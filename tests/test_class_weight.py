@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import flat
 from sklearn.datasets import load_iris, make_classification, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import recall_score
@@ -14,10 +15,6 @@ X, LABELS = load_iris(return_X_y=True)
 X, LABELS = X[:110], LABELS[:110]  # 50, 50 and 10
 NAMES = np.array(["setosa", "versicolor", "virginica"])[LABELS]
 QUICK = {"random_state": 0, "max_iter": 200, "tol": 0.05, "n_iter_no_change": 1}
-
-
-def flat(model):
-    return np.concatenate([np.ravel(w) for w in (*model.coefs_, *model.intercepts_)])
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

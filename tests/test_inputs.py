@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
+from helpers import flat
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
@@ -17,10 +18,6 @@ from fastmlp import MLPClassifier, MLPRegressor
 
 X, Y = load_iris(return_X_y=True)
 QUICK = {"max_iter": 3, "n_iter_no_change": 1, "tol": 1e9, "random_state": 0}
-
-
-def flat(model):
-    return np.concatenate([np.ravel(w) for w in (*model.coefs_, *model.intercepts_)])
 
 
 def read_only(array):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sklearn.neural_network
+from helpers import flat
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
@@ -13,10 +14,6 @@ X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
 CLASSIFICATION = {"binary": Y > 0, "multiclass": Y, "multilabel": np.c_[Y > 0, Y > 1].astype(int)}
 REGRESSION = {"number": X[:, 0] * X[:, 1], "counts": Y}
-
-
-def flat(model):
-    return np.concatenate([np.ravel(w) for w in (*model.coefs_, *model.intercepts_)])
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -1,6 +1,5 @@
 """The same random_state gives scikit-learn's weights, and those of a plain implementation."""
 
-import warnings
 from contextlib import contextmanager
 from unittest import mock
 
@@ -8,9 +7,9 @@ import naive
 import numpy as np
 import pytest
 import sklearn.neural_network
+from helpers import fit_quietly, flat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.exceptions import ConvergenceWarning
 
 import fastmlp
 from fastmlp.cpu import engine
@@ -45,16 +44,6 @@ def both(target, **params):
     if target == "count":
         params["loss"] = "poisson"
     return [getattr(m, name)(**params) for m in (sklearn.neural_network, fastmlp)]
-
-
-def fit_quietly(model, *args, **kwargs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(*args, **kwargs)
-
-
-def flat(model):
-    return np.concatenate([np.ravel(w) for w in (*model.coefs_, *model.intercepts_)])
 
 
 def assert_equal_models(reference, model, X, tolerance=1e-8):

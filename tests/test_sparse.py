@@ -1,15 +1,14 @@
 """Sparse inputs: the numbers of scikit-learn, and of the same rows when they are dense."""
 
 import tracemalloc
-import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn.neural_network
+from helpers import fit_quietly, flat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.fixes import COO_CONTAINERS, CSC_CONTAINERS, CSR_CONTAINERS
 
 import fastmlp
@@ -21,16 +20,6 @@ def problem(n_rows=230, n_features=90, density=0.05, dtype=np.float64, seed=0):
     rng = np.random.RandomState(seed)
     X = sp.random(n_rows, n_features, density, "csr", dtype, random_state=rng)
     return X, np.arange(n_rows) % 3
-
-
-def flat(model):
-    return np.concatenate([np.ravel(w) for w in (*model.coefs_, *model.intercepts_)])
-
-
-def fit_quietly(model, *args, **kwargs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(*args, **kwargs)
 
 
 CONFIGURATIONS = {

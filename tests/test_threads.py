@@ -7,6 +7,7 @@ import threading
 import joblib
 import numpy as np
 import pytest
+from helpers import flat
 
 from fastmlp import MLPClassifier
 from fastmlp.cpu import engine
@@ -31,10 +32,6 @@ def fit(problem, n_jobs, **params):
     model = MLPClassifier((64, 64), random_state=0, max_iter=3, tol=0, n_jobs=n_jobs, **params)
     with pytest.warns(match="Maximum iterations"):
         return model.fit(*problem)
-
-
-def weights(model):
-    return np.concatenate([np.ravel(w) for w in (*model.coefs_, *model.intercepts_)])
 
 
 def test_every_member_runs_with_its_number():
@@ -66,13 +63,13 @@ def test_members_leave_when_the_team_is_closed():
 @pytest.mark.parametrize("batch_size", [200, 60])  # summed in groups of rows, and not
 def test_a_second_thread_changes_nothing(problem, batch_size):
     one, two = (fit(problem, n_jobs, batch_size=batch_size) for n_jobs in (1, 2))
-    np.testing.assert_array_equal(weights(one), weights(two))
+    np.testing.assert_array_equal(flat(one), flat(two))
     assert one.loss_curve_ == two.loss_curve_
     np.testing.assert_array_equal(one.predict_proba(problem[0]), two.predict_proba(problem[0]))
 
 
 def test_four_fits_at_once(problem):
-    expected = weights(fit(problem, 1))
+    expected = flat(fit(problem, 1))
     models = [MLPClassifier((64, 64), random_state=0, max_iter=3, tol=0) for _ in range(4)]
     threads = [threading.Thread(target=_fit_quietly, args=(m, *problem)) for m in models]
     for thread in threads:
@@ -80,7 +77,7 @@ def test_four_fits_at_once(problem):
     for thread in threads:
         thread.join()
     for model in models:
-        np.testing.assert_array_equal(weights(model), expected)
+        np.testing.assert_array_equal(flat(model), expected)
 
 
 def _fit_quietly(model, X, y):
@@ -89,13 +86,13 @@ def _fit_quietly(model, X, y):
 
 
 def test_threading_backend_of_joblib(problem):
-    expected = weights(fit(problem, 1))
+    expected = flat(fit(problem, 1))
     models = [MLPClassifier((64, 64), random_state=0, max_iter=4, tol=0) for _ in range(4)]
     joblib.Parallel(n_jobs=4, backend="threading")(
         joblib.delayed(_fit_quietly)(model, *problem) for model in models
     )
     for model in models:
-        np.testing.assert_array_equal(weights(model), expected)
+        np.testing.assert_array_equal(flat(model), expected)
 
 
 def test_joblib_workers_share_the_cores():
@@ -106,13 +103,13 @@ def test_joblib_workers_share_the_cores():
 def _fit_in_child(problem, queue):
     model = MLPClassifier((64, 64), random_state=0, max_iter=4, tol=0)
     _fit_quietly(model, *problem)
-    queue.put(weights(model))
+    queue.put(flat(model))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_fit_in_a_forked_child(problem):
-    expected = weights(fit(problem, 2))
+    expected = flat(fit(problem, 2))
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_fit_in_child, args=(problem, queue))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import issparse
 
-from ..parameters import n_parameters
+from ..parameters import check_parameters, n_parameters
 from ..plan import Optimizer
 from . import kernels
 from . import layout as at
@@ -103,17 +103,16 @@ class CpuEngine:
     """
 
     def __init__(self, plan, theta, X, Y, sample_weight=None, n_jobs=None):
-        n_rows, n_features = X.shape
-        if n_features != plan.layer_units[0] or Y.shape != (n_rows, plan.n_outputs):
-            raise ValueError(f"X {X.shape} and Y {Y.shape} do not fit units {plan.layer_units}")
+        plan.check_data(X, Y)
         self.plan = plan
         self.step = 0
         self._n_jobs = n_jobs
         work = plan.batch_size * n_parameters(plan.layer_units)
         n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
         is_sparse = issparse(X)
-        if at.n_groups(plan, is_sparse) > 1:
-            n_threads = min(n_threads, at.n_groups(plan))
+        n_groups = at.n_groups(plan, is_sparse)
+        if n_groups > 1:
+            n_threads = min(n_threads, n_groups)
         self._team = Team(n_threads)
         self._layout = at.training_layout(plan, n_threads, is_sparse)
         self._settings = _with_addresses(self._layout.settings, plan.dtype)
@@ -134,7 +133,7 @@ class CpuEngine:
         hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
         hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
         hyper[at.EPSILON] = plan.epsilon
-        self._order = np.empty(n_rows, dtype=np.int64)
+        self._order = np.empty(X.shape[0], dtype=np.int64)
         self._arrays = (
             self._layout.layers, self._settings, hyper, *self._inputs, self._work, self._Y,
             self._sample_weight, self._order, self._sums, self._shares,
@@ -206,7 +205,8 @@ class CpuEngine:
             When the sample weights of a batch sum to zero.
         """
         plan = self.plan
-        self._check_batch_weights(order)
+        if self._sample_weight.size:
+            plan.batch_weights(order, self._sample_weight)
         hyper = self._hyper
         hyper[at.LEARNING_RATE] = learning_rate
         self._sums[kernels.EPOCH_LOSS] = 0.0
@@ -242,16 +242,6 @@ class CpuEngine:
         self.push(theta)
         loss = self.run_epoch(np.arange(self.plan.batch_size), 0.0)
         return loss, self._pull(at.FIRST_STATE)
-
-    def _check_batch_weights(self, order):
-        if self._sample_weight.size == 0:
-            return
-        starts = np.arange(0, order.size, self.plan.batch_size)
-        if (np.add.reduceat(self._sample_weight[order], starts) == 0).any():
-            raise ValueError(
-                "the sample weights of a mini-batch sum to zero, so that its mean loss is not "
-                "defined; remove rows of weight zero, or use larger batches"
-            )
 
     def outputs(self, X):
         """Predictions of the current parameters; see :func:`outputs`."""
@@ -294,8 +284,7 @@ def outputs(plan, theta, X, n_jobs=None):
     ndarray of shape (n_rows, n_outputs)
     """
     units, dtype, n_rows = plan.layer_units, plan.dtype, X.shape[0]
-    if X.shape[1] != units[0] or theta.size != n_parameters(units):
-        raise ValueError(f"X {X.shape} and {theta.size} parameters do not fit units {units}")
+    check_parameters(theta, X, units)
     many = n_rows > _FEW_ROWS
     work = n_rows * n_parameters(units)
     n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_PREDICTION else 1

@@ -75,46 +75,23 @@ def _bits(typing_context, x):
     return target(x), codegen
 
 
-@intrinsic
-def _shift_left(typing_context, bits, places):
-    """bits << places, without widening."""
+def _without_widening(instruction):
+    """An integer operation whose result has the type of its first operand."""
 
-    def codegen(context, builder, signature, args):
-        value = context.cast(builder, args[1], places, bits)
-        return builder.shl(args[0], value)
+    @intrinsic
+    def operation(typing_context, x, y):
+        def codegen(context, builder, signature, args):
+            second = context.cast(builder, args[1], y, x)
+            return getattr(builder, instruction)(args[0], second)
 
-    return bits(bits, places), codegen
+        return x(x, y), codegen
 
-
-@intrinsic
-def _add(typing_context, x, y):
-    """Sum of two integers of one type, without widening."""
-
-    def codegen(context, builder, signature, args):
-        return builder.add(*args)
-
-    return x(x, y), codegen
+    return operation
 
 
-@intrinsic
-def _subtract(typing_context, x, y):
-    """Difference of two integers of one type, without widening."""
-
-    def codegen(context, builder, signature, args):
-        return builder.sub(*args)
-
-    return x(x, y), codegen
-
-
-@intrinsic
-def _shift_right(typing_context, bits, places):
-    """bits >> places of bits that are not negative, without widening."""
-
-    def codegen(context, builder, signature, args):
-        value = context.cast(builder, args[1], places, bits)
-        return builder.lshr(args[0], value)
-
-    return bits(bits, places), codegen
+_add, _subtract = _without_widening("add"), _without_widening("sub")
+# To the right: of bits that are not negative.
+_shift_left, _shift_right = _without_widening("shl"), _without_widening("lshr")
 
 
 @register_jitable

@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 from numba import cuda
 
-from ..errors import DeviceError
-from ..parameters import n_parameters
+from ..parameters import check_parameters, n_parameters
 from ..plan import Optimizer
 from . import layout as at
 from .kernels import ROWS, THREADS, kernels
-from .support import is_simulated, require
+from .support import is_simulated, refusal, require
 
 if not is_simulated():
     from numba.cuda.core import config
@@ -45,9 +44,9 @@ def _check_room(n_bytes):
         context.deallocations.clear()  # numba puts them off
         free, _ = context.get_memory_info()
     if n_bytes > free:
-        raise DeviceError(
-            f"device='cuda' cannot be used: the data and the network need {n_bytes / 2**30:.1f} "
-            f"GiB, and {free / 2**30:.1f} GiB are free on the GPU; use device='cpu'"
+        raise refusal(
+            f"the data and the network need {n_bytes / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB "
+            "are free on the GPU; use device='cpu'"
         )
 
 
@@ -81,9 +80,7 @@ class CudaEngine:
         is_cooperative=None,
     ):  # fmt: skip
         require()
-        n_rows, n_features = X.shape
-        if n_features != plan.layer_units[0] or Y.shape != (n_rows, plan.n_outputs):
-            raise ValueError(f"X {X.shape} and Y {Y.shape} do not fit units {plan.layer_units}")
+        plan.check_data(X, Y)
         self.plan = plan
         self.step = 0
         dtype = plan.dtype
@@ -220,13 +217,7 @@ class CudaEngine:
         if self._host_weight is None:
             stops = np.minimum(starts + self.plan.batch_size, order.size)
             return (stops - starts).astype(float)
-        totals = np.add.reduceat(np.asarray(self._host_weight, float)[order], starts)
-        if (totals == 0).any():
-            raise ValueError(
-                "the sample weights of a mini-batch sum to zero, so that its mean loss is not "
-                "defined; remove rows of weight zero, or use larger batches"
-            )
-        return totals
+        return self.plan.batch_weights(order, np.asarray(self._host_weight, float))
 
     def _sum(self, values):
         self._launch("add_up", values, self._total, n_blocks=1)
@@ -248,12 +239,8 @@ class CudaEngine:
 
 def outputs(plan, theta, X, n_jobs=None):
     """Predictions of a network; see :func:`fastmlp.cpu.engine.outputs`."""
-    require()
     dtype, n_rows = plan.dtype, X.shape[0]
-    if X.shape[1] != plan.layer_units[0] or theta.size != n_parameters(plan.layer_units):
-        raise ValueError(
-            f"X {X.shape} and {theta.size} parameters do not fit units {plan.layer_units}"
-        )
+    check_parameters(theta, X, plan.layer_units)
     capacity = min(n_rows, _PREDICTED_ROWS)
     plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=max(1, capacity))
     nothing = np.zeros((1, plan.n_outputs), dtype)

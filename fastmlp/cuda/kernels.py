@@ -145,6 +145,23 @@ def apply_update(optimizer, arena, w, n_parameters, batch_sum, alpha, inverse, r
     return value
 
 
+@compile_device
+def block_sum(sums, value):
+    """Sum of a number of each thread of a block, in a fixed order, through a shared array."""
+    thread = cuda.threadIdx.x
+    sums[thread] = value
+    cuda.syncthreads()
+    half = THREADS // 2
+    while half > 0:
+        if thread < half:
+            sums[thread] += sums[thread + half]
+        cuda.syncthreads()
+        half //= 2
+    total = sums[0]
+    cuda.syncthreads()
+    return total
+
+
 @cache
 def kernels(dtype):
     """The kernels for arenas of one dtype, as a dict by name."""
@@ -276,25 +293,9 @@ def kernels(dtype):
             backward(arena, layers, settings, first, n_here)
 
     @compile_device
-    def tile_norm(value):
-        """Sum of a number of each thread, in a fixed order; for thread 0."""
-        squares = cuda.shared.array(THREADS, FLOAT)
-        thread = cuda.threadIdx.x
-        squares[thread] = value
-        cuda.syncthreads()
-        half = THREADS // 2
-        while half > 0:
-            if thread < half:
-                squares[thread] += squares[thread + half]
-            cuda.syncthreads()
-            half //= 2
-        total = squares[0]
-        cuda.syncthreads()
-        return total
-
-    @compile_device
     def weights_phase(arena, layers, settings, constants, n_in_order, rates, inverses, norms, step):
         """The second phase of a step: weight gradients, and updates, a tile a block."""
+        squares = cuda.shared.array(THREADS, FLOAT)
         batch_size, n_tiles = settings[at.BATCH_SIZE], settings[at.N_TILES]
         n_parameters, optimizer = settings[at.N_PARAMETERS], settings[at.OPTIMIZER]
         n_rows = min(batch_size, n_in_order - step * batch_size)
@@ -354,7 +355,7 @@ def kernels(dtype):
                         bias_sum, FLOAT(0), inverse, rate, constants,
                     )  # fmt: skip
             if alpha > 0:
-                norm = tile_norm(square)
+                norm = block_sum(squares, square)
                 if cuda.threadIdx.x == 0:
                     norms[step * n_tiles + tile] = norm * alpha * inverse * n_rows / 2
 
@@ -422,20 +423,12 @@ def kernels(dtype):
     def add_up(values, result):
         """Sum of all values, by one block, in a fixed order."""
         sums = cuda.shared.array(THREADS, numba.float64)
-        thread = cuda.threadIdx.x
         total = 0.0
-        for i in range(thread, values.size, THREADS):
+        for i in range(cuda.threadIdx.x, values.size, THREADS):
             total += values[i]
-        sums[thread] = total
-        cuda.syncthreads()
-        half = THREADS // 2
-        while half > 0:
-            if thread < half:
-                sums[thread] += sums[thread + half]
-            cuda.syncthreads()
-            half //= 2
-        if thread == 0:
-            result[0] = sums[0]
+        total = block_sum(sums, total)
+        if cuda.threadIdx.x == 0:
+            result[0] = total
 
     return {
         "train_rows": train_rows, "train_weights": train_weights, "train": train,

@@ -30,7 +30,7 @@ def why_not():
             return _why_unavailable(cuda)
         _try_kernel(cuda)
     except Exception as error:
-        return f"the CUDA toolchain is broken: {type(error).__name__}: {_first_line(error)}"
+        return f"the CUDA toolchain is broken: {type(error).__name__}: {_one_line(error)}"
     return ""
 
 
@@ -38,7 +38,7 @@ def _why_unavailable(cuda):
     try:
         n_devices = len(cuda.gpus)
     except Exception as error:
-        return f"there is no usable NVIDIA driver: {_first_line(error)}"
+        return f"there is no usable NVIDIA driver: {_one_line(error)}"
     if n_devices == 0:
         return "there is no NVIDIA GPU"
     return "libnvvm was not found; pip install 'fastmlp[cuda]' installs it"
@@ -59,17 +59,22 @@ def _try_kernel(cuda):
         raise RuntimeError("a kernel ran and had no effect")
 
 
-def _first_line(error):
+def _one_line(error):
     """What an error says, in one line of moderate length."""
     words = " ".join(str(error).split()).rstrip(" :") or type(error).__name__
     return words if len(words) <= 200 else words[:197] + "..."
+
+
+def refusal(reason):
+    """The error that says why a GPU does not do what was asked for."""
+    return DeviceError(f"device='cuda' cannot be used: {reason}")
 
 
 def require():
     """Raise :class:`DeviceError` unless CUDA kernels can run here."""
     reason = why_not()
     if reason:
-        raise DeviceError(f"device='cuda' cannot be used: {reason}")
+        raise refusal(reason)
 
 
 def describe():
