@@ -9,8 +9,8 @@ import importlib
 __version__ = "0.1.0"
 
 _HOME = {
-    "MLPClassifier": "estimators",
-    "MLPRegressor": "estimators",
+    "MLPClassifier": "classifier",
+    "MLPRegressor": "regressor",
     "check_gradient": "gradient_check",
     "warmup": "cpu.warmup",
     "TabularModel": "tabular",

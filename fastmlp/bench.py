@@ -107,7 +107,7 @@ def estimator_run(cls, case, dtype, **more_options):
 
 def fastmlp_run(case, dtype):
     """Our classifier."""
-    from .estimators import MLPClassifier
+    from .classifier import MLPClassifier
 
     return estimator_run(MLPClassifier, case, dtype)
 

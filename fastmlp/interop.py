@@ -4,7 +4,8 @@ import copy
 
 import sklearn.neural_network
 
-from . import estimators
+from .classifier import MLPClassifier
+from .regressor import MLPRegressor
 
 _KEPT = (
     "classes_", "loss_", "best_loss_", "loss_curve_", "validation_scores_",
@@ -33,9 +34,9 @@ def from_sklearn(model):
     TypeError
         For anything else.
     """
-    for name in ("MLPClassifier", "MLPRegressor"):
-        if type(model) is getattr(sklearn.neural_network, name):
-            converted = _with_parameters(model, getattr(estimators, name))
+    for cls in (MLPClassifier, MLPRegressor):
+        if type(model) is getattr(sklearn.neural_network, cls.__name__):
+            converted = _with_parameters(model, cls)
             if hasattr(model, "coefs_"):
                 converted._begin_records()  # scikit-learn's lbfgs keeps none
             return _with_fit(model, converted)
@@ -47,7 +48,7 @@ def from_sklearn(model):
 
 def to_sklearn(model):
     """The inverse of :func:`from_sklearn`; what the estimators' ``to_sklearn`` returns."""
-    is_classifier = isinstance(model, estimators.MLPClassifier)
+    is_classifier = isinstance(model, MLPClassifier)
     name = "MLPClassifier" if is_classifier else "MLPRegressor"
     return _with_fit(model, _with_parameters(model, getattr(sklearn.neural_network, name)))
 

@@ -10,6 +10,11 @@ import numpy as np
 
 from .plan import Activation
 
+INITIALISERS = {
+    "sklearn", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal",
+    "lecun_uniform", "lecun_normal",
+}  # fmt: skip
+
 
 def n_parameters(layer_units):
     """Number of weights and biases of a network."""

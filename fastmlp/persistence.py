@@ -18,15 +18,15 @@ _MANIFEST = "fastmlp.json"
 _FORMAT = 1
 _MODELS = {
     # What a file may hold at its top, and an attribute that only fitted ones have.
-    "fastmlp.estimators.MLPClassifier": "coefs_",
-    "fastmlp.estimators.MLPRegressor": "coefs_",
+    "fastmlp.classifier.MLPClassifier": "coefs_",
+    "fastmlp.regressor.MLPRegressor": "coefs_",
     "fastmlp.tabular.TabularModel": "report_",
 }
 
 # Everything that a model file may hold beside what skops trusts by itself.
 _TRUSTED = (
-    "fastmlp.estimators.MLPClassifier",
-    "fastmlp.estimators.MLPRegressor",
+    "fastmlp.classifier.MLPClassifier",
+    "fastmlp.regressor.MLPRegressor",
     "fastmlp.schedules.Adaptive",
     "fastmlp.schedules.Constant",
     "fastmlp.schedules.InverseScaling",

@@ -15,6 +15,12 @@ class Activation(IntEnum):
     LOGISTIC = 1
     TANH = 2
     RELU = 3
+    LEAKY_RELU = 4
+    ELU = 5
+    SELU = 6
+    GELU = 7
+    SILU = 8
+    SOFTPLUS = 9
 
 
 class Loss(IntEnum):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
 
+SCHEDULES = {"constant", "invscaling", "adaptive", "plateau", "step", "cosine", "one_cycle"}
+
 
 @dataclass
 class Constant:

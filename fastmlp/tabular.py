@@ -22,8 +22,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from .classifier import MLPClassifier
 from .errors import DeviceError
-from .estimators import MLPClassifier, MLPRegressor
+from .regressor import MLPRegressor
 from .tables import (
     DataError,
     check_complete,

@@ -33,8 +33,8 @@ def imports(module):
 
 
 SKLEARN = {
-    "base.py", "bench.py", "estimators.py", "interop.py", "many.py",
-    "onnx_export.py", "persistence.py",
+    "base.py", "bench.py", "classifier.py", "interop.py", "many.py",
+    "onnx_export.py", "options.py", "persistence.py", "regressor.py",
     "tabular.py", "targets.py",
 }  # fmt: skip
 

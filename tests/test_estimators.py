@@ -17,7 +17,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastmlp import MLPClassifier, MLPRegressor
 
 CLASSES = [MLPClassifier, MLPRegressor]
-EXTRAS = {MLPClassifier: ["class_weight", "n_jobs", "device"], MLPRegressor: ["n_jobs", "device"]}
+SHARED_EXTRAS = [
+    "n_jobs", "device", "init", "momentum_form", "rmsprop_decay", "weight_decay", "l1", "max_norm",
+    "dropout", "clip_value", "clip_norm", "lr_schedule", "scoring", "swa_start", "monitor",
+    "diagnose",
+]  # fmt: skip
+EXTRAS = {
+    MLPClassifier: ["class_weight", *SHARED_EXTRAS, "loss", "label_smoothing", "rho"],
+    MLPRegressor: [*SHARED_EXTRAS, "huber_delta", "quantiles"],
+}
 
 
 @pytest.fixture
