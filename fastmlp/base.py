@@ -4,7 +4,6 @@ import warnings
 from dataclasses import replace
 from functools import partial
 from inspect import signature
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -16,23 +15,13 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import __version__, lbfgs, options, parameters
+from . import __version__, lbfgs, options, parameters, planning
 from .callbacks import Listener, listening
 from .devices import backend
 from .errors import DeviceError
-from .plan import Activation, Loss, Optimizer, TrainingPlan
+from .plan import OUTPUT_ACTIVATIONS, Optimizer, TrainingPlan
 from .schedules import schedule_for
 from .training import History, OptimizerState, StoppingRule, train
-
-_OUTPUT_ACTIVATIONS = {
-    Loss.SQUARED_ERROR: "identity",
-    Loss.POISSON: "exp",
-    Loss.CROSS_ENTROPY: "softmax",
-    Loss.BINARY_CROSS_ENTROPY: "logistic",
-}
-
-
-_LOSSES = {activation: loss for loss, activation in _OUTPUT_ACTIVATIONS.items()}
 
 
 def solver_has_partial_fit(estimator):
@@ -59,44 +48,21 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     # ---- from parameters to a plan -------------------------------------------------------
 
-    def _hidden_units(self):
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        for size in sizes:
-            if not isinstance(size, Integral):
-                raise TypeError(f"hidden_layer_sizes must be integers, got {sizes}.")
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
-
-    def _plan(self, layer_units, dtype, batch_size=1, optimizer=Optimizer.GRADIENT, **constants):
+    def _fitted_plan(self):
+        """The plan with which the fitted network predicts."""
+        units = [self.coefs_[0].shape[0], *(w.shape[1] for w in self.coefs_)]
         return TrainingPlan(
-            layer_units=tuple(layer_units),
-            activation=Activation[self.activation.upper()],
-            loss=self._loss(),
-            optimizer=Optimizer(optimizer),
-            alpha=float(self.alpha),
-            batch_size=batch_size,
-            dtype=np.dtype(dtype),
-            **constants,
+            layer_units=tuple(units),
+            activation=planning.activations(self, len(units) - 2),
+            loss=planning.PREDICTION_LOSSES[self.out_activation_],
+            optimizer=Optimizer.GRADIENT,
+            dtype=self.coefs_[0].dtype,
         )
 
-    def _fitted_plan(self):
-        """The plan of the fitted network; its loss is one with the output activation of the fit."""
-        units = [self.coefs_[0].shape[0], *(w.shape[1] for w in self.coefs_)]
-        plan = self._plan(units, self.coefs_[0].dtype)
-        return replace(plan, loss=_LOSSES[self.out_activation_])
-
     def _new_optimizer(self):
-        if self.solver == "adam":
-            code, kind = Optimizer.ADAM, "constant"
-        else:
-            code = Optimizer.NESTEROV if self.nesterovs_momentum else Optimizer.SGD
-            kind = self.learning_rate
-        names = ("momentum", "beta_1", "beta_2", "epsilon")
-        constants = {name: float(getattr(self, name)) for name in names}
+        kind = self.learning_rate if self.solver in ("gd", "sgd") else "constant"
         schedule = schedule_for(kind, self.learning_rate_init, self.power_t)
-        return OptimizerState(schedule, {"optimizer": int(code), **constants})
+        return OptimizerState(schedule, planning.optimizer_constants(self))
 
     def _objective(self, X, y, sample_weight):
         """What ``check_gradient`` needs: plan, parameters and data in float64."""
@@ -110,14 +76,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         sample_weight = est._weigh(y, sample_weight, incremental=False)
         if est is self:
-            plan = self._fitted_plan()
+            units = self._fitted_plan().layer_units
             theta = parameters.flatten(self.coefs_, self.intercepts_, np.float64)
         else:
-            plan = est._plan([X.shape[1], *est._hidden_units(), Y.shape[1]], np.float64)
+            units = [X.shape[1], *planning.hidden_units(est), Y.shape[1]]
             rng = check_random_state(self.random_state)
-            theta = parameters.initialise(plan.layer_units, plan.activation, rng, np.float64)
-        plan = est._plan(plan.layer_units, np.float64)
-        return plan, theta, X, Y, sample_weight
+            activation = planning.activations(est, len(units) - 2)
+            theta = parameters.initialise(units, activation, rng, np.float64)
+        plan = planning.objective_plan(est, units, np.float64)
+        return plan, theta, X, est._training_targets(Y), sample_weight
 
     # ---- fitting -------------------------------------------------------------------------
 
@@ -135,7 +102,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _train(self, X, y, sample_weight, incremental, listener):
         """From validated parameters to fitted attributes."""
-        hidden_units = self._hidden_units()
+        hidden_units = planning.hidden_units(self)
+        planning.check_solver(self)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, Y, y = self._encode(X, y, first_pass, incremental)
         if sample_weight is not None:
@@ -172,7 +140,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 f"y has {n_outputs} outputs, and the network that was fitted {outputs}{remedy}"
             )
-        activation = _OUTPUT_ACTIVATIONS[self._loss()]
+        activation = OUTPUT_ACTIVATIONS[self._loss()]
         if activation != self.out_activation_:
             raise ValueError(
                 f"the loss needs the output activation {activation}, and the network that was "
@@ -183,11 +151,27 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """The weights of the rows; None is one each."""
         return sample_weight
 
+    def _training_targets(self, Y):
+        """What the network is to learn, where that is not the matrix of targets itself."""
+        return Y
+
+    def _loss_parameters(self, n_outputs):
+        """See :class:`fastmlp.plan.TrainingPlan`."""
+        return ()
+
+    def _custom_loss(self):
+        """See :class:`fastmlp.plan.TrainingPlan`."""
+        return None
+
+    def _draw_seed(self, plan):
+        """The seed of the dropout's masks; without dropout nothing is drawn."""
+        return int(self._random_state.randint(2**32, dtype=np.uint32)) if plan.dropout else 0
+
     def _initialise(self, layer_units, dtype):
         """Initial weights and empty records."""
         self.n_layers_ = len(layer_units)
-        self.out_activation_ = _OUTPUT_ACTIVATIONS[self._loss()]
-        activation = Activation[self.activation.upper()]
+        self.out_activation_ = OUTPUT_ACTIVATIONS[self._loss()]
+        activation = planning.activations(self, len(layer_units) - 2)
         theta = parameters.initialise(layer_units, activation, self._random_state, dtype)
         self.coefs_, self.intercepts_ = parameters.views(theta, layer_units)
         self._begin_records()
@@ -207,14 +191,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _full_batch(self, X, Y, sample_weight):
         """An engine for loss and gradient of all rows, in float64."""
-        plan = self._plan(self._fitted_plan().layer_units, np.float64, X.shape[0])
+        units = self._fitted_plan().layer_units
+        plan = planning.objective_plan(self, units, np.float64, X.shape[0])
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
         data = X, Y, sample_weight
         return self._engine(plan, theta, data), theta
 
     def _engine(self, plan, theta, data):
         """The engine of this estimator's device; the CPU's where 'auto' finds no room."""
-        arguments = plan, theta, *data, self.n_jobs
+        X, Y, sample_weight = data
+        arguments = plan, theta, X, self._training_targets(Y), sample_weight, self.n_jobs
         try:
             return backend(self.device, plan.layer_units, data[0]).engine(*arguments)
         except DeviceError:
@@ -254,11 +240,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         n_rows = train_part[0].shape[0]
         continued = incremental and hasattr(self, "_optimizer")
         state = self._optimizer if continued else self._new_optimizer()
-        plan = self._plan(
+        plan = planning.objective_plan(
+            self,
             self._fitted_plan().layer_units,
             self.coefs_[0].dtype,
             self._rows_of_batch(n_rows, incremental),
-            **state.constants,
+        )
+        plan = replace(
+            plan, **state.constants, **planning.step_options(self), seed=self._draw_seed(plan)
         )
         order = np.arange(n_rows)
         history = self._history(incremental)
@@ -315,6 +304,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return tuple(parts[0::2]), tuple(parts[1::2])
 
     def _rows_of_batch(self, n_rows, incremental):
+        if self.solver == "gd":
+            return n_rows
         if self.batch_size == "auto":
             return min(200, n_rows)
         if self.batch_size > n_rows:

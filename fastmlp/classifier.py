@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import targets
 from .base import BaseMLP, solver_has_partial_fit
 from .options import with_shared_docs
+from .plan import Loss
 
 
 @with_shared_docs
@@ -251,7 +252,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._label_binarizer
 
     def _loss(self):
-        return targets.classification_loss(self._label_binarizer)
+        if self.loss == "margin" and self.label_smoothing > 0:
+            raise ValueError(
+                "label_smoothing is for loss='log_loss'; the margin loss has one true class"
+            )
+        return targets.classification_loss(self._label_binarizer, self.loss)
+
+    def _loss_parameters(self, n_outputs):
+        return (float(self.rho),) * n_outputs if self.loss == "margin" else ()
+
+    def _training_targets(self, Y):
+        n_classes = Y.shape[1] if self._loss() == Loss.CROSS_ENTROPY else 2
+        return targets.smoothed(Y, self.label_smoothing, n_classes)
 
     def _encode(self, X, y, first_pass, incremental):
         X, y = validate_data(

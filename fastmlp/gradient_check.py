@@ -5,7 +5,7 @@ from itertools import chain
 
 import numpy as np
 
-from .parameters import l2_penalty, views
+from .parameters import penalty, views
 from .plan import Loss
 
 
@@ -49,7 +49,8 @@ def check_gradient(estimator, X, y, sample_weight=None):
     The whole of `X` is one batch, in float64. A fitted estimator is checked at its weights,
     another one at the initial weights that its ``random_state`` gives; it is not modified.
     The objective is the one that training follows: for several regression outputs, the sum of
-    their squared errors (scikit-learn reports the mean but descends the sum).
+    their squared errors (scikit-learn reports the mean but descends the sum). With dropout both
+    gradients are those of one and the same mask.
 
     Parameters
     ----------
@@ -70,13 +71,13 @@ def check_gradient(estimator, X, y, sample_weight=None):
     from .cpu.engine import loss_and_gradient
 
     plan, theta, X, Y, sample_weight = estimator._objective(X, y, sample_weight)
-    unpenalised = replace(plan, alpha=0.0)
+    unpenalised = replace(plan, alpha=0.0, l1=0.0)
     scale = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
     total_weight = X.shape[0] if sample_weight is None else sample_weight.sum()
 
     def objective(moved):
         loss, _ = loss_and_gradient(unpenalised, moved, X, Y, sample_weight)
-        return scale * loss + l2_penalty(moved, plan.layer_units, plan.alpha, total_weight)
+        return scale * loss + penalty(moved, plan, total_weight)
 
     analytic = analytic_gradient(plan, theta, X, Y, sample_weight)
     numerical = numerical_gradient(objective, theta)

@@ -1,6 +1,7 @@
-"""Formulas made ready for a compiler: their integers shall not widen float32.
+"""Formulas made ready for a compiler: their constants shall not widen float32.
 
-numba types integer constants as int64, and float32 with int64 becomes float64.
+numba types integer constants as int64 and others as float64, and float32 with either becomes
+float64.
 """
 
 import ast
@@ -11,22 +12,31 @@ from types import FunctionType
 import numpy as np
 
 
-class _NarrowIntegers(ast.NodeTransformer):
-    """Replaces integer constants by names of int8 numbers in a namespace."""
+class _NarrowConstants(ast.NodeTransformer):
+    """Replaces integers by names of int8 numbers, and floats by numbers like the first argument."""
 
     def __init__(self, namespace):
         self.namespace = namespace
+        self.first_argument = None
+
+    def visit_FunctionDef(self, node):
+        self.first_argument = node.args.args[0].arg
+        return self.generic_visit(node)
 
     def visit_Constant(self, node):
-        if type(node.value) is not int:
-            return node
-        name = f"integer_{node.value}"
-        self.namespace[name] = np.int8(node.value)
-        return ast.copy_location(ast.Name(name, ast.Load()), node)
+        if type(node.value) is int:
+            name = f"integer_{node.value}"
+            self.namespace[name] = np.int8(node.value)
+            return ast.copy_location(ast.Name(name, ast.Load()), node)
+        if type(node.value) is float:
+            arguments = [node, ast.Name(self.first_argument, ast.Load())]
+            call = ast.Call(ast.Name("number_like", ast.Load()), arguments, [])
+            return ast.copy_location(call, node)
+        return node
 
 
-def with_small_integers(function, replacements, compile_one, compile_callee):
-    """Compile a formula whose integers are as narrow as can be.
+def with_narrow_constants(function, replacements, number_like, compile_one, compile_callee):
+    """Compile a formula whose constants are as narrow as its arguments.
 
     Parameters
     ----------
@@ -34,6 +44,8 @@ def with_small_integers(function, replacements, compile_one, compile_callee):
         An undecorated function of a module of :mod:`fastmlp.formulas`.
     replacements : dict
         What stands in for functions that it calls.
+    number_like : callable
+        ``number_like(c, x)`` is the constant c in the type of x.
     compile_one : callable
         Compiles the function that results.
     compile_callee : callable
@@ -43,7 +55,7 @@ def with_small_integers(function, replacements, compile_one, compile_callee):
     -------
     callable
     """
-    namespace = dict(function.__globals__)
+    namespace = {**function.__globals__, "number_like": number_like}
     for name in function.__code__.co_names:
         callee = namespace.get(name)
         if callee in replacements:
@@ -51,6 +63,6 @@ def with_small_integers(function, replacements, compile_one, compile_callee):
         elif isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
             namespace[name] = compile_callee(callee)
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    tree = ast.fix_missing_locations(_NarrowIntegers(namespace).visit(tree))
+    tree = ast.fix_missing_locations(_NarrowConstants(namespace).visit(tree))
     exec(compile(tree, inspect.getfile(function), "exec"), namespace)
     return compile_one(namespace[function.__name__])

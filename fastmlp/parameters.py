@@ -43,10 +43,14 @@ def views(theta, layer_units):
     return coefs, intercepts
 
 
-def l2_penalty(theta, layer_units, alpha, total_weight):
-    """alpha / (2 S) times the sum of squared weights, S being the total weight of the rows."""
-    squares = sum(np.sum(w * w) for w in views(theta, layer_units)[0])
-    return 0.5 * alpha * squares / total_weight
+def penalty(theta, plan, total_weight):
+    """alpha / (2 S) times the sum of squared weights, and l1 / S times that of absolute ones.
+
+    S is the total weight of the rows.
+    """
+    coefs = views(theta, plan.layer_units)[0]
+    squares, absolutes = (sum(np.sum(f(w)) for w in coefs) for f in (np.square, np.abs))
+    return (0.5 * plan.alpha * squares + plan.l1 * absolutes) / total_weight
 
 
 def attributes(theta, layer_units):
@@ -70,13 +74,14 @@ def initialise(layer_units, activation, random_state, dtype):
     """Glorot and Bengio's (2010) uniform initialisation, as scikit-learn draws it.
 
     Weights and biases of a layer are uniform on [-b, b] with b = sqrt(f / (fan_in + fan_out)),
-    f = 2 for the logistic activation and 6 for all others. The hidden activation decides for
-    the output layer too.
+    f = 2 for the logistic activation and 6 for all others. The activation of the last hidden
+    layer decides for the output layer too.
 
     Parameters
     ----------
     layer_units : sequence of int
-    activation : Activation
+    activation : Activation or tuple of Activation
+        Of all hidden layers, or of each.
     random_state : numpy.random.RandomState
         Advanced by one draw for each parameter.
     dtype : numpy.dtype
@@ -87,8 +92,11 @@ def initialise(layer_units, activation, random_state, dtype):
     theta : ndarray of shape (n_parameters,)
     """
     theta = np.empty(n_parameters(layer_units), dtype=dtype)
-    factor = 2.0 if activation == Activation.LOGISTIC else 6.0
-    for weights, biases in zip(*views(theta, layer_units), strict=True):
+    n_layers = len(layer_units) - 1
+    of_layers = activation if isinstance(activation, tuple) else (activation,) * n_layers
+    of_layers = (*of_layers, *of_layers[-1:])[:n_layers] or (Activation.IDENTITY,)
+    for weights, biases, of_layer in zip(*views(theta, layer_units), of_layers, strict=True):
+        factor = 2.0 if of_layer == Activation.LOGISTIC else 6.0
         bound = np.sqrt(factor / sum(weights.shape))
         weights[...] = random_state.uniform(-bound, bound, weights.shape)
         biases[...] = random_state.uniform(-bound, bound, biases.shape)

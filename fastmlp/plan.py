@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from math import inf
 
 import numpy as np
 
@@ -26,10 +27,30 @@ class Activation(IntEnum):
 class Loss(IntEnum):
     """Training loss; it implies the activation of the output layer."""
 
-    SQUARED_ERROR = 0  # identity
-    POISSON = 1  # exp
-    CROSS_ENTROPY = 2  # softmax
-    BINARY_CROSS_ENTROPY = 3  # logistic, one for each output
+    SQUARED_ERROR = 0
+    POISSON = 1
+    CROSS_ENTROPY = 2
+    BINARY_CROSS_ENTROPY = 3  # one for each output
+    ABSOLUTE_ERROR = 4
+    HUBER = 5
+    QUANTILE = 6
+    MARGIN = 7
+    BINARY_MARGIN = 8  # one for each output
+    CUSTOM = 9
+
+
+OUTPUT_ACTIVATIONS = {
+    Loss.SQUARED_ERROR: "identity",
+    Loss.POISSON: "exp",
+    Loss.CROSS_ENTROPY: "softmax",
+    Loss.BINARY_CROSS_ENTROPY: "logistic",
+    Loss.ABSOLUTE_ERROR: "identity",
+    Loss.HUBER: "identity",
+    Loss.QUANTILE: "identity",
+    Loss.MARGIN: "softmax",
+    Loss.BINARY_MARGIN: "logistic",
+    Loss.CUSTOM: "identity",
+}
 
 
 class Optimizer(IntEnum):
@@ -39,6 +60,9 @@ class Optimizer(IntEnum):
     SGD = 1  # momentum, 0 for plain gradient descent
     NESTEROV = 2
     ADAM = 3
+    ADAGRAD = 4
+    RMSPROP = 5
+    NADAM = 6
 
 
 @dataclass(frozen=True)
@@ -49,7 +73,8 @@ class TrainingPlan:
     ----------
     layer_units : tuple of int
         Units of every layer, from the input features to the outputs.
-    activation : Activation
+    activation : Activation or tuple of Activation
+        Of all hidden layers, or of each.
     loss : Loss
     optimizer : Optimizer
     alpha : float
@@ -58,13 +83,33 @@ class TrainingPlan:
     batch_size : int
         Rows a step; the last batch of an epoch may be shorter.
     momentum, beta_1, beta_2, epsilon : float
-        Constants of the optimiser.
+        Constants of the optimiser; RMSProp's decay is `beta_2`.
     dtype : numpy.dtype
         float32 or float64, of all arithmetic.
+    l1 : float
+        L1 penalty: l1 / S * sum of absolute weights.
+    averages_gradients : bool
+        Whether a velocity is a running mean of gradients: steps of SGD shrink by 1 - momentum.
+    weight_decay : float
+        Before a step weights shrink by the factor 1 - learning rate * weight_decay.
+    clip_value, clip_norm : float
+        Limits of a gradient's elements, and of its norm.
+    max_norm : float
+        Limit of the norm of each unit's incoming weights.
+    dropout : tuple of float
+        Probability of each hidden layer's units to be switched off; () is none.
+    seed : int
+        Of the dropout's masks, below 2^32.
+    loss_parameters : tuple of float
+        The quantile of each output; the Huber loss's limit, or the margin loss's rho, for all.
+    custom_loss : tuple of functions or None
+        Value and derivative of ``Loss.CUSTOM``.
+    monitors_gradient : bool
+        Whether the norm of each step's gradient is wanted.
     """
 
     layer_units: tuple[int, ...]
-    activation: Activation
+    activation: Activation | tuple[Activation, ...]
     loss: Loss
     optimizer: Optimizer
     alpha: float = 0.0
@@ -74,6 +119,17 @@ class TrainingPlan:
     beta_2: float = 0.0
     epsilon: float = 0.0
     dtype: np.dtype = _FLOAT64
+    l1: float = 0.0
+    averages_gradients: bool = False
+    weight_decay: float = 0.0
+    clip_value: float = inf
+    clip_norm: float = inf
+    max_norm: float = inf
+    dropout: tuple[float, ...] = ()
+    seed: int = 0
+    loss_parameters: tuple[float, ...] = ()
+    custom_loss: tuple | None = None
+    monitors_gradient: bool = False
 
     def __post_init__(self):
         if len(self.layer_units) < 2 or min(self.layer_units) < 1:
@@ -85,6 +141,12 @@ class TrainingPlan:
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        n_hidden = len(self.layer_units) - 2
+        if len(self.activations) != n_hidden or len(self.dropouts) != n_hidden:
+            raise ValueError(
+                f"{n_hidden} hidden layers need as many activations and dropout probabilities, "
+                f"got {self.activation} and {self.dropout}"
+            )
 
     def check_data(self, X, Y):
         """Raise ValueError unless these matrices fit the network: kernels do not look."""
@@ -116,6 +178,23 @@ class TrainingPlan:
                 "defined; remove rows of weight zero, or use larger batches"
             )
         return totals
+
+    @property
+    def activations(self):
+        """The activation of each hidden layer, as a tuple."""
+        if isinstance(self.activation, tuple):
+            return self.activation
+        return (self.activation,) * (len(self.layer_units) - 2)
+
+    @property
+    def dropouts(self):
+        """The dropout probability of each hidden layer, as a tuple."""
+        return self.dropout or (0.0,) * (len(self.layer_units) - 2)
+
+    @property
+    def shapes_gradient(self):
+        """Whether a gradient is more than that of loss and L2 penalty, or wanted for its norm."""
+        return self.l1 > 0 or min(self.clip_value, self.clip_norm) < inf or self.monitors_gradient
 
     @property
     def n_outputs(self):

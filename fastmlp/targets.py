@@ -78,11 +78,30 @@ def class_weights(class_weight, y, binarizer, sample_weight=None):
     return weights
 
 
-def classification_loss(binarizer):
-    """Softmax cross-entropy for three or more exclusive classes, else one logistic each."""
+def classification_loss(binarizer, name="log_loss"):
+    """The loss 'log_loss' or 'margin': one over three or more exclusive classes, else one for
+    each output."""
     if binarizer.y_type_.startswith("multilabel") or len(binarizer.classes_) <= 2:
-        return Loss.BINARY_CROSS_ENTROPY
-    return Loss.CROSS_ENTROPY
+        return Loss.BINARY_MARGIN if name == "margin" else Loss.BINARY_CROSS_ENTROPY
+    return Loss.MARGIN if name == "margin" else Loss.CROSS_ENTROPY
+
+
+def smoothed(Y, share, n_classes):
+    """Targets whose probability is spread over all classes by a share (Szegedy et al., 2016).
+
+    Parameters
+    ----------
+    Y : ndarray of shape (n_samples, n_outputs), bool
+    share : float
+    n_classes : int
+        Between which a row, or each of its outputs, decides.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_outputs)
+        `Y` itself where the share is zero; else (1 - share) Y + share / n_classes.
+    """
+    return (1 - share) * Y + share / n_classes if share > 0 else Y
 
 
 def decode(binarizer, probabilities):

@@ -9,8 +9,10 @@ from ..parameters import check_parameters, n_parameters
 from ..plan import Optimizer
 from . import kernels
 from . import layout as at
+from .choices import with_prediction_kernels, with_training_kernels
 from .memory import FIELDS, describe
 from .sparse import work_size
+from .sums import EPOCH_LOSS, GRADIENT_NORM, N_SUMS
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
 
@@ -33,13 +35,6 @@ def _aligned(size, dtype):
     raw = np.zeros(size + line, dtype=dtype)
     offset = (-raw.ctypes.data % 64) // dtype.itemsize
     return raw[offset : offset + size]
-
-
-def _with_addresses(settings, dtype):
-    """Settings with the kernels' addresses in this process."""
-    settings = settings.copy()
-    settings[at.CALL_MULTIPLY :] = kernels.addresses(dtype, bool(settings[at.IS_SPARSE]))
-    return settings
 
 
 def _inputs(X, dtype):
@@ -79,6 +74,21 @@ def resolve_n_threads(n_jobs):
     return min(n_jobs, limit)
 
 
+def _hyper(plan):
+    """The numbers of a step, but for what changes from epoch to epoch."""
+    hyper = np.zeros(at.N_HYPER)
+    hyper[at.UNIT] = 1
+    hyper[[at.ALPHA, at.L1]] = plan.alpha, plan.l1
+    hyper[[at.CLIP_VALUE, at.CLIP_NORM, at.MAX_NORM]] = (
+        plan.clip_value, plan.clip_norm, plan.max_norm,
+    )  # fmt: skip
+    hyper[at.MOMENTUM] = plan.momentum
+    hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
+    hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
+    hyper[at.EPSILON] = plan.epsilon
+    return hyper
+
+
 class CpuEngine:
     """Runs one plan in compiled kernels.
 
@@ -100,7 +110,13 @@ class CpuEngine:
     ----------
     step : int
         Updates done so far, as Adam's bias correction counts them.
+    gradient_norm : float or None
+        Norm of the gradient of all parameters, before it is limited to the plan's `clip_norm`,
+        as the mean over the steps of the last epoch; None unless the plan wants it, or shapes
+        gradients.
     """
+
+    gradient_norm = None
 
     def __init__(self, plan, theta, X, Y, sample_weight=None, n_jobs=None):
         plan.check_data(X, Y)
@@ -115,31 +131,35 @@ class CpuEngine:
             n_threads = min(n_threads, n_groups)
         self._team = Team(n_threads)
         self._layout = at.training_layout(plan, n_threads, is_sparse)
-        self._settings = _with_addresses(self._layout.settings, plan.dtype)
+        self._layers, self._settings = with_training_kernels(self._layout, plan)
         self._arena = _aligned(self._layout.size, plan.dtype)
-        self._arena[self._settings[at.ONE]] = 1
-        self._arena[self._settings[at.MACHINE_EPSILON]] = np.finfo(plan.dtype).eps
+        self._set_constants()
         weights = np.empty(0) if sample_weight is None else sample_weight
         self._inputs = _inputs(X, plan.dtype)
         self._Y, self._sample_weight = (kernel_input(array, plan.dtype) for array in (Y, weights))
         self._work = self._room_for_entries(n_threads)
         self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
-        n_sums = kernels.N_SUMS + plan.batch_size + self._layout.n_blocks
+        n_sums = N_SUMS + plan.batch_size + 3 * self._layout.n_blocks
         self._sums = np.zeros(n_sums)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
-        hyper = self._hyper = np.zeros(at.N_HYPER)
-        hyper[at.ALPHA] = plan.alpha
-        hyper[at.MOMENTUM] = plan.momentum
-        hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
-        hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
-        hyper[at.EPSILON] = plan.epsilon
+        hyper = self._hyper = _hyper(plan)
         self._order = np.empty(X.shape[0], dtype=np.int64)
         self._arrays = (
-            self._layout.layers, self._settings, hyper, *self._inputs, self._work, self._Y,
+            self._layers, self._settings, hyper, *self._inputs, self._work, self._Y,
             self._sample_weight, self._order, self._sums, self._shares,
         )  # fmt: skip
         self._job = describe(self._arrays)
         self.push(theta)
+
+    def _set_constants(self):
+        """Numbers that kernels look up in the arena."""
+        arena, settings, plan = self._arena, self._settings, self.plan
+        arena[settings[at.ONE]] = 1
+        arena[settings[at.MACHINE_EPSILON]] = np.finfo(plan.dtype).eps
+        first = settings[at.LOSS_PARAMETERS]
+        arena[first : first + len(plan.loss_parameters)] = plan.loss_parameters
+        for layer, dropout in zip(self._layers, plan.dropouts, strict=False):
+            arena[layer[at.DROP_SCALE]] = 1 / (1 - dropout)
 
     def __enter__(self):
         return self
@@ -165,25 +185,31 @@ class CpuEngine:
         at.pack_transposed(theta, units, arena, layout)
         if state is not None:
             self.step, first, second = state
-            at.pack(first, units, arena, layout.settings[at.FIRST_STATE], layout)
-            at.pack(second, units, arena, layout.settings[at.SECOND_STATE], layout)
+            at.pack(first, units, arena, self._start(at.TO_FIRST), layout)
+            at.pack(second, units, arena, self._start(at.TO_SECOND), layout)
 
-    def _pull(self, offset):
+    def _start(self, vector=None):
+        """Where the parameters lie in the arena, or a vector of the optimiser's state."""
+        start = self._settings[at.PARAMETERS]
+        return start if vector is None else start + self._settings[vector]
+
+    def _pull(self, vector=None):
         units, layout = self.plan.layer_units, self._layout
-        vector = np.empty(n_parameters(units), dtype=self.plan.dtype)
-        at.unpack(vector, units, self._arena, layout.settings[offset], layout)
-        return vector
+        result = np.empty(n_parameters(units), dtype=self.plan.dtype)
+        at.unpack(result, units, self._arena, self._start(vector), layout)
+        return result
 
     def pull(self):
         """A copy of the parameters, in the order of :mod:`fastmlp.parameters`."""
-        return self._pull(at.PARAMETERS)
+        return self._pull()
 
     def state(self):
         """A copy of the optimiser's state: updates done and two vectors ordered like theta.
 
-        The vectors are Adam's moments, or the velocity and one that is not used.
+        The vectors are the velocity or the mean gradient, and the sum or mean of squared
+        gradients; one that an optimiser does not use stays zero.
         """
-        return self.step, self._pull(at.FIRST_STATE), self._pull(at.SECOND_STATE)
+        return self.step, self._pull(at.TO_FIRST), self._pull(at.TO_SECOND)
 
     def run_epoch(self, order, learning_rate):
         """Update the parameters once for each mini-batch of one epoch.
@@ -208,8 +234,11 @@ class CpuEngine:
         if self._sample_weight.size:
             plan.batch_weights(order, self._sample_weight)
         hyper = self._hyper
-        hyper[at.LEARNING_RATE] = learning_rate
-        self._sums[kernels.EPOCH_LOSS] = 0.0
+        hyper[at.DECAY] = 1 - learning_rate * plan.weight_decay
+        # A velocity that is a running mean is one that adds up steps of a smaller rate.
+        share = 1 - plan.momentum if plan.averages_gradients else 1.0
+        hyper[at.LEARNING_RATE] = learning_rate * share
+        self._sums[:2] = 0.0
         for start in range(0, order.size, self._piece):
             piece = order[start : start + self._piece]
             hyper[at.STEPS_DONE] = self.step
@@ -217,7 +246,10 @@ class CpuEngine:
             self._job[kernels.ORDER * FIELDS + 1] = piece.size
             self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
             self.step += -(-piece.size // plan.batch_size)
-        return self._sums[kernels.EPOCH_LOSS] / order.size
+        if plan.shapes_gradient:
+            n_steps = -(-order.size // plan.batch_size)
+            self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
+        return self._sums[EPOCH_LOSS] / order.size
 
     @property
     def total_weight(self):
@@ -241,7 +273,7 @@ class CpuEngine:
         """
         self.push(theta)
         loss = self.run_epoch(np.arange(self.plan.batch_size), 0.0)
-        return loss, self._pull(at.FIRST_STATE)
+        return loss, self._pull(at.TO_FIRST)
 
     def outputs(self, X):
         """Predictions of the current parameters; see :func:`outputs`."""
@@ -291,7 +323,7 @@ def outputs(plan, theta, X, n_jobs=None):
     layout = at.prediction_layout(
         units, plan.activation, plan.loss, dtype, n_threads, many, issparse(X)
     )
-    settings = _with_addresses(layout.settings, dtype)
+    layers, settings = with_prediction_kernels(layout, plan)
     arena = _aligned(layout.size, dtype)
     start = settings[at.PARAMETERS]
     if many:
@@ -302,6 +334,6 @@ def outputs(plan, theta, X, n_jobs=None):
     order = np.arange(n_rows) if issparse(X) else _NO_STARTS
     result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
     with Team(n_threads) as team:
-        arrays = layout.layers, settings, *inputs, order, result
+        arrays = layers, settings, *inputs, order, result
         team.run(kernels.predict, arena, describe(arrays), keeps=arrays)
     return result

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from numba import njit
 from numba.core import caching
+from numba.extending import intrinsic
 
 from .. import __version__
-from ..narrowing import with_small_integers
+from ..narrowing import with_narrow_constants
 from . import vector_math
 from .vector_unit import HOST
 
@@ -102,9 +103,15 @@ class KernelCache(caching.FunctionCache):
             self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
         )
 
+    def _index_key(self, sig, codegen):
+        """The function's name, under which it is filed, tells what it encloses."""
+        return sig, codegen.magic_tuple()
+
 
 # What a formula calls, and what is compiled in its place.
-VECTORISED = {getattr(math, name): getattr(vector_math, name) for name in ("exp", "log", "tanh")}
+VECTORISED = {
+    getattr(math, name): getattr(vector_math, name) for name in ("exp", "log", "tanh", "erf")
+}
 
 # Not-a-number and infinity keep their meaning: divergence must stay visible.
 FASTMATH = frozenset({"contract", "nsz", "arcp"})
@@ -112,7 +119,7 @@ FASTMATH = frozenset({"contract", "nsz", "arcp"})
 REORDERED = FASTMATH | {"reassoc"}
 
 
-def compile_kernel(function, fastmath=FASTMATH, entry=False):
+def compile_kernel(function, fastmath=FASTMATH, entry=False, is_cached=True):
     """Compile a function lazily, in nopython mode, without the interpreter lock.
 
     Only an `entry` can be called from Python; the others are spared the wrapper for it, which
@@ -125,7 +132,7 @@ def compile_kernel(function, fastmath=FASTMATH, entry=False):
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
     )(function)
-    if os.environ.get("FASTMLP_CACHE", "1") != "0":
+    if is_cached and os.environ.get("FASTMLP_CACHE", "1") != "0":
         # Without any writable folder: compile in memory.
         with contextlib.suppress(RuntimeError):
             dispatcher._cache = KernelCache(function)
@@ -135,11 +142,43 @@ def compile_kernel(function, fastmath=FASTMATH, entry=False):
 compile_entry = partial(compile_kernel, entry=True)
 
 
+def compile_variant(choice, **options):
+    """Decorates a kernel that encloses what belongs to a choice, such as an activation's formula.
+
+    Parameters
+    ----------
+    choice : str
+        Becomes part of the kernel's name, and so of its place in the cache.
+    **options
+        As for :func:`compile_kernel`.
+    """
+
+    def decorate(function):
+        function.__qualname__ = f"{function.__name__}_{choice}"
+        return compile_kernel(function, **options)
+
+    return decorate
+
+
+@intrinsic
+def number_like(typing_context, number, like):
+    """A number in the type of another one."""
+
+    def codegen(context, builder, signature, args):
+        return context.cast(builder, args[0], number, like)
+
+    return like(number, like), codegen
+
+
 @cache
 def compile_formula(function):
     """Compile a scalar formula, with the formulas of its module that it calls.
 
     It becomes part of its kernels, so it is neither compiled nor cached by itself.
     """
-    compile_inline = njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")
-    return with_small_integers(function, VECTORISED, compile_inline, compile_formula)
+    return with_narrow_constants(function, VECTORISED, number_like, compile_inline, compile_formula)
+
+
+def compile_inline(function):
+    """Compile a function that becomes part of its kernels."""
+    return njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")(function)

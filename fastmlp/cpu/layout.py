@@ -10,11 +10,12 @@ for each row of the batch, padded alike.
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 
 from ..parameters import views
-from ..plan import Optimizer, TrainingPlan
+from ..plan import Activation, Optimizer, TrainingPlan
 from .gemm import TILE_ROWS
 from .vector_unit import lanes
 
@@ -29,32 +30,50 @@ DELTA = 11  # of the layer's output, with the row stride OUTPUT_ROW
 FIRST_BLOCK = 12  # number of the layer's first block of weights
 N_BLOCKS = 13
 WEIGHT_ROW, COLUMN_STEP = 14, 15  # distance of weight rows (0: the panel's width), and of columns
-LAYER_FIELDS = 16
+KEPT = 16  # derivatives of the activations, where the backward pass cannot tell them
+DROP_BELOW, FIRST_UNIT = 17, 18  # dropout: random bits that switch off; number of the first unit
+DROP_SCALE = 19  # place of the factor for units that stay
+# Addresses of the activation's kernels; 0 where there is nothing to do.
+CALL_ACTIVATE, CALL_KEEP, CALL_DERIVATIVE, CALL_DROP = 20, 21, 22, 23
+LAYER_FIELDS = 24
 
 # Elements of the settings vector.
-N_LAYERS, ACTIVATION, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3, 4
-PANEL = 5  # columns of a full panel
-PARAMETERS, FIRST_STATE, SECOND_STATE, N_PARAMETERS = 6, 7, 8, 9
-ZEROS, ONE = 10, 15  # places of a panel's row of zeros, and of the number one
-SCRATCH, SCRATCH_SIZE = 11, 12  # one piece for each thread
-TARGETS = 13  # a block of targets for each thread, with the output layer's row stride
-BLOCK_ROWS = 14  # rows that go through all layers together
-N_GROUPS = 16  # groups of rows whose gradients are summed apart; 1: none are
-PARTIAL_SUMS = 17  # those sums, each ordered like the parameters
-IS_SPARSE, WORK_SIZE = 18, 19  # whether X is sparse; a thread's part of the work array
-MACHINE_EPSILON = 20  # its place
-# Addresses of kernels.
-CALL_MULTIPLY, CALL_FORWARD, CALL_FINISH, CALL_BACKWARD = 21, 22, 23, 24
-CALL_UPDATE, CALL_SUM, CALL_APPLY = 25, 26, 27
-CALL_LOSSES, CALL_TRANSPOSE, CALL_SUM_GROUP = 28, 29, 30
-CALL_MULTIPLY_ROWS, CALL_GROUP_BY_FEATURE, CALL_SUM_BLOCK = 31, 32, 33  # for sparse inputs
-N_SETTINGS = 34
+N_LAYERS, OPTIMIZER, BATCH_SIZE = 0, 1, 2
+PANEL = 3  # columns of a full panel
+PARAMETERS, N_PARAMETERS = 4, 5
+TO_FIRST, TO_SECOND = 6, 7  # from the parameters to the optimiser's two vectors
+ZEROS, ONE = 8, 9  # places of a panel's row of zeros, and of the number one
+SCRATCH, SCRATCH_SIZE = 10, 11  # one piece for each thread
+TARGETS = 12  # a block of targets for each thread, with the output layer's row stride
+BLOCK_ROWS = 13  # rows that go through all layers together
+N_GROUPS = 14  # groups of rows whose gradients are summed apart; 1: none are
+PARTIAL_SUMS = 15  # those sums, each ordered like the parameters
+IS_SPARSE, WORK_SIZE = 16, 17  # whether X is sparse; a thread's part of the work array
+MACHINE_EPSILON = 18  # its place
+LOSS_PARAMETERS = 19  # place of one number for each output
+CLEARS_PADDING = 20  # whether the padding of output deltas has to be made zero
+SEED = 21  # of dropout
+GRADIENTS = 22  # the mean gradient, ordered like the parameters, if its norm is limited; else -1
+LIMITS_COLUMNS = 23  # whether the norms of columns of weights are limited
+N_PANELS = 24  # panels of all layers
+# Addresses of kernels; 0 where there is nothing to do.
+CALL_MULTIPLY, CALL_FORWARD, CALL_OUTPUT = 25, 26, 27
+CALL_MULTIPLY_ROWS, CALL_GROUP_BY_FEATURE, CALL_SUM_BLOCK = 28, 29, 30  # for sparse inputs
+CALL_FINISH, CALL_BACKWARD, CALL_UPDATE, CALL_SUM = 31, 32, 33, 34
+CALL_LOSSES, CALL_TRANSPOSE, CALL_SUM_GROUP, CALL_APPLY = 35, 36, 37, 38
+CALL_SHAPE, CALL_DECAY, CALL_FINISH_UPDATE, CALL_LIMIT = 39, 40, 41, 42
+N_SETTINGS = 43
 
 # Numbers of a step, at the start of a thread's scratch.
 ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3
 BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2, EPSILON = 4, 5, 6, 7, 8
-STEPS_DONE, NO_PENALTY = 9, 10
-N_HYPER = 16
+STEPS_DONE = 9
+NO_PENALTY, UNIT = 10, 11  # the numbers zero and one
+L1, CLIP_VALUE, CLIP_NORM, MAX_NORM = 12, 13, 14, 15
+DECAY = 16  # what weights are multiplied with before a step
+GRADIENT_SHARE = 17  # of NAdam
+GRADIENT_SCALE = 18  # what a gradient is multiplied with to limit its norm
+N_HYPER = 32
 
 _CACHE_LINE = 64
 _PAGE = 4096
@@ -70,6 +89,11 @@ class Layout:
     settings: np.ndarray
     size: int
     n_blocks: int
+
+
+def keeps_derivatives(activation, dropout):
+    """Whether a layer's derivatives have to be kept from the forward to the backward pass."""
+    return dropout > 0 or activation in (Activation.GELU, Activation.SILU)
 
 
 def round_up(number, multiple):
@@ -206,8 +230,10 @@ def training_layout(plan, n_threads, is_sparse=False):
     settings[MACHINE_EPSILON] = reserve(1)
     settings[N_PARAMETERS] = n_parameters
     settings[PARAMETERS] = reserve(n_parameters)
-    settings[FIRST_STATE] = reserve(n_parameters)
-    settings[SECOND_STATE] = reserve(n_parameters)
+    settings[TO_FIRST] = reserve(n_parameters) - settings[PARAMETERS]
+    settings[TO_SECOND] = reserve(n_parameters) - settings[PARAMETERS]
+    settings[GRADIENTS] = reserve(n_parameters) if plan.clip_norm < inf else -1
+    settings[LIMITS_COLUMNS] = plan.max_norm < inf
     for layer in layers[1:]:
         layer[TRANSPOSED] = reserve(layer[OUT_WIDTH] * layer[IN_WIDTH])
 
@@ -222,14 +248,24 @@ def training_layout(plan, n_threads, is_sparse=False):
         layer[OUTPUT], layer[OUTPUT_ROW] = start, row
         # The output layer's delta takes the place of its activation.
         layer[DELTA] = start if number == n_layers else reserve(plan.batch_size * row)
+        if number < n_layers:
+            dropout = plan.dropouts[number - 1]
+            if keeps_derivatives(plan.activations[number - 1], dropout):
+                layer[KEPT] = reserve(plan.batch_size * row)
+            layer[DROP_BELOW] = int(dropout * 2**32)
+            layer[FIRST_UNIT] = sum(units[1:number])
+            layer[DROP_SCALE] = reserve(1)
+    settings[LOSS_PARAMETERS] = reserve(row)
+    settings[SEED] = plan.seed
 
     settings[TARGETS] = reserve(n_threads * settings[BLOCK_ROWS] * row)
     settings[SCRATCH_SIZE] = N_HYPER + (2 * panel + plan.batch_size) * panel
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
     settings[N_GROUPS] = groups = n_groups(plan, is_sparse)
     settings[PARTIAL_SUMS] = reserve(groups * n_parameters if groups > 1 else 0)
-    settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
-    settings[[OPTIMIZER, BATCH_SIZE, PANEL]] = plan.optimizer, plan.batch_size, panel
+    settings[[N_LAYERS, OPTIMIZER, BATCH_SIZE]] = n_layers, plan.optimizer, plan.batch_size
+    settings[PANEL] = panel
+    settings[N_PANELS] = sum(-(-layer[OUT_WIDTH] // panel) for layer in layers)
     return Layout(layers, settings, reserve.end, int(n_blocks))
 
 

@@ -1,4 +1,4 @@
-"""exp, log and tanh that LLVM can turn into vector code, to about one unit in the last place.
+"""exp, log, tanh and erf that LLVM can turn into vector code, to about one unit in the last place.
 
 The C library's functions take one number at a time and would dominate small networks.
 They reduce their argument and evaluate a polynomial, interpolated at Chebyshev nodes. Results
@@ -51,6 +51,22 @@ TO_EXPONENT_8 = np.int64(ONE_BITS_8 - _f8(np.sqrt(0.5)).view(np.int64))
 # Added to a biased exponent, these are the bits of the rounder plus the exponent.
 TO_NUMBER_4 = np.int32(ROUNDER_4.view(np.int32) - BIAS_4)
 TO_NUMBER_8 = np.int64(_f8(ROUNDER_8).view(np.int64) - BIAS_8)
+
+
+# erf(x) / x - 1 as a polynomial of x^2, for |x| <= 1.
+R0, R1, R2, R3, R4, R5 = (
+    _f4(c)
+    for c in (0.12837912617873729, -0.37612343775327806, 0.11280316652505075,
+              -0.02671505423226643, 0.004921762027877231, -0.0005648059865503044)
+)  # fmt: skip
+# exp(x^2) (1 - erf(x)) as a polynomial of (x - 2) / (x + 2), for 1 <= x <= 4.
+S0, S1, S2, S3, S4, S5, S6 = (
+    _f4(c)
+    for c in (0.25539567631050575, -0.4271859897684867, 0.2416582015255602,
+              -0.07896830612793473, 0.0037323717589395444, 0.006811140131085635,
+              -0.0008379754387023134)
+)  # fmt: skip
+FOUR_4 = _f4(4)
 
 
 @intrinsic
@@ -196,6 +212,56 @@ def _tanh_8(x):
     return small if abs(x) < 0.625 else large
 
 
+@register_jitable
+def _erf_4(x):
+    u = x * x
+    p = ((((R5 * u + R4) * u + R3) * u + R2) * u + R1) * u + R0
+    small = p * x + x
+    y = abs(x)
+    y = FOUR_4 if y > FOUR_4 else y
+    t = (y - TWO_4) / (y + TWO_4)
+    q = (((((S6 * t + S5) * t + S4) * t + S3) * t + S2) * t + S1) * t + S0
+    large = math.copysign(ONE_4 - q * _exp_4(-y * y), x)
+    return small if abs(x) < ONE_4 else large
+
+
+@register_jitable
+def _erf_8(x):
+    u = x * x
+    p = -7.795898827002142e-10 * u + 1.3720064546777686e-08
+    p = p * u - 1.6208483801871705e-07
+    p = p * u + 1.6447424703317362e-06
+    p = p * u - 1.492473690741966e-05
+    p = p * u + 0.00012055294904839707
+    p = p * u - 0.0008548325975389692
+    p = p * u + 0.0052239776071164225
+    p = p * u - 0.02686617064323777
+    p = p * u + 0.11283791670945006
+    p = p * u - 0.37612638903183543
+    p = p * u + 0.12837916709551256
+    small = p * x + x
+    y = abs(x)
+    y = 6.0 if y > 6.0 else y
+    t = (y - 2.0) / (y + 2.0)
+    q = -2.22812957637235e-07 * t + 4.146302183268488e-06
+    q = q * t + 1.859427387429402e-06
+    q = q * t - 1.4166339069117108e-05
+    q = q * t - 2.7640727821912852e-05
+    q = q * t + 2.7560352756678313e-05
+    q = q * t + 0.00017436477257256738
+    q = q * t + 4.355265359817883e-05
+    q = q * t - 0.0009819771114740715
+    q = q * t - 0.0008471431229415333
+    q = q * t + 0.006997461739200475
+    q = q * t + 0.0037328924016564484
+    q = q * t - 0.07897858101571269
+    q = q * t + 0.24165819424248763
+    q = q * t - 0.4271858474139585
+    q = q * t + 0.2553956763105057
+    large = math.copysign(1.0 - q * _exp_8(-y * y), x)
+    return small if abs(x) < 1.0 else large
+
+
 def exp(x):
     """e^x of a float32 or float64, in compiled code only."""
     raise NotImplementedError("only compiled code calls this")
@@ -208,6 +274,11 @@ def log(x):
 
 def tanh(x):
     """Hyperbolic tangent of a float32 or float64, in compiled code only."""
+    raise NotImplementedError("only compiled code calls this")
+
+
+def erf(x):
+    """Error function of a float32 or float64, in compiled code only."""
     raise NotImplementedError("only compiled code calls this")
 
 
@@ -230,3 +301,10 @@ def _overload_tanh(x):
     if x == types.float32:
         return lambda x: _tanh_4(x)
     return lambda x: _tanh_8(x)
+
+
+@overload(erf)
+def _overload_erf(x):
+    if x == types.float32:
+        return lambda x: _erf_4(x)
+    return lambda x: _erf_8(x)

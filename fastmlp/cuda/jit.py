@@ -4,8 +4,26 @@ from functools import cache
 
 from numba import cuda
 
-from ..narrowing import with_small_integers
+from ..narrowing import with_narrow_constants
 from .support import is_simulated
+
+if is_simulated():
+
+    def number_like(number, like):
+        """A number in the type of another one."""
+        return type(like)(number)
+
+else:
+    from numba.cuda.extending import intrinsic
+
+    @intrinsic
+    def number_like(typing_context, number, like):
+        """A number in the type of another one."""
+
+        def codegen(context, builder, signature, args):
+            return context.cast(builder, args[0], number, like)
+
+        return like(number, like), codegen
 
 
 def compile_kernel(function):
@@ -25,4 +43,4 @@ def compile_device(function):
 @cache
 def compile_formula(function):
     """A scalar formula, with the formulas of its module that it calls."""
-    return with_small_integers(function, {}, compile_device, compile_formula)
+    return with_narrow_constants(function, {}, number_like, compile_device, compile_formula)

@@ -51,7 +51,7 @@ velocity = compile_formula(updates.velocity)
 nesterov_step = compile_formula(updates.nesterov_step)
 first_moment = compile_formula(updates.first_moment)
 second_moment = compile_formula(updates.second_moment)
-adam_step = compile_formula(updates.adam_step)
+scaled_step = compile_formula(updates.scaled_step)
 
 
 @compile_device
@@ -131,7 +131,7 @@ def apply_update(optimizer, arena, w, n_parameters, batch_sum, alpha, inverse, r
         v = second_moment(arena[second], g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
         arena[first] = m
         arena[second] = v
-        value += adam_step(m, v, rate, constants[at.EPSILON])
+        value += scaled_step(m, v, rate, constants[at.EPSILON])
     elif optimizer == SGD or optimizer == NESTEROV:  # noqa: SIM109  tuples are no kernel code
         v = velocity(arena[first], g, rate, constants[at.MOMENTUM])
         arena[first] = v

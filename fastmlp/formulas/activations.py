@@ -1,10 +1,16 @@
-"""Activation functions, and their derivatives in terms of the activation.
+"""Activation functions, and their derivatives.
 
 With ``a = f(z)`` the derivative is written as a function of ``a``, so that the
-backward pass needs no pre-activations (Rumelhart, Hinton and Williams, 1986).
+backward pass needs no pre-activations (Rumelhart, Hinton and Williams, 1986). Where ``a``
+does not tell ``z``, a ``_slope`` is written as a function of ``z``.
 """
 
-from math import exp, tanh
+from math import erf, exp, log, tanh
+
+
+def identity_derivative(a):
+    """1."""
+    return 1
 
 
 def logistic(z):
@@ -37,3 +43,67 @@ def relu(z):
 def relu_derivative(a):
     """1 where the unit is active, else 0 (also at 0, as scikit-learn has it)."""
     return 0 if a == 0 else 1
+
+
+def leaky_relu(z):
+    """z, and 0.01 z where z is negative (Maas, Hannun and Ng, 2013)."""
+    return 0.01 * z if z < 0 else z
+
+
+def leaky_relu_derivative(a):
+    """1 where the unit is active, else 0.01."""
+    return 1 if a > 0 else 0.01
+
+
+def elu(z):
+    """z, and exp(z) - 1 where z is negative (Clevert, Unterthiner and Hochreiter, 2016)."""
+    return exp(z) - 1 if z < 0 else z
+
+
+def elu_derivative(a):
+    """1, and exp(z) = a + 1 where a is negative."""
+    return a + 1 if a < 0 else 1
+
+
+def selu(z):
+    """The ELU whose units keep mean 0 and variance 1 (Klambauer et al., 2017)."""
+    e = 1.7580993408473766 * (exp(z) - 1)
+    return e if z < 0 else 1.0507009873554805 * z
+
+
+def selu_derivative(a):
+    """The scale, and scale alpha exp(z) = a + scale alpha where a is not positive."""
+    return 1.0507009873554805 if a > 0 else a + 1.7580993408473766
+
+
+def softplus(z):
+    """log(1 + exp(z)), without overflow for large z (Dugas et al., 2001)."""
+    positive = z if z > 0 else 0
+    return positive + log(1 + exp(-abs(z)))
+
+
+def softplus_derivative(a):
+    """1 - exp(-a), which is the logistic function of z."""
+    return 1 - exp(-a)
+
+
+def silu(z):
+    """z times the logistic function of z; also called swish (Elfwing et al., 2018)."""
+    return z * logistic(z)
+
+
+def silu_slope(z):
+    """s + z s (1 - s), with s the logistic function of z."""
+    s = logistic(z)
+    return s + z * s * (1 - s)
+
+
+def gelu(z):
+    """z times the normal distribution function of z (Hendrycks and Gimpel, 2016)."""
+    return z * (1 + erf(0.7071067811865476 * z)) / 2
+
+
+def gelu_slope(z):
+    """The distribution function plus z times the density."""
+    density = 0.3989422804014327 * exp(-z * z / 2)
+    return (1 + erf(0.7071067811865476 * z)) / 2 + z * density

@@ -1,9 +1,9 @@
-"""Losses of one output value, as training minimises them.
+"""Losses of one output value, as training minimises them, and their derivatives.
 
-``y`` is the target and ``p`` the prediction after the output activation. Each
-loss is paired with the output activation that makes its derivative with respect
-to the pre-activation equal to ``p - y`` (the canonical link; Bishop, *Pattern
-Recognition and Machine Learning*, section 4.3.6).
+``y`` is the target and ``p`` the prediction after the output activation. A delta is the
+derivative with respect to the pre-activation of the output. For squared errors, the Poisson
+deviance and the cross-entropies the output activation makes it ``p - y`` (the canonical
+link; Bishop, *Pattern Recognition and Machine Learning*, section 4.3.6).
 """
 
 from math import log
@@ -36,5 +36,56 @@ def binary_cross_entropy(y, p, eps):
 
 
 def delta(y, p):
-    """Derivative of every loss here with respect to the output pre-activation."""
+    """Derivative of the losses above with respect to the output pre-activation."""
     return p - y
+
+
+def absolute_error(y, p):
+    """abs(p - y)."""
+    return abs(p - y)
+
+
+def absolute_error_delta(y, p):
+    """The sign of p - y."""
+    above = 1 if p > y else 0
+    below = 1 if p < y else 0
+    return p - p + above - below
+
+
+def huber(y, p, limit):
+    """e^2 / 2 for an error e up to `limit`, then limit (abs(e) - limit / 2) (Huber, 1964)."""
+    e = abs(p - y)
+    return e * e / 2 if e <= limit else limit * (e - limit / 2)
+
+
+def huber_delta(y, p, limit):
+    """The error, clipped to [-limit, limit]."""
+    return min(max(p - y, -limit), limit)
+
+
+def quantile(y, p, level):
+    """level (y - p) above the prediction, (1 - level) (p - y) below (Koenker and Bassett, 1978)."""
+    return level * (y - p) if y >= p else (1 - level) * (p - y)
+
+
+def quantile_delta(y, p, level):
+    """-level above the prediction, 1 - level below, 0 at it."""
+    below = 1 - level if p > y else p - p
+    return -level if p < y else below
+
+
+def margin(own, other, rho):
+    """max(0, 1 - (own - other) / rho), of the probabilities of the true and the best other
+    class; the margin loss of Mohri, Rostamizadeh and Talwalkar (2018), section 5.4, as a hinge."""
+    gap = 1 - (own - other) / rho
+    return 0 if gap < 0 else gap
+
+
+def margin_slope(own, other, rho):
+    """Derivative of the margin loss with respect to `other`; that for `own` is its negative."""
+    return 1 / rho if own - other < rho else rho - rho
+
+
+def softmax_delta(p, slope, mean_slope):
+    """From derivatives for probabilities to pre-activations: p (slope - sum of p slope)."""
+    return p * (slope - mean_slope)

@@ -12,6 +12,19 @@ def gradient(batch_sum, weight, alpha, inverse_batch_weight):
     return (batch_sum + alpha * weight) * inverse_batch_weight
 
 
+def l1_gradient(weight, l1, inverse_batch_weight):
+    """Subgradient of the L1 penalty l1 / S abs(w), 0 at 0."""
+    positive = 1 if weight > 0 else 0
+    negative = 1 if weight < 0 else 0
+    return l1 * inverse_batch_weight * (positive - negative)
+
+
+def clipped(g, limit):
+    """g within [-limit, limit]; not-a-number stays."""
+    g = limit if g > limit else g
+    return -limit if g < -limit else g
+
+
 def velocity(v, g, learning_rate, momentum):
     """Classical momentum (Polyak, 1964): v <- momentum v - learning_rate g."""
     return momentum * v - learning_rate * g
@@ -32,12 +45,36 @@ def second_moment(v, g, beta_2, one_minus_beta_2):
     return beta_2 * v + one_minus_beta_2 * (g * g)
 
 
-def adam_step(m, v, corrected_learning_rate, epsilon):
-    """-a m / (sqrt(v) + epsilon), the efficient form at the end of section 2 of Kingma
-    and Ba (2015): the bias corrections are folded into the learning rate."""
-    return -corrected_learning_rate * m / (sqrt(v) + epsilon)
+def sum_of_squares(v, g):
+    """AdaGrad's memory: v + g^2."""
+    return v + g * g
+
+
+def scaled_step(g, v, learning_rate, epsilon):
+    """-learning_rate g / (sqrt(v) + epsilon): AdaGrad (Duchi, Hazan and Singer, 2011) and
+    RMSProp (Tieleman and Hinton, 2012); Adam with g the first moment, in the efficient form at
+    the end of section 2 of Kingma and Ba (2015): the bias corrections are folded into the
+    learning rate."""
+    return -learning_rate * g / (sqrt(v) + epsilon)
 
 
 def adam_learning_rate(learning_rate, beta_1, beta_2, t):
     """learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t)."""
     return learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)
+
+
+def nadam_learning_rate(learning_rate, beta_1, beta_2, t):
+    """learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^(t+1))."""
+    return learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1 ** (t + 1))
+
+
+def nadam_mixture(m, g, beta_1, gradient_share):
+    """What takes the first moment's place in NAdam (Dozat, 2016), before the bias correction
+    of the next step's moment: beta_1 m + share g."""
+    return beta_1 * m + gradient_share * g
+
+
+def nadam_gradient_share(beta_1, t):
+    """(1 - beta_1) (1 - beta_1^(t+1)) / (1 - beta_1^t): the gradient's share of the mixture,
+    relative to the correction 1 / (1 - beta_1^(t+1)) of the moment."""
+    return (1 - beta_1) * (1 - beta_1 ** (t + 1)) / (1 - beta_1**t)
