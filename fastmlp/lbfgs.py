@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from .parameters import attributes, l2_penalty
+from .parameters import attributes, penalty
 from .plan import Loss
 from .training import Epoch
 
@@ -48,15 +48,15 @@ def train(engine, theta, listener, *, max_iter, max_fun, tol, verbose):
     n_terms = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
     told_to_stop = False
 
-    def penalty(x):
-        return l2_penalty(x, plan.layer_units, plan.alpha, engine.total_weight)
+    def penalty_at(x):
+        return penalty(x, plan, engine.total_weight)
 
     def objective(x):
         loss, gradient = engine.loss_and_gradient(x)
-        return n_terms * loss - (n_terms - 1) * penalty(x), gradient
+        return n_terms * loss - (n_terms - 1) * penalty_at(x), gradient
 
     def mean_loss(fun, x):
-        return float((fun + (n_terms - 1) * penalty(x)) / n_terms)
+        return float((fun + (n_terms - 1) * penalty_at(x)) / n_terms)
 
     def iteration_ends(intermediate_result):
         nonlocal reached, told_to_stop

@@ -193,8 +193,17 @@ class TrainingPlan:
 
     @property
     def shapes_gradient(self):
-        """Whether a gradient is more than that of loss and L2 penalty, or wanted for its norm."""
-        return self.l1 > 0 or min(self.clip_value, self.clip_norm) < inf or self.monitors_gradient
+        """Whether the gradient is made before weights change, apart from the optimiser.
+
+        It is more than that of loss and L2 penalty, or wanted for its norm, or weights decay
+        between their penalty and their step.
+        """
+        return (
+            self.l1 > 0
+            or min(self.clip_value, self.clip_norm) < inf
+            or self.monitors_gradient
+            or (self.weight_decay > 0 and self.alpha > 0)
+        )
 
     @property
     def n_outputs(self):

@@ -1,9 +1,13 @@
 """What several test files do with estimators."""
 
 import warnings
+from contextlib import contextmanager
+from unittest import mock
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+
+from fastmlp.cpu import engine
 
 
 def flat(model):
@@ -16,3 +20,14 @@ def fit_quietly(model, *args, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(*args, **kwargs)
+
+
+@contextmanager
+def team_of(n_threads):
+    """All fits get this many threads, however little work there is."""
+    with (
+        mock.patch.object(engine, "default_n_threads", lambda: n_threads),
+        mock.patch.object(engine, "_TEAM_MULTIPLY_ADDS", 0),
+        mock.patch.object(engine, "_TEAM_PREDICTION", 0),
+    ):
+        yield

@@ -1,18 +1,14 @@
 """The same random_state gives scikit-learn's weights, and those of a plain implementation."""
 
-from contextlib import contextmanager
-from unittest import mock
-
 import naive
 import numpy as np
 import pytest
 import sklearn.neural_network
-from helpers import fit_quietly, flat
+from helpers import fit_quietly, flat, team_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastmlp
-from fastmlp.cpu import engine
 
 N_ROWS, N_FEATURES = 101, 7  # odd, so that the last batch is short
 
@@ -141,17 +137,6 @@ def test_partial_fit_keeps_the_optimiser_of_its_first_call():
         estimator.set_params(solver="sgd", beta_1=0.5, momentum=0.1, learning_rate_init=1.0)
         estimator.partial_fit(X, y)
     np.testing.assert_allclose(flat(model), flat(reference), rtol=0, atol=1e-8)
-
-
-@contextmanager
-def team_of(n_threads):
-    """All fits get this many threads, however little work there is."""
-    with (
-        mock.patch.object(engine, "default_n_threads", lambda: n_threads),
-        mock.patch.object(engine, "_TEAM_MULTIPLY_ADDS", 0),
-        mock.patch.object(engine, "_TEAM_PREDICTION", 0),
-    ):
-        yield
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])

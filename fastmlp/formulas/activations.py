@@ -8,6 +8,11 @@ does not tell ``z``, a ``_slope`` is written as a function of ``z``.
 from math import erf, exp, log, tanh
 
 
+def identity(z):
+    """z."""
+    return z
+
+
 def identity_derivative(a):
     """1."""
     return 1

@@ -86,6 +86,19 @@ def margin_slope(own, other, rho):
     return 1 / rho if own - other < rho else rho - rho
 
 
+def binary_margin(y, p, rho):
+    """The margin loss of the probability p, and 1 - p for the other class."""
+    own = p if y > 0 else 1 - p
+    return margin(own, 1 - own, rho)
+
+
+def binary_margin_delta(y, p, rho):
+    """Twice the slope, since both probabilities move, times p (1 - p)."""
+    own = p if y > 0 else 1 - p
+    slope = 2 * margin_slope(own, 1 - own, rho) * p * (1 - p)
+    return -slope if y > 0 else slope
+
+
 def softmax_delta(p, slope, mean_slope):
     """From derivatives for probabilities to pre-activations: p (slope - sum of p slope)."""
     return p * (slope - mean_slope)

@@ -1,0 +1,245 @@
+"""Activations, losses, optimisers and regularisation beyond scikit-learn's, against the oracle."""
+
+import math
+
+import naive
+import numpy as np
+import pytest
+from helpers import fit_quietly, flat, team_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastmlp import MLPClassifier, MLPRegressor, check_gradient
+from fastmlp.formulas.random_numbers import philox
+
+NEW_ACTIVATIONS = ["leaky_relu", "elu", "selu", "gelu", "silu", "softplus"]
+LOG_COSH = (lambda y, p: math.log(math.cosh(p - y)), lambda y, p: math.tanh(p - y))
+LEVELS = (0.1, 0.5, 0.8)
+
+# Name of the oracle's loss: estimator, its parameters, the oracle's parameter, kind of target.
+LOSSES = {
+    "squared_error": (MLPRegressor, {}, None, "numbers"),
+    "absolute_error": (MLPRegressor, {"loss": "absolute_error"}, None, "numbers"),
+    "huber": (MLPRegressor, {"loss": "huber", "huber_delta": 0.7}, 0.7, "numbers"),
+    "quantile": (MLPRegressor, {"loss": "quantile", "quantiles": LEVELS}, LEVELS, "number"),
+    "log_cosh": (MLPRegressor, {"loss": LOG_COSH}, None, "numbers"),
+    "poisson": (MLPRegressor, {"loss": "poisson"}, None, "counts"),
+    "cross_entropy": (MLPClassifier, {}, None, "classes"),
+    "binary_cross_entropy": (MLPClassifier, {}, None, "labels"),
+    "margin": (MLPClassifier, {"loss": "margin", "rho": 0.6}, 0.6, "classes"),
+    "binary_margin": (MLPClassifier, {"loss": "margin", "rho": 0.6}, 0.6, "labels"),
+}
+
+
+def data(kind, n_rows=60, dtype=np.float64):
+    """X, y as an estimator takes it, and the matrix that is learned."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(n_rows, 5)).astype(dtype)
+    score = X @ rng.normal(size=(5, 3)) + 0.3 * rng.normal(size=(n_rows, 3))
+    if kind == "numbers":
+        return X, score, score
+    if kind == "number":
+        return X, score[:, 0], np.repeat(score[:, :1], len(LEVELS), axis=1)
+    if kind == "counts":
+        y = rng.poisson(np.exp(score / 2)).astype(float)
+        return X, y, y
+    if kind == "classes":
+        y = score.argmax(axis=1)
+        return X, y, np.eye(3)[y]
+    return X, (score > 0).astype(int), (score > 0).astype(float)
+
+
+def assert_trained_as(model, X, y, Y, tolerance=1e-10, epochs=4, **expected):
+    """Some epochs of the estimator and of the oracle give the same weights and losses."""
+    params = {"hidden_layer_sizes": (7, 6), "batch_size": 23, "random_state": 3}
+    model.set_params(**{**params, "max_iter": epochs, **model.params_of_test})
+    fit_quietly(model, X, y)
+    size = len(X) if model.solver == "gd" else 23
+    weights, biases, curve = naive.train(
+        X, Y, hidden=(7, 6), seed=3, epochs=epochs, batch_size=size, alpha=model.alpha, **expected
+    )
+    expected = np.concatenate([np.ravel(w) for w in weights + biases])
+    np.testing.assert_allclose(flat(model), expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(model.loss_curve_, curve, rtol=tolerance)
+
+
+def estimator(cls, **params):
+    model = cls(diagnose=False)
+    model.params_of_test = params
+    return model
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", [*naive.ACTIVATIONS, ["selu", "gelu"]])
+def test_gradient(loss, activation):
+    cls, params, _, kind = LOSSES[loss]
+    X, y, _ = data(kind, n_rows=25)
+    model = cls(
+        (7, 5), activation=activation, alpha=0.5, random_state=0, **params
+    ) if cls is MLPClassifier else cls(
+        hidden_layer_sizes=(7, 5), activation=activation, alpha=0.5, random_state=0, **params
+    )  # fmt: skip
+    assert check_gradient(model, X, y) < 1e-6
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu", ["relu", "softplus"]])
+def test_gradient_with_dropout_l1_and_weights(activation):
+    X, y, _ = data("classes", n_rows=40)
+    weight = np.random.RandomState(1).uniform(0.2, 3, 40)
+    options = {"dropout": [0.5, 0.25], "l1": 0.3, "label_smoothing": 0.1}
+    model = MLPClassifier((9, 8), activation=activation, random_state=0, **options)
+    assert check_gradient(model, X, y, weight) < 1e-6
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ["tanh", ["leaky_relu", "silu"]])
+def test_losses(loss, activation):
+    cls, params, parameter, kind = LOSSES[loss]
+    X, y, Y = data(kind)
+    names = activation if isinstance(activation, str) else tuple(activation)
+    model = estimator(cls, activation=activation, **params)
+    assert_trained_as(
+        model, X, y, Y, activation_name=names, loss=loss, parameter=parameter,
+        optimizer=naive.Adam, learning_rate=0.001,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", NEW_ACTIVATIONS)
+def test_activations(activation):
+    X, y, Y = data("classes")
+    assert_trained_as(
+        estimator(MLPClassifier, activation=activation), X, y, Y, activation_name=activation,
+        loss="cross_entropy", optimizer=naive.Adam, learning_rate=0.001,
+    )  # fmt: skip
+
+
+OPTIMIZERS = {
+    "gd": (naive.SGD, {"learning_rate_init": 0.1}, {"learning_rate": 0.1, "momentum": 0.0}),
+    "sgd": (
+        naive.AveragedSGD,
+        {"momentum_form": "average", "nesterovs_momentum": False, "learning_rate_init": 0.1},
+        {"learning_rate": 0.1, "nesterov": False},
+    ),
+    "nesterov": (
+        naive.AveragedSGD,
+        {"solver": "sgd", "momentum_form": "average", "learning_rate_init": 0.1},
+        {"learning_rate": 0.1},
+    ),
+    "adagrad": (naive.AdaGrad, {}, {}),
+    "rmsprop": (naive.RMSProp, {"rmsprop_decay": 0.8}, {"decay": 0.8}),
+    "adamw": (naive.Adam, {}, {"weight_decay": 0.01}),
+    "nadam": (naive.NAdam, {}, {}),
+}
+STEPS = {
+    "none": {},
+    "clip_value": {"clip_value": 0.01},
+    "clip_norm": {"clip_norm": 0.05},
+    "both clips": {"clip_value": 0.02, "clip_norm": 0.05},
+    "l1": {"l1": 0.5},
+    "weight_decay": {"weight_decay": 2.0},
+    "max_norm": {"max_norm": 0.6},
+    "all": {
+        "clip_value": 0.05, "clip_norm": 0.1, "l1": 0.1, "weight_decay": 1.0, "max_norm": 0.8,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", STEPS)
+@pytest.mark.parametrize("solver", OPTIMIZERS)
+def test_optimizers(solver, options):
+    X, y, Y = data("classes")
+    optimizer, ours, naives = OPTIMIZERS[solver]
+    params = {"solver": solver, "alpha": 0.02, **ours, **STEPS[options]}
+    if solver == "gd":
+        params["batch_size"] = "auto"
+    expected = {"learning_rate": 0.001, **naives, **STEPS[options]}
+    assert_trained_as(
+        estimator(MLPClassifier, activation="tanh", **params), X, y, Y, activation_name="tanh",
+        loss="cross_entropy", optimizer=optimizer, **expected,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ["identity", "relu", "gelu", ["tanh", "silu"]])
+@pytest.mark.parametrize("dropout", [0.3, [0.5, 0.0], [0.0, 0.9]])
+def test_dropout(activation, dropout):
+    X, y, Y = data("classes")
+    names = activation if isinstance(activation, str) else tuple(activation)
+    rates = (dropout, dropout) if isinstance(dropout, float) else dropout
+    assert_trained_as(
+        estimator(MLPClassifier, activation=activation, dropout=dropout), X, y, Y,
+        activation_name=names, loss="cross_entropy", optimizer=naive.Adam, learning_rate=0.001,
+        dropout=rates,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ((0, 0, 0), 0x257A3673),
+        ((0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF), 0xAB302C4D),
+        ((0x243F6A88, 0x85A308D3, 0x13198A2E), 0xBEDBBE6B),
+    ],
+)
+def test_known_answers_of_philox(words, answer):
+    assert philox(*words) == answer
+
+
+def test_dropout_goes_on_in_partial_fit_and_differs_between_fits():
+    X, y, _ = data("classes")
+    models = [MLPClassifier((9,), dropout=0.5, random_state=0) for _ in range(2)]
+    for _ in range(3):
+        for model in models:
+            model.partial_fit(X, y, classes=[0, 1, 2])
+    np.testing.assert_array_equal(flat(models[0]), flat(models[1]))
+    assert np.unique(models[0].loss_curve_).size == 3
+    other = MLPClassifier((9,), dropout=0.5, random_state=1, max_iter=3, diagnose=False)
+    assert not np.array_equal(flat(fit_quietly(other, X, y)), flat(models[0]))
+
+
+def test_label_smoothing():
+    X, y, Y = data("classes")
+    common = {"loss": "cross_entropy", "optimizer": naive.Adam, "learning_rate": 0.001}
+    model = estimator(MLPClassifier, activation="tanh", label_smoothing=0.2)
+    assert_trained_as(model, X, y, 0.8 * Y + 0.2 / 3, activation_name="tanh", **common)
+    X, y, Y = data("labels")
+    common["loss"] = "binary_cross_entropy"
+    model = estimator(MLPClassifier, activation="tanh", label_smoothing=0.2)
+    assert_trained_as(model, X, y, 0.8 * Y + 0.1, activation_name="tanh", **common)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    n_rows=st.integers(2, 300),
+    hidden=st.lists(st.integers(1, 40), max_size=3),
+    batch_size=st.integers(1, 300),
+    loss=st.sampled_from(list(LOSSES)),
+    activation=st.sampled_from(list(naive.ACTIVATIONS)),
+    solver=st.sampled_from(["sgd", "adagrad", "rmsprop", "adamw", "nadam"]),
+    dropout=st.sampled_from([0.0, 0.4]),
+    clip_norm=st.sampled_from([None, 0.1]),
+    max_norm=st.sampled_from([None, 0.5]),
+    l1=st.sampled_from([0.0, 0.1]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_any_number_of_threads(n_rows, hidden, batch_size, loss, dtype, **params):
+
+    cls, of_loss, _, kind = LOSSES[loss]
+    X, y, _ = data(kind, n_rows, dtype)
+    params |= {"hidden_layer_sizes": hidden, "batch_size": min(batch_size, n_rows), **of_loss}
+    one, team = (cls(**params, max_iter=2, random_state=0, diagnose=False) for _ in range(2))
+    fit_quietly(one.set_params(n_jobs=1), X, y)
+    with team_of(3):
+        fit_quietly(team, X, y)
+    np.testing.assert_array_equal(flat(team), flat(one))
+    assert team.loss_curve_ == one.loss_curve_
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_float32(loss):
+    cls, params, _, kind = LOSSES[loss]
+    X, y, _ = data(kind)
+    params |= {"hidden_layer_sizes": (8,), "activation": "gelu", "max_iter": 5, "diagnose": False}
+    wide = fit_quietly(cls(**params, random_state=0), X, y)
+    narrow = fit_quietly(cls(**params, random_state=0), X.astype(np.float32), y)
+    assert narrow.coefs_[0].dtype == np.float32
+    np.testing.assert_allclose(flat(narrow), flat(wide), rtol=0, atol=2e-4)
