@@ -361,12 +361,18 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def to_sklearn(self):
         """The same model as an estimator of scikit-learn, with equal predictions.
 
-        Parameters that scikit-learn does not have (``n_jobs``, ``class_weight``) and the memory
-        of the optimiser are left behind.
+        Parameters and choices that scikit-learn does not have (``n_jobs``, ``class_weight``,
+        ``solver='nadam'``) and the memory of the optimiser are left behind.
 
         Returns
         -------
         sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            Where scikit-learn's class could not predict the same: for another activation than
+            its four, and for several quantiles.
         """
         from .interop import to_sklearn
 

@@ -2,7 +2,9 @@
 
 import copy
 
+import numpy as np
 import sklearn.neural_network
+from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 from .classifier import MLPClassifier
 from .regressor import MLPRegressor
@@ -48,16 +50,41 @@ def from_sklearn(model):
 
 def to_sklearn(model):
     """The inverse of :func:`from_sklearn`; what the estimators' ``to_sklearn`` returns."""
+    _check_predicts_alike(model)
     is_classifier = isinstance(model, MLPClassifier)
     name = "MLPClassifier" if is_classifier else "MLPRegressor"
     return _with_fit(model, _with_parameters(model, getattr(sklearn.neural_network, name)))
 
 
+def _check_predicts_alike(model):
+    """Raise ValueError where scikit-learn's classes would predict otherwise."""
+    if model.activation not in ("identity", "logistic", "tanh", "relu"):
+        raise ValueError(
+            f"scikit-learn has no activation={model.activation!r}; export the model with to_onnx"
+        )
+    if getattr(model, "loss", "") == "quantile" and np.size(model.quantiles) > 1:
+        raise ValueError(
+            "scikit-learn does not sort the predictions of several quantiles; export the model "
+            "with to_onnx"
+        )
+
+
 def _with_parameters(model, cls):
-    """A new estimator of a class, with the parameters that it shares with a model."""
-    wanted = cls().get_params()
-    params = {k: v for k, v in model.get_params().items() if k in wanted}
-    return cls(**copy.deepcopy(params))
+    """A new estimator of a class, with the parameters that it shares with a model.
+
+    Those with a value that the class does not know stay at their defaults.
+    """
+    converted = cls()
+    for name, value in model.get_params().items():
+        if name in converted.get_params():
+            try:
+                validate_parameter_constraints(
+                    {name: cls._parameter_constraints[name]}, {name: value}, cls.__name__
+                )
+            except InvalidParameterError:
+                continue
+            setattr(converted, name, copy.deepcopy(value))
+    return converted
 
 
 def _with_fit(model, converted):

@@ -10,6 +10,7 @@ from . import __version__
 from .base import BaseMLP
 from .errors import InputError
 from .files import written_aside
+from .plan import Activation
 from .tables import MISSING
 from .tabular import SQUASH_BOUND, SQUASH_LIMIT, TabularModel
 
@@ -20,7 +21,11 @@ _OUTPUT_ACTIVATIONS = {
     "exp": ("Exp", {}),
     "identity": ("Identity", {}),
 }
-_ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "logistic": "Sigmoid", "identity": None}
+_ACTIVATIONS = {
+    Activation.RELU: "Relu",
+    Activation.TANH: "Tanh",
+    Activation.LOGISTIC: "Sigmoid",
+}
 
 
 def to_onnx(model):
@@ -147,12 +152,14 @@ class _Graph:
         self._constants.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
-    def node(self, kind, *inputs, domain="", **attributes):
-        result = self._unused(f"{kind}_{len(self._nodes)}")
+    def node(self, kind, *inputs, domain="", n_results=1, **attributes):
+        """A node of any number of results; the name of the first."""
+        name = self._unused(f"{kind}_{len(self._nodes)}")
+        results = [name, *(self._unused(f"{name}_{i}") for i in range(1, n_results))]
         self._nodes.append(
-            self._onnx.helper.make_node(kind, list(inputs), [result], domain=domain, **attributes)
+            self._onnx.helper.make_node(kind, list(inputs), results, domain=domain, **attributes)
         )
-        return result
+        return name
 
     def cast(self, x, dtype):
         return self.node("Cast", x, to=self._type(dtype))
@@ -175,20 +182,54 @@ class _Graph:
 
 def _write_network(graph, estimator, x):
     """From inputs to the network's output activations."""
-    last = len(estimator.coefs_) - 1
-    for number, (w, b) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
+    activations = (*estimator._fitted_plan().activations, Activation.IDENTITY)
+    for w, b, activation in zip(estimator.coefs_, estimator.intercepts_, activations, strict=True):
         x = graph.node("Add", graph.node("MatMul", x, graph.constant(w)), graph.constant(b))
-        activation = _ACTIVATIONS[estimator.activation]
-        if number < last and activation:
-            x = graph.node(activation, x)
+        x = _write_activation(graph, activation, x, w.dtype.type)
     operator, attributes = _OUTPUT_ACTIVATIONS[estimator.out_activation_]
     return graph.node(operator, x, **attributes)
+
+
+def _write_activation(graph, activation, x, dtype):
+    """A hidden layer's activation, from operators that runtimes have for float64, too."""
+    if activation == Activation.IDENTITY:
+        return x
+    if activation in _ACTIVATIONS:
+        return graph.node(_ACTIVATIONS[activation], x)
+
+    def times(factor, z):
+        return graph.node("Mul", graph.constant(dtype(factor)), z)
+
+    def plus(term, z):
+        return graph.node("Add", graph.constant(dtype(term)), z)
+
+    if activation == Activation.SILU:
+        return graph.node("Mul", x, graph.node("Sigmoid", x))
+    if activation == Activation.GELU:
+        # onnxruntime has it for float32 alone.
+        z = graph.cast(times(0.5**0.5, x), np.float32)
+        distribution = times(0.5, plus(1, graph.cast(graph.node("Erf", z), dtype)))
+        return graph.node("Mul", x, distribution)
+    zero = graph.constant(dtype(0))
+    positive, negative = graph.node("Max", x, zero), graph.node("Min", x, zero)
+    if activation == Activation.LEAKY_RELU:
+        return graph.node("Add", positive, times(0.01, negative))
+    if activation == Activation.SOFTPLUS:
+        e = graph.node("Exp", graph.node("Neg", graph.node("Abs", x)))
+        return graph.node("Add", positive, graph.node("Log", plus(1, e)))
+    e = plus(-1, graph.node("Exp", negative))
+    if activation == Activation.SELU:
+        positive, e = times(1.0507009873554805, positive), times(1.7580993408473766, e)
+    return graph.node("Add", positive, e)
 
 
 def _write_outputs(graph, estimator, p, scale=None):
     """Labels and probabilities, or predicted numbers: `scale` is their factor and offset."""
     dtype, n_outputs = estimator.coefs_[0].dtype, estimator.n_outputs_
     if not hasattr(estimator, "classes_"):
+        if estimator._quantile_levels().size > 1:
+            k = graph.constant(np.array([n_outputs]))
+            p = graph.node("TopK", p, k, n_results=2, axis=1, largest=0, sorted=1)
         if scale is not None:
             dtype = np.dtype(np.float64)
             p = graph.node("Mul", graph.cast(p, dtype), graph.constant(np.float64(scale[0])))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network
 import skops.io
+from helpers import fit_quietly
 from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_iris
 from sklearn.linear_model import Ridge
@@ -176,3 +177,19 @@ def test_patch_versions_do_not_warn(monkeypatch):
     version = fastmlp.__version__
     monkeypatch.setattr("fastmlp.base.__version__", version.rpartition(".")[0] + ".99")
     assert isinstance(pickle.loads(data), MLPRegressor)
+
+
+def test_choices_that_scikit_learn_does_not_have():
+    X, y = load_iris(return_X_y=True)
+    options = {"solver": "nadam", "dropout": 0.1, "clip_norm": 1.0, "loss": "margin"}
+    model = fit_quietly(MLPClassifier((5,), max_iter=5, diagnose=False, **options), X, y)
+    theirs = model.to_sklearn()
+    np.testing.assert_allclose(theirs.predict_proba(X), model.predict_proba(X), atol=1e-12)
+    assert theirs.solver == "adam"
+    assert fit_quietly(theirs.set_params(max_iter=2), X, y).n_iter_ == 2
+    model = fit_quietly(MLPRegressor("huber", hidden_layer_sizes=(5,), max_iter=5), X, y)
+    np.testing.assert_allclose(model.to_sklearn().predict(X), model.predict(X), atol=1e-12)
+    for options in ({"activation": "gelu"}, {"loss": "quantile", "quantiles": [0.1, 0.9]}):
+        model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=5, diagnose=False, **options)
+        with pytest.raises(ValueError, match="to_onnx"):
+            fit_quietly(model, X, y).to_sklearn()

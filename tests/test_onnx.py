@@ -53,6 +53,29 @@ def test_classifier(y, dtype, activation):
     assert out["probabilities"].dtype == dtype
 
 
+@pytest.mark.parametrize(
+    "activation",
+    ["leaky_relu", "elu", "selu", "gelu", "silu", "softplus", ["silu", "identity"]],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations(activation, dtype):
+    inputs = X.astype(dtype)
+    model = MLPClassifier(activation=activation, **QUICK).fit(inputs, LABELS)
+    probabilities = run(model, {"X": inputs})["probabilities"]
+    np.testing.assert_allclose(probabilities, model.predict_proba(inputs), atol=1e-6)
+
+
+def test_several_quantiles_are_sorted():
+    levels = (0.1, 0.2, 0.3, 0.4, 0.5)
+    model = MLPRegressor("quantile", quantiles=levels, random_state=0, max_iter=1, tol=9)
+    with pytest.warns(match="Maximum iterations"):
+        model.fit(X, LABELS)
+    out = run(model, {"X": X})["prediction"]
+    # After one epoch the network's own outputs are in any order.
+    assert (np.diff(model._outputs(X)) < 0).any() and (np.diff(out) >= 0).all()
+    np.testing.assert_allclose(out, model.predict(X), atol=1e-6)
+
+
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
 @pytest.mark.parametrize("y", [LABELS, X[:, :2]], ids=["one", "two"])
 def test_regressor(y, loss):

@@ -1,10 +1,13 @@
 """Compile everything ahead, for container images and first impressions."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..parameters import n_parameters
 from ..plan import Activation, Loss, Optimizer, TrainingPlan
-from . import kernels
+from . import layout as at
+from .choices import with_training_kernels
 from .engine import CpuEngine, outputs
 
 
@@ -21,10 +24,12 @@ def warmup(report=None):
     """
     work = []
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        plan = _small_plan(dtype)
         work += [
-            (f"{dtype.name} layers", lambda dtype=dtype: kernels.addresses(dtype, True)),
-            (f"{dtype.name} training", lambda dtype=dtype: _train(dtype)),
-            (f"{dtype.name} prediction", lambda dtype=dtype: _predict(dtype)),
+            (f"{dtype.name} sparse inputs", lambda plan=plan: _prepare(plan, is_sparse=True)),
+            (f"{dtype.name} training", lambda plan=plan: _train(plan)),
+            (f"{dtype.name} prediction", lambda plan=plan: _predict(plan)),
+            (f"{dtype.name} options", lambda plan=plan: _prepare_options(plan)),
         ]
     for done, (what, compile_it) in enumerate(work):
         if report is not None:
@@ -34,19 +39,39 @@ def warmup(report=None):
         report(len(work), len(work), "done")
 
 
-def _network(dtype):
-    plan = TrainingPlan(
-        (1, 1), Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM, epsilon=1.0, dtype=dtype
+def _small_plan(dtype):
+    return TrainingPlan(
+        (1, 1, 1), Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM, epsilon=1.0, dtype=dtype
     )
-    return plan, np.zeros(n_parameters(plan.layer_units), dtype), np.zeros((1, 1), dtype)
 
 
-def _train(dtype):
-    plan, theta, X = _network(dtype)
+def _theta_and_data(plan):
+    return np.zeros(n_parameters(plan.layer_units), plan.dtype), np.zeros((1, 1), plan.dtype)
+
+
+def _prepare(plan, is_sparse=False):
+    with_training_kernels(at.training_layout(plan, 1, is_sparse), plan)
+
+
+def _prepare_options(plan):
+    """All kernels of which a plan chooses some."""
+    for activation in Activation:
+        for dropout in (0.0, 0.5):
+            _prepare(replace(plan, activation=activation, dropout=(dropout,)))
+    for loss in Loss:
+        if loss != Loss.CUSTOM:
+            _prepare(replace(plan, loss=loss))
+    for optimizer in Optimizer:
+        _prepare(replace(plan, optimizer=optimizer))
+    _prepare(replace(plan, clip_norm=1.0, weight_decay=1.0, max_norm=1.0))
+
+
+def _train(plan):
+    theta, X = _theta_and_data(plan)
     with CpuEngine(plan, theta, X, X) as engine:
         engine.run_epoch(np.arange(1), 0.1)
 
 
-def _predict(dtype):
-    plan, theta, X = _network(dtype)
+def _predict(plan):
+    theta, X = _theta_and_data(plan)
     outputs(plan, theta, X)
