@@ -3,6 +3,7 @@
 Results go to stdout, progress and remarks to stderr. Heavy imports wait until a command runs.
 """
 
+import json
 from pathlib import Path
 
 import click
@@ -62,6 +63,25 @@ def _integers(context, parameter, text):
     return values
 
 
+def _names(context, parameter, text):
+    names = tuple(part.strip() for part in text.split(","))
+    return names[0] if len(names) == 1 else names
+
+
+def _assignments(context, parameter, texts):
+    """Pairs NAME=VALUE as a dict; a value is JSON, else text."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as dropout=0.2")
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value
+    return found
+
+
 @main.command(cls=Command)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", metavar="COL", help="Target column.  [default: the last one]")
@@ -82,10 +102,12 @@ def _integers(context, parameter, text):
 )
 @click.option(
     "--activation",
-    type=click.Choice(["identity", "logistic", "tanh", "relu"]),
     default="relu",
     show_default=True,
-    help="Activation of the hidden layers.",
+    callback=_names,
+    metavar="NAME,...",
+    help="Activation of the hidden layers, or one for each: identity, logistic, tanh, relu, "
+    "leaky_relu, elu, selu, gelu, silu, softplus.",
 )
 @click.option(
     "--epochs",
@@ -148,10 +170,19 @@ def _integers(context, parameter, text):
     type=click.Path(path_type=Path),
     help="Model file.  [default: the name of DATA with the ending .fastmlp, here]",
 )
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    callback=_assignments,
+    metavar="NAME=VALUE",
+    help="Any other parameter of MLPClassifier or MLPRegressor, such as dropout=0.2, "
+    "lr_schedule=cosine or clip_norm=1. Can be repeated.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
 @table_options
 def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet, as_json,
-        separator, encoding, na_values, **options):  # fmt: skip
+        separator, encoding, na_values, **settings):  # fmt: skip
     """Train a network on the CSV file DATA and write the model.
 
     Text columns are one-hot encoded, numbers standardised, missing values filled. A part of
@@ -167,8 +198,8 @@ def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet
     from .progress import epoch_bar
 
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
-    options.update(max_epochs=max_epochs, learning_rate=learning_rate, n_jobs=jobs)
-    model = TabularModel(target, task, random_state=seed, na_values=na_values, **options)
+    settings.update(max_epochs=max_epochs, learning_rate=learning_rate, n_jobs=jobs)
+    model = TabularModel(target, task, random_state=seed, na_values=na_values, **settings)
     frame = model.read(data, separator=separator, encoding=encoding)
     if target is None and not quiet:
         remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")

@@ -9,21 +9,13 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.impute import SimpleImputer
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    log_loss,
-    mean_absolute_error,
-    r2_score,
-    roc_auc_score,
-    root_mean_squared_error,
-)
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from .classifier import MLPClassifier
 from .errors import DeviceError
+from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .regressor import MLPRegressor
 from .tables import (
     DataError,
@@ -43,6 +35,7 @@ from .tables import (
 
 _BLOCK_ROWS = 16384
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
+_NOT_FOR_TABLES = {"verbose", "warm_start"}
 SQUASH_BOUND = 3
 SQUASH_LIMIT = 1e6  # the square of what lies beyond could overflow
 
@@ -64,7 +57,8 @@ class TabularModel:
         'auto' is classification for text, truth values and at most 20 different integers.
     hidden : sequence of int, default=(128, 64)
         Units of the hidden layers.
-    activation : str, default='relu'
+    activation : str or sequence of str, default='relu'
+        As for :class:`fastmlp.MLPClassifier`.
     max_epochs : int, default=200
     batch_size : int or None, default=None
         None is a fiftieth of the training rows, between 16 and 256.
@@ -89,6 +83,10 @@ class TabularModel:
     na_values : sequence of str, default=()
         Marks of missing values in files, such as ``?``: for :meth:`read`, now and when the
         model has been loaded again.
+    options : dict or None, default=None
+        Further parameters of the estimator, such as ``{"dropout": 0.2, "lr_schedule":
+        "cosine"}``. With the loss 'poisson' the target is scaled but not shifted; the Huber
+        loss's limit is in standard deviations of the target.
 
     Attributes
     ----------
@@ -133,6 +131,7 @@ class TabularModel:
         n_jobs=None,
         device="cpu",
         na_values=(),
+        options=None,
     ):
         if task not in ("auto", "classification", "regression"):
             raise ValueError(f"task must be auto, classification or regression, got {task!r}")
@@ -154,6 +153,7 @@ class TabularModel:
         self.n_jobs = n_jobs
         self.device = device
         self.na_values = na_values
+        self.options = options
 
     def __setstate__(self, state):
         # Parameters that the version which saved it did not have.
@@ -231,7 +231,8 @@ class TabularModel:
         X = self._fit_preprocessor(train_frame)
         y_train = y[train_rows]
         if self.task_ == "regression":
-            self.target_mean_ = float(np.mean(y_train))
+            is_count = (self.options or {}).get("loss") == "poisson"
+            self.target_mean_ = 0.0 if is_count else float(np.mean(y_train))
             self.target_scale_ = float(np.std(y_train)) or 1.0
             y_train = ((y_train - self.target_mean_) / self.target_scale_).astype(np.float32)
         self.estimator_ = self._build_estimator(y_train)
@@ -365,11 +366,10 @@ class TabularModel:
             # The split of two classes is stratified and needs two members of each.
             early_stopping = len(counts) > 2 or counts.min() >= 2
         batch_size = self.batch_size or int(np.clip(n_rows // 50, 16, 256))
-        cls, options = MLPRegressor, {}
+        cls, own = MLPRegressor, {}
         if self.task_ == "classification":
-            cls, options = MLPClassifier, {"class_weight": self.class_weight}
-        return cls(
-            **options,
+            cls, own = MLPClassifier, {"class_weight": self.class_weight}
+        own.update(
             hidden_layer_sizes=tuple(self.hidden),
             activation=self.activation,
             alpha=self.alpha,
@@ -382,6 +382,21 @@ class TabularModel:
             n_jobs=self.n_jobs,
             device=self.device,
         )
+        options = dict(self.options or {})
+        known = set(signature(cls).parameters) - set(own) - _NOT_FOR_TABLES
+        for name in options:
+            if name in own:
+                raise DataError(f"set {name!r} by its own option")
+            if name not in known:
+                raise DataError(
+                    f"there is no option {name!r} for {self.task_}; the options are: "
+                    f"{', '.join(sorted(known))}"
+                )
+        if np.size(options.get("quantiles", 0.5)) > 1:
+            raise DataError("a model of a table predicts one quantile; fit a model for each")
+        if options.get("solver") == "gd":
+            own["batch_size"] = "auto"
+        return cls(**own, **options)
 
     def _report(self, n_rows, n_train, n_inputs, seconds):
         units = [self.estimator_.coefs_[0].shape[0], *(w.shape[1] for w in self.estimator_.coefs_)]
@@ -492,44 +507,3 @@ def squash(x):
     """
     x = np.clip(x, -SQUASH_LIMIT, SQUASH_LIMIT)
     return x / np.sqrt(1 + np.square(x / SQUASH_BOUND))
-
-
-def regression_metrics(y, predicted):
-    """R^2, root mean squared error and mean absolute error."""
-    return {
-        "r2": float(r2_score(y, predicted)) if len(y) > 1 else float("nan"),
-        "rmse": float(root_mean_squared_error(y, predicted)),
-        "mae": float(mean_absolute_error(y, predicted)),
-    }
-
-
-def classification_metrics(y, probabilities, classes, known=None):
-    """Accuracy, balanced accuracy, log loss and, for two classes, the area under the ROC curve.
-
-    Rows whose class is not `known` count as wrong, and not at all in the last two.
-    """
-    known = np.ones(len(y), bool) if known is None else known
-    predicted = classes[np.argmax(probabilities, axis=1)]
-    if len(classes) == 2:
-        predicted = classes[(probabilities[:, 1] > 0.5).astype(int)]
-    metrics = {"accuracy": float(accuracy_score(y, predicted))}
-    with warnings.catch_warnings():
-        # Classes that are predicted but do not occur are no mistake of the data.
-        warnings.simplefilter("ignore", UserWarning)
-        metrics["balanced_accuracy"] = float(balanced_accuracy_score(y, predicted))
-    if known.any():
-        p = probabilities[known].astype(np.float64)
-        p /= p.sum(axis=1, keepdims=True)
-        metrics["log_loss"] = float(log_loss(y[known], p, labels=classes))
-        if len(classes) == 2 and len(np.unique(y[known])) == 2:
-            metrics["roc_auc"] = float(roc_auc_score(y[known] == classes[1], p[:, 1]))
-    return metrics
-
-
-def baseline_metrics(task, y_train, y_test):
-    """Metrics of always predicting the class shares, or the mean, of the training part."""
-    if task == "regression":
-        return regression_metrics(y_test, np.full(len(y_test), np.mean(y_train)))
-    classes, counts = np.unique(y_train, return_counts=True)
-    shares = np.tile(counts / counts.sum(), (len(y_test), 1))
-    return classification_metrics(y_test, shares, classes, np.isin(y_test, classes))

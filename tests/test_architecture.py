@@ -33,7 +33,7 @@ def imports(module):
 
 
 SKLEARN = {
-    "base.py", "bench.py", "classifier.py", "interop.py", "many.py",
+    "base.py", "bench.py", "classifier.py", "interop.py", "many.py", "metrics.py",
     "onnx_export.py", "options.py", "persistence.py", "regressor.py",
     "tabular.py", "targets.py",
 }  # fmt: skip

@@ -93,6 +93,24 @@ def test_fit_options_reach_the_network(data):
     assert load_model("m.fastmlp").report_["test_rows"] == 54
 
 
+def test_any_parameter_can_be_set(data):
+    settings = ("--activation", "tanh,gelu", "--hidden", "6,5", "--epochs", "3")
+    values = ("dropout=[0.1, 0]", "lr_schedule=cosine", "clip_norm=1", "swa_start=null")
+    run("fit", "data.csv", *settings, *(part for v in values for part in ("--set", v)))
+    params = load_model("data.fastmlp").estimator_.get_params()
+    assert params["activation"] == ("tanh", "gelu") and params["dropout"] == [0.1, 0]
+    assert params["lr_schedule"] == "cosine" and params["clip_norm"] == 1
+
+
+def test_bad_settings(data):
+    assert "no option 'drop' for classification; the options are" in fails(
+        "fit", "data.csv", "--set", "drop=1"
+    )
+    assert "activation has 3 entries" in fails("fit", "data.csv", "--activation", "tanh,relu,elu")
+    assert "not NAME=VALUE" in run("fit", "data.csv", "--set", "dropout", code=2).stderr
+    assert not Path("data.fastmlp").exists()
+
+
 def test_predict_evaluate_and_info_agree(data, model):
     text = run("predict", model, "data.csv", "--proba").stdout
     predicted = pd.read_csv(io.StringIO(text))

@@ -8,8 +8,9 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from fastmlp import TabularModel
+from fastmlp.metrics import baseline_metrics
 from fastmlp.tables import DataError, decide_task, frequent_levels, level_codes, read_table
-from fastmlp.tabular import baseline_metrics, squash
+from fastmlp.tabular import squash
 
 SMALL = {"hidden": (8,), "max_epochs": 30}
 
@@ -356,3 +357,34 @@ def test_reading_options(tmp_path):
     packed = write(tmp_path, gzip.compress(b'a,b\n"1,5",\n2,x\n'), "data.csv.gz")
     frame = read_table(packed)
     assert list(frame["a"]) == ["1,5", "2"] and frame["b"].isna()[0]
+
+
+def test_further_options_reach_the_estimator(concrete_csv):
+    frame = pd.read_csv(concrete_csv)
+    options = {"dropout": 0.1, "loss": "huber", "clip_norm": 1.0}
+    model = TabularModel(activation=("gelu", "tanh"), max_epochs=2, options=options).fit(frame)
+    params = model.estimator_.get_params()
+    assert {name: params[name] for name in options} == options
+    assert params["activation"] == ("gelu", "tanh")
+
+
+def test_poisson_targets_are_scaled_and_not_shifted(concrete_csv):
+    frame = pd.read_csv(concrete_csv)
+    model = TabularModel(options={"loss": "poisson"}, random_state=1).fit(frame)
+    assert model.target_mean_ == 0 and (model.predict(frame) > 0).all()
+    assert model.report_["test"]["r2"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": 1}, "set 'alpha' by its own option"),
+        ({"drop": 1}, "no option 'drop' for regression; the options are: .*dropout"),
+        ({"verbose": True}, "no option 'verbose'"),
+        ({"dropout": 2}, "training failed: The 'dropout' parameter"),
+        ({"loss": "quantile", "quantiles": [0.1, 0.9]}, "a model for each"),
+    ],
+)
+def test_options_that_cannot_be(concrete_csv, options, message):
+    with pytest.raises(DataError, match=message):
+        TabularModel(options=options).fit(pd.read_csv(concrete_csv))
