@@ -243,3 +243,82 @@ def test_float32(loss):
     narrow = fit_quietly(cls(**params, random_state=0), X.astype(np.float32), y)
     assert narrow.coefs_[0].dtype == np.float32
     np.testing.assert_allclose(flat(narrow), flat(wide), rtol=0, atol=2e-4)
+
+
+UNKNOWN = {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ((lambda y: y, lambda y, p: p), "the value function .* cannot be compiled .* two numbers"),
+        ((lambda y, p: p, lambda y, p: UNKNOWN.a), "the derivative function .* be compiled"),
+        ((lambda y, p: "far", lambda y, p: p), "the value function .* must return a number"),
+        ((lambda y, p: p,), "a pair of functions"),
+        ((1, 2), "a pair of functions"),
+        ("log_cosh", "The 'loss' parameter of MLPRegressor must be"),
+    ],
+)
+def test_custom_losses_that_cannot_be(loss, message):
+    X, y, _ = data("number")
+    with pytest.raises(ValueError, match=message):
+        MLPRegressor(loss).fit(X, y)
+
+
+def test_wrong_derivative_of_a_custom_loss_is_found():
+    X, y, _ = data("number")
+    wrong = (lambda y, p: (p - y) ** 2, lambda y, p: p - y)
+    model = MLPRegressor(wrong, hidden_layer_sizes=(5,), activation="tanh", random_state=0)
+    assert check_gradient(model, X, y) > 0.1
+
+
+CLASSIFIER_MISTAKES = [
+    ({"activation": "swish"}, "The 'activation' parameter"),
+    ({"activation": ["relu", "swish"]}, r"activation must be of \['identity'.*got 'swish'"),
+    ({"activation": ["relu"]}, "activation has 1 entries, and hidden_layer_sizes 2"),
+    ({"dropout": 1.0}, "The 'dropout' parameter"),
+    ({"dropout": [0.1, -0.1]}, r"dropout must be in \[0, 1\), got -0.1"),
+    ({"dropout": [0.1]}, "dropout has 1 entries, and hidden_layer_sizes 2"),
+    ({"solver": "gd", "batch_size": 10}, "solver='gd' takes all rows in each step"),
+    ({"solver": "lbfgs", "dropout": 0.1}, "'lbfgs' cannot honour dropout=0.1"),
+    ({"solver": "lbfgs", "clip_norm": 1.0}, "'lbfgs' cannot honour clip_norm=1.0"),
+    ({"solver": "lbfgs", "l1": 1.0}, "'lbfgs' cannot honour l1=1.0"),
+    ({"loss": "margin", "label_smoothing": 0.1}, "label_smoothing is for loss='log_loss'"),
+    ({"rho": 0.0}, "The 'rho' parameter"),
+    ({"clip_value": 0}, "The 'clip_value' parameter"),
+]
+REGRESSOR_MISTAKES = [
+    ({"loss": "quantile", "quantiles": [0.5, 0.1]}, "in increasing order, got"),
+    ({"loss": "quantile", "quantiles": []}, r"quantiles must be numbers in \(0, 1\)"),
+    ({"loss": "quantile", "quantiles": [0.1, 1.5]}, r"quantiles must be numbers in \(0, 1\)"),
+    ({"huber_delta": 0}, "The 'huber_delta' parameter"),
+    ({"max_norm": -1.0}, "The 'max_norm' parameter"),
+]
+
+
+@pytest.mark.parametrize(
+    ("cls", "params", "message"),
+    [(MLPClassifier, *mistake) for mistake in CLASSIFIER_MISTAKES]
+    + [(MLPRegressor, *mistake) for mistake in REGRESSOR_MISTAKES],
+)
+def test_parameters_that_cannot_be(cls, params, message):
+    X, y, _ = data("classes")
+    model = cls(**params).set_params(hidden_layer_sizes=(5, 4))
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+    assert not hasattr(model, "loss_")
+
+
+def test_several_quantiles_of_several_columns():
+    X, y, _ = data("numbers")
+    with pytest.raises(ValueError, match="for y of one column, got 3"):
+        MLPRegressor("quantile", quantiles=[0.1, 0.9]).fit(X, y)
+
+
+def test_one_quantile_of_several_columns():
+    X, y, _ = data("numbers")
+    model = MLPRegressor("quantile", quantiles=0.9, max_iter=800, random_state=0,
+                         n_iter_no_change=800, learning_rate_init=0.01, diagnose=False)  # fmt: skip
+    predicted = fit_quietly(model, X, y).predict(X)
+    assert predicted.shape == y.shape
+    np.testing.assert_allclose((y <= predicted).mean(axis=0), 0.9, atol=0.12)

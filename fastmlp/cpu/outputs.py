@@ -5,6 +5,9 @@ Each function here makes the kernel of one choice, compiled when a network needs
 
 from functools import cache
 
+from numba import types
+from numba.core.errors import NumbaError
+
 from ..formulas import activations, losses
 from ..plan import Loss
 from . import layout as at
@@ -111,9 +114,28 @@ def _loss_kernel(loss):
 
 @cache
 def _custom_kernel(value, derivative):
-    # A function without an address on disk cannot be cached.
-    value, derivative = (compile_inline(getattr(f, "py_func", f)) for f in (value, derivative))
+    # The cache knows kernels by their names, and these functions may be any.
+    value, derivative = _compile_custom("value", value), _compile_custom("derivative", derivative)
     return _elementwise_kernel(value, derivative, "custom", is_cached=False)
+
+
+def _compile_custom(name, function):
+    """A function of a custom loss; ValueError where numba cannot compile it."""
+    compiled = compile_inline(getattr(function, "py_func", function))
+    try:
+        compiled.compile((types.float64, types.float64))
+    except (NumbaError, TypeError) as error:
+        reason = " ".join(str(error).split("During:")[0].split())
+        raise ValueError(
+            f"the {name} function of the custom loss cannot be compiled by numba, as a function "
+            f"of two numbers, target and prediction: {reason}"
+        ) from error
+    (result,) = compiled.nopython_signatures
+    if not isinstance(result.return_type, types.Number | types.Boolean):
+        raise ValueError(
+            f"the {name} function of the custom loss must return a number, not {result.return_type}"
+        )
+    return compiled
 
 
 def _elementwise_kernel(value, delta, name, **options):
