@@ -8,7 +8,7 @@ import click
 
 from fastmlp.bench import CASES, hardware, training_table
 
-from . import grid_search, inference, scaling, sparse, startup
+from . import grid_search, inference, options, scaling, sparse, startup
 from .peers import available_peers
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,6 +39,7 @@ PARTS = {
     "sparse": ("A training step on sparse inputs", sparse.table),
     "startup": ("Imports and first fits", startup.table),
     "grid": ("A grid search", grid_search.table),
+    "options": ("What options cost a training step, float32", options.table),
 }
 assert len({case.name for case in CASES}) == len(CASES)
 
