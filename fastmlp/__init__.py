@@ -22,7 +22,7 @@ _HOME = {
     "to_onnx": "onnx_export",
 }
 
-_MODULES = ("plotting",)
+_MODULES = ("demos", "plotting")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 
