@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from .demo import demo
 from .errors import Command, UserError, about, remark
 from .speed import bench, doctor, warmup
 
@@ -20,6 +21,7 @@ def main():
     \b
     fastmlp fit data.csv             train on a CSV, the last column being the target
     fastmlp predict MODEL new.csv    predict the target of new rows
+    fastmlp demo                     list classic experiments to run
 
     Results go to standard output, all else to standard error. Exit codes: 0 success, 1 a fault
     of this program, 2 a mistake in the input, 130 interrupted with nothing written.
@@ -29,6 +31,7 @@ def main():
 main.add_command(warmup)
 main.add_command(bench)
 main.add_command(doctor)
+main.add_command(demo)
 
 
 def _separator(context, parameter, text):

@@ -22,10 +22,14 @@ _HOME = {
     "to_onnx": "onnx_export",
 }
 
-__all__ = ["__version__", *_HOME]
+_MODULES = ("demos", "plotting")
+
+__all__ = ["__version__", *_HOME, *_MODULES]
 
 
 def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"fastmlp.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"fastmlp.{_HOME[name]}"), name)

@@ -34,8 +34,8 @@ def imports(module):
 
 SKLEARN = {
     "base.py", "bench.py", "classifier.py", "interop.py", "many.py", "metrics.py",
-    "onnx_export.py", "options.py", "persistence.py", "regressor.py",
-    "tabular.py", "targets.py",
+    "onnx_export.py", "options.py", "persistence.py", "plotting.py", "regressor.py",
+    "tabular.py", "targets.py", "demos/depth.py", "demos/images.py", "demos/result.py",
 }  # fmt: skip
 
 
@@ -47,6 +47,8 @@ def test_dependencies(module):
         assert not outer & {"numba", "llvmlite"}
     if module not in SKLEARN:
         assert "sklearn" not in outer
+    if module != "plotting.py" and not module.startswith("demos/"):
+        assert "matplotlib" not in outer
     if module.startswith("formulas/"):
         assert outer <= {"math"} and not inner
     if module.startswith(("cpu/", "cuda/")):
@@ -101,7 +103,7 @@ def test_oldest_versions_are_those_declared():
     root = Path(__file__).parent.parent
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = {*project["dependencies"], *extras["test"], *extras["onnx"]}
+    declared = {*project["dependencies"], *extras["test"], *extras["onnx"], *extras["plot"]}
     pinned = (root / "tests" / "oldest-versions.txt").read_text().splitlines()
     pinned = {line.replace("==", ">=") for line in pinned if not line.startswith("#")}
     assert pinned == declared - {"pytest>=8", "hypothesis>=6", "ruff>=0.9"}

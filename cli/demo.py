@@ -1,0 +1,88 @@
+"""``fastmlp demo``: classic experiments, as a table, a few sentences and a picture."""
+
+import math
+from pathlib import Path
+
+import click
+
+from .errors import Command, UserError
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@click.option("--list", "list_names", is_flag=True, help="List the demos.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Draw a picture: .png, .pdf, .svg and others."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the data and of the initial weights.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="For digits: a file of images, .npz (x_train, y_train) or CSV with a column of labels.",
+)
+def demo(name, list_names, plot, seed, data, as_json):
+    """Run the classic experiment NAME with multilayer perceptrons, in seconds.
+
+    Without NAME, list them. Pictures need the plot extra: pip install 'fastmlp[plot]'.
+    """
+    from fastmlp import demos
+
+    from .output import print_json, print_rows
+
+    if name is None or list_names:
+        if plot is not None or data is not None:
+            raise UserError("name a demo: --plot and --data are for one of them")
+        lines = [(known, demos.summary(known)) for known in demos.names()]
+        if as_json:
+            print_json({"demos": dict(lines)})
+        else:
+            print_rows(lines)
+        return
+    demos.summary(name)  # an unknown name is an error before any work
+    if data is not None and name != "digits":
+        raise UserError(f"--data is for the demo digits; {name} makes its own data")
+    if plot is not None:
+        from fastmlp.plotting import check_picture, new_figure, save
+
+        check_picture(plot)
+    result = demos.run(name, seed, **({} if data is None else {"data": data}))
+    if plot is not None:
+        save(result.plot(new_figure(*result.size)), plot)
+    if as_json:
+        rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+        print_json({
+            "demo": result.name, "title": result.title, "seed": seed, "rows": rows,
+            "findings": result.findings, "lesson": result.lesson,
+            "plot": None if plot is None else str(plot),
+        })  # fmt: skip
+        return
+    click.echo(f"{result.title}\n")
+    _print_table(result.columns, result.rows)
+    for text in (*result.findings, result.lesson):
+        click.echo("\n" + click.wrap_text(text, width=88))
+    if plot is not None:
+        click.echo(f"\npicture: {plot}")
+
+
+def _print_table(columns, rows):
+    """Aligned columns; numbers that are not known are left out."""
+    cells = [[_cell(*pair) for pair in zip(columns, row, strict=True)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for row in (columns, *cells):
+        first, *others = zip(row, widths, strict=True)
+        line = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        click.echo("  ".join(line).rstrip())
+
+
+def _cell(column, value):
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return ""
+    return f"{value:.1%}" if "accuracy" in column else f"{value:.3g}"

@@ -1,0 +1,79 @@
+"""Classic experiments with multilayer perceptrons, each of a few seconds.
+
+``fastmlp.demos.xor(seed=0)`` returns a :class:`fastmlp.demos.result.Result`; the others are
+called so, too, and all take `seed`. Modules are imported when a demo is first used.
+"""
+
+import importlib
+
+from ..errors import InputError
+
+# Name on the command line: module, and what it shows.
+_DEMOS = {
+    "xor": ("logic", "exclusive or: beyond any linear model, solved by two hidden units"),
+    "threshold-units": ("logic", "exclusive or by hand, from units that are on or off"),
+    "three-points": ("logic", "three points on a line need two relu units"),
+    "translation": ("patterns", "patterns at any position: chance for a linear model"),
+    "spiral": ("plane", "two intertwined spirals"),
+    "circle": ("plane", "a disc within a ring: three lines enclose it"),
+    "digits": ("images", "images of digits: errors, and what the hidden units look for"),
+    "approximation": ("curves", "any curve from enough hidden units"),
+    "vanishing-gradients": ("depth", "what reaches the first of many layers, by initialisation"),
+}
+
+__all__ = ["names", "run", "summary", *(name.replace("-", "_") for name in _DEMOS)]
+
+
+def names():
+    """Names of all demos, as the command line has them."""
+    return list(_DEMOS)
+
+
+def summary(name):
+    """What a demo shows, in a few words."""
+    return _DEMOS[_known(name)][1]
+
+
+def run(name, seed=0, **options):
+    """Run a demo by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+    seed : int, default=0
+        Seed of the data and of the initial weights.
+    **options
+        Further parameters of that demo's function.
+
+    Returns
+    -------
+    fastmlp.demos.result.Result
+
+    Raises
+    ------
+    InputError
+        When there is no demo of this name.
+    """
+    module = _DEMOS[_known(name)][0]
+    function = getattr(importlib.import_module(f".{module}", __name__), name.replace("-", "_"))
+    return function(seed=seed, **options)
+
+
+def _known(name):
+    if name not in _DEMOS:
+        raise InputError(f"no demo {name!r}; there are {', '.join(_DEMOS)}")
+    return name
+
+
+def __getattr__(name):
+    module = _DEMOS.get(name.replace("_", "-"), (None,))[0]
+    if module is None or "-" in name:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)
