@@ -7,7 +7,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from .parameters import INITIALISERS
 from .plan import Activation
-from .schedules import SCHEDULES, Constant
+from .schedules import SCHEDULES, Schedule
 
 ACTIVATIONS = {activation.name.lower() for activation in Activation}
 SOLVERS = {
@@ -56,12 +56,46 @@ CONSTRAINTS = {
     "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
     "clip_value": [None, Interval(Real, 0, None, closed="neither")],
     "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
-    "lr_schedule": [None, StrOptions(SCHEDULES), Constant],
+    "lr_schedule": [None, StrOptions(set(SCHEDULES)), Schedule],
     "scoring": [None, str, callable],
     "swa_start": [None, Interval(Integral, 1, None, closed="left")],
     "monitor": ["boolean"],
     "diagnose": ["boolean"],
 }
+
+
+def check_together(estimator, eval_set, incremental):
+    """Raise ValueError for parameters that cannot be used together.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    eval_set : tuple or None
+    incremental : bool
+        Whether this is ``partial_fit``.
+    """
+    if incremental and estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if estimator.scoring is not None and eval_set is None and not estimator.early_stopping:
+        raise ValueError(
+            f"scoring={estimator.scoring!r} needs rows to score: set early_stopping=True, or pass "
+            "eval_set=(X_validation, y_validation) to fit"
+        )
+    start = estimator.swa_start
+    if start is None:
+        return
+    reason = None
+    if incremental:
+        reason = "averages over the epochs of a fit, and partial_fit is one epoch"
+    elif estimator.early_stopping:
+        reason = "and early_stopping=True both decide which weights are kept; choose one"
+    elif estimator.solver == "lbfgs":
+        reason = "averages over epochs, and solver='lbfgs' has none; use another solver"
+    elif start > estimator.max_iter:
+        reason = f"is beyond max_iter={estimator.max_iter}, so that nothing would be averaged"
+    if reason is not None:
+        raise ValueError(f"swa_start={start} {reason}")
+
 
 _SHARED_PARAMETERS = """\
     hidden_layer_sizes : int or array-like of int, default=(100,)

@@ -35,7 +35,7 @@ def imports(module):
 SKLEARN = {
     "base.py", "bench.py", "classifier.py", "interop.py", "many.py",
     "onnx_export.py", "options.py", "persistence.py", "regressor.py",
-    "tabular.py", "targets.py",
+    "tabular.py", "targets.py", "validation.py",
 }  # fmt: skip
 
 
