@@ -49,10 +49,23 @@ def row_losses(loss, Y, P):
     return -(xlogy(Y, P) + xlogy(1 - Y, 1 - P)).sum(axis=1)
 
 
-def initial_weights(layer_units, activation_name, rng):
+def initial_weights(layer_units, activation_name, rng, init="sklearn"):
     factor = 2 if activation_name == "logistic" else 6
     weights, biases = [], []
     for fan_in, fan_out in pairwise(layer_units):
+        if init != "sklearn":
+            uniform_bound, deviation = {
+                "glorot": (np.sqrt(6 / (fan_in + fan_out)), np.sqrt(2 / (fan_in + fan_out))),
+                "he": (np.sqrt(6 / fan_in), np.sqrt(2 / fan_in)),
+                "lecun": (np.sqrt(3 / fan_in), np.sqrt(1 / fan_in)),
+            }[init.split("_")[0]]
+            if init.endswith("uniform"):
+                W = rng.uniform(-uniform_bound, uniform_bound, (fan_in, fan_out))
+            else:
+                W = deviation * rng.standard_normal((fan_in, fan_out))
+            weights.append(W)
+            biases.append(np.zeros(fan_out))
+            continue
         bound = np.sqrt(factor / (fan_in + fan_out))
         weights.append(rng.uniform(-bound, bound, (fan_in, fan_out)))
         biases.append(rng.uniform(-bound, bound, fan_out))
@@ -117,15 +130,17 @@ class SGD:
 
 def train(
     X, Y, *, hidden, activation_name, loss, optimizer, seed, epochs, batch_size, alpha=0.0,
-    sample_weight=None, shuffle=True, **constants,
+    sample_weight=None, shuffle=True, rates=None, **constants,
 ):  # fmt: skip
-    """Weights, biases and loss curve after some epochs."""
+    """Weights, biases and loss curve after some epochs, each at its own rate of `rates`."""
     rng = np.random.RandomState(seed)
     weights, biases = initial_weights([X.shape[1], *hidden, Y.shape[1]], activation_name, rng)
     params = weights + biases  # updated in place
     optimizer = optimizer(params, **constants)
     order, curve = np.arange(len(X)), []
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        if rates is not None:
+            optimizer.rate = rates[epoch]
         if shuffle:
             permutation = np.arange(len(X))
             rng.shuffle(permutation)
