@@ -57,5 +57,6 @@ def mean_loss(plan, Y, outputs, sample_weight=None):
     """
     if not np.isfinite(outputs).all():
         return np.nan
-    rows = _ROW_LOSSES[plan.loss](plan, Y.astype(np.float64), outputs.astype(np.float64))
-    return float(np.average(rows, weights=sample_weight))
+    with np.errstate(over="ignore"):  # infinity is the right word for it
+        rows = _ROW_LOSSES[plan.loss](plan, Y.astype(np.float64), outputs.astype(np.float64))
+        return float(np.average(rows, weights=sample_weight))

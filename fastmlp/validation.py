@@ -97,12 +97,11 @@ def read_eval_set(estimator, eval_set, trained):
         given = None
         if weight and weight[0] is not None:
             given = _check_sample_weight(weight[0], X)
-            if given.sum() == 0:
-                raise ValueError("its sample weights sum to zero; leave them out")
         weight = estimator._weigh(y, given, False, trained)
     except ValueError as error:
+        cause = str(error).strip().rstrip(".")
         raise ValueError(
-            f"eval_set does not fit the rows of training: {error}. It needs the same columns, "
+            f"eval_set does not fit the rows of training: {cause}. It needs the same columns, "
             "prepared in the same way, and only classes that y has"
         ) from error
     return Rows(X, Y, weight, y, given)
