@@ -121,7 +121,7 @@ _SHARED_PARAMETERS = """\
         initial rate by ``(t + 1)**power_t`` after t rows; 'adaptive' divides it by 5 each time
         training stalls, and training stops once it is 1e-6 or less.
     learning_rate_init : float, default=0.001
-        Initial learning rate.
+        Initial learning rate; the peak of every `lr_schedule`.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     max_iter : int, default=200
@@ -144,7 +144,8 @@ _SHARED_PARAMETERS = """\
         Whether the momentum looks ahead.
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside, stop when the score on them
-        (accuracy or R^2) stalls, and keep the weights of the best epoch.
+        (see `scoring`) stalls, and keep the weights of the best epoch. With ``fit``'s
+        `eval_set` those rows are scored instead, and none are set aside.
     validation_fraction : float, default=0.1
         Share of the rows for early stopping. The split is stratified for two classes.
     beta_1, beta_2 : float, defaults 0.9 and 0.999
@@ -196,19 +197,25 @@ _SHARED_PARAMETERS = """\
         Schedule of the learning rate, for every optimiser but 'lbfgs': 'constant',
         'invscaling', 'adaptive', 'plateau', 'step', 'cosine', 'one_cycle', or an object of
         :mod:`fastmlp.schedules` with settings of its own. None is scikit-learn's
-        `learning_rate`.
+        `learning_rate`. 'cosine' and 'one_cycle' take `max_iter` epochs; the others may end
+        with a ConvergenceWarning.
     scoring : str, callable or None, default=None
-        What early stopping maximises on the validation part: a name or a scorer of
-        :mod:`sklearn.metrics`, or 'loss' for the least validation loss. None is accuracy or R^2.
+        What early stopping maximises on the validation part, and ``history_`` has of an
+        `eval_set`: a name or a scorer of :mod:`sklearn.metrics`, a callable ``(estimator, X, y)``,
+        or 'loss' for the least validation loss. None is accuracy or R^2. Scorers that take
+        sample weights get those of the rows, class weights excluded.
     swa_start : int or None, default=None
         Stochastic weight averaging (Izmailov et al., 2018): the fitted weights are the mean of
-        those after each epoch from this one on, counted from 1.
+        those after each epoch from this one on, counted from 1. Not with early stopping, 'lbfgs'
+        or ``partial_fit``.
     monitor : bool, default=False
         Whether ``history_`` also has the gradient's norm and the share of dead relu units of
         each layer, which cost a little in each step and epoch.
     diagnose : bool, default=True
         Whether a fit that went wrong in a known way ends with a :class:`fastmlp.TrainingWarning`
-        that says what to do.
+        that says what to do: a training loss that ends far above its best, a relu layer of which
+        almost all units are dead, a validation loss that rises while the training loss falls;
+        and whether a ConvergenceWarning does so.
 """
 
 _SHARED_ATTRIBUTES = """\
@@ -219,15 +226,17 @@ _SHARED_ATTRIBUTES = """\
     loss_curve_ : list of float
         Mean loss of each epoch, penalty included.
     validation_scores_ : list of float or None
-        Validation score after each epoch; None without early stopping.
+        Validation score after each epoch; None without early stopping. Those of an `eval_set`
+        without it are in ``history_``.
     best_validation_score_ : float or None
         Best of them.
     history_ : dict of str to list
-        One number for each epoch of all fits that a warm start joined: 'loss',
-        'learning_rate', 'seconds' (of the epoch); with a validation part 'validation_loss' and
-        'validation_score'; with `monitor` 'gradient_norm' (mean over the steps), and
-        'dead_units', a list of the share of each hidden relu layer's units that are zero for
-        all rows.
+        One number for each epoch of all fits that a warm start or ``partial_fit`` joined, None
+        where it is not known: 'loss', 'learning_rate' (None for 'lbfgs'), 'seconds' (of the
+        epoch); with a validation part 'validation_score' and, for an `eval_set`,
+        ``scoring='loss'`` or `monitor`, 'validation_loss', which is without penalties; with
+        `monitor` 'gradient_norm' (mean over the steps), and 'dead_units', a list of the share of
+        each hidden relu layer's units that are zero for all of at most 2000 training rows.
     t_ : int
         Rows seen in training.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
