@@ -2,26 +2,37 @@
 
 import warnings
 from dataclasses import replace
-from functools import partial
 from inspect import signature
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import __version__, lbfgs, options, parameters, planning
+from . import (
+    __version__,
+    diagnosis,
+    hidden,
+    lbfgs,
+    options,
+    parameters,
+    planning,
+    records,
+    validation,
+)
 from .callbacks import Listener, listening
 from .devices import backend
-from .errors import DeviceError
+from .errors import DeviceError, DivergenceError, TrainingWarning
 from .plan import OUTPUT_ACTIVATIONS, Optimizer, TrainingPlan
-from .schedules import schedule_for
-from .training import History, OptimizerState, StoppingRule, train
+from .schedules import LearningRate, schedule_for
+from .training import History, OptimizerState, StoppingRule, Watch, train
+
+# Rows on which units are looked for that are never active: after each epoch, and after a fit.
+_MONITORED_ROWS, _DIAGNOSED_ROWS = 2000, 1000
 
 
 def solver_has_partial_fit(estimator):
@@ -41,8 +52,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     and ``_stratify``; it may weigh rows in ``_weigh``.
     """
 
-    # scikit-learn's metadata routing is about data; a callback is none.
-    __metadata_request__fit = {"callback": UNUSED}  # noqa: RUF012
+    # scikit-learn's metadata routing splits data by rows; these have none to split.
+    __metadata_request__fit = {"callback": UNUSED, "eval_set": UNUSED}  # noqa: RUF012
 
     _parameter_constraints: dict = options.CONSTRAINTS
 
@@ -61,8 +72,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _new_optimizer(self):
         kind = self.learning_rate if self.solver in ("gd", "sgd") else "constant"
-        schedule = schedule_for(kind, self.learning_rate_init, self.power_t)
-        return OptimizerState(schedule, planning.optimizer_constants(self))
+        schedule = schedule_for(self.lr_schedule or kind, self.power_t)
+        rate = LearningRate(schedule, self.learning_rate_init, self.max_iter)
+        return OptimizerState(rate, planning.optimizer_constants(self))
 
     def _objective(self, X, y, sample_weight):
         """What ``check_gradient`` needs: plan, parameters and data in float64."""
@@ -82,50 +94,46 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             units = [X.shape[1], *planning.hidden_units(est), Y.shape[1]]
             rng = check_random_state(self.random_state)
             activation = planning.activations(est, len(units) - 2)
-            theta = parameters.initialise(units, activation, rng, np.float64)
+            theta = parameters.initialise(units, activation, rng, np.float64, self.init)
         plan = planning.objective_plan(est, units, np.float64)
         return plan, theta, X, est._training_targets(Y), sample_weight
 
     # ---- fitting -------------------------------------------------------------------------
 
     @with_callbacks
-    def _fit(self, X, y, sample_weight=None, callback=None):
+    def _fit(self, X, y, sample_weight, eval_set, callback):
         self._validate_params()
         with listening(self, callback, X, y, sample_weight) as listener:
-            self._train(X, y, sample_weight, False, listener)
+            self._train(X, y, sample_weight, eval_set, False, listener)
         return self
 
     def _partial_fit(self, X, y, sample_weight):
         self._validate_params()
-        self._train(X, y, sample_weight, True, Listener())
+        self._train(X, y, sample_weight, None, True, Listener())
         return self
 
-    def _train(self, X, y, sample_weight, incremental, listener):
+    def _train(self, X, y, sample_weight, eval_set, incremental, listener):
         """From validated parameters to fitted attributes."""
+        options.check_together(self, eval_set, incremental)
         hidden_units = planning.hidden_units(self)
-        planning.check_solver(self)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, Y, y = self._encode(X, y, first_pass, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
-        sample_weight = self._weigh(y, sample_weight, incremental)
+        weight = self._weigh(y, sample_weight, incremental)
+        rows = validation.Rows(X, Y, weight, y, sample_weight)
+        held = None if eval_set is None else validation.read_eval_set(self, eval_set, rows)
         if not first_pass:
             self._check_network(hidden_units, Y.shape[1])
         self.n_outputs_ = Y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialise([X.shape[1], *hidden_units, self.n_outputs_], X.dtype)
-        if self.solver == "lbfgs":
-            self._train_lbfgs(X, Y, sample_weight, listener)
-        else:
-            if incremental and self.early_stopping:
-                raise ValueError("partial_fit does not support early_stopping=True")
-            self._train_epochs(X, Y, sample_weight, incremental, listener)
-        if not all(np.isfinite(w).all() for w in (*self.coefs_, *self.intercepts_)):
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                "values and need to be preprocessed: scale it, or lower learning_rate_init."
-            )
+        n_before = len(self.loss_curve_)
+        train_rows = self._train_lbfgs if self.solver == "lbfgs" else self._train_epochs
+        train_rows(rows, held, incremental, listener)
+        if self.diagnose and not incremental:
+            self._diagnose(X, n_before)
 
     def _check_network(self, hidden_units, n_outputs):
         """Raise unless parameters and targets are those of the network to go on with."""
@@ -147,8 +155,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 f"fitted has {self.out_activation_}{remedy}"
             )
 
-    def _weigh(self, y, sample_weight, incremental):
-        """The weights of the rows; None is one each."""
+    def _weigh(self, y, sample_weight, incremental, trained=None):
+        """The weights of the rows; None is one each.
+
+        `trained` are the rows of training, where the others are not these.
+        """
         return sample_weight
 
     def _training_targets(self, Y):
@@ -172,17 +183,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.n_layers_ = len(layer_units)
         self.out_activation_ = OUTPUT_ACTIVATIONS[self._loss()]
         activation = planning.activations(self, len(layer_units) - 2)
-        theta = parameters.initialise(layer_units, activation, self._random_state, dtype)
+        theta = parameters.initialise(layer_units, activation, self._random_state, dtype, self.init)
         self.coefs_, self.intercepts_ = parameters.views(theta, layer_units)
         self._begin_records()
 
     def _begin_records(self):
         """Nothing was trained yet."""
-        self.t_ = 0
-        self.loss_curve_ = []
-        self._no_improvement_count = 0
-        self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
-        self._best_coefs = self._best_intercepts = None
+        records.begin(self)
         self._forget_optimizer()
 
     def _forget_optimizer(self):
@@ -208,23 +215,28 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 raise
             return backend("cpu", plan.layer_units, data[0]).engine(*arguments)
 
-    def _train_lbfgs(self, X, Y, sample_weight, listener):
-        engine, theta = self._full_batch(X, Y, sample_weight)
+    def _train_lbfgs(self, rows, held, incremental, listener):
+        engine, theta = self._full_batch(*rows[:3])
+        history = History(loss_curve=self.loss_curve_, numbers=self.history_)
         with engine:
-            result, losses, self.loss_ = lbfgs.train(
+            outcome = lbfgs.train(
                 engine,
                 theta,
+                history,
                 listener,
                 max_iter=self.max_iter,
                 max_fun=self.max_fun,
                 tol=self.tol,
+                watch=self._watch(rows, held, wants_loss=True),
                 verbose=self.verbose,
             )
-        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
-        self.coefs_, self.intercepts_ = parameters.views(result.x, engine.plan.layer_units)
-        self.loss_curve_ = [*self.loss_curve_, *losses]
+        self.n_iter_, self.loss_ = outcome.n_iterations, outcome.loss
+        self.coefs_, self.intercepts_ = parameters.views(outcome.theta, engine.plan.layer_units)
         self.best_loss_ = min(self.loss_curve_, default=None)
         self._forget_optimizer()
+        if outcome.diverged:
+            raise DivergenceError(diagnosis.diverged(self, outcome.n_iterations + 1))
+        _check_optimize_result("lbfgs", outcome.result, self.max_iter)
 
     def _loss_grad_lbfgs(self, theta, X, Y, sample_weight=None, *buffers):
         """Loss and gradient at packed parameters, in the form of scikit-learn's private method.
@@ -235,9 +247,23 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         with engine:
             return engine.loss_and_gradient(theta)
 
-    def _train_epochs(self, X, Y, sample_weight, incremental, listener):
-        train_part, validation_part = self._split(X, Y, sample_weight)
-        n_rows = train_part[0].shape[0]
+    def _watch(self, rows, held, wants_loss):
+        """What is measured after each epoch, beside the training loss."""
+        validate = None if held is None else validation.Validator(self, held, wants_loss)
+        if not self.monitor:
+            return Watch(validate)
+        X = hidden.some_rows(rows.X, _MONITORED_ROWS)
+
+        def dead_units(engine):
+            return hidden.dead_units(engine.plan, engine.pull(), X, self._predict)
+
+        return Watch(validate, lambda engine: engine.gradient_norm, dead_units)
+
+    def _train_epochs(self, rows, held, incremental, listener):
+        wants_loss = self.monitor or held is not None
+        if self.early_stopping and held is None:
+            rows, held = validation.hold_out(self, rows)
+        n_rows = rows.X.shape[0]
         continued = incremental and hasattr(self, "_optimizer")
         state = self._optimizer if continued else self._new_optimizer()
         plan = planning.objective_plan(
@@ -250,14 +276,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             plan, **state.constants, **planning.step_options(self), seed=self._draw_seed(plan)
         )
         order = np.arange(n_rows)
-        history = self._history(incremental)
-        patience = self.n_iter_no_change
-        rule = StoppingRule(1 if incremental else self.max_iter, self.tol, patience)
+        history = records.continued(self, incremental)
+        max_epochs = 1 if incremental else self.max_iter
+        rule = StoppingRule(max_epochs, self.tol, self.n_iter_no_change, self.early_stopping)
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        with self._engine(plan, theta, train_part) as engine:
+        with self._engine(plan, theta, rows[:3]) as engine:
             if state.first is not None:
                 engine.push(theta, (state.step, state.first, state.second))
-            self.n_iter_, converged = train(
+            outcome = train(
                 engine,
                 order,
                 rule,
@@ -265,43 +291,72 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 history,
                 listener,
                 shuffle=self._random_state if self.shuffle else None,
-                validate=validation_part and partial(self._validate, engine, *validation_part),
+                watch=self._watch(rows, held, wants_loss),
+                swa_start=self.swa_start,
                 verbose=self.verbose,
             )
-            theta = engine.pull()
+            theta, diverged = self._weights(engine, theta, outcome, history)
             state.step, state.first, state.second = engine.state()
+        self.n_iter_ = outcome.n_epochs
         self._optimizer = state
-        if self.early_stopping and history.best_theta is not None:
-            theta = history.best_theta
         self.coefs_, self.intercepts_ = parameters.views(theta, plan.layer_units)
-        self._keep(history, plan)
-        if not converged and not incremental:
+        records.keep(self, history, plan.layer_units)
+        if diverged:
+            self._forget_optimizer()
+            raise DivergenceError(diagnosis.diverged(self, outcome.n_epochs))
+        if incremental or outcome.diverged:
+            return
+        if not outcome.converged and not state.schedule.schedule.has_horizon:
+            advice = f" {self._advice()}" if self.diagnose else ""
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
+                f"optimization hasn't converged yet.{advice}",
                 ConvergenceWarning,
                 stacklevel=6,
             )
-
-    def _split(self, X, Y, sample_weight):
-        """Training and validation parts, each (X, Y, sample_weight); the latter may be None."""
-        if not self.early_stopping:
-            return (X, Y, sample_weight), None
-        arrays = [X, Y] if sample_weight is None else [X, Y, sample_weight]
-        parts = train_test_split(
-            *arrays,
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=Y if self._stratify() else None,
-        )
-        if parts[1].shape[0] < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
+        if self.swa_start is not None and outcome.mean_theta is None:
+            warnings.warn(
+                f"training ended after {outcome.n_epochs} epochs, before swa_start="
+                f"{self.swa_start}: the weights are the last ones, not a mean",
+                TrainingWarning,
+                stacklevel=6,
             )
-        if sample_weight is None:
-            parts += [None, None]
-        return tuple(parts[0::2]), tuple(parts[1::2])
+
+    def _weights(self, engine, start, outcome, history):
+        """The weights to keep after training, and whether it diverged."""
+        if self.early_stopping and history.best_theta is not None:
+            return history.best_theta, False
+        theta = engine.pull()
+        if outcome.mean_theta is not None:
+            theta = outcome.mean_theta.astype(theta.dtype)
+        if not outcome.diverged and np.isfinite(theta).all():
+            return theta, False
+        kept = engine.last_finite()
+        return (start if kept is None else kept), True
+
+    def _advice(self):
+        """What to do where the limit of epochs ended training."""
+        return diagnosis.still_improving(self.loss_curve_[-self.n_iter_ :], self.tol)
+
+    def _diagnose(self, X, n_before):
+        """Warn of what went wrong in the fit that followed so many epochs."""
+        losses = self.loss_curve_[n_before:]
+        validation_losses = self.history_.get("validation_loss", [])
+        validation_losses = validation_losses[len(validation_losses) - len(losses) :]
+        findings = [diagnosis.diverging(losses, self.tol, self.early_stopping)]
+        if not self.early_stopping:  # which keeps the best weights
+            findings.append(diagnosis.overfitting(losses, validation_losses, self.tol))
+        plan = self._fitted_plan()
+        if hidden.relu_layers(plan):
+            theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
+            few = hidden.some_rows(X, _DIAGNOSED_ROWS)
+            shares = hidden.dead_units(plan, theta, few, self._predict)
+            units = [plan.layer_units[layer + 1] for layer in hidden.relu_layers(plan)]
+            findings.append(diagnosis.dying(shares, units))
+        for finding in findings:
+            if finding is not None:
+                message = f"{finding}. (diagnose=False silences this.)"
+                warnings.warn(message, TrainingWarning, stacklevel=6)
 
     def _rows_of_batch(self, n_rows, incremental):
         if self.solver == "gd":
@@ -315,48 +370,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 stacklevel=7 - incremental,
             )
         return int(min(self.batch_size, n_rows))
-
-    def _validate(self, engine, X, Y, sample_weight):
-        """Score of the engine's parameters; not a number where predictions are not finite."""
-        outputs = engine.outputs(X)
-        if not np.isfinite(outputs).all():
-            return np.nan
-        return self._score_outputs(Y, outputs, sample_weight)
-
-    def _history(self, incremental):
-        """The record to continue; what an earlier fit without it cannot know starts afresh."""
-        history = History(
-            loss_curve=self.loss_curve_,
-            no_improvement_count=self._no_improvement_count if incremental else 0,
-            n_samples_seen=self.t_,
-        )
-        if self.early_stopping:
-            history.validation_scores = self.validation_scores_ or []
-            history.best_validation_score = -np.inf
-            if self._best_coefs is not None and self.best_validation_score_ is not None:
-                history.best_validation_score = self.best_validation_score_
-                dtype = self.coefs_[0].dtype
-                history.best_theta = parameters.flatten(
-                    self._best_coefs, self._best_intercepts, dtype
-                )
-        else:
-            history.best_loss = np.inf if self.best_loss_ is None else self.best_loss_
-        return history
-
-    def _keep(self, history, plan):
-        """Attributes from the record of training."""
-        self.loss_curve_ = history.loss_curve
-        if history.loss_curve:
-            self.loss_ = history.loss_curve[-1]
-        self.t_ = history.n_samples_seen
-        self._no_improvement_count = history.no_improvement_count
-        self.best_loss_ = history.best_loss
-        self.validation_scores_ = history.validation_scores
-        self.best_validation_score_ = history.best_validation_score
-        self._best_coefs = self._best_intercepts = None
-        if history.best_theta is not None:
-            best = history.best_theta.copy()
-            self._best_coefs, self._best_intercepts = parameters.views(best, plan.layer_units)
 
     def to_sklearn(self):
         """The same model as an estimator of scikit-learn, with equal predictions.
@@ -411,9 +424,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", reset=False)
         plan = self._fitted_plan()
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
+        result = self._predict(plan, theta, X)
+        return result.astype(np.result_type(plan.dtype, X.dtype), copy=False)
+
+    def _predict(self, plan, theta, X):
+        """Outputs of a network on this estimator's device."""
         try:
-            result = backend(self.device, plan.layer_units, X).outputs(plan, theta, X, self.n_jobs)
+            return backend(self.device, plan.layer_units, X).outputs(plan, theta, X, self.n_jobs)
         except DeviceError:
             # A model that was trained on a GPU predicts without one, too.
-            result = backend("cpu", plan.layer_units, X).outputs(plan, theta, X, self.n_jobs)
-        return result.astype(np.result_type(plan.dtype, X.dtype), copy=False)
+            return backend("cpu", plan.layer_units, X).outputs(plan, theta, X, self.n_jobs)

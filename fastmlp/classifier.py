@@ -160,7 +160,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.label_smoothing = label_smoothing
         self.rho = rho
 
-    def fit(self, X, y, sample_weight=None, *, callback=None):
+    def fit(self, X, y, sample_weight=None, *, eval_set=None, callback=None):
         """Train on X and y.
 
         Parameters
@@ -171,6 +171,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Class labels, or a multilabel indicator matrix.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row in the loss and in the validation score.
+        eval_set : tuple (X, y) or (X, y, sample_weight), optional
+            Rows that are not trained on: ``history_`` gets their loss and score after each epoch.
+            With ``early_stopping=True`` they decide when to stop, and no rows are held out.
         callback : callable, optional
             Called after each epoch with a :class:`fastmlp.training.Epoch`; training stops when
             it returns True.
@@ -182,9 +185,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError
-            For parameters or data that cannot be used, and when training diverged.
+            For parameters or data that cannot be used.
+        fastmlp.DivergenceError
+            When training diverged; the last finite weights are kept.
         """
-        return self._fit(X, y, sample_weight, callback)
+        return self._fit(X, y, sample_weight, eval_set, callback)
 
     @available_if(solver_has_partial_fit)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
@@ -283,7 +288,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             targets.check_same_classes(y, self.classes_, all_required=not incremental)
         return X, self._label_binarizer.transform(y).astype(bool), y
 
-    def _weigh(self, y, sample_weight, incremental):
+    def _weigh(self, y, sample_weight, incremental, trained=None):
         if self.class_weight is None:
             return sample_weight
         if incremental and isinstance(self.class_weight, str):
@@ -291,7 +296,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "class_weight='balanced' is not known to partial_fit, which sees a part of the "
                 "rows; pass a dict, as sklearn.utils.class_weight.compute_class_weight makes it"
             )
-        by_class = targets.class_weights(self.class_weight, y, self._label_binarizer, sample_weight)
+        by_class = targets.class_weights(
+            self.class_weight,
+            y,
+            self._label_binarizer,
+            sample_weight,
+            None if trained is None else (trained.y, trained.given_weight),
+        )
         return by_class if sample_weight is None else by_class * sample_weight
 
     def _stratify(self):

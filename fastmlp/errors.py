@@ -1,4 +1,4 @@
-"""Errors that the user of a file or table can mend."""
+"""Errors that the user of a file, a table or an estimator can mend, and a warning."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,11 @@ class InputError(ValueError):
 
 class DeviceError(InputError):
     """The device that was asked for cannot be used; the message says why."""
+
+
+class DivergenceError(ValueError):
+    """Training diverged. The estimator keeps the last weights that were finite."""
+
+
+class TrainingWarning(UserWarning):
+    """A fit went wrong in a known way; the message says what to do."""

@@ -2,16 +2,34 @@
 
 import time
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from .parameters import attributes, penalty
 from .plan import Loss
-from .training import Epoch
+from .training import Epoch, Watch
 
 
-def train(engine, theta, listener, *, max_iter, max_fun, tol, verbose):
+class Outcome(NamedTuple):
+    """How training ended."""
+
+    theta: np.ndarray
+    """The parameters, finite unless they began otherwise."""
+    n_iterations: int
+    """Iterations done."""
+    loss: float
+    """Loss at the parameters."""
+    result: OptimizeResult
+    """Of scipy; its status is 0 also where the listener or Ctrl-C ended training."""
+    diverged: bool
+    """Whether the loss or the next parameters are not finite."""
+
+
+def train(
+    engine, theta, history, listener, *, max_iter, max_fun, tol, watch=None, verbose=False
+):  # fmt: skip
     """Minimise the loss of all rows as one batch (Liu and Nocedal, 1989).
 
     With several outputs the sum of their squared errors is minimised, whose gradient the
@@ -24,53 +42,85 @@ def train(engine, theta, listener, *, max_iter, max_fun, tol, verbose):
         Its plan has the optimiser ``GRADIENT`` and all rows in a batch.
     theta : ndarray of shape (n_parameters,), float64
         Start.
+    history : History
+        Modified in place: the loss after each iteration, and what is watched.
     listener : Listener
         An iteration counts as an epoch.
     max_iter, max_fun : int
         Most iterations, and most evaluations of the loss.
     tol : float
         Training ends when no element of the gradient is larger.
+    watch : Watch or None
     verbose : bool
         Print the loss of each iteration to stdout.
 
     Returns
     -------
-    result : scipy.optimize.OptimizeResult
-        The parameters `x`, and the `status`: 0 also where the listener or Ctrl-C ended
-        training.
-    losses : list of float
-        Loss after each iteration.
-    loss : float
-        Loss at the parameters.
+    Outcome
     """
-    began = time.perf_counter()
-    losses, reached, plan = [], theta, engine.plan
+    began = iteration_began = time.perf_counter()
+    watch = watch or Watch()
+    reached, plan, gradient_norm = theta, engine.plan, 0.0
     n_terms = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
-    told_to_stop = False
+    n_iterations, loss, told_to_stop, diverged = 0, np.nan, False, False
 
     def penalty_at(x):
         return penalty(x, plan, engine.total_weight)
 
     def objective(x):
+        nonlocal gradient_norm
         loss, gradient = engine.loss_and_gradient(x)
+        if watch.gradient_norm is not None:
+            gradient_norm = float(np.linalg.norm(gradient))
         return n_terms * loss - (n_terms - 1) * penalty_at(x), gradient
 
     def mean_loss(fun, x):
         return float((fun + (n_terms - 1) * penalty_at(x)) / n_terms)
 
     def iteration_ends(intermediate_result):
-        nonlocal reached, told_to_stop
-        reached = intermediate_result.x.copy()
-        losses.append(mean_loss(intermediate_result.fun, reached))
+        nonlocal reached, told_to_stop, diverged, loss, n_iterations, iteration_began
+        x, fun = intermediate_result.x, intermediate_result.fun
+        if not (np.isfinite(fun) and np.isfinite(x).all()):
+            diverged = True
+            raise StopIteration
+        reached, n_iterations = x.copy(), n_iterations + 1
+        loss = mean_loss(fun, reached)
+        history.loss_curve.append(loss)
         if verbose:
-            print(f"Iteration {len(losses)}, loss = {losses[-1]:.8f}")
-        seconds = time.perf_counter() - began
-        epoch = Epoch(len(losses), max_iter, losses[-1], None, None, seconds)
+            print(f"Iteration {n_iterations}, loss = {loss:.8f}")
+        numbers = {"loss": loss, "learning_rate": None, **measure()}
+        now = time.perf_counter()
+        history.add_numbers(**numbers, seconds=now - iteration_began)
+        iteration_began = now
+        epoch = Epoch(
+            n_iterations,
+            max_iter,
+            loss,
+            numbers.get("validation_score"),
+            None,
+            now - began,
+            numbers.get("validation_loss"),
+            numbers.get("gradient_norm"),
+        )
         told_to_stop = listener.epoch_ends(epoch, lambda: attributes(reached, plan.layer_units))
         if told_to_stop:
             raise StopIteration
-        if len(losses) < max_iter:
+        if n_iterations < max_iter:
             listener.epoch_begins()
+
+    def measure():
+        numbers = {}
+        if watch.gradient_norm is not None:
+            # The last evaluation of a line search is where it ends.
+            numbers["gradient_norm"] = gradient_norm
+        if watch.validate is not None or watch.dead_units is not None:
+            engine.push(reached)
+        if watch.validate is not None:
+            score, validation_loss = watch.validate(engine)
+            numbers |= {"validation_score": score, "validation_loss": validation_loss}
+        if watch.dead_units is not None:
+            numbers["dead_units"] = watch.dead_units(engine)
+        return numbers
 
     options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
     try:
@@ -85,8 +135,10 @@ def train(engine, theta, listener, *, max_iter, max_fun, tol, verbose):
         )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=7)
-        result = OptimizeResult(x=reached, nit=len(losses), status=0)
-        return result, losses, losses[-1] if losses else np.nan
+        result = OptimizeResult(x=reached, nit=n_iterations, status=0)
+        return Outcome(reached, n_iterations, loss, result, False)
     if told_to_stop:
         result.status = 0
-    return result, losses, mean_loss(result.fun, result.x)
+    if diverged or not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
+        return Outcome(reached, n_iterations, loss, result, True)
+    return Outcome(result.x, result.nit, mean_loss(result.fun, result.x), result, False)

@@ -7,7 +7,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from .parameters import INITIALISERS
 from .plan import Activation
-from .schedules import SCHEDULES, Constant
+from .schedules import SCHEDULES, Schedule
 
 ACTIVATIONS = {activation.name.lower() for activation in Activation}
 SOLVERS = {
@@ -56,12 +56,70 @@ CONSTRAINTS = {
     "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
     "clip_value": [None, Interval(Real, 0, None, closed="neither")],
     "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
-    "lr_schedule": [None, StrOptions(SCHEDULES), Constant],
+    "lr_schedule": [None, StrOptions(set(SCHEDULES)), Schedule],
     "scoring": [None, str, callable],
     "swa_start": [None, Interval(Integral, 1, None, closed="left")],
     "monitor": ["boolean"],
     "diagnose": ["boolean"],
 }
+
+
+# What makes a step other than the gradient of loss and L2 penalty; L-BFGS takes no such steps.
+_STEP_OPTIONS = (
+    "weight_decay", "l1", "max_norm", "dropout", "clip_value", "clip_norm", "lr_schedule",
+)  # fmt: skip
+
+
+def check_together(estimator, eval_set, incremental):
+    """Raise ValueError for parameters that cannot be used together.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    eval_set : tuple or None
+    incremental : bool
+        Whether this is ``partial_fit``.
+    """
+    _check_solver(estimator)
+    if incremental and estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if estimator.scoring is not None and eval_set is None and not estimator.early_stopping:
+        raise ValueError(
+            f"scoring={estimator.scoring!r} needs rows to score: set early_stopping=True, or pass "
+            "eval_set=(X_validation, y_validation) to fit"
+        )
+    start = estimator.swa_start
+    if start is None:
+        return
+    reason = None
+    if incremental:
+        reason = "averages over the epochs of a fit, and partial_fit is one epoch"
+    elif estimator.early_stopping:
+        reason = "and early_stopping=True both decide which weights are kept; choose one"
+    elif estimator.solver == "lbfgs":
+        reason = "averages over epochs, and solver='lbfgs' has none; use another solver"
+    elif start > estimator.max_iter:
+        reason = f"is beyond max_iter={estimator.max_iter}, so that nothing would be averaged"
+    if reason is not None:
+        raise ValueError(f"swa_start={start} {reason}")
+
+
+def _check_solver(estimator):
+    """Raise ValueError for options that the solver cannot honour."""
+    if estimator.solver == "gd" and estimator.batch_size != "auto":
+        raise ValueError(
+            "solver='gd' takes all rows in each step: leave batch_size='auto', or use "
+            f"solver='sgd' for batches of {estimator.batch_size}"
+        )
+    if estimator.solver == "lbfgs":
+        for name in _STEP_OPTIONS:
+            value = getattr(estimator, name)
+            if value is not None and np.any(value != 0):
+                raise ValueError(
+                    f"solver='lbfgs' cannot honour {name}={value!r}; use another solver, or alpha "
+                    "for regularisation"
+                )
+
 
 _SHARED_PARAMETERS = """\
     hidden_layer_sizes : int or array-like of int, default=(100,)
@@ -83,11 +141,12 @@ _SHARED_PARAMETERS = """\
         Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. The last batch of an epoch may
         be shorter.
     learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate, for ``solver='sgd'`` only. 'invscaling' divides the
+        Schedule of the learning rate, for ``solver='sgd'`` and 'gd' only (`lr_schedule` is for
+        every solver). 'invscaling' divides the
         initial rate by ``(t + 1)**power_t`` after t rows; 'adaptive' divides it by 5 each time
         training stalls, and training stops once it is 1e-6 or less.
     learning_rate_init : float, default=0.001
-        Initial learning rate.
+        Initial learning rate; the peak of every `lr_schedule`.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     max_iter : int, default=200
@@ -110,7 +169,8 @@ _SHARED_PARAMETERS = """\
         Whether the momentum looks ahead.
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside, stop when the score on them
-        (accuracy or R^2) stalls, and keep the weights of the best epoch.
+        (see `scoring`) stalls, and keep the weights of the best epoch. With ``fit``'s
+        `eval_set` those rows are scored instead, and none are set aside.
     validation_fraction : float, default=0.1
         Share of the rows for early stopping. The split is stratified for two classes.
     beta_1, beta_2 : float, defaults 0.9 and 0.999
@@ -162,19 +222,25 @@ _SHARED_PARAMETERS = """\
         Schedule of the learning rate, for every optimiser but 'lbfgs': 'constant',
         'invscaling', 'adaptive', 'plateau', 'step', 'cosine', 'one_cycle', or an object of
         :mod:`fastmlp.schedules` with settings of its own. None is scikit-learn's
-        `learning_rate`.
+        `learning_rate`. 'cosine' and 'one_cycle' take `max_iter` epochs; the others may end
+        with a ConvergenceWarning.
     scoring : str, callable or None, default=None
-        What early stopping maximises on the validation part: a name or a scorer of
-        :mod:`sklearn.metrics`, or 'loss' for the least validation loss. None is accuracy or R^2.
+        What early stopping maximises on the validation part, and ``history_`` has of an
+        `eval_set`: a name or a scorer of :mod:`sklearn.metrics`, a callable ``(estimator, X, y)``,
+        or 'loss' for the least validation loss. None is accuracy or R^2. Scorers that take
+        sample weights get those of the rows, class weights excluded.
     swa_start : int or None, default=None
         Stochastic weight averaging (Izmailov et al., 2018): the fitted weights are the mean of
-        those after each epoch from this one on, counted from 1.
+        those after each epoch from this one on, counted from 1. Not with early stopping, 'lbfgs'
+        or ``partial_fit``.
     monitor : bool, default=False
         Whether ``history_`` also has the gradient's norm and the share of dead relu units of
         each layer, which cost a little in each step and epoch.
     diagnose : bool, default=True
         Whether a fit that went wrong in a known way ends with a :class:`fastmlp.TrainingWarning`
-        that says what to do.
+        that says what to do: a training loss that ends far above its best, a relu layer of which
+        almost all units are dead, a validation loss that rises while the training loss falls;
+        and whether a ConvergenceWarning does so.
 """
 
 _SHARED_ATTRIBUTES = """\
@@ -185,15 +251,17 @@ _SHARED_ATTRIBUTES = """\
     loss_curve_ : list of float
         Mean loss of each epoch, penalty included.
     validation_scores_ : list of float or None
-        Validation score after each epoch; None without early stopping.
+        Validation score after each epoch; None without early stopping. Those of an `eval_set`
+        without it are in ``history_``.
     best_validation_score_ : float or None
         Best of them.
     history_ : dict of str to list
-        One number for each epoch of all fits that a warm start joined: 'loss',
-        'learning_rate', 'seconds' (of the epoch); with a validation part 'validation_loss' and
-        'validation_score'; with `monitor` 'gradient_norm' (mean over the steps), and
-        'dead_units', a list of the share of each hidden relu layer's units that are zero for
-        all rows.
+        One number for each epoch of all fits that a warm start or ``partial_fit`` joined, None
+        where it is not known: 'loss', 'learning_rate' (None for 'lbfgs'), 'seconds' (of the
+        epoch); with a validation part 'validation_score' and, for an `eval_set`,
+        ``scoring='loss'`` or `monitor`, 'validation_loss', which is without penalties; with
+        `monitor` 'gradient_norm' (mean over the steps), and 'dead_units', a list of the share of
+        each hidden relu layer's units that are zero for all of at most 2000 training rows.
     t_ : int
         Rows seen in training.
     coefs_ : list of ndarray of shape (fan_in, fan_out)

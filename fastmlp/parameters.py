@@ -10,10 +10,9 @@ import numpy as np
 
 from .plan import Activation
 
-INITIALISERS = {
-    "sklearn", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal",
-    "lecun_uniform", "lecun_normal",
-}  # fmt: skip
+# The variance of weights: a number over fan_in (he, lecun) or over fan_in + fan_out (glorot).
+_VARIANCES = {"glorot": 2.0, "he": 2.0, "lecun": 1.0}
+INITIALISERS = {"sklearn", *(f"{k}_{d}" for k in _VARIANCES for d in ("uniform", "normal"))}
 
 
 def n_parameters(layer_units):
@@ -70,12 +69,17 @@ def flatten(coefs, intercepts, dtype):
     return np.concatenate([np.ravel(p) for p in (*coefs, *intercepts)]).astype(dtype)
 
 
-def initialise(layer_units, activation, random_state, dtype):
-    """Glorot and Bengio's (2010) uniform initialisation, as scikit-learn draws it.
+def initialise(layer_units, activation, random_state, dtype, init="sklearn"):
+    """Initial weights and biases.
 
-    Weights and biases of a layer are uniform on [-b, b] with b = sqrt(f / (fan_in + fan_out)),
-    f = 2 for the logistic activation and 6 for all others. The activation of the last hidden
-    layer decides for the output layer too.
+    'sklearn' is Glorot and Bengio's (2010) uniform initialisation as scikit-learn draws it: weights
+    and biases of a layer are uniform on [-b, b] with b = sqrt(f / (fan_in + fan_out)), f = 2 for
+    the logistic activation and 6 for all others. The activation of the last hidden layer decides
+    for the output layer too.
+
+    The others have biases of zero, and weights of mean zero and variance 2 / (fan_in + fan_out)
+    (glorot; Glorot and Bengio, 2010), 2 / fan_in (he; He et al., 2015) or 1 / fan_in (lecun; LeCun
+    et al., 1998), normal, or uniform on [-b, b] with b = sqrt(3 variance).
 
     Parameters
     ----------
@@ -83,21 +87,33 @@ def initialise(layer_units, activation, random_state, dtype):
     activation : Activation or tuple of Activation
         Of all hidden layers, or of each.
     random_state : numpy.random.RandomState
-        Advanced by one draw for each parameter.
+        Advanced by one draw for each weight, and for 'sklearn' for each bias.
     dtype : numpy.dtype
         Numbers are drawn in float64, then rounded to this type.
+    init : str
+        One of ``INITIALISERS``.
 
     Returns
     -------
     theta : ndarray of shape (n_parameters,)
     """
-    theta = np.empty(n_parameters(layer_units), dtype=dtype)
+    theta = np.zeros(n_parameters(layer_units), dtype=dtype)
     n_layers = len(layer_units) - 1
     of_layers = activation if isinstance(activation, tuple) else (activation,) * n_layers
     of_layers = (*of_layers, *of_layers[-1:])[:n_layers] or (Activation.IDENTITY,)
     for weights, biases, of_layer in zip(*views(theta, layer_units), of_layers, strict=True):
-        factor = 2.0 if of_layer == Activation.LOGISTIC else 6.0
-        bound = np.sqrt(factor / sum(weights.shape))
-        weights[...] = random_state.uniform(-bound, bound, weights.shape)
-        biases[...] = random_state.uniform(-bound, bound, biases.shape)
+        if init == "sklearn":
+            factor = 2.0 if of_layer == Activation.LOGISTIC else 6.0
+            bound = np.sqrt(factor / sum(weights.shape))
+            weights[...] = random_state.uniform(-bound, bound, weights.shape)
+            biases[...] = random_state.uniform(-bound, bound, biases.shape)
+            continue
+        kind, distribution = init.split("_")
+        fan = sum(weights.shape) if kind == "glorot" else weights.shape[0]
+        variance = _VARIANCES[kind] / fan
+        if distribution == "normal":
+            weights[...] = random_state.normal(0.0, np.sqrt(variance), weights.shape)
+        else:
+            bound = np.sqrt(3 * variance)
+            weights[...] = random_state.uniform(-bound, bound, weights.shape)
     return theta

@@ -26,9 +26,6 @@ PREDICTION_LOSSES = {
     "logistic": Loss.BINARY_CROSS_ENTROPY,
 }
 
-# What makes a step other than the gradient of loss and L2 penalty; L-BFGS takes no such steps.
-_STEP_OPTIONS = ("weight_decay", "l1", "max_norm", "dropout", "clip_value", "clip_norm")
-
 
 def hidden_units(estimator):
     """Units of each hidden layer, as a list of int.
@@ -91,23 +88,6 @@ def _check_one_for_each(name, given, n_hidden):
             f"{name} has {len(given)} entries, and hidden_layer_sizes {n_hidden}; give one for "
             "each hidden layer, or a single one for all"
         )
-
-
-def check_solver(estimator):
-    """Raise ValueError for options that the solver cannot honour."""
-    if estimator.solver != "lbfgs":
-        if estimator.solver == "gd" and estimator.batch_size != "auto":
-            raise ValueError(
-                "solver='gd' takes all rows in each step: leave batch_size='auto', or use "
-                f"solver='sgd' for batches of {estimator.batch_size}"
-            )
-        return
-    for name in _STEP_OPTIONS:
-        if np.any(getattr(estimator, name)):
-            raise ValueError(
-                f"solver='lbfgs' cannot honour {name}={getattr(estimator, name)!r}; use another "
-                "solver, or alpha for regularisation"
-            )
 
 
 def optimizer_constants(estimator):

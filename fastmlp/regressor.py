@@ -156,7 +156,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.huber_delta = huber_delta
         self.quantiles = quantiles
 
-    def fit(self, X, y, sample_weight=None, *, callback=None):
+    def fit(self, X, y, sample_weight=None, *, eval_set=None, callback=None):
         """Train on X and y.
 
         Parameters
@@ -167,6 +167,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Target values; counts or other values that are not negative for the Poisson loss.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row in the loss and in the validation score.
+        eval_set : tuple (X, y) or (X, y, sample_weight), optional
+            Rows that are not trained on: ``history_`` gets their loss and score after each epoch.
+            With ``early_stopping=True`` they decide when to stop, and no rows are held out.
         callback : callable, optional
             Called after each epoch with a :class:`fastmlp.training.Epoch`; training stops when
             it returns True.
@@ -178,9 +181,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         ValueError
-            For parameters or data that cannot be used, and when training diverged.
+            For parameters or data that cannot be used.
+        fastmlp.DivergenceError
+            When training diverged; the last finite weights are kept.
         """
-        return self._fit(X, y, sample_weight, callback)
+        return self._fit(X, y, sample_weight, eval_set, callback)
 
     @available_if(solver_has_partial_fit)
     def partial_fit(self, X, y, sample_weight=None):

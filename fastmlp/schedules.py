@@ -1,59 +1,322 @@
-"""Learning-rate schedules: one number for each epoch, decided on the host."""
+"""Learning-rate schedules: one number for each epoch, decided on the host.
+
+A schedule is a frozen object with settings alone, so that an estimator may share it, clone it and
+be compared by it; what changes in the course of a fit is a :class:`LearningRate`.
+"""
 
 from dataclasses import dataclass
+from math import cos, inf, pi
 
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
 
-SCHEDULES = {"constant", "invscaling", "adaptive", "plateau", "step", "cosine", "one_cycle"}
-
 
 @dataclass
-class Constant:
-    """The same learning rate throughout.
+class LearningRate:
+    """A schedule in the course of a fit.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    initial : float
+        ``learning_rate_init``.
+    horizon : int
+        Epochs that the whole schedule takes.
 
     Attributes
     ----------
     learning_rate : float
         Rate of the next epoch.
+    epoch : int
+        Epochs done.
+    n_samples_seen : int
+        Rows seen, those of earlier fits included.
+    best : float
+        Smallest value of what is watched, and
+    waited : int
+        epochs since, as :class:`Plateau` counts them.
     """
 
-    learning_rate: float
+    schedule: "Schedule"
+    initial: float
+    horizon: int = 1
+    learning_rate: float | None = None
+    epoch: int = 0
+    n_samples_seen: int = 0
+    best: float = inf
+    waited: int = 0
 
-    def epoch_ends(self, n_samples_seen):
-        """Set the rate of the next epoch, after `n_samples_seen` rows in all."""
+    def __post_init__(self):
+        if self.learning_rate is None:
+            self.learning_rate = self.initial
+            self.learning_rate = self.schedule.first_rate(self)
+
+    def epoch_ends(self, n_samples_seen, watched=None, tol=0.0):
+        """Set the rate of the next epoch.
+
+        Parameters
+        ----------
+        n_samples_seen : int
+            Rows seen so far.
+        watched : float or None
+            What the epoch is judged by, smaller being better.
+        tol : float
+            An improvement is larger than this.
+        """
+        self.epoch += 1
+        self.n_samples_seen = n_samples_seen
+        if watched is not None:
+            self.waited = 0 if watched < self.best - tol else self.waited + 1
+            self.best = min(self.best, watched)
+        self.learning_rate = self.schedule.next_rate(self)
 
     def on_plateau(self):
         """React to training that no longer improves; True to go on, False to stop."""
-        return False
-
-
-@dataclass
-class InverseScaling(Constant):
-    """learning_rate_init / (t + 1)^power_t, where t counts the rows seen so far."""
-
-    learning_rate_init: float
-    power_t: float
-
-    def epoch_ends(self, n_samples_seen):
-        self.learning_rate = self.learning_rate_init / (n_samples_seen + 1) ** self.power_t
-
-
-@dataclass
-class Adaptive(Constant):
-    """Divide the rate by five whenever training stalls; stop once it is at most 1e-6."""
-
-    def on_plateau(self):
-        if self.learning_rate <= _SMALLEST_ADAPTIVE_RATE:
+        rate = self.schedule.rate_on_plateau(self.learning_rate)
+        if rate is None:
             return False
-        self.learning_rate /= _ADAPTIVE_DIVISOR
+        self.learning_rate = rate
         return True
 
 
-def schedule_for(learning_rate, learning_rate_init, power_t):
-    """The schedule of scikit-learn's ``learning_rate`` parameter."""
-    if learning_rate == "invscaling":
-        return InverseScaling(learning_rate_init, learning_rate_init, power_t)
-    if learning_rate == "adaptive":
-        return Adaptive(learning_rate_init)
-    return Constant(learning_rate_init)
+@dataclass(frozen=True)
+class Schedule:
+    """What all schedules share. The rate begins with ``learning_rate_init`` and stays.
+
+    A schedule of your own is a frozen dataclass that inherits this one and overrides a method.
+    """
+
+    def first_rate(self, state):
+        """Rate of the first epoch; `state` is a :class:`LearningRate`."""
+        return state.initial
+
+    def next_rate(self, state):
+        """Rate after an epoch."""
+        return state.learning_rate
+
+    def rate_on_plateau(self, learning_rate):
+        """Rate with which to go on when training stalls; None to stop."""
+        return None
+
+    @property
+    def has_horizon(self):
+        """Whether it ends with ``max_iter`` epochs, which then are no lack of convergence."""
+        return False
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same learning rate throughout: ``learning_rate_init``."""
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    r"""``learning_rate_init / (t + 1)**power_t``, where t counts the rows seen so far.
+
+    Steps whose lengths satisfy :math:`\sum_t \eta_t = \infty` (so that any distance can be gone)
+    and :math:`\sum_t \eta_t^2 < \infty` (so that the noise of the gradients averages out) make
+    stochastic gradient descent converge (Robbins and Monro, 1951). That is
+    ``1/2 < power_t <= 1``; the default, scikit-learn's, is at the edge.
+
+    Parameters
+    ----------
+    power_t : float, default=0.5
+        Not negative.
+    """
+
+    power_t: float = 0.5
+
+    def __post_init__(self):
+        _require(self.power_t >= 0, "power_t must not be negative", self)
+
+    def next_rate(self, state):
+        return state.initial / (state.n_samples_seen + 1) ** self.power_t
+
+
+@dataclass(frozen=True)
+class Adaptive(Schedule):
+    """Divide the rate by five whenever training stalls; stop once it is at most 1e-6.
+
+    Training stalls as ``n_iter_no_change`` and ``tol`` of the estimator say.
+    """
+
+    def rate_on_plateau(self, learning_rate):
+        if learning_rate <= _SMALLEST_ADAPTIVE_RATE:
+            return None
+        return learning_rate / _ADAPTIVE_DIVISOR
+
+
+@dataclass(frozen=True)
+class Plateau(Schedule):
+    """Lower the rate where the validation part, else the training loss, stops improving.
+
+    It watches the score of early stopping, or else the loss of ``eval_set``, or else the training
+    loss. An improvement is larger than the estimator's ``tol``. Training still ends after
+    ``n_iter_no_change`` epochs in a row without improvement: raise it where the rate should fall
+    several times.
+
+    Parameters
+    ----------
+    factor : float, default=0.1
+        What the rate is multiplied by, in (0, 1).
+    patience : int, default=5
+        The rate falls after more than this many epochs in a row without an improvement, and then
+        waits as long again.
+    min_rate : float, default=1e-6
+        The rate does not fall below.
+    """
+
+    factor: float = 0.1
+    patience: int = 5
+    min_rate: float = 1e-6
+
+    def __post_init__(self):
+        _require(0 < self.factor < 1, "factor must be between 0 and 1", self)
+        _require(self.patience >= 0, "patience must not be negative", self)
+        _require(self.min_rate >= 0, "min_rate must not be negative", self)
+
+    def next_rate(self, state):
+        if state.waited <= self.patience:
+            return state.learning_rate
+        state.waited = 0
+        # Written so that a rate that is smaller from the start does not rise.
+        return min(state.learning_rate, max(state.learning_rate * self.factor, self.min_rate))
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    """``learning_rate_init * factor**(e // every)`` after e epochs.
+
+    Parameters
+    ----------
+    every : int, default=10
+    factor : float, default=0.5
+        In (0, 1].
+    """
+
+    every: int = 10
+    factor: float = 0.5
+
+    def __post_init__(self):
+        _require(self.every >= 1, "every must be at least 1", self)
+        _require(0 < self.factor <= 1, "factor must be above 0 and at most 1", self)
+
+    def next_rate(self, state):
+        return state.initial * self.factor ** (state.epoch // self.every)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    r"""From ``learning_rate_init`` down to `min_rate` along half a cosine.
+
+    After e of ``max_iter`` epochs the rate is :math:`m + (\eta - m) (1 + \cos(\pi e / n)) / 2`,
+    with m the least rate, :math:`\eta` the initial one and n = ``max_iter`` (Loshchilov and
+    Hutter, 2017, without restarts). Set ``n_iter_no_change=np.inf`` to see it through.
+
+    Parameters
+    ----------
+    min_rate : float, default=0
+        Not above ``learning_rate_init``.
+    """
+
+    min_rate: float = 0.0
+
+    def __post_init__(self):
+        _require(self.min_rate >= 0, "min_rate must not be negative", self)
+
+    def first_rate(self, state):
+        if self.min_rate > state.initial:
+            raise ValueError(
+                f"{self} ends above the initial rate; raise learning_rate_init={state.initial}, "
+                "or lower min_rate"
+            )
+        return state.initial
+
+    def next_rate(self, state):
+        done = min(1.0, state.epoch / state.horizon)
+        return _along_cosine(state.initial, self.min_rate, done)
+
+    @property
+    def has_horizon(self):
+        return True
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up to ``learning_rate_init``, the peak, and down again (Smith and Topin, 2019).
+
+    Both ways are half cosines: from ``start_factor * peak`` in the share `warmup` of the epochs,
+    and to ``end_factor * peak`` in the last one. Set ``n_iter_no_change=np.inf`` to see it
+    through.
+
+    Parameters
+    ----------
+    warmup : float, default=0.3
+        In [0, 1).
+    start_factor : float, default=1/25
+        In (0, 1].
+    end_factor : float, default=1e-4
+        In [0, 1].
+    """
+
+    warmup: float = 0.3
+    start_factor: float = 1 / 25
+    end_factor: float = 1e-4
+
+    def __post_init__(self):
+        _require(0 <= self.warmup < 1, "warmup must be at least 0 and below 1", self)
+        _require(0 < self.start_factor <= 1, "start_factor must be above 0 and at most 1", self)
+        _require(0 <= self.end_factor <= 1, "end_factor must be between 0 and 1", self)
+
+    def first_rate(self, state):
+        return self.next_rate(state)
+
+    def next_rate(self, state):
+        peak, done = state.initial, min(1.0, state.epoch / max(1, state.horizon - 1))
+        if done < self.warmup:
+            return _along_cosine(self.start_factor * peak, peak, done / self.warmup)
+        return _along_cosine(peak, self.end_factor * peak, (done - self.warmup) / (1 - self.warmup))
+
+    @property
+    def has_horizon(self):
+        return True
+
+
+SCHEDULES = {
+    "constant": Constant,
+    "invscaling": InverseScaling,
+    "adaptive": Adaptive,
+    "plateau": Plateau,
+    "step": Step,
+    "cosine": Cosine,
+    "one_cycle": OneCycle,
+}
+
+
+def schedule_for(name, power_t):
+    """The schedule of a name, at its defaults but for the estimator's ``power_t``.
+
+    Parameters
+    ----------
+    name : str or Schedule
+        A schedule is returned as it is.
+    power_t : float
+        Exponent of 'invscaling'.
+
+    Returns
+    -------
+    Schedule
+    """
+    if isinstance(name, Schedule):
+        return name
+    return InverseScaling(power_t) if name == "invscaling" else SCHEDULES[name]()
+
+
+def _along_cosine(start, end, done):
+    """A number between two, by the share of the way that is done."""
+    return end + (start - end) * (1 + cos(pi * done)) / 2
+
+
+def _require(condition, message, schedule):
+    if not condition:
+        raise ValueError(f"{message}, got {schedule}")

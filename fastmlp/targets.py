@@ -45,7 +45,7 @@ def check_same_classes(y, classes, all_required):
         )
 
 
-def class_weights(class_weight, y, binarizer, sample_weight=None):
+def class_weights(class_weight, y, binarizer, sample_weight=None, trained=None):
     """The weight of each row's class.
 
     Parameters
@@ -57,6 +57,8 @@ def class_weights(class_weight, y, binarizer, sample_weight=None):
         Fitted; its classes may be more than those in `y`.
     sample_weight : ndarray of shape (n_samples,) or None
         How much a row counts for 'balanced'.
+    trained : tuple (y, sample_weight) or None
+        Of the rows that 'balanced' counts, where those are others.
 
     Returns
     -------
@@ -67,10 +69,15 @@ def class_weights(class_weight, y, binarizer, sample_weight=None):
         raise ValueError("a list of class weights is for multilabel y; pass a dict of weights")
     if is_multilabel:
         weights = compute_sample_weight(class_weight, y)
+        if trained is not None and isinstance(class_weight, str):
+            counted = np.arange(len(trained[0]))
+            both = np.concatenate([trained[0], y])
+            weights = compute_sample_weight(class_weight, both, indices=counted)[len(counted) :]
     else:
         classes = binarizer.classes_
+        counted, weight_of_counted = (y, sample_weight) if trained is None else trained
         by_class = compute_class_weight(
-            class_weight, classes=classes, y=y, sample_weight=sample_weight
+            class_weight, classes=classes, y=counted, sample_weight=weight_of_counted
         )
         weights = by_class[np.searchsorted(classes, y)]
     if not (np.isfinite(weights) & (weights >= 0)).all():

@@ -1,17 +1,20 @@
-"""The epoch loop: shuffling, early stopping, history.
+"""The epoch loop: shuffling, early stopping, averaging, history.
 
 It knows the engine's contract (``run_epoch``, ``pull``, ``plan``) and no device.
 """
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from math import inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
 
 from .parameters import attributes
-from .schedules import Constant
+from .schedules import LearningRate
 
 
 class Epoch(NamedTuple):
@@ -24,11 +27,22 @@ class Epoch(NamedTuple):
     loss: float
     """Mean training loss of the epoch's batches, each before its update, penalty included."""
     validation_score: float | None
-    """Score on the validation part; None without early stopping."""
+    """Score on the validation part; None without one."""
     learning_rate: float | None
     """Learning rate of the epoch; None for lbfgs."""
     seconds: float
     """Time since training began."""
+    validation_loss: float | None = None
+    """Loss on the validation part, without penalty; None where nobody asked for it."""
+    gradient_norm: float | None = None
+    """Mean over the epoch's steps; None without ``monitor``."""
+
+
+class Validation(NamedTuple):
+    """How the current parameters do on the validation part."""
+
+    score: float
+    loss: float | None = None
 
 
 @dataclass
@@ -38,7 +52,7 @@ class OptimizerState:
     As in scikit-learn the constants are those of the first call, whatever was set since.
     """
 
-    schedule: Constant
+    schedule: LearningRate
     constants: dict
     step: int = 0
     first: np.ndarray | None = None
@@ -61,6 +75,28 @@ class History:
     best_theta: np.ndarray | None = None
     no_improvement_count: int = 0
     n_samples_seen: int = 0
+    numbers: dict = field(default_factory=dict)
+
+    def add_numbers(self, **numbers):
+        """One more epoch in ``history_``."""
+        add_numbers(self.numbers, numbers)
+
+
+def add_numbers(record, numbers):
+    """Append an epoch to a dict of lists; what an epoch has no number for is None.
+
+    Parameters
+    ----------
+    record : dict of str to list
+        Modified in place; its lists stay of equal length.
+    numbers : dict of str to object
+    """
+    n_epochs = len(next(iter(record.values()), ()))
+    for name, number in numbers.items():
+        record.setdefault(name, [None] * n_epochs).append(number)
+    if len(numbers) < len(record):
+        for values in record.values():
+            values.extend([None] * (n_epochs + 1 - len(values)))
 
 
 @dataclass(frozen=True)
@@ -74,18 +110,71 @@ class StoppingRule:
         An epoch improves on the best when it is better by at least this much.
     patience : float
         Training has stalled after more than this many epochs without improvement.
+    by_score : bool
+        Whether the validation score decides, and which parameters are the best; else the
+        training loss does.
     """
 
     max_epochs: int
     tol: float
     patience: float
+    by_score: bool = False
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What else is measured at the end of each epoch.
+
+    Parameters
+    ----------
+    validate : callable or None
+        ``validate(engine)`` is a :class:`Validation` of the engine's current parameters.
+    gradient_norm, dead_units : callable or None
+        Called with the engine; what they return goes into the record.
+    """
+
+    validate: Callable | None = None
+    gradient_norm: Callable | None = None
+    dead_units: Callable | None = None
+
+
+class Outcome(NamedTuple):
+    """How training ended."""
+
+    n_epochs: int
+    """Epochs completed."""
+    converged: bool
+    """Whether anything but the limit of epochs ended training."""
+    diverged: bool = False
+    """Whether the loss of the last epoch is not finite."""
+    mean_theta: np.ndarray | None = None
+    """Mean of the parameters after each epoch from `swa_start` on, in float64."""
+
+
+class _Mean:
+    """The running mean of the engine's parameters."""
+
+    def __init__(self, start):
+        self._start = inf if start is None else start
+        self._count = 0
+        self.theta = None
+
+    def epoch_ends(self, epoch, engine):
+        if epoch < self._start:
+            return
+        theta = engine.pull().astype(np.float64)
+        self._count += 1
+        if self.theta is None:
+            self.theta = theta
+        else:
+            self.theta += (theta - self.theta) / self._count
 
 
 def train(
-    engine, order, rule, schedule, history, listener, *, shuffle=None, validate=None,
-    verbose=False,
+    engine, order, rule, schedule, history, listener, *, shuffle=None, watch=None,
+    swa_start=None, verbose=False,
 ):  # fmt: skip
-    """Run epochs until the stopping rule, the listener or Ctrl-C ends training.
+    """Run epochs until the stopping rule, the listener, divergence or Ctrl-C ends training.
 
     Parameters
     ----------
@@ -93,7 +182,7 @@ def train(
     order : ndarray of shape (n_rows,), int64
         Rows in the order of the first epoch, before shuffling.
     rule : StoppingRule
-    schedule : Constant
+    schedule : LearningRate
         Modified in place.
     history : History
         Modified in place.
@@ -101,21 +190,20 @@ def train(
         Told of each epoch; it may end training.
     shuffle : numpy.random.RandomState or None
         Source of a new order for each epoch; None keeps the given order.
-    validate : callable or None
-        ``validate()`` scores the engine's current parameters, higher being better. With it,
-        the score decides when to stop and which parameters are the best.
+    watch : Watch or None
+    swa_start : int or None
+        First epoch, from 1, after which the parameters enter their mean.
     verbose : bool
         Print each epoch to stdout, in scikit-learn's words.
 
     Returns
     -------
-    n_epochs : int
-        Epochs completed.
-    converged : bool
-        Whether anything but `rule.max_epochs` ended training.
+    Outcome
     """
-    began = time.perf_counter()
-    n_epochs = 0
+    began = epoch_began = time.perf_counter()
+    watch = watch or Watch()
+    mean = _Mean(swa_start)
+    n_epochs, converged, diverged = 0, False, False
     try:
         while n_epochs < rule.max_epochs:
             listener.epoch_begins()
@@ -125,44 +213,79 @@ def train(
                 order = order[permutation]
             learning_rate = schedule.learning_rate
             loss = engine.run_epoch(order, learning_rate)
+            diverged = not isfinite(loss)
             n_epochs += 1
             history.n_samples_seen += order.size
             history.loss_curve.append(loss)
             if verbose:
                 print(f"Iteration {n_epochs}, loss = {loss:.8f}")
 
-            score = None
-            if validate is None:
-                _judge_loss(history, loss, rule.tol)
-            else:
-                score = validate()
+            numbers = {"loss": loss, "learning_rate": learning_rate}
+            validation = None if watch.validate is None else watch.validate(engine)
+            if validation is not None:
+                numbers["validation_score"] = validation.score
+                if validation.loss is not None:
+                    numbers["validation_loss"] = validation.loss
                 if verbose:
-                    print(f"Validation score: {score:f}")
-                _judge_score(history, score, rule.tol, engine)
-            schedule.epoch_ends(history.n_samples_seen)
+                    print(f"Validation score: {validation.score:f}")
+            if rule.by_score:
+                _judge_score(history, validation.score, rule.tol, engine)
+            else:
+                _judge_loss(history, loss, rule.tol)
+            watched = _watched(rule, loss, validation)
+            schedule.epoch_ends(history.n_samples_seen, watched, rule.tol)
+            mean.epoch_ends(n_epochs, engine)
+            for name in ("gradient_norm", "dead_units"):
+                measure = getattr(watch, name)
+                if measure is not None:
+                    numbers[name] = measure(engine)
 
             stalled = history.no_improvement_count > rule.patience
             if stalled:
                 goes_on = schedule.on_plateau()
                 if verbose:
-                    _report_plateau(rule, schedule, goes_on, validate is not None)
+                    _report_plateau(rule, schedule, goes_on)
                 if goes_on:
                     history.no_improvement_count = 0
-            seconds = time.perf_counter() - began
-            epoch = Epoch(n_epochs, rule.max_epochs, loss, score, learning_rate, seconds)
-            told_to_stop = listener.epoch_ends(
-                epoch, lambda: attributes(engine.pull(), engine.plan.layer_units)
+            now = time.perf_counter()
+            history.add_numbers(**numbers, seconds=now - epoch_began)
+            epoch_began = now
+            epoch = Epoch(
+                n_epochs,
+                rule.max_epochs,
+                loss,
+                numbers.get("validation_score"),
+                learning_rate,
+                now - began,
+                numbers.get("validation_loss"),
+                numbers.get("gradient_norm"),
             )
-            if told_to_stop or (stalled and not goes_on):
-                return n_epochs, True
+            told_to_stop = listener.epoch_ends(epoch, partial(_current, engine, diverged))
+            if diverged or told_to_stop or (stalled and not goes_on):
+                converged = not diverged
+                break
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=7)
-        return n_epochs, True
-    return n_epochs, False
+        converged = True
+    return Outcome(n_epochs, converged, diverged, mean.theta)
+
+
+def _current(engine, diverged):
+    """The attributes with which an estimator predicts as it would if training ended now."""
+    theta = engine.last_finite() if diverged else None
+    return attributes(engine.pull() if theta is None else theta, engine.plan.layer_units)
+
+
+def _watched(rule, loss, validation):
+    """What a schedule judges an epoch by, smaller being better."""
+    if rule.by_score:
+        return -validation.score
+    if validation is not None and validation.loss is not None:
+        return validation.loss
+    return loss
 
 
 def _judge_loss(history, loss, tol):
-    # Written so that a loss that is not a number counts as an improvement, as in scikit-learn.
     if loss > history.best_loss - tol:
         history.no_improvement_count += 1
     else:
@@ -173,6 +296,7 @@ def _judge_loss(history, loss, tol):
 
 def _judge_score(history, score, tol, engine):
     history.validation_scores.append(score)
+    # Written so that a score that is not a number counts as an improvement, as in scikit-learn.
     if score < history.best_validation_score + tol:
         history.no_improvement_count += 1
     else:
@@ -182,8 +306,8 @@ def _judge_score(history, score, tol, engine):
         history.best_theta = engine.pull()
 
 
-def _report_plateau(rule, schedule, goes_on, by_score):
-    what = "Validation score" if by_score else "Training loss"
+def _report_plateau(rule, schedule, goes_on):
+    what = "Validation score" if rule.by_score else "Training loss"
     action = f"Setting learning rate to {schedule.learning_rate:f}" if goes_on else "Stopping."
     print(
         f"{what} did not improve more than tol={rule.tol:f} "

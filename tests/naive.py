@@ -131,9 +131,22 @@ def dropout_mask(probability, first_unit, n_units, first_row, n_rows, seed):
     return (np.array(bits) >= int(probability * 2**32)) / (1 - probability)
 
 
-def initial_weights(layer_units, activation_names, rng):
+def initial_weights(layer_units, activation_names, rng, init="sklearn"):
     weights, biases = [], []
     for layer, (fan_in, fan_out) in enumerate(pairwise(layer_units)):
+        if init != "sklearn":
+            uniform_bound, deviation = {
+                "glorot": (np.sqrt(6 / (fan_in + fan_out)), np.sqrt(2 / (fan_in + fan_out))),
+                "he": (np.sqrt(6 / fan_in), np.sqrt(2 / fan_in)),
+                "lecun": (np.sqrt(3 / fan_in), np.sqrt(1 / fan_in)),
+            }[init.split("_")[0]]
+            if init.endswith("uniform"):
+                W = rng.uniform(-uniform_bound, uniform_bound, (fan_in, fan_out))
+            else:
+                W = deviation * rng.standard_normal((fan_in, fan_out))
+            weights.append(W)
+            biases.append(np.zeros(fan_out))
+            continue
         name = of_layer(activation_names, min(layer, len(layer_units) - 3))
         factor = 2 if name == "logistic" else 6
         bound = np.sqrt(factor / (fan_in + fan_out))
@@ -274,10 +287,10 @@ def limit_norms(weights, limit):
 
 def train(
     X, Y, *, hidden, activation_name, loss, optimizer, seed, epochs, batch_size, alpha=0.0,
-    sample_weight=None, shuffle=True, l1=0.0, parameter=None, dropout=None, clip_value=None,
-    clip_norm=None, weight_decay=0.0, max_norm=None, **constants,
+    sample_weight=None, shuffle=True, rates=None, l1=0.0, parameter=None, dropout=None,
+    clip_value=None, clip_norm=None, weight_decay=0.0, max_norm=None, **constants,
 ):  # fmt: skip
-    """Weights, biases and loss curve after some epochs."""
+    """Weights, biases and loss curve after some epochs, each at its own rate of `rates`."""
     rng = np.random.RandomState(seed)
     weights, biases = initial_weights([X.shape[1], *hidden, Y.shape[1]], activation_name, rng)
     params = weights + biases  # updated in place
@@ -285,7 +298,9 @@ def train(
     order, curve, steps = np.arange(len(X)), [], 0
     if dropout is not None:
         mask_seed = int(rng.randint(2**32, dtype=np.uint32))
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        if rates is not None:
+            optimizer.rate = rates[epoch]
         if shuffle:
             permutation = np.arange(len(X))
             rng.shuffle(permutation)

@@ -35,7 +35,8 @@ def imports(module):
 SKLEARN = {
     "base.py", "bench.py", "classifier.py", "interop.py", "many.py", "metrics.py",
     "onnx_export.py", "options.py", "persistence.py", "plotting.py", "regressor.py",
-    "tabular.py", "targets.py", "demos/depth.py", "demos/images.py", "demos/result.py",
+    "tabular.py", "targets.py", "validation.py", "demos/depth.py", "demos/images.py",
+    "demos/result.py",
 }  # fmt: skip
 
 

@@ -149,6 +149,7 @@ class CpuEngine:
             self._sample_weight, self._order, self._sums, self._shares,
         )  # fmt: skip
         self._job = describe(self._arrays)
+        self._keep_views()
         self.push(theta)
 
     def _set_constants(self):
@@ -175,6 +176,33 @@ class CpuEngine:
         size = work_size(self.plan.layer_units[0], entries)
         self._settings[at.WORK_SIZE] = size
         return np.zeros(n_threads * size, dtype=np.int64)
+
+    def _keep_views(self):
+        """Room for the parameters at the start of the last two epochs; see `last_finite`."""
+        first, size = self._layout.settings[[at.PARAMETERS, at.N_PARAMETERS]]
+        self._parameters = self._arena[first : first + size]
+        n_slots = 0 if self.plan.optimizer == Optimizer.GRADIENT else 2
+        self._kept = [np.full(size, np.nan, self.plan.dtype) for _ in range(n_slots)]
+
+    def last_finite(self):
+        """The newest parameters from the start of an epoch that are all finite.
+
+        They are kept at the start of each epoch, in two slots by turns, because a loss becomes
+        not finite in the first epoch whose updates overflow, or, where those were its last ones,
+        in the next.
+
+        Returns
+        -------
+        theta : ndarray of shape (n_parameters,) or None
+            None where there are none.
+        """
+        units, layout = self.plan.layer_units, self._layout
+        for kept in reversed(self._kept):
+            if np.isfinite(kept).all():
+                theta = np.empty(n_parameters(units), dtype=self.plan.dtype)
+                at.unpack(theta, units, kept, 0, layout)
+                return theta
+        return None
 
     def push(self, theta, state=None):
         """Set the parameters, and the optimiser's state (see :meth:`state`) if given."""
@@ -233,6 +261,9 @@ class CpuEngine:
         plan = self.plan
         if self._sample_weight.size:
             plan.batch_weights(order, self._sample_weight)
+        if self._kept:
+            self._kept.reverse()
+            np.copyto(self._kept[-1], self._parameters)
         hyper = self._hyper
         hyper[at.DECAY] = 1 - learning_rate * plan.weight_decay
         # A velocity that is a running mean is one that adds up steps of a smaller rate.

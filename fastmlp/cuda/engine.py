@@ -93,7 +93,8 @@ class CudaEngine:
             is_cooperative = not is_simulated()  # whose grids have one block at a time
         self._is_cooperative = is_cooperative
         self._is_checked = False
-        _check_room(dtype.itemsize * (self._layout.size + X.size + Y.size))
+        n_kept = 2 * n_parameters(plan.layer_units)
+        _check_room(dtype.itemsize * (self._layout.size + n_kept + X.size + Y.size))
         self._arena = cuda.to_device(np.zeros(self._layout.size, dtype))
         self._layers, self._settings = (
             cuda.to_device(array) for array in (self._layout.layers, settings)
@@ -105,6 +106,9 @@ class CudaEngine:
         weight = np.empty(0) if sample_weight is None else sample_weight
         self._sample_weight = _to_device(weight, dtype)
         self._total = cuda.to_device(np.zeros(1))
+        n_slots = 0 if plan.optimizer == Optimizer.GRADIENT else 2
+        nothing = np.full(n_parameters(plan.layer_units), np.nan, dtype)
+        self._kept = [cuda.to_device(nothing) for _ in range(n_slots)]
         self.push(theta)
 
     def __enter__(self):
@@ -145,6 +149,17 @@ class CudaEngine:
         """A copy of the optimiser's state: updates done and two vectors ordered like theta."""
         return self.step, self._part(1).copy_to_host(), self._part(2).copy_to_host()
 
+    def last_finite(self):
+        """The newest parameters from the start of an epoch that are all finite; or None.
+
+        See :meth:`fastmlp.cpu.engine.CpuEngine.last_finite`.
+        """
+        for kept in reversed(self._kept):
+            theta = kept.copy_to_host()
+            if np.isfinite(theta).all():
+                return theta
+        return None
+
     def run_epoch(self, order, learning_rate):
         """Update the parameters once for each mini-batch of one epoch.
 
@@ -169,6 +184,9 @@ class CudaEngine:
         n_steps = starts.size
         rates = cuda.to_device(self._rates(learning_rate, n_steps).astype(dtype))
         inverses = cuda.to_device((1 / self._batch_weights(order, starts)).astype(dtype))
+        if self._kept:
+            self._kept.reverse()
+            self._kept[-1].copy_to_device(self._part(0))
         n_tiles = int(self._layout.settings[at.N_TILES])
         row_losses = cuda.device_array(order.size, dtype)
         n_norms = n_steps * n_tiles if plan.alpha > 0 else 1

@@ -165,3 +165,21 @@ def test_any_number_of_blocks_and_any_order_of_threads_give_the_same_bits(loss, 
             results.append([loss_value, *engine.pull(), *engine.outputs(X).ravel()])
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_last_finite_parameters_are_kept():
+    plan, theta, X, Y = problem(optimizer=Optimizer.SGD)
+    order = np.arange(len(X))
+    with scheduled(0):
+        engine = cuda_engine(plan, theta, X, Y)
+        assert engine.last_finite() is None
+        engine.run_epoch(order, 0.01)
+        np.testing.assert_array_equal(engine.last_finite(), theta)
+        second = engine.pull()
+        engine.run_epoch(order, np.inf)
+        np.testing.assert_array_equal(engine.last_finite(), second)
+        engine.run_epoch(order, 0.01)  # begins with parameters that are not finite
+        np.testing.assert_array_equal(engine.last_finite(), second)
+        engine.run_epoch(order, 0.01)
+        assert engine.last_finite() is None
