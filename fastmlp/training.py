@@ -92,11 +92,14 @@ def add_numbers(record, numbers):
     numbers : dict of str to object
     """
     n_epochs = len(next(iter(record.values()), ()))
+    if numbers.keys() != record.keys():
+        for name in numbers:
+            if name not in record:
+                record[name] = [None] * n_epochs
+        for name in record.keys() - numbers.keys():
+            record[name].append(None)
     for name, number in numbers.items():
-        record.setdefault(name, [None] * n_epochs).append(number)
-    if len(numbers) < len(record):
-        for values in record.values():
-            values.extend([None] * (n_epochs + 1 - len(values)))
+        record[name].append(number)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,19 @@ def test_an_epoch_at_a_time():
     assert record == {"loss": [1.0, 0.5, None], "score": [None, 3, 4]}
 
 
+def test_ctrl_c_keeps_the_epochs_that_were_completed():
+    def interrupt(epoch):
+        if epoch.epoch == 3:
+            raise KeyboardInterrupt
+
+    model = classifier(max_iter=9, swa_start=2, monitor=True)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, Y, eval_set=(X, Y), callback=interrupt)
+    assert model.n_iter_ == 3 and lengths(model) == {3} and len(model.loss_curve_) == 3
+    short = classifier(max_iter=3, swa_start=2)
+    np.testing.assert_array_equal(flat(model), flat(fit_quietly(short, X, Y)))
+
+
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 def test_a_fit(cls):
     told = []
