@@ -60,12 +60,13 @@ def signature(name, dtype):
     integers, layers = types.Array(int64, 1, "C"), types.Array(int64, 2, "C")
     doubles = types.Array(types.float64, 1, "C")
     tables = vector, layers, integers, vector
-    rows = matrix, matrix, vector, integers
+    rows = vector, vector, vector, integers
     return {
         "train": (*tables, *rows, vector, vector, vector, vector, int64, int64),
         "train_rows": (*tables, *rows, vector, vector, int64),
-        "train_weights": (*tables, int64, vector, vector, vector, int64),
-        "predict": (vector, layers, integers, matrix, integers, int64, int64, matrix),
+        "train_weights": (*tables, int64, vector, vector, int64),
+        "penalty": (vector, integers, vector, int64, vector, vector, int64),
+        "predict": (vector, layers, integers, vector, int64, matrix),
         "transpose": (vector, layers, integers),
         "add_up": (vector, doubles),
     }[name]
@@ -75,7 +76,8 @@ def signature(name, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 @pytest.mark.parametrize(
-    "name", ["train", "train_rows", "train_weights", "predict", "transpose", "add_up"]
+    "name",
+    ["train", "train_rows", "train_weights", "penalty", "predict", "transpose", "add_up"],
 )
 def test_kernel_compiles_without_local_memory(name, capability, dtype, pretended_device, tmp_path):
     from numba import cuda, void
