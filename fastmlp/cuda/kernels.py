@@ -65,6 +65,50 @@ def kernels(dtype):
                 add_penalty(arena, settings, constants, order.size, inverses, penalties, step)
 
     @compile_kernel
+    def train_many(
+        arena, layers, settings, constants, X, Y, sample_weight, order, rates, inverses,
+        row_losses, penalties, runs, totals,
+    ):  # fmt: skip
+        """Steps of many networks, a block for each; sums over the epoch when it ends."""
+        loss_sums = cuda.shared.array(THREADS, numba.float64)
+        penalty_sums = cuda.shared.array(THREADS, numba.float64)
+        block = cuda.blockIdx.x
+        model = runs[block, at.MODEL]
+        first_row, n_rows = runs[block, at.FIRST_ROW], runs[block, at.N_ROWS]
+        first_step, n_steps = runs[block, at.FIRST_OF_STEPS], runs[block, at.N_STEPS]
+        my_layers, my_settings, my_constants = layers[model], settings[model], constants[model]
+        my_order = order[first_row : first_row + n_rows]
+        my_losses = row_losses[first_row : first_row + n_rows]
+        my_rates = rates[first_step : first_step + n_steps]
+        my_inverses = inverses[first_step : first_step + n_steps]
+        my_penalties = penalties[first_step : first_step + n_steps]
+        has_penalty = my_constants[at.ALPHA] > 0
+        for step in range(runs[block, at.BEGIN], runs[block, at.END]):
+            rows_phase(
+                0, 1, arena, my_layers, my_settings, my_constants, X, Y, sample_weight, my_order,
+                my_inverses, my_losses, step,
+            )  # fmt: skip
+            cuda.syncthreads()
+            weights_phase(
+                0, 1, arena, my_layers, my_settings, my_constants, n_rows, my_rates, my_inverses,
+                step,
+            )  # fmt: skip
+            cuda.syncthreads()
+            if has_penalty:
+                add_penalty(
+                    arena, my_settings, my_constants, n_rows, my_inverses, my_penalties, step
+                )
+        if runs[block, at.END] == n_steps:
+            cuda.syncthreads()
+            loss = total_of(loss_sums, my_losses)
+            penalty = 0.0
+            if has_penalty:
+                penalty = total_of(penalty_sums, my_penalties)
+            if cuda.threadIdx.x == 0:
+                totals[model, 0] = loss
+                totals[model, 1] = penalty
+
+    @compile_kernel
     def predict(arena, layers, settings, X, n_rows, outputs):
         """Predictions for the first rows of X.
 
@@ -109,5 +153,6 @@ def kernels(dtype):
 
     return {
         "train_rows": train_rows, "train_weights": train_weights, "penalty": penalty,
-        "train": train, "predict": predict, "transpose": transpose, "add_up": add_up,
+        "train": train, "train_many": train_many, "predict": predict, "transpose": transpose,
+        "add_up": add_up,
     }  # fmt: skip

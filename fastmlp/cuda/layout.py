@@ -32,6 +32,11 @@ ALPHA, MOMENTUM, BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2 = 0, 1, 2, 3
 EPSILON, MACHINE_EPSILON = 6, 7
 N_CONSTANTS = 8
 
+# Columns of the table of what blocks do that have a network each: the network's number, its part
+# of the order and of what there is for each step, and the steps to run.
+MODEL, FIRST_ROW, N_ROWS, FIRST_OF_STEPS, N_STEPS, BEGIN, END = 0, 1, 2, 3, 4, 5, 6
+RUN_FIELDS = 7
+
 # Rows and columns of a weight tile: a block of threads computes its gradient and updates it.
 TILE = 16 if is_simulated() else 32
 

@@ -17,7 +17,7 @@ if is_simulated():
 
 # Registers of a thread. Training launches one block of 256 threads on each multiprocessor, which
 # has 65536 registers; the others shall fit there twice.
-MOST_REGISTERS = {"train": 255, "train_rows": 255}
+MOST_REGISTERS = {"train": 255, "train_many": 255, "train_rows": 255}
 OTHERWISE = 128
 
 
@@ -59,10 +59,13 @@ def signature(name, dtype):
     vector, matrix = types.Array(element, 1, "C"), types.Array(element, 2, "C")
     integers, layers = types.Array(int64, 1, "C"), types.Array(int64, 2, "C")
     doubles = types.Array(types.float64, 1, "C")
+    totals = types.Array(types.float64, 2, "C")
+    many = vector, types.Array(int64, 3, "C"), layers, matrix
     tables = vector, layers, integers, vector
     rows = vector, vector, vector, integers
     return {
         "train": (*tables, *rows, vector, vector, vector, vector, int64, int64),
+        "train_many": (*many, *rows, vector, vector, vector, vector, layers, totals),
         "train_rows": (*tables, *rows, vector, vector, int64),
         "train_weights": (*tables, int64, vector, vector, int64),
         "penalty": (vector, integers, vector, int64, vector, vector, int64),
@@ -77,8 +80,9 @@ def signature(name, dtype):
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 @pytest.mark.parametrize(
     "name",
-    ["train", "train_rows", "train_weights", "penalty", "predict", "transpose", "add_up"],
-)
+    ["train", "train_many", "train_rows", "train_weights", "penalty", "predict", "transpose",
+     "add_up"],
+)  # fmt: skip
 def test_kernel_compiles_without_local_memory(name, capability, dtype, pretended_device, tmp_path):
     from numba import cuda, void
 
