@@ -1,4 +1,4 @@
-"""The CUDA engine: data, parameters and optimiser state stay on the device for a whole fit."""
+"""The CUDA engine: parameters, state and, if they fit, data stay on the device for a whole fit."""
 
 from dataclasses import replace
 
@@ -8,8 +8,17 @@ from numba import cuda
 from ..parameters import check_parameters, n_parameters
 from ..plan import Optimizer
 from . import layout as at
-from .network import DeviceNetwork, check_room, default_n_blocks, one_at_a_time, to_device
+from .network import (
+    DeviceNetwork,
+    check_room,
+    default_n_blocks,
+    free_bytes,
+    has_room,
+    one_at_a_time,
+    to_device,
+)
 from .steps import ROWS, THREADS
+from .streaming import Chunks, bytes_of_a_step, rows_of_a_chunk
 from .support import is_simulated, require
 
 if not is_simulated():
@@ -33,6 +42,8 @@ class CudaEngine(DeviceNetwork):
     theta : ndarray of shape (n_parameters,)
         Initial parameters in the order of :mod:`fastmlp.parameters`; copied.
     X : ndarray of shape (n_rows, n_features)
+        Where it does not fit the device's memory with Y and the network, rows are sent in
+        chunks during each epoch.
     Y : ndarray of shape (n_rows, n_outputs)
     sample_weight : ndarray of shape (n_rows,) or None
     n_jobs : object
@@ -64,18 +75,26 @@ class CudaEngine(DeviceNetwork):
             is_cooperative = not is_simulated()  # whose grids have one block at a time
         self._is_cooperative = is_cooperative
         self._is_checked = False
-        check_room(dtype.itemsize * (layout.size + X.size + Y.size))
+        # With an epoch's order, losses, and what there is for each step.
+        n_bytes = dtype.itemsize * layout.size + len(X) * (4 * dtype.itemsize + 8)
+        is_resident = has_room(n_bytes + dtype.itemsize * (X.size + Y.size))
+        if not is_resident:
+            check_room(n_bytes + bytes_of_a_step(plan))
+            n_chunk = rows_of_a_chunk(plan, free_bytes() - n_bytes, self._steps_of_a_launch())
         self._settle(
             cuda.to_device(np.zeros(layout.size, dtype)),
             cuda.to_device(layout.layers),
             cuda.to_device(layout.settings),
         )
         self._constants = cuda.to_device(at.constants(plan))
-        self._X, self._Y = to_device(X, dtype), to_device(Y, dtype)
         self._n_rows = X.shape[0]
         self._host_weight = sample_weight
-        weight = np.empty(0) if sample_weight is None else sample_weight
-        self._sample_weight = to_device(weight, dtype)
+        if is_resident:
+            weight = np.empty(0) if sample_weight is None else sample_weight
+            self._data = to_device(X, dtype), to_device(Y, dtype), to_device(weight, dtype)
+            self._chunks = None
+        else:
+            self._chunks = Chunks(plan, X, Y, sample_weight, n_chunk)
         self._total = cuda.to_device(np.zeros(1))
         self.push(theta)
 
@@ -117,36 +136,57 @@ class CudaEngine(DeviceNetwork):
         rates = self._rates(learning_rate, inverses.size).astype(dtype)
         row_losses = cuda.device_array(order.size, dtype)
         penalties = cuda.device_array(inverses.size, dtype)
-        rows = self._X, self._Y, self._sample_weight, to_device(order, np.int64)
-        self._run_steps(
-            rows, cuda.to_device(rates), cuda.to_device(inverses), row_losses, penalties
-        )
+        rates, inverses = cuda.to_device(rates), cuda.to_device(inverses)
+        if self._chunks is None:
+            rows = *self._data, to_device(order, np.int64)
+            self._run_steps(rows, rates, inverses, row_losses, penalties)
+        else:
+            self._run_chunks(order, rates, inverses, row_losses, penalties)
         self.step += inverses.size
         loss = self._sum(row_losses)
         if self.plan.alpha > 0:
             loss += self._sum(penalties)
         return loss / order.size
 
-    def _run_steps(self, rows, rates, inverses, row_losses, penalties):
-        """All steps over some rows: X, Y, weights and the order in which batches are cut."""
+    def _run_chunks(self, order, rates, inverses, row_losses, penalties):
+        """All steps, over rows that come from the host."""
+        stream = self._chunks.computing
+        try:
+            for first, rows in self._chunks.of_epoch(order):
+                last = first + rows[-1].size
+                steps = slice(first // self.plan.batch_size, -(-last // self.plan.batch_size))
+                self._run_steps(
+                    rows, rates[steps], inverses[steps], row_losses[first:last], penalties[steps],
+                    stream,
+                )  # fmt: skip
+        finally:
+            stream.synchronize()
+
+    def _run_steps(self, rows, rates, inverses, row_losses, penalties, stream=0):
+        """Steps over some rows: X, Y, weights and the order in which batches are cut."""
         plan, n_steps, n_rows = self.plan, inverses.size, rows[-1].size
         tables = self._arena, self._layers, self._settings, self._constants
         arguments = *tables, *rows, rates, inverses, row_losses, penalties
         if self._is_cooperative and self._fits_at_once(*arguments, 0, 0):
-            work = 3 * plan.batch_size * n_parameters(plan.layer_units)
-            piece = min(_LAUNCH_STEPS, max(1, int(_LAUNCH_MULTIPLY_ADDS // work)))
+            piece = self._steps_of_a_launch()
             for first in range(0, n_steps, piece):
-                self._launch("train", *arguments, first, min(n_steps, first + piece))
-                cuda.synchronize()
+                last = min(n_steps, first + piece)
+                self._launch("train", *arguments, first, last, stream=stream)
+                if not stream:
+                    cuda.synchronize()
             return
         for step in range(n_steps):
-            self._launch("train_rows", *tables, *rows, inverses, row_losses, step)
-            self._launch("train_weights", *tables, n_rows, rates, inverses, step)
+            self._launch("train_rows", *tables, *rows, inverses, row_losses, step, stream=stream)
+            self._launch("train_weights", *tables, n_rows, rates, inverses, step, stream=stream)
             if plan.alpha > 0:
                 self._launch(
                     "penalty", self._arena, self._settings, self._constants, n_rows, inverses,
-                    penalties, step, n_blocks=1,
+                    penalties, step, n_blocks=1, stream=stream,
                 )  # fmt: skip
+
+    def _steps_of_a_launch(self):
+        work = 3 * self.plan.batch_size * n_parameters(self.plan.layer_units)
+        return min(_LAUNCH_STEPS, max(1, int(_LAUNCH_MULTIPLY_ADDS // work)))
 
     def _fits_at_once(self, *arguments):
         """Take no more blocks than can be resident together; False where not even one can."""

@@ -47,16 +47,19 @@ def free_bytes():
     return cuda.current_context().get_memory_info()[0]
 
 
+def has_room(n_bytes):
+    """Whether so much memory is free on the device."""
+    if n_bytes > free_bytes():
+        cuda.current_context().deallocations.clear()  # numba puts them off
+    return n_bytes <= free_bytes()
+
+
 def check_room(n_bytes):
     """Raise unless so much memory is free on the device."""
-    free = free_bytes()
-    if n_bytes > free:
-        cuda.current_context().deallocations.clear()  # numba puts them off
-        free = free_bytes()
-    if n_bytes > free:
+    if not has_room(n_bytes):
         raise refusal(
-            f"the data and the network need {n_bytes / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB "
-            "are free on the GPU; use device='cpu'"
+            f"the network and its batches need {n_bytes / 2**30:.1f} GiB, and "
+            f"{free_bytes() / 2**30:.1f} GiB are free on the GPU; use device='cpu'"
         )
 
 
@@ -86,8 +89,8 @@ class DeviceNetwork:
         """Take a place: the arena, from element `first` on, and the tables that describe it."""
         self._arena, self._layers, self._settings, self._first = arena, layers, settings, first
 
-    def _launch(self, name, *args, n_blocks=None):
-        self._kernels[name][n_blocks or self._n_blocks, THREADS](*args)
+    def _launch(self, name, *args, n_blocks=None, stream=0):
+        self._kernels[name][n_blocks or self._n_blocks, THREADS, stream](*args)
 
     def _part(self, number):
         n = n_parameters(self.plan.layer_units)
