@@ -25,6 +25,38 @@ class Backend(NamedTuple):
     """``outputs(plan, theta, X, n_jobs)``: predictions of a network."""
 
 
+def is_on_gpu(array):
+    """Whether an array of another library, or what stands for one here, lies on a GPU."""
+    return hasattr(array, "__cuda_array_interface__") or getattr(array, "is_on_gpu", False)
+
+
+def host_array(array):
+    """A NumPy array with the contents of one on a GPU; all else unchanged."""
+    if not is_on_gpu(array):
+        return array
+    from .cuda.arrays import to_host
+
+    return to_host(array)
+
+
+def device_matrix(device, X, may_be_infinite):
+    """What stands for an X on a GPU: see :func:`fastmlp.cuda.arrays.device_matrix`.
+
+    Raises
+    ------
+    TypeError
+        When the device is 'cpu'.
+    """
+    if device == "cpu":
+        raise TypeError(
+            f"X is a {type(X).__module__}.{type(X).__name__} on a GPU; use device='cuda', or copy "
+            "it to a NumPy array"
+        )
+    from .cuda.arrays import device_matrix
+
+    return device_matrix(X, may_be_infinite)
+
+
 def backend(device, layer_units, X):
     """The backend for some work.
 
@@ -85,4 +117,6 @@ def seated(seat):
 
 
 def _is_worth_a_gpu(layer_units, X):
+    if is_on_gpu(X):
+        return True
     return X.shape[0] * n_parameters(layer_units) >= _AUTO_MULTIPLY_ADDS and not issparse(X)

@@ -6,10 +6,10 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from . import targets
-from .base import BaseMLP, solver_has_partial_fit
+from .base import BaseMLP, solver_has_partial_fit, validated
 from .plan import Loss
 
 _SHARED_PARAMETERS = """\
@@ -309,7 +309,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return targets.classification_loss(self._label_binarizer)
 
     def _encode(self, X, y, first_pass, incremental):
-        X, y = validate_data(
+        X, y = validated(
             self,
             X,
             y,
@@ -504,7 +504,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return Loss[self.loss.upper()]
 
     def _encode(self, X, y, first_pass, incremental):
-        X, y = validate_data(
+        X, y = validated(
             self,
             X,
             y,

@@ -14,6 +14,7 @@ from .network import (
     default_n_blocks,
     free_bytes,
     has_room,
+    is_on_gpu,
     one_at_a_time,
     to_device,
 )
@@ -41,7 +42,7 @@ class CudaEngine(DeviceNetwork):
     plan : TrainingPlan
     theta : ndarray of shape (n_parameters,)
         Initial parameters in the order of :mod:`fastmlp.parameters`; copied.
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or DeviceMatrix of shape (n_rows, n_features)
         Where it does not fit the device's memory with Y and the network, rows are sent in
         chunks during each epoch.
     Y : ndarray of shape (n_rows, n_outputs)
@@ -77,8 +78,10 @@ class CudaEngine(DeviceNetwork):
         self._is_checked = False
         # With an epoch's order, losses, and what there is for each step.
         n_bytes = dtype.itemsize * layout.size + len(X) * (4 * dtype.itemsize + 8)
-        is_resident = has_room(n_bytes + dtype.itemsize * (X.size + Y.size))
+        n_sent = Y.size if is_on_gpu(X) and X.dtype == dtype else X.size + Y.size
+        is_resident = has_room(n_bytes + dtype.itemsize * n_sent)
         if not is_resident:
+            X = np.asarray(X)  # from the device, if it is there in another type
             check_room(n_bytes + bytes_of_a_step(plan))
             n_chunk = rows_of_a_chunk(plan, free_bytes() - n_bytes, self._steps_of_a_launch())
         self._settle(

@@ -19,7 +19,7 @@ from ..plan import Optimizer
 from . import layout as at
 from .engine import CudaEngine
 from .kernels import kernels
-from .network import DeviceNetwork, free_bytes, one_at_a_time, to_device
+from .network import DeviceNetwork, free_bytes, is_on_gpu, one_at_a_time, to_device
 from .steps import THREADS
 from .support import require
 
@@ -218,7 +218,7 @@ class Gang:
     def join(self, seat, plan, theta, X, Y, sample_weight=None):
         """An engine for a network; None where it has to be trained alone."""
         is_small = _work(plan) <= _BLOCK_MULTIPLY_ADDS * min(self._n_fits, _MOST_SHARERS)
-        if self._has_begun or not is_small or plan.optimizer == Optimizer.GRADIENT:
+        if self._has_begun or not is_small or plan.optimizer == Optimizer.GRADIENT or is_on_gpu(X):
             return None
         plan.check_data(X, Y)
         layout = at.device_layout(plan, plan.batch_size)

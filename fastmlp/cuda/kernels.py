@@ -1,6 +1,7 @@
 """The kernels: how blocks share a network, or have one each."""
 
 from functools import cache
+from math import isfinite
 
 import numba
 
@@ -151,8 +152,22 @@ def kernels(dtype):
         if cuda.threadIdx.x == 0:
             result[0] = total
 
+    @compile_kernel
+    def take(source, rows, result):
+        """Some rows of a matrix, to the type of another."""
+        for i in range(cuda.blockIdx.x, rows.size, cuda.gridDim.x):
+            for j in range(cuda.threadIdx.x, source.shape[1], THREADS):
+                result[i, j] = source[rows[i], j]
+
+    @compile_kernel
+    def find_infinite(values, found):
+        """Set an element where a value is infinite or not a number."""
+        for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
+            if not isfinite(values[i]):
+                found[0] = 1
+
     return {
         "train_rows": train_rows, "train_weights": train_weights, "penalty": penalty,
         "train": train, "train_many": train_many, "predict": predict, "transpose": transpose,
-        "add_up": add_up,
+        "add_up": add_up, "take": take, "find_infinite": find_infinite,
     }  # fmt: skip

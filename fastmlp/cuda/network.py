@@ -33,8 +33,15 @@ def one_at_a_time(function):
 
 def to_device(array, dtype):
     """The elements of an array on the device as a vector; one where it has none."""
+    if is_on_gpu(array):
+        return array.astype(dtype).elements()
     array = np.ascontiguousarray(array, dtype).ravel()
     return cuda.to_device(array if array.size else np.zeros(1, dtype))
+
+
+def is_on_gpu(X):
+    """Whether X is a :class:`fastmlp.cuda.arrays.DeviceMatrix`."""
+    return getattr(X, "is_on_gpu", False)
 
 
 def default_n_blocks():

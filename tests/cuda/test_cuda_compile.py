@@ -72,6 +72,8 @@ def signature(name, dtype):
         "predict": (vector, layers, integers, vector, int64, matrix),
         "transpose": (vector, layers, integers),
         "add_up": (vector, doubles),
+        "take": (types.Array(element, 2, "A"), integers, matrix),
+        "find_infinite": (vector, integers),
     }[name]
 
 
@@ -81,7 +83,7 @@ def signature(name, dtype):
 @pytest.mark.parametrize(
     "name",
     ["train", "train_many", "train_rows", "train_weights", "penalty", "predict", "transpose",
-     "add_up"],
+     "add_up", "take", "find_infinite"],
 )  # fmt: skip
 def test_kernel_compiles_without_local_memory(name, capability, dtype, pretended_device, tmp_path):
     from numba import cuda, void
