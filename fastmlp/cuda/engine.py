@@ -21,6 +21,7 @@ from .network import (
 from .steps import ROWS, THREADS
 from .streaming import Chunks, bytes_of_a_step, rows_of_a_chunk
 from .support import is_simulated, require
+from .wide import is_wide, launches, wide_kernels
 
 if not is_simulated():
     from numba.cuda.core import config
@@ -53,7 +54,8 @@ class CudaEngine(DeviceNetwork):
         Blocks of a launch; None is one for each multiprocessor. Results are the same for any
         number.
     is_cooperative : bool
-        Whether an epoch is one cooperative launch; else each phase of a step is a launch.
+        Whether an epoch is one cooperative launch; else each phase of a step is a launch. Wide
+        networks have a launch for each product of matrices (:mod:`fastmlp.cuda.wide`).
 
     Attributes
     ----------
@@ -76,6 +78,9 @@ class CudaEngine(DeviceNetwork):
             is_cooperative = not is_simulated()  # whose grids have one block at a time
         self._is_cooperative = is_cooperative
         self._is_checked = False
+        self._is_wide = is_wide(plan)
+        if self._is_wide:
+            self._kernels = {**self._kernels, **wide_kernels(plan.dtype)}
         # With an epoch's order, losses, and what there is for each step.
         n_bytes = dtype.itemsize * layout.size + len(X) * (4 * dtype.itemsize + 8)
         n_sent = Y.size if is_on_gpu(X) and X.dtype == dtype else X.size + Y.size
@@ -167,7 +172,10 @@ class CudaEngine(DeviceNetwork):
 
     def _run_steps(self, rows, rates, inverses, row_losses, penalties, stream=0):
         """Steps over some rows: X, Y, weights and the order in which batches are cut."""
-        plan, n_steps, n_rows = self.plan, inverses.size, rows[-1].size
+        n_steps, n_rows = inverses.size, rows[-1].size
+        if self._is_wide:
+            self._run_wide_steps(rows, rates, inverses, row_losses, penalties, stream)
+            return
         tables = self._arena, self._layers, self._settings, self._constants
         arguments = *tables, *rows, rates, inverses, row_losses, penalties
         if self._is_cooperative and self._fits_at_once(*arguments, 0, 0):
@@ -181,11 +189,40 @@ class CudaEngine(DeviceNetwork):
         for step in range(n_steps):
             self._launch("train_rows", *tables, *rows, inverses, row_losses, step, stream=stream)
             self._launch("train_weights", *tables, n_rows, rates, inverses, step, stream=stream)
-            if plan.alpha > 0:
+            self._add_penalty(n_rows, inverses, penalties, step, stream)
+
+    def _run_wide_steps(self, rows, rates, inverses, row_losses, penalties, stream):
+        """Steps of a wide network, a launch for each product of matrices."""
+        X, *targets, order = rows
+        arena, layers, settings, constants = (
+            self._arena, self._layers, self._settings, self._constants,
+        )  # fmt: skip
+        for step in range(inverses.size):
+            n_rows = min(self.plan.batch_size, order.size - step * self.plan.batch_size)
+            for name, number, is_back, n_blocks in launches(self.plan, n_rows):
+                arguments = {
+                    "wide_gather": (settings, X, order, step),
+                    "wide_product": (settings, order.size, step, number, is_back),
+                    "wide_losses": (
+                        settings, constants, *targets, order, inverses, row_losses, step,
+                    ),
+                    "wide_update": (
+                        settings, constants, order.size, rates, inverses, step, number,
+                    ),
+                }[name]  # fmt: skip
+                # Two blocks fit a multiprocessor, and some more even out the work.
                 self._launch(
-                    "penalty", self._arena, self._settings, self._constants, n_rows, inverses,
-                    penalties, step, n_blocks=1, stream=stream,
+                    name, arena, layers, *arguments, stream=stream,
+                    n_blocks=min(n_blocks, 8 * self._n_blocks),
                 )  # fmt: skip
+            self._add_penalty(order.size, inverses, penalties, step, stream)
+
+    def _add_penalty(self, n_rows, inverses, penalties, step, stream):
+        if self.plan.alpha > 0:
+            self._launch(
+                "penalty", self._arena, self._settings, self._constants, n_rows, inverses,
+                penalties, step, n_blocks=1, stream=stream,
+            )  # fmt: skip
 
     def _steps_of_a_launch(self):
         work = 3 * self.plan.batch_size * n_parameters(self.plan.layer_units)

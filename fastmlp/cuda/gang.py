@@ -22,6 +22,7 @@ from .kernels import kernels
 from .network import DeviceNetwork, free_bytes, is_on_gpu, one_at_a_time, to_device
 from .steps import THREADS
 from .support import require
+from .wide import is_wide
 
 # A network joins whose step is at most this many multiply-adds (parameters times rows of a
 # batch) for each fit of the gang, at most _MOST_SHARERS of them: an estimate of what one block
@@ -218,7 +219,9 @@ class Gang:
     def join(self, seat, plan, theta, X, Y, sample_weight=None):
         """An engine for a network; None where it has to be trained alone."""
         is_small = _work(plan) <= _BLOCK_MULTIPLY_ADDS * min(self._n_fits, _MOST_SHARERS)
-        if self._has_begun or not is_small or plan.optimizer == Optimizer.GRADIENT or is_on_gpu(X):
+        if self._has_begun or not is_small or is_wide(plan) or is_on_gpu(X):
+            return None
+        if plan.optimizer == Optimizer.GRADIENT:  # L-BFGS
             return None
         plan.check_data(X, Y)
         layout = at.device_layout(plan, plan.batch_size)

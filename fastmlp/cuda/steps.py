@@ -161,35 +161,44 @@ def phases(dtype):
             )  # fmt: skip
 
     @compile_device
+    def finish_row(
+        arena, layers, settings, constants, Y, sample_weight, order, inverses, row_losses, step,
+        n_rows, row,
+    ):  # fmt: skip
+        """The loss of one row of a batch of `n_rows`; deltas replace its outputs."""
+        last, loss = settings[at.N_LAYERS] - 1, settings[at.LOSS]
+        n_outputs = layers[last, at.FAN_OUT]
+        place = step * settings[at.BATCH_SIZE] + row
+        source = order[place]
+        weight = FLOAT(1)
+        if settings[at.IS_WEIGHTED]:
+            weight = sample_weight[settings[at.FIRST_WEIGHT] + source]
+        p = layers[last, at.OUTPUT] + row * n_outputs
+        activate_output(loss, arena, p, n_outputs)
+        row_losses[place] = (
+            loss_and_delta(
+                loss, arena, p, Y, settings[at.FIRST_Y] + source * n_outputs, n_outputs, weight,
+                constants[at.MACHINE_EPSILON],
+            ) * inverses[step] * n_rows
+        )  # fmt: skip
+
+    @compile_device
     def rows_phase(
         block, n_blocks, arena, layers, settings, constants, X, Y, sample_weight, order, inverses,
         row_losses, step,
     ):  # fmt: skip
         """The first phase of a step: forward, loss and deltas back, a few rows a block."""
-        first_y, first_weight = settings[at.FIRST_Y], settings[at.FIRST_WEIGHT]
-        batch_size, n_layers = settings[at.BATCH_SIZE], settings[at.N_LAYERS]
-        loss, last = settings[at.LOSS], n_layers - 1
-        start = step * batch_size
-        n_rows = min(batch_size, order.size - start)
-        n_outputs, outputs = layers[last, at.FAN_OUT], layers[last, at.OUTPUT]
+        start = step * settings[at.BATCH_SIZE]
+        n_rows = min(settings[at.BATCH_SIZE], order.size - start)
         slab = max(1, min(ROWS, (n_rows + n_blocks - 1) // n_blocks))
         for first in range(block * slab, n_rows, n_blocks * slab):
             n_here = min(slab, n_rows - first)
             gather(arena, layers, settings, X, order, start, first, n_here)
             forward(arena, layers, settings, first, n_here)
-            row = first + cuda.threadIdx.x
             if cuda.threadIdx.x < n_here:
-                source = order[start + row]
-                weight = FLOAT(1)
-                if settings[at.IS_WEIGHTED]:
-                    weight = sample_weight[first_weight + source]
-                p = outputs + row * n_outputs
-                activate_output(loss, arena, p, n_outputs)
-                row_losses[start + row] = (
-                    loss_and_delta(
-                        loss, arena, p, Y, first_y + source * n_outputs, n_outputs, weight,
-                        constants[at.MACHINE_EPSILON],
-                    ) * inverses[step] * n_rows
+                finish_row(
+                    arena, layers, settings, constants, Y, sample_weight, order, inverses,
+                    row_losses, step, n_rows, first + cuda.threadIdx.x,
                 )  # fmt: skip
             cuda.syncthreads()
             backward(arena, layers, settings, first, n_here)
@@ -279,6 +288,6 @@ def phases(dtype):
             penalties[step] = norm * constants[at.ALPHA] * inverses[step] * n_rows / 2
 
     return SimpleNamespace(
-        forward=forward, rows_phase=rows_phase, weights_phase=weights_phase,
-        add_penalty=add_penalty,
+        gather=gather, forward=forward, finish_row=finish_row, rows_phase=rows_phase,
+        weights_phase=weights_phase, add_penalty=add_penalty,
     )  # fmt: skip
