@@ -23,12 +23,6 @@ from .streaming import Chunks, bytes_of_a_step, rows_of_a_chunk
 from .support import is_simulated, require
 from .wide import is_wide, launches, wide_kernels
 
-if not is_simulated():
-    from numba.cuda.core import config
-
-    # A grid of one block for each multiprocessor is meant.
-    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
-
 # Multiply-adds of one launch of many steps: about a second, so that Ctrl-C acts soon.
 _LAUNCH_MULTIPLY_ADDS = 2e11
 # Steps of one launch, where each takes little: barriers and start cost microseconds.
@@ -183,7 +177,7 @@ class CudaEngine(DeviceNetwork):
             for first in range(0, n_steps, piece):
                 last = min(n_steps, first + piece)
                 self._launch("train", *arguments, first, last, stream=stream)
-                if not stream:
+                if stream == 0:
                     cuda.synchronize()
             return
         for step in range(n_steps):

@@ -41,6 +41,7 @@ class _Data:
     """An array to send to the device, and what tells equal ones."""
 
     def __init__(self, array, dtype):
+        self.source = array  # whose address shall not be used again
         self.elements = np.ascontiguousarray(array, dtype).ravel()
         self.key = self.elements.size, hashlib.blake2b(self.elements).digest()
 
@@ -208,6 +209,7 @@ class Gang:
         self.turns = threading.Semaphore(n_turns)
         self._lock = threading.Lock()
         self._crews = {}
+        self._seen = {}
         self._asked = {}  # epochs of members, with what will be their results
         self._has_begun = False
         self._room = None
@@ -226,7 +228,7 @@ class Gang:
         plan.check_data(X, Y)
         layout = at.device_layout(plan, plan.batch_size)
         arrays = (X, Y) if sample_weight is None else (X, Y, sample_weight)
-        data = [_Data(array, plan.dtype) for array in arrays]
+        data = [self._data(array, plan.dtype) for array in arrays]
         with self._lock:
             if self._room is None:
                 self._room = _SHARE_OF_MEMORY * free_bytes()
@@ -238,6 +240,20 @@ class Gang:
             crew.add(member, layout, *data)
         return member
 
+    def _data(self, array, dtype):
+        """An array to send; one that several fits have is looked at once."""
+        array = np.asarray(array)
+        place = array.__array_interface__["data"][0], array.shape, array.strides, array.dtype, dtype
+        with self._lock:
+            is_new = place not in self._seen
+            data = self._seen.setdefault(place, Future())
+        if is_new:
+            try:
+                data.set_result(_Data(array, dtype))
+            except BaseException as error:
+                data.set_exception(error)
+        return data.result()
+
     def leave(self):
         """One fit less is waited for."""
         with self._lock:
@@ -245,6 +261,7 @@ class Gang:
             self._run_if_all_ask()
             if not self._n_seated:
                 self._crews.clear()  # memory for the next gang
+                self._seen.clear()
 
     def run_epoch(self, member, epoch):
         """Sums of losses and penalties of an epoch, which runs when all others ask for theirs."""

@@ -153,6 +153,28 @@ def test_equal_data_are_sent_once():
     assert crew.n_bytes(data=[_Data(X.copy(), np.float32)]) == crew.n_bytes()
 
 
+def test_shared_data_are_looked_at_once(monkeypatch):
+    from fastmlp.cuda import gang
+
+    seen = []
+    data = gang._Data
+    monkeypatch.setattr(gang, "_Data", lambda *args: seen.append(args[0]) or data(*args))
+    fit_many([network(random_state=seed) for seed in range(4)], X, Y)
+    assert sum(array is X or array.base is X for array in seen) == 1
+
+
+def test_data_that_cannot_be_sent_fail_everyone(monkeypatch):
+    from fastmlp.cuda import gang
+
+    def fail(array, dtype):
+        raise MemoryError("no room for a copy")
+
+    monkeypatch.setattr(gang, "_Data", fail)
+    models = [network(random_state=seed) for seed in range(3)]
+    with pytest.raises(MemoryError, match="no room"):
+        fit_many(models, X, Y)
+
+
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_so_many_at_a_time(n_jobs, launches):
     models = [network(random_state=seed, max_iter=1) for seed in range(5)]
