@@ -3,13 +3,15 @@
 First its tests run on the device; then each network is trained by all peers from the same
 weights on the same batches, their losses are compared, and the medians of at least five runs
 in turn are written to ``results/gpu-NAME.md``, with the rate of torch's float32 product of
-two square matrices. Peers that are not installed are left out.
+two square matrices and the time for many small networks at once. Peers that are not installed
+are left out.
 """
 
 import importlib.util
 import subprocess
 import sys
 import time
+import warnings
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -168,6 +170,43 @@ def table(report):
     return rows
 
 
+def many_networks(n_networks=100, case=CASES[0]):
+    """Seconds to fit small networks one after the other, and together; medians."""
+    from fastmlp import MLPClassifier, fit_many
+
+    X, y = case.data("float32")
+
+    def networks():
+        return [
+            MLPClassifier(
+                case.units[1:-1], batch_size=case.batch_size, max_iter=case.n_epochs, tol=0.0,
+                n_iter_no_change=case.n_epochs + 1, random_state=seed, device="cuda",
+            )
+            for seed in range(n_networks)
+        ]  # fmt: skip
+
+    def one_by_one(models):
+        for model in models:
+            model.fit(X, y)
+
+    ways = {"one": one_by_one, "together": lambda models: fit_many(models, X, y)}
+    seconds = {name: [] for name in ways}
+    weights = {}
+    for repeat in range(REPEATS + 1):
+        for name, fit in ways.items():
+            models = networks()
+            start = time.perf_counter()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that training has not converged
+                fit(models)
+            if repeat:  # the first compiles
+                seconds[name].append(time.perf_counter() - start)
+            weights[name] = np.stack([model.coefs_[0] for model in models])
+    if not np.array_equal(*weights.values()):
+        raise AssertionError("networks that were fitted together are different")
+    return [float(np.median(times)) for times in seconds.values()]
+
+
 @click.command()
 @click.option("--name", required=True, help="Of the machine: end of the result file's name.")
 @click.option("--no-tests", is_flag=True, help="Measure without running the tests first.")
@@ -188,6 +227,12 @@ def main(name, no_tests):
     note = (
         f"{describe()}; {versions}; {date.today()}. Adam in float32, microseconds a step, medians "
         f"of {REPEATS} runs in turn. torch's float32 product: {product_rate():.1f} TFLOP/s."
+    )
+    one, together = many_networks()
+    small = "-".join(map(str, CASES[0].units))
+    text += (
+        f"\n\n100 networks of {small}, {CASES[0].n_epochs} epochs of {CASES[0].n_rows} rows each: "
+        f"{one:.2f} s one after the other, {together:.2f} s with `fit_many`."
     )
     path = ROOT / "benchmarks" / "results" / f"gpu-{name}.md"
     path.write_text(f"# A training step on a GPU\n\n{note}\n\n{text}\n")

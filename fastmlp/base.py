@@ -5,13 +5,19 @@ from dataclasses import replace
 from inspect import signature
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_is_fitted,
+    validate_data,
+)
 
 from . import (
     __version__,
@@ -25,7 +31,7 @@ from . import (
     validation,
 )
 from .callbacks import Listener, listening
-from .devices import backend
+from .devices import backend, device_matrix, host_array, is_on_gpu
 from .errors import DeviceError, DivergenceError, TrainingWarning
 from .plan import OUTPUT_ACTIVATIONS, Optimizer, TrainingPlan
 from .schedules import LearningRate, schedule_for
@@ -33,6 +39,21 @@ from .training import History, OptimizerState, StoppingRule, Watch, train
 
 # Rows on which units are looked for that are never active: after each epoch, and after a fit.
 _MONITORED_ROWS, _DIAGNOSED_ROWS = 2000, 1000
+
+
+def validated(estimator, X, y="no_validation", **options):
+    """What scikit-learn's ``validate_data`` returns; an X on a GPU is checked and left there."""
+    y = host_array(y)
+    if not is_on_gpu(X):
+        return validate_data(estimator, X, y, **options)
+    X = device_matrix(estimator.device, X, get_config()["assume_finite"])
+    validate_data(estimator, X, reset=options["reset"], skip_check_array=True)
+    if isinstance(y, str):
+        return X
+    checks = {name: options[name] for name in ("multi_output", "y_numeric") if name in options}
+    y = _check_y(y, estimator=estimator, **checks)
+    check_consistent_length(X, y)
+    return X, y
 
 
 def solver_has_partial_fit(estimator):
@@ -421,7 +442,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _outputs(self, X):
         """Output activations for validated X, in the wider type of X and the weights."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        X = validated(self, X, accept_sparse="csr", reset=False)
         plan = self._fitted_plan()
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
         result = self._predict(plan, theta, X)

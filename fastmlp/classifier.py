@@ -8,10 +8,10 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from . import targets
-from .base import BaseMLP, solver_has_partial_fit
+from .base import BaseMLP, solver_has_partial_fit, validated
 from .options import with_shared_docs
 from .plan import Loss
 
@@ -271,7 +271,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return targets.smoothed(Y, self.label_smoothing, n_classes)
 
     def _encode(self, X, y, first_pass, incremental):
-        X, y = validate_data(
+        X, y = validated(
             self,
             X,
             y,

@@ -1,12 +1,17 @@
-"""Many networks at once, one on each thread."""
+"""Many networks at once, one on each thread of the CPU or on each block of a GPU."""
 
 import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, nullcontext
 
 from sklearn import config_context, get_config
 
 from .base import BaseMLP
+from .devices import gang, seated
+
+# Networks that are trained together on a GPU, each by a thread that mostly waits.
+_MOST_TOGETHER = 512
 
 
 def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
@@ -15,7 +20,11 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
     For networks too small to share a step among threads this is faster than fitting them one
     after the other; and, unlike processes, threads need not be started anew and sent the data.
     The results are those of fitting each by itself, unless estimators share a ``RandomState``
-    object, which they then draw from in any order. Those on a GPU take turns there.
+    object, which they then draw from in any order.
+
+    On a GPU small networks are trained together, one launch an epoch for all: a step of one of
+    n networks may have up to ``2**18 * min(n, 128)`` multiply-adds, which is parameters times
+    rows of a batch. Larger ones take turns there.
 
     Parameters
     ----------
@@ -25,7 +34,8 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,), optional
     n_jobs : int or None, default=None
-        Estimators that are fitted at a time; None is numba's limit of threads.
+        Estimators that are fitted at a time; None is numba's limit of threads, and 512 of
+        those that share a GPU.
 
     Returns
     -------
@@ -70,22 +80,53 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
         raise ValueError(f"n_jobs must be None or an integer other than 0, got {n_jobs}")
     told_to_stop, config = threading.Event(), get_config()
 
-    def fit(estimator):
-        if told_to_stop.is_set():
-            return
-        with at_most(1), config_context(**config):
-            estimator.fit(X, y, sample_weight, callback=lambda epoch: told_to_stop.is_set())
+    def fit(estimator, seat=None):
+        with at_most(1), config_context(**config), seated(seat) if seat else nullcontext():
+            if not told_to_stop.is_set():
+                estimator.fit(X, y, sample_weight, callback=lambda epoch: told_to_stop.is_set())
 
-    futures = []
-    with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
+    gangs = _gangs(estimators, n_jobs, n_threads)
+    on_gpu = {id(estimator) for members in gangs for estimator, _ in members}
+    futures = {}
+    with ExitStack() as pools:
         try:
-            futures += [pool.submit(fit, estimator) for estimator in estimators]
-            failures = [future.exception() for future in futures]
+            pool = pools.enter_context(ThreadPoolExecutor(n_threads, "fastmlp-fit"))
+            for estimator in estimators:
+                if id(estimator) not in on_gpu:
+                    futures[id(estimator)] = pool.submit(fit, estimator)
+            for members in gangs:
+                pool = pools.enter_context(ThreadPoolExecutor(len(members), "fastmlp-fit"))
+                for estimator, seat in members:
+                    futures[id(estimator)] = pool.submit(fit, estimator, seat)
+                wait([futures[id(estimator)] for estimator, _ in members])
+            failures = _failures(estimators, futures)
         except KeyboardInterrupt:
             told_to_stop.set()
-            failures = [future.exception() for future in futures]
+            for members in gangs:
+                for estimator, seat in members:
+                    if id(estimator) not in futures:
+                        seat.leave()  # for which others would wait
+            failures = _failures(estimators, futures)
             warnings.warn("Training interrupted by user.", stacklevel=2)
     for failure in failures:
         if failure is not None:
             raise failure
     return estimators
+
+
+def _failures(estimators, futures):
+    """What the fits raised, None for nothing, in the order of the estimators."""
+    return [futures[id(e)].exception() for e in estimators if id(e) in futures]
+
+
+def _gangs(estimators, n_jobs, n_turns):
+    """The estimators that may share a GPU, in groups, each with its seat in the group's gang."""
+    members = [estimator for estimator in estimators if estimator.device != "cpu"]
+    size = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
+    gangs = []
+    for first in range(0, len(members), size):
+        group = members[first : first + size]
+        meeting = gang(len(group), n_turns) if len(group) > 1 else None
+        if meeting is not None:
+            gangs.append([(estimator, meeting.seat()) for estimator in group])
+    return gangs

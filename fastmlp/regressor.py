@@ -7,10 +7,9 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from . import targets
-from .base import BaseMLP, solver_has_partial_fit
+from .base import BaseMLP, solver_has_partial_fit, validated
 from .options import with_shared_docs
 from .plan import Loss
 
@@ -279,7 +278,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return tuple(map(float, levels)) if levels.size > 1 else (float(levels[0]),) * n_outputs
 
     def _encode(self, X, y, first_pass, incremental):
-        X, y = validate_data(
+        X, y = validated(
             self,
             X,
             y,

@@ -8,6 +8,18 @@ from ..narrowing import with_narrow_constants
 from .support import is_simulated
 
 if is_simulated():
+    from numba.cuda.simulator.kernel import _get_kernel_context
+
+    class _RunningKernel:
+        """The simulator's module ``cuda`` for the kernel that runs now.
+
+        The simulator would replace ``cuda`` in the globals of the kernel's module only.
+        """
+
+        def __getattr__(self, name):
+            return getattr(_get_kernel_context(), name)
+
+    inside_kernels = _RunningKernel()
 
     def number_like(number, like):
         """A number in the type of another one."""
@@ -15,6 +27,8 @@ if is_simulated():
 
 else:
     from numba.cuda.extending import intrinsic
+
+    inside_kernels = cuda
 
     @intrinsic
     def number_like(typing_context, number, like):
@@ -32,11 +46,7 @@ def compile_kernel(function):
 
 
 def compile_device(function):
-    """A function that kernels call, compiled with them.
-
-    The simulator gives kernels their module ``cuda`` through the globals of this package's
-    functions: they can be plain Python.
-    """
+    """A function that kernels call, compiled with them; plain Python in the simulator."""
     return function if is_simulated() else cuda.jit(device=True)(function)
 
 

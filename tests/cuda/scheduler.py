@@ -13,7 +13,6 @@ from types import SimpleNamespace
 
 import greenlet
 import numpy as np
-from numba import cuda
 from numba.cuda.simulator import kernel as simulator
 
 BLOCK_BARRIER, GRID_BARRIER, DONE = "barrier of the block", "barrier of the grid", "done"
@@ -108,14 +107,8 @@ def scheduled(seed):
     def call(kernel, *args):
         (n_blocks, *_), (n_threads, *_) = kernel.grid_dim, kernel.block_dim
         arrays = [getattr(argument, "_ary", argument) for argument in args]
-        namespace = kernel.fn.__globals__
-        names = [name for name, value in namespace.items() if value is cuda]
-        fake = _Cuda(n_blocks, n_threads)
-        namespace.update(dict.fromkeys(names, fake))
-        try:
+        with simulator._push_kernel_context(_Cuda(n_blocks, n_threads)):
             run_grid(kernel.fn, n_blocks, n_threads, arrays, rng)
-        finally:
-            namespace.update(dict.fromkeys(names, cuda))
 
     simulator.FakeCUDAKernel.__call__ = call
     try:

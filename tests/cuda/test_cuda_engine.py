@@ -86,6 +86,39 @@ def test_odd_shapes(units, n_rows, batch_size, is_cooperative):
     compare(*arguments, is_cooperative=is_cooperative, n_blocks=3)
 
 
+def test_predictions_between_epochs_follow_the_parameters(monkeypatch):
+    from fastmlp.cuda import network
+    from fastmlp.cuda.engine import outputs
+
+    monkeypatch.setattr(network, "_PREDICTED_ROWS", 5)
+    sent = []
+    send = network.to_device
+    monkeypatch.setattr(network, "to_device", lambda *args: sent.append(1) or send(*args))
+    plan, theta, X, Y = problem()
+    with scheduled(0):
+        engine = cuda_engine(plan, theta, X, Y)
+        for n_sent in (3, 3, 6):  # the rows stay on the device, until there are others
+            X = X if n_sent == 3 else X[::-1].copy()
+            engine.run_epoch(np.arange(len(X)), 0.01)
+            predicted = engine.outputs(X)
+            assert len(sent) == n_sent
+            np.testing.assert_array_equal(predicted, outputs(plan, engine.pull(), X.copy()))
+            del sent[n_sent:]
+        monkeypatch.setattr(network, "_KEPT_BYTES", 0)
+        np.testing.assert_array_equal(engine.outputs(X.copy()), predicted)
+
+
+def test_memory_for_predictions_and_penalties():
+    from fastmlp.cuda.layout import device_layout
+    from fastmlp.parameters import n_parameters
+
+    plan, *_ = problem((5, 9, 3))
+    n_theta = n_parameters(plan.layer_units)
+    assert device_layout(plan, 7, is_trained=False).size == n_theta + 7 * (5 + 9 + 3)
+    # Of two matrices each has one tile; the second matrix has a transposed copy.
+    assert device_layout(plan, 7).size == 3 * n_theta + 7 * (5 + 2 * 9 + 3) + 9 * 3 + 2
+
+
 def test_data_that_do_not_fit_the_network():
     plan, theta, X, Y = problem()
     with pytest.raises(ValueError, match="do not fit units"):

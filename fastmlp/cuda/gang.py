@@ -1,0 +1,337 @@
+"""Many small networks trained together: one launch an epoch, a block for each.
+
+Fits run in threads of their own, each through its own epoch loop, and meet in the gang:
+when all of them have asked for an epoch, one launch runs these. A network's numbers are
+those of :class:`fastmlp.cuda.engine.CudaEngine`, whose results do not depend on the number
+of blocks.
+"""
+
+import hashlib
+import threading
+from concurrent.futures import Future
+from typing import NamedTuple
+
+import numpy as np
+from numba import cuda
+
+from ..parameters import n_parameters
+from ..plan import Optimizer
+from . import layout as at
+from .engine import CudaEngine
+from .kernels import kernels
+from .network import DeviceNetwork, free_bytes, is_on_gpu, one_at_a_time, to_device
+from .steps import THREADS
+from .support import require
+from .wide import is_wide
+
+# A network joins whose step is at most this many multiply-adds (parameters times rows of a
+# batch) for each fit of the gang, at most _MOST_SHARERS of them: an estimate of what one block
+# does in the time in which the whole GPU takes one small step.
+_BLOCK_MULTIPLY_ADDS = 2**18
+_MOST_SHARERS = 128
+# Multiply-adds of one block in one launch: about a second, so that Ctrl-C acts soon.
+_LAUNCH_MULTIPLY_ADDS = 2e9
+# Networks that train alone find the rest of the free memory.
+_SHARE_OF_MEMORY = 0.5
+# Networks begin at multiples of so many elements, as lines of the cache do.
+_ALIGNMENT = 32
+
+
+class _Data:
+    """An array to send to the device, and what tells equal ones."""
+
+    def __init__(self, array, dtype):
+        self.source = array  # whose address shall not be used again
+        self.elements = np.ascontiguousarray(array, dtype).ravel()
+        self.key = self.elements.size, hashlib.blake2b(self.elements).digest()
+
+
+class _Epoch(NamedTuple):
+    """What a member asks for."""
+
+    order: np.ndarray
+    rates: np.ndarray
+    inverses: np.ndarray
+
+
+class Member(DeviceNetwork):
+    """The engine of a fit in a gang; the contract of :class:`fastmlp.cuda.engine.CudaEngine`.
+
+    It comes to the device with its first epoch; until then, parameters are only set.
+    """
+
+    def __init__(self, seat, plan, theta, sample_weight):
+        super().__init__(plan)
+        self._seat = seat
+        self._host_weight = sample_weight
+        self._beginning = np.array(theta, plan.dtype), None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self._seat.leave()
+
+    def settle(self, arena, layers, settings, first):
+        """Move to the device."""
+        self._settle(arena, layers, settings, first)
+        beginning, self._beginning = self._beginning, None
+        self.push(*beginning)
+
+    def push(self, theta, state=None):
+        """Set the parameters, and the optimiser's state if given."""
+        if self._beginning is None:
+            super().push(theta, state)
+        else:
+            self._beginning = theta, state
+            self.step = 0 if state is None else state[0]
+
+    def run_epoch(self, order, learning_rate):
+        """Update the parameters once for each mini-batch, when all others ask for that, too."""
+        dtype = self.plan.dtype
+        inverses = self._inverses(order, self._host_weight).astype(dtype)
+        rates = self._rates(learning_rate, inverses.size).astype(dtype)
+        loss, penalty = self._seat.gang.run_epoch(self, _Epoch(order, rates, inverses))
+        self.step += inverses.size
+        return (loss + penalty) / order.size
+
+
+class _Crew:
+    """The members of one dtype, their networks and data, as ``train_many`` takes them."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        self._layouts = {}  # of members, each with where it begins in the arena
+        self._places = {}  # of data, by their keys
+        self._data = []
+        self._n_arena = self._n_data = 0
+        self._device = None
+
+    def n_bytes(self, layout=None, data=()):
+        """Memory on the device, with what a new member needs."""
+        new = {one.key: one.elements.size for one in data if one.key not in self._places}
+        size = self._n_arena + self._n_data + sum(new.values()) + (layout.size if layout else 0)
+        return self.dtype.itemsize * size
+
+    def add(self, member, layout, X, Y, weight=None):
+        """Provide for a member."""
+        offsets = [at.WEIGHTS, at.BIASES, at.TRANSPOSED, at.INPUT, at.OUTPUT, at.DELTA]
+        layout.layers[:, offsets] += self._n_arena
+        settings = layout.settings
+        settings[at.NORMS] += self._n_arena
+        settings[[at.FIRST_X, at.FIRST_Y]] = self._place(X), self._place(Y)
+        if weight is not None:
+            settings[[at.IS_WEIGHTED, at.FIRST_WEIGHT]] = 1, self._place(weight)
+        self._layouts[member] = layout, self._n_arena
+        self._n_arena += -(-layout.size // _ALIGNMENT) * _ALIGNMENT
+
+    def _place(self, data):
+        """Where an array begins among the data."""
+        if data.key not in self._places:
+            self._places[data.key] = self._n_data
+            self._data.append(data.elements)
+            self._n_data += data.elements.size
+        return self._places[data.key]
+
+    def _settle(self):
+        """Move all members to the device."""
+        depth = max(len(layout.layers) for layout, _ in self._layouts.values())
+        layers = np.zeros((len(self._layouts), depth, at.LAYER_FIELDS), np.int64)
+        for table, (layout, _) in zip(layers, self._layouts.values(), strict=True):
+            table[: len(layout.layers)] = layout.layers
+        settings = np.stack([layout.settings for layout, _ in self._layouts.values()])
+        constants = np.stack([at.constants(member.plan) for member in self._layouts])
+        layers, settings, constants = map(cuda.to_device, (layers, settings, constants))
+        arena = cuda.to_device(np.zeros(self._n_arena, self.dtype))
+        data, first = cuda.device_array(self._n_data, self.dtype), 0
+        for elements in self._data:
+            data[first : first + elements.size].copy_to_device(elements)
+            first += elements.size
+        self._data = []
+        self._device = arena, layers, settings, constants, data, data, data
+        for number, (member, (_, first)) in enumerate(self._layouts.items()):
+            member.settle(arena, layers[number], settings[number], first)
+
+    @one_at_a_time
+    def run(self, epochs):
+        """Run epochs of members; by member, the sums of its rows' losses and of its penalties."""
+        if self._device is None:
+            self._settle()
+        numbers = {member: number for number, member in enumerate(self._layouts)}
+        runs = np.zeros((len(epochs), at.RUN_FIELDS), np.int64)
+        first_row = first_step = 0
+        for run, (member, epoch) in zip(runs, epochs.items(), strict=True):
+            n_rows, n_steps = epoch.order.size, epoch.inverses.size
+            run[[at.MODEL, at.FIRST_ROW, at.N_ROWS]] = numbers[member], first_row, n_rows
+            run[[at.FIRST_OF_STEPS, at.N_STEPS]] = first_step, n_steps
+            first_row, first_step = first_row + n_rows, first_step + n_steps
+        order, *by_step = (np.concatenate(parts) for parts in zip(*epochs.values(), strict=True))
+        arguments = (
+            *self._device, to_device(order, np.int64), *map(cuda.to_device, by_step),
+            cuda.device_array(first_row, self.dtype), cuda.device_array(first_step, self.dtype),
+        )  # fmt: skip
+        for member in epochs:
+            member._keep_start()
+        totals = cuda.to_device(np.zeros((len(numbers), 2)))
+        pieces = np.array([_steps_of_a_launch(member.plan) for member in epochs])
+        while (active := runs[:, at.END] < runs[:, at.N_STEPS]).any():
+            runs[:, at.BEGIN] = runs[:, at.END]
+            runs[:, at.END] = np.minimum(runs[:, at.END] + pieces, runs[:, at.N_STEPS])
+            kernels(self.dtype)["train_many"][int(active.sum()), THREADS](
+                *arguments, cuda.to_device(runs[active]), totals
+            )
+            cuda.synchronize()
+        totals = totals.copy_to_host().tolist()
+        return {member: totals[numbers[member]] for member in epochs}
+
+
+def _work(plan):
+    """Multiply-adds of a step's forward pass."""
+    return plan.batch_size * n_parameters(plan.layer_units)
+
+
+def _steps_of_a_launch(plan):
+    return max(1, int(_LAUNCH_MULTIPLY_ADDS // (3 * _work(plan))))
+
+
+class Gang:
+    """A meeting of fits.
+
+    Parameters
+    ----------
+    n_fits : int
+        Each fit needs a :class:`Seat`; the first epoch waits for all of them.
+    n_turns : int
+        Fits that may train at a time among those that do not join.
+    """
+
+    def __init__(self, n_fits, n_turns):
+        require()
+        self._n_fits = self._n_seated = n_fits
+        self.turns = threading.Semaphore(n_turns)
+        self._lock = threading.Lock()
+        self._crews = {}
+        self._seen = {}
+        self._asked = {}  # epochs of members, with what will be their results
+        self._has_begun = False
+        self._room = None
+
+    def seat(self):
+        """A place for one of the fits."""
+        return Seat(self)
+
+    def join(self, seat, plan, theta, X, Y, sample_weight=None):
+        """An engine for a network; None where it has to be trained alone."""
+        is_small = _work(plan) <= _BLOCK_MULTIPLY_ADDS * min(self._n_fits, _MOST_SHARERS)
+        if self._has_begun or not is_small or is_wide(plan) or is_on_gpu(X):
+            return None
+        if plan.optimizer == Optimizer.GRADIENT:  # L-BFGS
+            return None
+        plan.check_data(X, Y)
+        layout = at.device_layout(plan, plan.batch_size)
+        arrays = (X, Y) if sample_weight is None else (X, Y, sample_weight)
+        data = [self._data(array, plan.dtype) for array in arrays]
+        with self._lock:
+            if self._room is None:
+                self._room = _SHARE_OF_MEMORY * free_bytes()
+            crew = self._crews.setdefault(plan.dtype, _Crew(plan.dtype))
+            others = sum(other.n_bytes() for other in self._crews.values() if other is not crew)
+            if others + crew.n_bytes(layout, data) > self._room:
+                return None
+            member = Member(seat, plan, theta, sample_weight)
+            crew.add(member, layout, *data)
+        return member
+
+    def _data(self, array, dtype):
+        """An array to send; one that several fits have is looked at once."""
+        array = np.asarray(array)
+        place = array.__array_interface__["data"][0], array.shape, array.strides, array.dtype, dtype
+        with self._lock:
+            is_new = place not in self._seen
+            data = self._seen.setdefault(place, Future())
+        if is_new:
+            try:
+                data.set_result(_Data(array, dtype))
+            except BaseException as error:
+                data.set_exception(error)
+        return data.result()
+
+    def leave(self):
+        """One fit less is waited for."""
+        with self._lock:
+            self._n_seated -= 1
+            self._run_if_all_ask()
+            if not self._n_seated:
+                self._crews.clear()  # memory for the next gang
+                self._seen.clear()
+
+    def run_epoch(self, member, epoch):
+        """Sums of losses and penalties of an epoch, which runs when all others ask for theirs."""
+        result = Future()
+        with self._lock:
+            self._asked[member] = epoch, result
+            self._run_if_all_ask()
+        return result.result()
+
+    def _run_if_all_ask(self):
+        if not self._asked or len(self._asked) < self._n_seated:
+            return
+        self._has_begun = True
+        asked, self._asked = self._asked, {}
+        for crew in self._crews.values():
+            epochs = {m: epoch for m, (epoch, _) in asked.items() if m.plan.dtype == crew.dtype}
+            if not epochs:
+                continue
+            try:
+                sums = crew.run(epochs)
+            except BaseException as error:  # nobody shall wait for ever
+                for member in epochs:
+                    asked[member][1].set_exception(error)
+            else:
+                for member in epochs:
+                    asked[member][1].set_result(sums[member])
+
+
+class Seat:
+    """The place of one fit in a gang: a context around the fit.
+
+    Its thread's engines come from here (see :func:`fastmlp.devices.backend`).
+    """
+
+    def __init__(self, gang):
+        self.gang = gang
+        self._is_taken = True
+        self._has_turn = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.leave()
+        if self._has_turn:
+            self._has_turn = False
+            self.gang.turns.release()
+
+    def leave(self):
+        """Let the others go on without this fit."""
+        if self._is_taken:
+            self._is_taken = False
+            self.gang.leave()
+
+    def engine(self, *arguments):
+        """A member of the gang, or a CUDA engine; arguments are those of the latter."""
+        *data, _ = arguments
+        member = self.gang.join(self, *data) if self._is_taken else None
+        return member or self.alone(CudaEngine)(*arguments)
+
+    def alone(self, engine):
+        """An engine's class for a fit that trains by itself, when it is its turn."""
+
+        def begin(*arguments):
+            self.leave()
+            if not self._has_turn:
+                self.gang.turns.acquire()
+                self._has_turn = True
+            return engine(*arguments)
+
+        return begin

@@ -1,0 +1,201 @@
+"""What every network on the device can do, whoever trains it."""
+
+import threading
+from functools import wraps
+
+import numpy as np
+from numba import cuda
+
+from ..parameters import n_parameters
+from ..plan import Optimizer
+from .kernels import kernels
+from .steps import ROWS, THREADS
+from .support import is_simulated, refusal
+
+if not is_simulated():
+    from numba.cuda.core import config
+
+    # A grid of one block for each multiprocessor is meant.
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+
+# Rows that are predicted by one launch.
+_PREDICTED_ROWS = 16384
+# Bytes of rows to predict that stay on the device for the next time.
+_KEPT_BYTES = 2**28
+
+_device = threading.RLock()
+
+
+def one_at_a_time(function):
+    """Threads take turns: neither numba's bookkeeping nor its simulator is made for several."""
+
+    @wraps(function)
+    def take_turns(*args, **kwargs):
+        with _device:
+            return function(*args, **kwargs)
+
+    return take_turns
+
+
+def to_device(array, dtype):
+    """The elements of an array on the device as a vector; one where it has none."""
+    if is_on_gpu(array):
+        return array.astype(dtype).elements()
+    array = np.ascontiguousarray(array, dtype).ravel()
+    return cuda.to_device(array if array.size else np.zeros(1, dtype))
+
+
+def is_on_gpu(X):
+    """Whether X is a :class:`fastmlp.cuda.arrays.DeviceMatrix`."""
+    return getattr(X, "is_on_gpu", False)
+
+
+def default_n_blocks():
+    """Blocks of a launch: one for each multiprocessor."""
+    return 4 if is_simulated() else cuda.get_current_device().MULTIPROCESSOR_COUNT
+
+
+def free_bytes():
+    """Memory that is free on the device."""
+    return cuda.current_context().get_memory_info()[0]
+
+
+def has_room(n_bytes):
+    """Whether so much memory is free on the device."""
+    if n_bytes > free_bytes():
+        cuda.current_context().deallocations.clear()  # numba puts them off
+    return n_bytes <= free_bytes()
+
+
+def check_room(n_bytes):
+    """Raise unless so much memory is free on the device."""
+    if not has_room(n_bytes):
+        raise refusal(
+            f"the network and its batches need {n_bytes / 2**30:.1f} GiB, and "
+            f"{free_bytes() / 2**30:.1f} GiB are free on the GPU; use device='cpu'"
+        )
+
+
+class DeviceNetwork:
+    """A network whose parameters and optimiser state lie in an arena on the device.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    n_blocks : int or None
+        Blocks of a launch; None is one for each multiprocessor.
+
+    Attributes
+    ----------
+    step : int
+        Updates done so far, as Adam's bias correction counts them.
+    """
+
+    def __init__(self, plan, n_blocks=None):
+        self.plan = plan
+        self.step = 0
+        self._kernels = kernels(plan.dtype)
+        self._n_blocks = n_blocks or default_n_blocks()
+        self._kept = None, []
+        self._starts = []
+
+    def _settle(self, arena, layers, settings, first=0):
+        """Take a place: the arena, from element `first` on, and the tables that describe it."""
+        self._arena, self._layers, self._settings, self._first = arena, layers, settings, first
+
+    def _launch(self, name, *args, n_blocks=None, stream=0):
+        self._kernels[name][n_blocks or self._n_blocks, THREADS, stream](*args)
+
+    def _part(self, number):
+        n = n_parameters(self.plan.layer_units)
+        return self._arena[self._first + number * n : self._first + (number + 1) * n]
+
+    @one_at_a_time
+    def push(self, theta, state=None):
+        """Set the parameters, and the optimiser's state (see :meth:`state`) if given."""
+        dtype = self.plan.dtype
+        self._part(0).copy_to_device(np.ascontiguousarray(theta, dtype))
+        if state is not None:
+            self.step, *vectors = state
+            for number, vector in enumerate(vectors, start=1):
+                self._part(number).copy_to_device(np.ascontiguousarray(vector, dtype))
+        self._launch("transpose", self._arena, self._layers, self._settings)
+
+    @one_at_a_time
+    def pull(self):
+        """A copy of the parameters, in the order of :mod:`fastmlp.parameters`."""
+        return self._part(0).copy_to_host()
+
+    @one_at_a_time
+    def state(self):
+        """A copy of the optimiser's state: updates done and two vectors ordered like theta."""
+        return self.step, self._part(1).copy_to_host(), self._part(2).copy_to_host()
+
+    def _keep_start(self):
+        """Keep the parameters with which an epoch begins, and those of the one before."""
+        if self.plan.optimizer == Optimizer.GRADIENT:
+            return
+        if len(self._starts) < 2:
+            size = n_parameters(self.plan.layer_units)
+            self._starts.append(cuda.device_array(size, self.plan.dtype))
+        else:
+            self._starts.reverse()
+        self._starts[-1].copy_to_device(self._part(0))
+
+    @one_at_a_time
+    def last_finite(self):
+        """The newest parameters from the start of an epoch that are all finite; or None.
+
+        See :meth:`fastmlp.cpu.engine.CpuEngine.last_finite`.
+        """
+        for start in reversed(self._starts):
+            theta = start.copy_to_host()
+            if np.isfinite(theta).all():
+                return theta
+        return None
+
+    @one_at_a_time
+    def outputs(self, X):
+        """Predictions of the current parameters; see :func:`fastmlp.cpu.engine.outputs`.
+
+        A small X stays on the device: it must not change before it is passed again.
+        """
+        plan = self.plan
+        result = np.empty((len(X), plan.n_outputs), plan.dtype)
+        slab = min(ROWS, plan.batch_size)
+        most = max(1, min(8 * self._n_blocks, plan.batch_size // slab))
+        for number, start in enumerate(range(0, len(X), _PREDICTED_ROWS)):
+            rows = self._rows_to_predict(X, number, start)
+            n_rows = min(len(X) - start, _PREDICTED_ROWS)
+            predicted = cuda.device_array((n_rows, plan.n_outputs), plan.dtype)
+            self._launch(
+                "predict", self._arena, self._layers, self._settings, rows, n_rows, predicted,
+                n_blocks=min(most, -(-n_rows // slab)),
+            )  # fmt: skip
+            result[start : start + n_rows] = predicted.copy_to_host()
+        return result
+
+    def _rows_to_predict(self, X, number, start):
+        """Some rows on the device, kept there for the validation of the next epoch."""
+        kept_X, parts = self._kept
+        if kept_X is X and number < len(parts):
+            return parts[number]
+        rows = to_device(X[start : start + _PREDICTED_ROWS], self.plan.dtype)
+        if X.size * self.plan.dtype.itemsize <= _KEPT_BYTES:
+            self._kept = X, [*parts, rows] if number else [rows]
+        return rows
+
+    def _rates(self, learning_rate, n_steps):
+        """The learning rate of each step, Adam's bias correction included."""
+        if self.plan.optimizer != Optimizer.ADAM:
+            return np.full(n_steps, float(learning_rate))
+        t = self.step + 1.0 + np.arange(n_steps)
+        beta_1, beta_2 = self.plan.beta_1, self.plan.beta_2
+        return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+
+    def _inverses(self, order, sample_weight):
+        """One over the total weight of each batch; ValueError where that is zero."""
+        starts = np.arange(0, order.size, self.plan.batch_size)
+        if sample_weight is None:
+            return 1 / (np.minimum(starts + self.plan.batch_size, order.size) - starts)
+        return 1 / self.plan.batch_weights(order, np.asarray(sample_weight, float))

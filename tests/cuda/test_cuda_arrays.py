@@ -1,0 +1,144 @@
+"""Data that already lie on the GPU."""
+
+import numpy as np
+import pytest
+from test_cuda_engine import scheduled
+
+from fastmlp import MLPClassifier, MLPRegressor, fit_many
+from fastmlp.cuda.support import is_simulated
+
+pytestmark = [
+    pytest.mark.usefixtures("gpu"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(30, 4)).astype(np.float32)
+Y = RNG.integers(0, 3, 30)
+QUICK = {"hidden_layer_sizes": (5,), "batch_size": 8, "max_iter": 2, "random_state": 0}
+
+
+class OnGpu:
+    """An array of another library, as the simulator cannot make it: it refuses to be copied."""
+
+    def __init__(self, array):
+        from numba import cuda
+
+        self.array = cuda.to_device(array)
+        self.n_copies = 0
+        self.array.copy_to_host = self.copy_to_host
+
+    def copy_to_host(self):
+        self.n_copies += 1
+        return self.array._ary.copy()
+
+    @property
+    def __cuda_array_interface__(self):
+        return {"version": 3}
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("implicit conversion to a NumPy array is not allowed")
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """Makes an array on the device."""
+    from numba import cuda
+
+    if not is_simulated():
+        return cuda.to_device
+    monkeypatch.setattr(cuda, "as_cuda_array", lambda array: array.array, raising=False)
+    return OnGpu
+
+
+def weights(model):
+    return np.concatenate([np.ravel(w) for w in (*model.coefs_, *model.intercepts_)])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"early_stopping": True, "validation_fraction": 0.3}, {"solver": "lbfgs"},
+     {"device": "auto"}],
+)  # fmt: skip
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_results_are_those_of_the_same_data_on_the_host(cls, options, on_gpu):
+    model = cls(**{**QUICK, "device": "cuda", **options})
+    with scheduled(0):
+        expected = weights(model.set_params(device="cuda").fit(X, Y))
+        predicted = model.predict(X)
+        model.set_params(**options)
+        there, y_there = on_gpu(X), on_gpu(Y)
+        np.testing.assert_array_equal(weights(model.fit(there, y_there)), expected)
+        outputs = model.predict(there)
+    np.testing.assert_array_equal(outputs, predicted)
+    assert type(outputs) is type(model.coefs_[0]) is np.ndarray
+    assert model.n_features_in_ == 4
+    if is_simulated():
+        assert there.n_copies == 0 and y_there.n_copies == 1
+
+
+def test_sample_weights_and_partial_fit(on_gpu):
+    weight = np.linspace(1, 2, 30)
+    models = [MLPClassifier(**QUICK, device="cuda") for _ in range(2)]
+    with scheduled(0):
+        for model, data in zip(models, (X, on_gpu(X)), strict=True):
+            model.partial_fit(data, Y, classes=[0, 1, 2], sample_weight=weight)
+            model.partial_fit(data, Y)
+    np.testing.assert_array_equal(weights(models[0]), weights(models[1]))
+
+
+def test_matrices_in_other_orders_are_copied_there(on_gpu):
+    model = MLPRegressor(**QUICK, device="cuda")
+    with scheduled(0):
+        expected = weights(model.fit(X, Y))
+        actual = weights(model.fit(on_gpu(np.asfortranarray(X)), Y))
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_fitted_float64_network_takes_float32(on_gpu):
+    model = MLPRegressor(**QUICK, device="cuda")
+    with scheduled(0):
+        model.fit(X.astype(np.float64), Y)
+        predicted, expected = model.predict(on_gpu(X)), model.predict(X)
+    np.testing.assert_array_equal(predicted, expected)
+    assert predicted.dtype == np.float64
+
+
+def test_what_is_refused(on_gpu):
+    model = MLPClassifier(**QUICK, device="cuda")
+    bad = X.copy()
+    bad[29, 3] = np.nan
+    cases = [(X[0].copy(), "Expected 2D array, got 1D"), (X[:, :0].copy(), "no elements"),
+             (X.astype(int), "must be float32 or float64"), (bad, "contains NaN or infinity"),
+             (X[:20].copy(), "inconsistent numbers of samples")]  # fmt: skip
+    with scheduled(0):
+        for array, message in cases:
+            with pytest.raises(ValueError, match=message):
+                model.fit(on_gpu(array), Y)
+        model.fit(X, Y)
+        with pytest.raises(ValueError, match="X has 3 features"):
+            model.predict(on_gpu(X[:, :3].copy()))
+    with pytest.raises(TypeError, match=r"on a GPU; use device='cuda', or copy it"):
+        MLPClassifier(**QUICK).fit(on_gpu(X), Y)
+
+
+def test_checks_are_left_out_where_scikit_learn_leaves_them_out(on_gpu):
+    import sklearn
+
+    bad = X.copy()
+    bad[0, 0] = np.nan
+    with scheduled(0):
+        model = MLPClassifier(**QUICK, device="cuda").fit(X, Y)
+        with sklearn.config_context(assume_finite=True):
+            assert model.predict(on_gpu(bad)).shape == (30,)
+
+
+def test_many_fits_and_too_little_memory(on_gpu, monkeypatch):
+    models = [MLPRegressor(**QUICK, device="cuda"), MLPRegressor(**QUICK, device="cuda")]
+    with scheduled(0):
+        expected = weights(MLPRegressor(**QUICK, device="cuda").fit(X, Y))
+        fit_many(models, on_gpu(X), Y)
+        monkeypatch.setattr("fastmlp.cuda.engine.has_room", lambda n_bytes: False)
+        streamed = MLPRegressor(**QUICK, device="cuda").fit(on_gpu(X), Y)
+    for model in (*models, streamed):
+        np.testing.assert_array_equal(weights(model), expected)

@@ -1,0 +1,277 @@
+"""Many networks in one launch: ``fit_many`` on the GPU."""
+
+import copy
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from fastmlp import MLPClassifier, MLPRegressor, fit_many
+from fastmlp.cuda.support import is_simulated
+
+pytestmark = [
+    pytest.mark.usefixtures("gpu"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(23, 5)).astype(np.float32)
+Y = RNG.integers(0, 3, 23)
+WEIGHT = RNG.uniform(0.5, 2, 23)
+
+
+@pytest.fixture(autouse=True)
+def threads_in_any_order():
+    """In the simulator, the scheduler of whole grids; on a GPU nothing."""
+    if not is_simulated():
+        yield
+        return
+    from scheduler import scheduled
+
+    with scheduled(0):
+        yield
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """Blocks of each launch of a gang, as they come."""
+    from fastmlp.cuda import gang
+
+    blocks = []
+
+    def counting(dtype):
+        found = dict(kernels(dtype))
+        train_many = found["train_many"]
+
+        class Counting:
+            def __getitem__(self, shape):
+                blocks.append(shape[0])
+                return train_many[shape]
+
+        return found | {"train_many": Counting()}
+
+    kernels = gang.kernels
+    monkeypatch.setattr(gang, "kernels", counting)
+    return blocks
+
+
+def network(cls=MLPClassifier, sizes=(6,), **options):
+    choices = {"max_iter": 2, "batch_size": 8, "random_state": 0, "device": "cuda", **options}
+    return cls(hidden_layer_sizes=sizes, **choices)
+
+
+def mixed():
+    """Networks of different shape, loss, solver, batches, length and data."""
+    return [
+        network(sizes=(6,), max_iter=4),
+        network(sizes=(9, 4), activation="tanh", solver="sgd", random_state=1),
+        network(MLPRegressor, (20,), batch_size=23, alpha=0.3),
+        network(sizes=(), activation="logistic", batch_size=5, max_iter=3, alpha=0),
+        network(sizes=(4, 4, 4), solver="sgd", nesterovs_momentum=False, learning_rate="adaptive"),
+        network(sizes=(7,), early_stopping=True, validation_fraction=0.3, max_iter=3),
+        network(MLPRegressor, (3,), loss="poisson", shuffle=False, learning_rate_init=0.1),
+        network(class_weight="balanced", early_stopping=True, validation_fraction=0.2),
+    ]
+
+
+def learned(model):
+    values = [*model.coefs_, *model.intercepts_, model.loss_curve_, [model.n_iter_]]
+    if model.validation_scores_ is not None:
+        values.append(model.validation_scores_)
+    return np.concatenate([np.ravel(value) for value in values])
+
+
+@pytest.mark.parametrize("sample_weight", [None, WEIGHT])
+def test_results_are_those_of_single_fits(sample_weight, launches):
+    alone = [clone(model).fit(X, Y, sample_weight) for model in mixed()]
+    assert not launches
+    together = mixed()
+    assert fit_many(together, X, Y, sample_weight) == together
+    for model, expected in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(learned(model), learned(expected))
+        np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+    # Each epoch is one launch, of a block for each network that still trains.
+    n_epochs = [model.n_iter_ for model in alone]
+    assert launches == [sum(n > epoch for n in n_epochs) for epoch in range(max(n_epochs))]
+
+
+def test_float64_networks_have_launches_of_their_own(launches):
+    models = [network(random_state=seed, warm_start=True) for seed in range(3)]
+    models[1].fit(X.astype(np.float64), Y)
+    expected = [copy.deepcopy(model).fit(X, Y) for model in models]
+    fit_many(models, X, Y)
+    assert sorted(launches) == [1, 1, 2, 2]
+    assert [model.coefs_[0].dtype for model in models] == [np.float32, np.float64, np.float32]
+    for model, other in zip(models, expected, strict=True):
+        np.testing.assert_array_equal(learned(model), learned(other))
+
+
+def test_long_epochs_are_several_launches(monkeypatch, launches):
+    monkeypatch.setattr("fastmlp.cuda.gang._LAUNCH_MULTIPLY_ADDS", 3 * 2 * 8 * (6 * 6 + 7 * 3))
+    models = [network(max_iter=1), network(sizes=(40,), max_iter=1)]
+    expected = [clone(model).fit(X, Y) for model in models]
+    fit_many(models, X, Y)
+    assert launches == [2, 2, 1]  # of two steps and one of the first, of single ones of the second
+    for model, other in zip(models, expected, strict=True):
+        np.testing.assert_array_equal(learned(model), learned(other))
+
+
+def test_large_networks_and_other_solvers_train_alone(monkeypatch, launches):
+    monkeypatch.setattr("fastmlp.cuda.gang._BLOCK_MULTIPLY_ADDS", 400)
+    models = [network(sizes=(50,)), network(MLPRegressor, (3,), solver="lbfgs"),
+              network(), network(random_state=1), network(device="auto", sizes=(2,)),
+              network(device="cpu")]  # fmt: skip
+    expected = [clone(model).fit(X, Y) for model in models]
+    fit_many(models, X, Y, n_jobs=None)
+    assert set(launches) == {2}
+    for model, other in zip(models, expected, strict=True):
+        np.testing.assert_array_equal(learned(model), learned(other))
+
+
+def test_networks_beyond_the_memory_train_alone(monkeypatch, launches):
+    from fastmlp.cuda import gang
+
+    monkeypatch.setattr(gang, "free_bytes", lambda: 2 * 4 * (23 * 5 + 23 * 3 + 2 * 400))
+    models = [network(random_state=seed) for seed in range(5)]
+    expected = [clone(model).fit(X, Y) for model in models]
+    fit_many(models, X, Y)
+    assert 2 <= max(launches) < 5
+    for model, other in zip(models, expected, strict=True):
+        np.testing.assert_array_equal(learned(model), learned(other))
+
+
+def test_equal_data_are_sent_once():
+    from fastmlp.cuda.gang import _Crew, _Data
+
+    crew = _Crew(np.dtype(np.float32))
+    n_bytes = crew.n_bytes(data=[_Data(X, np.float32), _Data(Y, np.float32)])
+    assert n_bytes == 4 * (X.size + Y.size)
+    places = [crew._place(_Data(array, np.float32)) for array in (X, Y, X.tolist(), X + 1)]
+    assert places == [0, X.size, 0, X.size + Y.size]
+    assert crew.n_bytes(data=[_Data(X.copy(), np.float32)]) == crew.n_bytes()
+
+
+def test_shared_data_are_looked_at_once(monkeypatch):
+    from fastmlp.cuda import gang
+
+    seen = []
+    data = gang._Data
+    monkeypatch.setattr(gang, "_Data", lambda *args: seen.append(args[0]) or data(*args))
+    fit_many([network(random_state=seed) for seed in range(4)], X, Y)
+    assert sum(array is X or array.base is X for array in seen) == 1
+
+
+def test_data_that_cannot_be_sent_fail_everyone(monkeypatch):
+    from fastmlp.cuda import gang
+
+    def fail(array, dtype):
+        raise MemoryError("no room for a copy")
+
+    monkeypatch.setattr(gang, "_Data", fail)
+    models = [network(random_state=seed) for seed in range(3)]
+    with pytest.raises(MemoryError, match="no room"):
+        fit_many(models, X, Y)
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_so_many_at_a_time(n_jobs, launches):
+    models = [network(random_state=seed, max_iter=1) for seed in range(5)]
+    expected = [clone(model).fit(X, Y) for model in models]
+    fit_many(models, X, Y, n_jobs=n_jobs)
+    assert launches == {2: [2, 2], 3: [3, 2]}[n_jobs]  # one that is left over has the GPU alone
+    for model, other in zip(models, expected, strict=True):
+        np.testing.assert_array_equal(learned(model), learned(other))
+
+
+def test_a_failure_is_raised_when_the_others_are_fitted(launches):
+    def weights_that_vanish():
+        weight = np.ones(23)
+        weight[:8] = 0
+        return weight
+
+    models = [network(), network(shuffle=False), network(alpha=-1), network(random_state=1)]
+    with pytest.raises(ValueError, match="sum to zero"):
+        fit_many(models, X, Y, weights_that_vanish())
+    assert launches == [2, 2] and models[0].n_iter_ == models[3].n_iter_ == 2
+    assert not hasattr(models[2], "coefs_")
+
+
+def test_a_failing_launch_fails_everyone(monkeypatch):
+    from fastmlp.cuda import gang
+
+    def fail(crew, epochs):
+        raise MemoryError(f"of {len(epochs)}")
+
+    monkeypatch.setattr(gang._Crew, "run", fail)
+    with pytest.raises(MemoryError, match="of 3"):
+        fit_many([network(random_state=seed) for seed in range(3)], X, Y)
+
+
+def test_interrupt_keeps_what_was_learned(monkeypatch):
+    from fastmlp import many
+
+    all_train = threading.Barrier(4, timeout=60)
+    met = []
+
+    class Endless(MLPClassifier):
+        def fit(self, X, y, sample_weight, callback):
+            def tell(epoch):
+                if epoch.epoch == 1:
+                    all_train.wait()
+                return callback(epoch)
+
+            return super().fit(X, y, sample_weight, callback=tell)
+
+    def interrupt(futures):
+        met.append(all_train.wait())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(many, "wait", interrupt)
+    models = [network(Endless, random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
+              for seed in range(3)]  # fmt: skip
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        fit_many(models, X, Y)
+    assert met and all(model.n_iter_ > 0 and len(model.predict(X)) == 23 for model in models)
+
+
+def test_interrupt_before_all_have_begun(monkeypatch):
+    from fastmlp import many
+
+    class Interrupted(many.ThreadPoolExecutor):
+        n_submitted = 0
+
+        def submit(self, *args):
+            if self.n_submitted == 2:
+                raise KeyboardInterrupt
+            self.n_submitted += 1
+            return super().submit(*args)
+
+    monkeypatch.setattr(many, "ThreadPoolExecutor", Interrupted)
+    models = [network(random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
+              for seed in range(3)]  # fmt: skip
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        fit_many(models, X, Y)
+    assert not hasattr(models[2], "coefs_")
+
+
+def test_fits_inside_a_fit():
+    """A second engine in one fit trains alone."""
+
+    class Twice(MLPClassifier):
+        def fit(self, X, y, sample_weight, callback):
+            super().fit(X, y, sample_weight, callback=callback)
+            return super().fit(X, y, sample_weight, callback=callback)
+
+    models = [network(Twice, random_state=seed) for seed in range(2)]
+    fit_many(models, X, Y)
+    for seed, model in enumerate(models):
+        np.testing.assert_array_equal(learned(model), learned(network(random_state=seed).fit(X, Y)))
+
+
+def test_warnings_are_those_of_single_fits():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit_many([network(random_state=seed) for seed in range(3)], X, Y)
+    assert {str(warning.message).split(":")[0] for warning in caught} == {"Stochastic Optimizer"}
