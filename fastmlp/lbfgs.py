@@ -1,11 +1,14 @@
 """L-BFGS: scipy's optimiser on the engine's loss and gradient of all rows."""
 
+import threading
 import time
 import warnings
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
+from threadpoolctl import ThreadpoolController
 
 from .parameters import attributes, penalty
 from .plan import Loss
@@ -25,6 +28,38 @@ class Outcome(NamedTuple):
     """Of scipy; its status is 0 also where the listener or Ctrl-C ended training."""
     diverged: bool
     """Whether the loss or the next parameters are not finite."""
+
+
+class _OneBlasThread:
+    """Limits BLAS to one thread while any fit is inside.
+
+    L-BFGS has it multiply matrices of ten rows, where threads do nothing but wait for each
+    other, and for ours. The limit is the process's, and fits may overlap in any way.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._n_inside = 0
+
+    def __enter__(self):
+        with self._lock:
+            if not self._n_inside:
+                self._limit = _blas().limit(limits=1, user_api="blas")
+            self._n_inside += 1
+
+    def __exit__(self, *exc_info):
+        with self._lock:
+            self._n_inside -= 1
+            if not self._n_inside:
+                self._limit.restore_original_limits()
+
+
+@cache
+def _blas():
+    return ThreadpoolController()  # looks through all loaded libraries
+
+
+_one_blas_thread = _OneBlasThread()
 
 
 def train(
@@ -125,14 +160,15 @@ def train(
     options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
     try:
         listener.epoch_begins()
-        result = minimize(
-            objective,
-            theta,
-            method="L-BFGS-B",
-            jac=True,
-            callback=iteration_ends,
-            options=options,
-        )
+        with _one_blas_thread:
+            result = minimize(
+                objective,
+                theta,
+                method="L-BFGS-B",
+                jac=True,
+                callback=iteration_ends,
+                options=options,
+            )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=7)
         result = OptimizeResult(x=reached, nit=n_iterations, status=0)

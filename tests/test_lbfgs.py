@@ -1,14 +1,17 @@
 """The solver lbfgs."""
 
+import threading
+
 import numpy as np
 import pytest
 import sklearn.neural_network
 from helpers import flat
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, make_regression
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info
 
 import fastmlp
-from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp import MLPClassifier, MLPRegressor, lbfgs
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -114,3 +117,47 @@ def test_several_outputs_minimise_what_the_gradient_is_of():
     expected = 0.5 * ((predicted - targets) ** 2).mean() + 0.25 * squares / len(X)
     assert abs(model.loss_ - expected) < 1e-12
     assert model.loss_curve_[-1] == model.loss_
+
+
+def test_blas_has_one_thread_during_a_fit():
+    def threads():
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    before, inside = threads(), []
+    X, y = make_regression(60, 4, random_state=0)
+    MLPRegressor(solver="lbfgs", random_state=0, diagnose=False).fit(
+        X, y, callback=lambda epoch: inside.extend(threads()) or epoch.epoch == 2
+    )
+    assert set(inside) == {1} and threads() == before
+
+
+def test_overlapping_fits_lift_the_limit_of_blas_once(monkeypatch):
+    """Else the last one would restore what it found, which is the limit of the first."""
+    calls = []
+
+    class Controller:
+        def limit(self, **limits):
+            calls.append(limits)
+            return self
+
+        def restore_original_limits(self):
+            calls.append("restored")
+
+    monkeypatch.setattr(lbfgs, "_blas", Controller)
+    X, y = make_regression(60, 4, random_state=0)
+    barrier = threading.Barrier(2)
+
+    def fit(n_iterations):
+        def each(epoch):
+            if epoch.epoch == 1:
+                barrier.wait()
+            return epoch.epoch == n_iterations
+
+        MLPRegressor(solver="lbfgs", random_state=0, diagnose=False).fit(X, y, callback=each)
+
+    fits = [threading.Thread(target=fit, args=(n,)) for n in (2, 20)]
+    for thread in fits:
+        thread.start()
+    for thread in fits:
+        thread.join()
+    assert calls == [{"limits": 1, "user_api": "blas"}, "restored"]

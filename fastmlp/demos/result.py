@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits  # scikit-learn needs it, so it is there
 
 from ..many import fit_many
 
@@ -75,9 +74,7 @@ class Result:
 
 def fit_all(estimators, X, y):
     """Fit networks at once; that some would go on for longer is no news here."""
-    # scipy's L-BFGS hands the linear algebra of a few numbers to as many threads as there are
-    # cores; where these are busy, their waiting for each other takes nearly all of the time.
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return fit_many(estimators, X, y)
 
