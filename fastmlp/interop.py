@@ -8,7 +8,6 @@ from sklearn.utils._param_validation import InvalidParameterError, validate_para
 
 from .classifier import MLPClassifier
 from .regressor import MLPRegressor
-from .training import add_numbers
 
 _KEPT = (
     "classes_", "loss_", "best_loss_", "loss_curve_", "validation_scores_",
@@ -42,9 +41,11 @@ def from_sklearn(model):
             converted = _with_parameters(model, cls)
             if hasattr(model, "coefs_"):
                 converted._begin_records()  # scikit-learn's lbfgs keeps none
-                for loss in getattr(model, "loss_curve_", []):
-                    numbers = {"loss": loss, "learning_rate": None, "seconds": None}
-                    add_numbers(converted.history_, numbers)
+                losses = getattr(model, "loss_curve_", [])
+                unknown = [None] * len(losses)
+                converted.history_ = {
+                    "loss": list(losses), "learning_rate": unknown, "seconds": list(unknown),
+                }  # fmt: skip
             return _with_fit(model, converted)
     raise TypeError(
         "from_sklearn takes scikit-learn's MLPClassifier or MLPRegressor, "

@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from .parameters import attributes, penalty
 from .plan import Loss
-from .training import Epoch, Watch
+from .training import Epoch, Validation, Watch, add_epochs
 
 
 class Outcome(NamedTuple):
@@ -93,8 +93,9 @@ def train(
     -------
     Outcome
     """
-    began = iteration_began = time.perf_counter()
+    began = time.perf_counter()
     watch = watch or Watch()
+    epochs = []
     reached, plan, gradient_norm = theta, engine.plan, 0.0
     n_terms = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
     n_iterations, loss, told_to_stop, diverged = 0, np.nan, False, False
@@ -113,7 +114,7 @@ def train(
         return float((fun + (n_terms - 1) * penalty_at(x)) / n_terms)
 
     def iteration_ends(intermediate_result):
-        nonlocal reached, told_to_stop, diverged, loss, n_iterations, iteration_began
+        nonlocal reached, told_to_stop, diverged, loss, n_iterations
         x, fun = intermediate_result.x, intermediate_result.fun
         if not (np.isfinite(fun) and np.isfinite(x).all()):
             diverged = True
@@ -123,39 +124,30 @@ def train(
         history.loss_curve.append(loss)
         if verbose:
             print(f"Iteration {n_iterations}, loss = {loss:.8f}")
-        numbers = {"loss": loss, "learning_rate": None, **measure()}
-        now = time.perf_counter()
-        history.add_numbers(**numbers, seconds=now - iteration_began)
-        iteration_began = now
-        epoch = Epoch(
-            n_iterations,
-            max_iter,
-            loss,
-            numbers.get("validation_score"),
-            None,
-            now - began,
-            numbers.get("validation_loss"),
-            numbers.get("gradient_norm"),
-        )
+        epoch = measured_epoch()
+        epochs.append(epoch)
         told_to_stop = listener.epoch_ends(epoch, lambda: attributes(reached, plan.layer_units))
         if told_to_stop:
             raise StopIteration
         if n_iterations < max_iter:
             listener.epoch_begins()
 
-    def measure():
-        numbers = {}
-        if watch.gradient_norm is not None:
-            # The last evaluation of a line search is where it ends.
-            numbers["gradient_norm"] = gradient_norm
+    def measured_epoch():
         if watch.validate is not None or watch.dead_units is not None:
             engine.push(reached)
-        if watch.validate is not None:
-            score, validation_loss = watch.validate(engine)
-            numbers |= {"validation_score": score, "validation_loss": validation_loss}
-        if watch.dead_units is not None:
-            numbers["dead_units"] = watch.dead_units(engine)
-        return numbers
+        validation = Validation() if watch.validate is None else watch.validate(engine)
+        return Epoch(
+            n_iterations,
+            max_iter,
+            loss,
+            validation.score,
+            None,
+            time.perf_counter() - began,
+            validation.loss,
+            # The last evaluation of a line search is where it ends.
+            None if watch.gradient_norm is None else gradient_norm,
+            None if watch.dead_units is None else watch.dead_units(engine),
+        )
 
     options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
     try:
@@ -173,6 +165,8 @@ def train(
         warnings.warn("Training interrupted by user.", stacklevel=7)
         result = OptimizeResult(x=reached, nit=n_iterations, status=0)
         return Outcome(reached, n_iterations, loss, result, False)
+    finally:
+        add_epochs(history.numbers, epochs)
     if told_to_stop:
         result.status = 0
     if diverged or not (np.isfinite(result.fun) and np.isfinite(result.x).all()):

@@ -51,6 +51,11 @@ class LearningRate:
             self.learning_rate = self.initial
             self.learning_rate = self.schedule.first_rate(self)
 
+    @property
+    def is_constant(self):
+        """Whether the rate never changes, so that nothing has to be counted."""
+        return type(self.schedule) is Constant
+
     def epoch_ends(self, n_samples_seen, watched=None, tol=0.0):
         """Set the rate of the next epoch.
 

@@ -36,13 +36,18 @@ class Epoch(NamedTuple):
     """Loss on the validation part, without penalty; None where nobody asked for it."""
     gradient_norm: float | None = None
     """Mean over the epoch's steps; None without ``monitor``."""
+    dead_units: list | None = None
+    """Share of each hidden relu layer's units that are zero for all rows; None likewise."""
 
 
 class Validation(NamedTuple):
     """How the current parameters do on the validation part."""
 
-    score: float
+    score: float | None = None
     loss: float | None = None
+
+
+_NOT_VALIDATED = Validation()
 
 
 @dataclass
@@ -77,29 +82,34 @@ class History:
     n_samples_seen: int = 0
     numbers: dict = field(default_factory=dict)
 
-    def add_numbers(self, **numbers):
-        """One more epoch in ``history_``."""
-        add_numbers(self.numbers, numbers)
+
+# In ``history_`` where an epoch of the fit has such a number.
+_SOMETIMES = ("validation_loss", "validation_score", "gradient_norm", "dead_units")
 
 
-def add_numbers(record, numbers):
-    """Append an epoch to a dict of lists; what an epoch has no number for is None.
+def add_epochs(record, epochs):
+    """Append the epochs of a fit to ``history_``; what an epoch has no number for is None.
 
     Parameters
     ----------
     record : dict of str to list
         Modified in place; its lists stay of equal length.
-    numbers : dict of str to object
+    epochs : list of Epoch
     """
-    n_epochs = len(next(iter(record.values()), ()))
-    if numbers.keys() != record.keys():
-        for name in numbers:
-            if name not in record:
-                record[name] = [None] * n_epochs
-        for name in record.keys() - numbers.keys():
-            record[name].append(None)
-    for name, number in numbers.items():
-        record[name].append(number)
+    if not epochs:
+        return
+    n_before = len(next(iter(record.values()), ()))
+    columns = dict(zip(Epoch._fields, map(list, zip(*epochs, strict=True)), strict=True))
+    new = {name: columns[name] for name in ("loss", "learning_rate")}
+    ends = columns["seconds"]
+    new["seconds"] = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
+    for name in _SOMETIMES:
+        if any(number is not None for number in columns[name]):
+            new[name] = columns[name]
+    for name in new:
+        record.setdefault(name, [None] * n_before)
+    for name, numbers in record.items():
+        numbers.extend(new.get(name) or [None] * len(epochs))
 
 
 @dataclass(frozen=True)
@@ -203,10 +213,10 @@ def train(
     -------
     Outcome
     """
-    began = epoch_began = time.perf_counter()
+    began = time.perf_counter()
     watch = watch or Watch()
-    mean = _Mean(swa_start)
-    n_epochs, converged, diverged = 0, False, False
+    mean, follows_epochs = _Mean(swa_start), not schedule.is_constant
+    epochs, n_epochs, converged, diverged = [], 0, False, False
     try:
         while n_epochs < rule.max_epochs:
             listener.epoch_begins()
@@ -223,25 +233,20 @@ def train(
             if verbose:
                 print(f"Iteration {n_epochs}, loss = {loss:.8f}")
 
-            numbers = {"loss": loss, "learning_rate": learning_rate}
-            validation = None if watch.validate is None else watch.validate(engine)
-            if validation is not None:
-                numbers["validation_score"] = validation.score
-                if validation.loss is not None:
-                    numbers["validation_loss"] = validation.loss
+            validation = _NOT_VALIDATED
+            if watch.validate is not None:
+                validation = watch.validate(engine)
                 if verbose:
                     print(f"Validation score: {validation.score:f}")
             if rule.by_score:
                 _judge_score(history, validation.score, rule.tol, engine)
             else:
                 _judge_loss(history, loss, rule.tol)
-            watched = _watched(rule, loss, validation)
-            schedule.epoch_ends(history.n_samples_seen, watched, rule.tol)
-            mean.epoch_ends(n_epochs, engine)
-            for name in ("gradient_norm", "dead_units"):
-                measure = getattr(watch, name)
-                if measure is not None:
-                    numbers[name] = measure(engine)
+            if follows_epochs:
+                watched = _watched(rule, loss, validation)
+                schedule.epoch_ends(history.n_samples_seen, watched, rule.tol)
+            if swa_start is not None:
+                mean.epoch_ends(n_epochs, engine)
 
             stalled = history.no_improvement_count > rule.patience
             if stalled:
@@ -250,19 +255,18 @@ def train(
                     _report_plateau(rule, schedule, goes_on)
                 if goes_on:
                     history.no_improvement_count = 0
-            now = time.perf_counter()
-            history.add_numbers(**numbers, seconds=now - epoch_began)
-            epoch_began = now
             epoch = Epoch(
                 n_epochs,
                 rule.max_epochs,
                 loss,
-                numbers.get("validation_score"),
+                validation.score,
                 learning_rate,
-                now - began,
-                numbers.get("validation_loss"),
-                numbers.get("gradient_norm"),
+                time.perf_counter() - began,
+                validation.loss,
+                None if watch.gradient_norm is None else watch.gradient_norm(engine),
+                None if watch.dead_units is None else watch.dead_units(engine),
             )
+            epochs.append(epoch)
             told_to_stop = listener.epoch_ends(epoch, partial(_current, engine, diverged))
             if diverged or told_to_stop or (stalled and not goes_on):
                 converged = not diverged
@@ -270,6 +274,8 @@ def train(
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=7)
         converged = True
+    finally:
+        add_epochs(history.numbers, epochs)
     return Outcome(n_epochs, converged, diverged, mean.theta)
 
 
@@ -283,9 +289,7 @@ def _watched(rule, loss, validation):
     """What a schedule judges an epoch by, smaller being better."""
     if rule.by_score:
         return -validation.score
-    if validation is not None and validation.loss is not None:
-        return validation.loss
-    return loss
+    return loss if validation.loss is None else validation.loss
 
 
 def _judge_loss(history, loss, tol):

@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from fastmlp import MLPClassifier, MLPRegressor, TrainingWarning, from_sklearn
 from fastmlp.hidden import dead_units, preactivations, some_rows
 from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
-from fastmlp.training import add_numbers
+from fastmlp.training import Epoch, add_epochs
 
 X, Y = load_iris(return_X_y=True)
 ALWAYS = {"loss", "learning_rate", "seconds"}
@@ -24,12 +24,16 @@ def lengths(model):
     return {len(values) for values in model.history_.values()}
 
 
-def test_an_epoch_at_a_time():
+def test_epochs_become_lists_of_equal_length():
     record = {}
-    add_numbers(record, {"loss": 1.0})
-    add_numbers(record, {"loss": 0.5, "score": 3})
-    add_numbers(record, {"score": 4})
-    assert record == {"loss": [1.0, 0.5, None], "score": [None, 3, 4]}
+    add_epochs(record, [])
+    assert record == {}
+    add_epochs(record, [Epoch(1, 2, 1.0, None, 0.1, 3.0), Epoch(2, 2, 0.5, 7.0, 0.2, 5.0)])
+    add_epochs(record, [Epoch(1, 1, 0.4, None, None, 1.0, gradient_norm=6.0)])
+    assert record == {
+        "loss": [1.0, 0.5, 0.4], "learning_rate": [0.1, 0.2, None], "seconds": [3.0, 2.0, 1.0],
+        "validation_score": [None, 7.0, None], "gradient_norm": [None, None, 6.0],
+    }  # fmt: skip
 
 
 def test_ctrl_c_keeps_the_epochs_that_were_completed():

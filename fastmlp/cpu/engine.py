@@ -143,13 +143,19 @@ class CpuEngine:
         self._sums = np.zeros(n_sums)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
         hyper = self._hyper = _hyper(plan)
+        self._decays, self._shapes = plan.weight_decay > 0, plan.shapes_gradient
+        self._keeps = plan.optimizer != Optimizer.GRADIENT
+        # A velocity that is a running mean is one that adds up steps of a smaller rate.
+        self._gain = 1 - plan.momentum if plan.averages_gradients else 1.0
         self._order = np.empty(X.shape[0], dtype=np.int64)
         self._arrays = (
             self._layers, self._settings, hyper, *self._inputs, self._work, self._Y,
             self._sample_weight, self._order, self._sums, self._shares,
         )  # fmt: skip
         self._job = describe(self._arrays)
-        self._keep_views()
+        first = int(self._settings[at.KEEP_AT])
+        self._slots = [first, first + int(self._settings[at.N_PARAMETERS])]  # the newest last
+        self._n_kept = 0
         self.push(theta)
 
     def _set_constants(self):
@@ -177,13 +183,6 @@ class CpuEngine:
         self._settings[at.WORK_SIZE] = size
         return np.zeros(n_threads * size, dtype=np.int64)
 
-    def _keep_views(self):
-        """Room for the parameters at the start of the last two epochs; see `last_finite`."""
-        first, size = self._layout.settings[[at.PARAMETERS, at.N_PARAMETERS]]
-        self._parameters = self._arena[first : first + size]
-        n_slots = 0 if self.plan.optimizer == Optimizer.GRADIENT else 2
-        self._kept = [np.full(size, np.nan, self.plan.dtype) for _ in range(n_slots)]
-
     def last_finite(self):
         """The newest parameters from the start of an epoch that are all finite.
 
@@ -196,11 +195,9 @@ class CpuEngine:
         theta : ndarray of shape (n_parameters,) or None
             None where there are none.
         """
-        units, layout = self.plan.layer_units, self._layout
-        for kept in reversed(self._kept):
-            if np.isfinite(kept).all():
-                theta = np.empty(n_parameters(units), dtype=self.plan.dtype)
-                at.unpack(theta, units, kept, 0, layout)
+        for start in self._slots[::-1][: self._n_kept]:
+            theta = self._unpacked(start)
+            if np.isfinite(theta).all():
                 return theta
         return None
 
@@ -222,9 +219,12 @@ class CpuEngine:
         return start if vector is None else start + self._settings[vector]
 
     def _pull(self, vector=None):
-        units, layout = self.plan.layer_units, self._layout
+        return self._unpacked(self._start(vector))
+
+    def _unpacked(self, start):
+        units = self.plan.layer_units
         result = np.empty(n_parameters(units), dtype=self.plan.dtype)
-        at.unpack(result, units, self._arena, self._start(vector), layout)
+        at.unpack(result, units, self._arena, start, self._layout)
         return result
 
     def pull(self):
@@ -261,15 +261,15 @@ class CpuEngine:
         plan = self.plan
         if self._sample_weight.size:
             plan.batch_weights(order, self._sample_weight)
-        if self._kept:
-            self._kept.reverse()
-            np.copyto(self._kept[-1], self._parameters)
-        hyper = self._hyper
-        hyper[at.DECAY] = 1 - learning_rate * plan.weight_decay
-        # A velocity that is a running mean is one that adds up steps of a smaller rate.
-        share = 1 - plan.momentum if plan.averages_gradients else 1.0
-        hyper[at.LEARNING_RATE] = learning_rate * share
-        self._sums[:2] = 0.0
+        hyper, settings = self._hyper, self._settings
+        if self._decays:
+            hyper[at.DECAY] = 1 - learning_rate * plan.weight_decay
+        hyper[at.LEARNING_RATE] = learning_rate * self._gain
+        self._sums[EPOCH_LOSS] = self._sums[GRADIENT_NORM] = 0.0
+        if self._keeps:
+            self._slots.reverse()
+            self._n_kept = 2 if self._n_kept else 1
+            settings[at.KEEP_AT] = self._slots[-1]
         for start in range(0, order.size, self._piece):
             piece = order[start : start + self._piece]
             hyper[at.STEPS_DONE] = self.step
@@ -277,7 +277,8 @@ class CpuEngine:
             self._job[kernels.ORDER * FIELDS + 1] = piece.size
             self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
             self.step += -(-piece.size // plan.batch_size)
-        if plan.shapes_gradient:
+            settings[at.KEEP_AT] = -1
+        if self._shapes:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size

@@ -83,6 +83,11 @@ def train(number, n_threads, barrier, arena, job):
     n_groups = settings[at.N_GROUPS]
     n_parts = n_groups if n_groups > 1 else n_threads
     first_part, last_part = share(number, n_threads, n_parts, 1)
+    if settings[at.KEEP_AT] >= 0:
+        # Before the first barrier no one changes a parameter.
+        first, last = share(number, n_threads, settings[at.N_PARAMETERS], at.COPY_ELEMENTS)
+        source, to = settings[at.PARAMETERS] + first, settings[at.KEEP_AT] + first
+        copy_elements(arena, to, arena, source, last - first)
     my_work = view(work, number * settings[at.WORK_SIZE], settings[at.WORK_SIZE])
     generation = 0
     step = hyper[at.STEPS_DONE]

@@ -56,13 +56,14 @@ SEED = 21  # of dropout
 GRADIENTS = 22  # the mean gradient, ordered like the parameters, if its norm is limited; else -1
 LIMITS_COLUMNS = 23  # whether the norms of columns of weights are limited
 N_PANELS = 24  # panels of all layers
+KEEP_AT = 25  # where to copy the parameters to before the first step; -1: nowhere
 # Addresses of kernels; 0 where there is nothing to do.
-CALL_MULTIPLY, CALL_FORWARD, CALL_OUTPUT = 25, 26, 27
-CALL_MULTIPLY_ROWS, CALL_GROUP_BY_FEATURE, CALL_SUM_BLOCK = 28, 29, 30  # for sparse inputs
-CALL_FINISH, CALL_BACKWARD, CALL_UPDATE, CALL_SUM = 31, 32, 33, 34
-CALL_LOSSES, CALL_TRANSPOSE, CALL_SUM_GROUP, CALL_APPLY = 35, 36, 37, 38
-CALL_SHAPE, CALL_DECAY, CALL_FINISH_UPDATE, CALL_LIMIT = 39, 40, 41, 42
-N_SETTINGS = 43
+CALL_MULTIPLY, CALL_FORWARD, CALL_OUTPUT = 26, 27, 28
+CALL_MULTIPLY_ROWS, CALL_GROUP_BY_FEATURE, CALL_SUM_BLOCK = 29, 30, 31  # for sparse inputs
+CALL_FINISH, CALL_BACKWARD, CALL_UPDATE, CALL_SUM = 32, 33, 34, 35
+CALL_LOSSES, CALL_TRANSPOSE, CALL_SUM_GROUP, CALL_APPLY = 36, 37, 38, 39
+CALL_SHAPE, CALL_DECAY, CALL_FINISH_UPDATE, CALL_LIMIT = 40, 41, 42, 43
+N_SETTINGS = 44
 
 # Numbers of a step, at the start of a thread's scratch.
 ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3
@@ -74,6 +75,8 @@ DECAY = 16  # what weights are multiplied with before a step
 GRADIENT_SHARE = 17  # of NAdam
 GRADIENT_SCALE = 18  # what a gradient is multiplied with to limit its norm
 N_HYPER = 32
+
+COPY_ELEMENTS = 64  # copies are shared out in multiples of this
 
 _CACHE_LINE = 64
 _PAGE = 4096
@@ -234,6 +237,8 @@ def training_layout(plan, n_threads, is_sparse=False):
     settings[TO_SECOND] = reserve(n_parameters) - settings[PARAMETERS]
     settings[GRADIENTS] = reserve(n_parameters) if plan.clip_norm < inf else -1
     settings[LIMITS_COLUMNS] = plan.max_norm < inf
+    # Where nothing is updated, nothing can be lost.
+    settings[KEEP_AT] = -1 if plan.optimizer == Optimizer.GRADIENT else reserve(2 * n_parameters)
     for layer in layers[1:]:
         layer[TRANSPOSED] = reserve(layer[OUT_WIDTH] * layer[IN_WIDTH])
 
