@@ -143,6 +143,5 @@ def diverged(estimator, epoch):
         )
     return (
         "Solver produced non-finite parameter weights. The input data may contain large values "
-        f"and need to be preprocessed. Training diverged in {unit} {epoch}: {remedy}. The last "
-        "finite weights are kept."
+        f"and need to be preprocessed. Training diverged in {unit} {epoch}: {remedy}."
     )

@@ -12,6 +12,11 @@ class DeviceError(InputError):
 class DivergenceError(ValueError):
     """Training diverged. The estimator keeps the last weights that were finite."""
 
+    def __init__(self, message):
+        super().__init__(message)
+        # Not part of the message: what trains an estimator for something else may drop it.
+        self.add_note("The estimator keeps the last finite weights.")
+
 
 class TrainingWarning(UserWarning):
     """A fit went wrong in a known way; the message says what to do."""
