@@ -3,6 +3,7 @@
 Results go to stdout, progress and remarks to stderr. Heavy imports wait until a command runs.
 """
 
+import ast
 import json
 from pathlib import Path
 
@@ -71,17 +72,25 @@ def _names(context, parameter, text):
     return names[0] if len(names) == 1 else names
 
 
+def _value(text):
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return text
+
+
 def _assignments(context, parameter, texts):
-    """Pairs NAME=VALUE as a dict; a value is JSON, else text."""
+    """Pairs NAME=VALUE as a dict; a value is JSON or Python's, else text."""
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as dropout=0.2")
-        try:
-            found[name.strip()] = json.loads(value)
-        except ValueError:
-            found[name.strip()] = value
+        if name.strip() in found:
+            raise click.BadParameter(f"{name.strip()!r} is set twice")
+        found[name.strip()] = _value(value)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 
 import numpy as np
@@ -59,8 +60,8 @@ def validated(estimator, X, y="no_validation", **options):
 def solver_has_partial_fit(estimator):
     if estimator.solver == "lbfgs":
         raise AttributeError(
-            "partial_fit is only available for stochastic optimizers: solver='sgd' or 'adam', "
-            "not 'lbfgs'"
+            "partial_fit is only available for stochastic optimizers, such as solver='sgd' or "
+            "'adam', not 'lbfgs'"
         )
     return True
 
@@ -134,25 +135,33 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return self
 
     def _train(self, X, y, sample_weight, eval_set, incremental, listener):
-        """From validated parameters to fitted attributes."""
+        """From validated parameters to fitted attributes; all of them, or none."""
         options.check_together(self, eval_set, incremental)
         hidden_units = planning.hidden_units(self)
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, Y, y = self._encode(X, y, first_pass, incremental)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-        weight = self._weigh(y, sample_weight, incremental)
-        rows = validation.Rows(X, Y, weight, y, sample_weight)
-        held = None if eval_set is None else validation.read_eval_set(self, eval_set, rows)
-        if not first_pass:
-            self._check_network(hidden_units, Y.shape[1])
-        self.n_outputs_ = Y.shape[1]
-        self._random_state = check_random_state(self.random_state)
-        if first_pass:
-            self._initialise([X.shape[1], *hidden_units, self.n_outputs_], X.dtype)
-        n_before = len(self.loss_curve_)
-        train_rows = self._train_lbfgs if self.solver == "lbfgs" else self._train_epochs
-        train_rows(rows, held, incremental, listener)
+        planning.check(self, len(hidden_units))
+        before = records.snapshot(self)
+        try:
+            first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+            X, Y, y = self._encode(X, y, first_pass, incremental)
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(sample_weight, X)
+            weight = self._weigh(y, sample_weight, incremental)
+            rows = validation.Rows(X, Y, weight, y, sample_weight)
+            held = None if eval_set is None else validation.read_eval_set(self, eval_set, rows)
+            if not first_pass:
+                self._check_network(hidden_units, Y.shape[1])
+            self.n_outputs_ = Y.shape[1]
+            self._random_state = check_random_state(self.random_state)
+            if first_pass:
+                self._initialise([X.shape[1], *hidden_units, self.n_outputs_], X.dtype)
+            n_before = len(self.loss_curve_)
+            train_rows = self._train_lbfgs if self.solver == "lbfgs" else self._train_epochs
+            conclude = train_rows(rows, held, incremental, listener)
+        except BaseException:
+            records.restore(self, before)
+            raise
+        # Warnings may be errors: what was learned is kept by now.
+        conclude()
         if self.diagnose and not incremental:
             self._diagnose(X, n_before)
 
@@ -255,9 +264,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.coefs_, self.intercepts_ = parameters.views(outcome.theta, engine.plan.layer_units)
         self.best_loss_ = min(self.loss_curve_, default=None)
         self._forget_optimizer()
-        if outcome.diverged:
-            raise DivergenceError(diagnosis.diverged(self, outcome.n_iterations + 1))
-        _check_optimize_result("lbfgs", outcome.result, self.max_iter)
+
+        def conclude():
+            if outcome.interrupted:
+                warnings.warn("Training interrupted by user.", stacklevel=6)
+            elif outcome.diverged:
+                raise DivergenceError(diagnosis.diverged(self, outcome.n_iterations + 1))
+            else:
+                _check_optimize_result("lbfgs", outcome.result, self.max_iter)
+
+        return conclude
 
     def _loss_grad_lbfgs(self, theta, X, Y, sample_weight=None, *buffers):
         """Loss and gradient at packed parameters, in the form of scikit-learn's private method.
@@ -301,6 +317,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         max_epochs = 1 if incremental else self.max_iter
         rule = StoppingRule(max_epochs, self.tol, self.n_iter_no_change, self.early_stopping)
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
+        watch = self._watch(rows, held, wants_loss)
+        if history.best_theta is not None:
+            # The rows may be others than those of the fit that found it.
+            best = validation.Fixed(plan, history.best_theta, self._predict)
+            history.best_validation_score = watch.validate(best).score
         with self._engine(plan, theta, rows[:3]) as engine:
             if state.first is not None:
                 engine.push(theta, (state.step, state.first, state.second))
@@ -312,7 +333,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 history,
                 listener,
                 shuffle=self._random_state if self.shuffle else None,
-                watch=self._watch(rows, held, wants_loss),
+                watch=watch,
                 swa_start=self.swa_start,
                 verbose=self.verbose,
             )
@@ -324,10 +345,19 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         records.keep(self, history, plan.layer_units)
         if diverged:
             self._forget_optimizer()
+        ended_early = not outcome.converged and not state.schedule.schedule.has_horizon
+        return partial(self._conclude, outcome, diverged, ended_early and not incremental)
+
+    def _conclude(self, outcome, has_lost, ended_early):
+        """Say how training by epochs ended."""
+        if has_lost:
             raise DivergenceError(diagnosis.diverged(self, outcome.n_epochs))
-        if incremental or outcome.diverged:
+        if outcome.diverged:
+            warnings.warn(diagnosis.stopped(outcome.n_epochs), TrainingWarning, stacklevel=6)
             return
-        if not outcome.converged and not state.schedule.schedule.has_horizon:
+        if outcome.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+        if ended_early:
             advice = f" {self._advice()}" if self.diagnose else ""
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "

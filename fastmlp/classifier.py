@@ -40,7 +40,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Share of each target's probability that is spread over all classes (Szegedy et al.,
         2016): targets ``(1 - s) y + s / n_classes``, for 'log_loss'.
     rho : float, default=1.0
-        Margin of the margin loss beyond which it is zero, in (0, 1].
+        Margin of the margin loss beyond which it is zero, in [1e-6, 1].
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "loss": [StrOptions({"log_loss", "margin"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "rho": [Interval(Real, 0, 1, closed="right")],
+        "rho": [Interval(Real, 1e-6, 1, closed="both")],
     }
 
     def __init__(

@@ -14,8 +14,17 @@ def _is_clear(rise, tol):
     return rise > _CLEARLY * tol
 
 
+_SHORTER_STEPS = "Lower learning_rate_init, standardise X, or limit the gradient with clip_norm"
+_KEPT = "; the weights of the best epoch are kept"
+
+
+def stopped(epoch):
+    """What to say where a fit that kept its best weights met a loss that is not finite."""
+    return f"training diverged in epoch {epoch}{_KEPT}. {_SHORTER_STEPS}"
+
+
 def diverging(losses, tol, restored=False):
-    """A training loss that ends far above its best, or is no number.
+    """A training loss that ends far above its best.
 
     The last three epochs lie above the best one by half of all that was gained until then, and
     half of the best itself.
@@ -33,18 +42,15 @@ def diverging(losses, tol, restored=False):
     -------
     str or None
     """
-    remedy = "Lower learning_rate_init, standardise X, or limit the gradient with clip_norm"
-    kept = "; the weights of the best epoch are kept" if restored else ""
-    if losses and not isfinite(losses[-1]):
-        return f"training diverged in epoch {len(losses)}{kept}. {remedy}"
-    if len(losses) < 4:
+    if len(losses) < 4 or not isfinite(losses[-1]):  # which is said anyway
         return None
     best, end = min(losses), min(losses[-3:])
     rise = end - best
     if not _is_clear(rise, tol) or rise <= 0.5 * (losses[0] - best) + 0.5 * abs(best):
         return None
     return (
-        f"the training loss rose from {best:.3g} to {end:.3g}: steps are too long{kept}. {remedy}"
+        f"the training loss rose from {best:.3g} to {end:.3g}: steps are too long"
+        f"{_KEPT if restored else ''}. {_SHORTER_STEPS}"
     )
 
 

@@ -17,6 +17,9 @@ _KEPT = (
 )  # fmt: skip
 
 
+_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+
+
 def from_sklearn(model):
     """The estimator of this package for one of scikit-learn's, fitted if that is.
 
@@ -63,7 +66,7 @@ def to_sklearn(model):
 
 def _check_predicts_alike(model):
     """Raise ValueError where scikit-learn's classes would predict otherwise."""
-    if model.activation not in ("identity", "logistic", "tanh", "relu"):
+    if not isinstance(model.activation, str) or model.activation not in _ACTIVATIONS:
         raise ValueError(
             f"scikit-learn has no activation={model.activation!r}; export the model with to_onnx"
         )

@@ -2,7 +2,6 @@
 
 import threading
 import time
-import warnings
 from functools import cache
 from typing import NamedTuple
 
@@ -28,6 +27,8 @@ class Outcome(NamedTuple):
     """Of scipy; its status is 0 also where the listener or Ctrl-C ended training."""
     diverged: bool
     """Whether the loss or the next parameters are not finite."""
+    interrupted: bool = False
+    """Whether Ctrl-C ended training."""
 
 
 class _OneBlasThread:
@@ -162,9 +163,8 @@ def train(
                 options=options,
             )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=7)
         result = OptimizeResult(x=reached, nit=n_iterations, status=0)
-        return Outcome(reached, n_iterations, loss, result, False)
+        return Outcome(reached, n_iterations, loss, result, False, interrupted=True)
     finally:
         add_epochs(history.numbers, epochs)
     if told_to_stop:

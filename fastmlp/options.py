@@ -53,7 +53,7 @@ CONSTRAINTS = {
     "weight_decay": [None, Interval(Real, 0, None, closed="left")],
     "l1": [Interval(Real, 0, None, closed="left")],
     "max_norm": [None, Interval(Real, 0, None, closed="neither")],
-    "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+    "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple, np.ndarray],
     "clip_value": [None, Interval(Real, 0, None, closed="neither")],
     "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
     "lr_schedule": [None, StrOptions(set(SCHEDULES)), Schedule],
@@ -83,7 +83,15 @@ def check_together(estimator, eval_set, incremental):
     _check_solver(estimator)
     if incremental and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
-    if estimator.scoring is not None and eval_set is None and not estimator.early_stopping:
+    if incremental and estimator.scoring is not None:
+        raise ValueError("partial_fit scores no rows: leave scoring=None")
+    if estimator.lr_schedule is not None and estimator.learning_rate != "constant":
+        raise ValueError(
+            f"lr_schedule={estimator.lr_schedule!r} and learning_rate={estimator.learning_rate!r} "
+            "are two schedules; leave learning_rate='constant'"
+        )
+    holds_out = estimator.early_stopping and estimator.solver != "lbfgs"
+    if estimator.scoring is not None and eval_set is None and not holds_out:
         raise ValueError(
             f"scoring={estimator.scoring!r} needs rows to score: set early_stopping=True, or pass "
             "eval_set=(X_validation, y_validation) to fit"
@@ -111,10 +119,16 @@ def _check_solver(estimator):
             "solver='gd' takes all rows in each step: leave batch_size='auto', or use "
             f"solver='sgd' for batches of {estimator.batch_size}"
         )
+    decay = estimator.weight_decay
+    if decay is not None and decay * estimator.learning_rate_init >= 1:
+        raise ValueError(
+            f"weight_decay={decay} times learning_rate_init={estimator.learning_rate_init} must be "
+            "below 1: weights shrink by 1 minus that in each step"
+        )
     if estimator.solver == "lbfgs":
         for name in _STEP_OPTIONS:
             value = getattr(estimator, name)
-            if value is not None and np.any(value != 0):
+            if value not in (None, "constant") and (isinstance(value, str) or np.any(value)):
                 raise ValueError(
                     f"solver='lbfgs' cannot honour {name}={value!r}; use another solver, or alpha "
                     "for regularisation"
@@ -131,7 +145,7 @@ _SHARED_PARAMETERS = """\
         Optimiser. 'gd' is gradient descent with all rows in each step, and no momentum; 'sgd'
         has mini-batches and momentum; 'adagrad' (Duchi et al., 2011), 'rmsprop' (Tieleman and
         Hinton, 2012), 'adam' (Kingma and Ba, 2015), 'adamw' (with `weight_decay`) and 'nadam'
-        (Dozat, 2016) scale each parameter's steps. 'lbfgs' is
+        (Dozat, 2016, with a constant momentum) scale each parameter's steps. 'lbfgs' is
         scipy's L-BFGS-B on the loss of all rows, in float64, for small tables: it ignores
         early stopping and all that concerns batches and learning rates.
     alpha : float, default=0.0001
@@ -154,8 +168,8 @@ _SHARED_PARAMETERS = """\
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, the shuffles and the validation split. The same int
-        gives the results of scikit-learn.
+        Source of the initial weights, the shuffles, the validation split and the dropout. The
+        same int gives the results of scikit-learn.
     tol : float, default=0.0001
         An epoch counts as an improvement when loss or score are better by more than this.
         'lbfgs' ends when no element of the gradient is larger.
@@ -174,9 +188,10 @@ _SHARED_PARAMETERS = """\
     validation_fraction : float, default=0.1
         Share of the rows for early stopping. The split is stratified for two classes.
     beta_1, beta_2 : float, defaults 0.9 and 0.999
-        Decay of Adam's running means of the gradient and of its square.
+        Decay of the running means of the gradient and of its square, for 'adam', 'adamw' and
+        'nadam'.
     epsilon : float, default=1e-08
-        Added to the denominator of Adam's step.
+        Added to the denominator of the steps of these, and of 'adagrad' and 'rmsprop'.
     n_iter_no_change : int, default=10
         Training stalls after more than this many epochs in a row without an improvement.
     max_fun : int, default=15000
@@ -205,7 +220,8 @@ _SHARED_PARAMETERS = """\
         shrink by the factor ``1 - rate * weight_decay``. None is 0.01 for 'adamw', else 0.
         It is apart from `alpha`, which enters the gradient.
     l1 : float, default=0.0
-        L1 penalty: ``l1 / S`` times the sum of absolute weights, scaled as `alpha` is.
+        L1 penalty: ``l1 / S`` times the sum of absolute weights, scaled as `alpha` is. Its
+        subgradient makes weights small, and hardly ever exactly zero.
     max_norm : float or None, default=None
         After each step the incoming weights of each unit are scaled down to this Euclidean norm.
     dropout : float or sequence of float, default=0.0

@@ -94,7 +94,8 @@ def _refuse_untrusted(file, path):
     unknown = sorted(set(skops.io.get_untrusted_types(file=file)) - set(_TRUSTED))
     if unknown:
         raise ModelFileError(
-            f"{path}: it holds objects of type {unknown[0]}, which are not loaded for safety"
+            f"{path}: it holds objects of type {unknown[0]}, which are not loaded for safety; "
+            "functions as parameters (loss, scoring) can be set to others before saving"
         )
 
 

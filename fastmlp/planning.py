@@ -45,6 +45,18 @@ def hidden_units(estimator):
     return [int(size) for size in sizes]
 
 
+def check(estimator, n_hidden):
+    """Raise ValueError for parameters that make no plan, before any data are looked at."""
+    activations(estimator, n_hidden)
+    dropouts(estimator, n_hidden)
+    estimator._loss_parameters(1)
+    custom = estimator._custom_loss()
+    if custom:
+        from .cpu.custom_loss import compile_custom  # late: it imports numba
+
+        compile_custom(custom)
+
+
 def activations(estimator, n_hidden):
     """The activation of all hidden layers, or a tuple of one for each.
 
@@ -74,6 +86,8 @@ def dropouts(estimator, n_hidden):
     """
     given = estimator.dropout
     if isinstance(given, Real):
+        if given > 0 and not n_hidden:
+            raise ValueError(f"dropout={given} needs a hidden layer, and there is none")
         given = (given,) * n_hidden
     for probability in given:
         if not (isinstance(probability, Real) and 0 <= probability < 1):

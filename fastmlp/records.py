@@ -1,9 +1,32 @@
 """The record of training as attributes of an estimator, which warm starts continue."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 
 from . import parameters
 from .training import History
+
+
+def snapshot(estimator):
+    """All attributes of an estimator, with copies of what training changes in place."""
+    state = dict(vars(estimator))
+    for name in ("loss_curve_", "validation_scores_", "history_"):
+        if state.get(name) is not None:
+            state[name] = copy.copy(state[name])
+    for name, numbers in state.get("history_", {}).items():
+        state["history_"][name] = list(numbers)
+    if "_optimizer" in state:
+        optimizer = state["_optimizer"]
+        state["_optimizer"] = replace(optimizer, schedule=copy.copy(optimizer.schedule))
+    return state
+
+
+def restore(estimator, state):
+    """Make an estimator what it was: see :func:`snapshot`."""
+    vars(estimator).clear()
+    vars(estimator).update(state)
 
 
 def begin(estimator):

@@ -63,7 +63,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             list,
         ],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
-        "quantiles": [Interval(Real, 0, 1, closed="neither"), list, tuple],
+        "quantiles": [Interval(Real, 0, 1, closed="neither"), list, tuple, np.ndarray],
     }
 
     def __init__(
@@ -254,9 +254,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if isinstance(self.loss, str):
             return None
         if len(self.loss) != 2 or not all(map(callable, self.loss)):
+            sizes = all(isinstance(part, Real) for part in self.loss)
+            hint = "; did you mean hidden_layer_sizes=?" if sizes else ""
             raise ValueError(
                 "a custom loss is a pair of functions (value, derivative) of target and "
-                f"prediction, got {self.loss!r}"
+                f"prediction, got {self.loss!r}{hint}"
             )
         return tuple(self.loss)
 
@@ -268,6 +270,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         levels = self._quantile_levels()
         if not (
             levels.size
+            and levels.ndim == 1
             and levels.dtype.kind == "f"
             and ((levels > 0) & (levels < 1)).all()
             and (np.diff(levels) > 0).all()

@@ -6,6 +6,7 @@ be compared by it; what changes in the course of a fit is a :class:`LearningRate
 
 from dataclasses import dataclass
 from math import cos, inf, pi
+from numbers import Integral
 
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
@@ -49,7 +50,7 @@ class LearningRate:
     def __post_init__(self):
         if self.learning_rate is None:
             self.learning_rate = self.initial
-            self.learning_rate = self.schedule.first_rate(self)
+            self.learning_rate = self._checked(self.schedule.first_rate(self))
 
     @property
     def is_constant(self):
@@ -73,7 +74,12 @@ class LearningRate:
         if watched is not None:
             self.waited = 0 if watched < self.best - tol else self.waited + 1
             self.best = min(self.best, watched)
-        self.learning_rate = self.schedule.next_rate(self)
+        self.learning_rate = self._checked(self.schedule.next_rate(self))
+
+    def _checked(self, rate):
+        if not 0 <= rate < inf:
+            raise ValueError(f"{self.schedule} gives the learning rate {rate} for an epoch")
+        return rate
 
     def on_plateau(self):
         """React to training that no longer improves; True to go on, False to stop."""
@@ -203,7 +209,8 @@ class Step(Schedule):
     factor: float = 0.5
 
     def __post_init__(self):
-        _require(self.every >= 1, "every must be at least 1", self)
+        is_integer = isinstance(self.every, Integral) and self.every >= 1
+        _require(is_integer, "every must be an integer of at least 1", self)
         _require(0 < self.factor <= 1, "factor must be above 0 and at most 1", self)
 
     def next_rate(self, state):

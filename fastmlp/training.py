@@ -4,7 +4,6 @@ It knows the engine's contract (``run_epoch``, ``pull``, ``plan``) and no device
 """
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -162,6 +161,8 @@ class Outcome(NamedTuple):
     """Whether the loss of the last epoch is not finite."""
     mean_theta: np.ndarray | None = None
     """Mean of the parameters after each epoch from `swa_start` on, in float64."""
+    interrupted: bool = False
+    """Whether Ctrl-C ended training."""
 
 
 class _Mean:
@@ -216,7 +217,8 @@ def train(
     began = time.perf_counter()
     watch = watch or Watch()
     mean, follows_epochs = _Mean(swa_start), not schedule.is_constant
-    epochs, n_epochs, converged, diverged = [], 0, False, False
+    epochs, n_epochs = [], 0
+    converged = diverged = interrupted = False
     try:
         while n_epochs < rule.max_epochs:
             listener.epoch_begins()
@@ -226,17 +228,15 @@ def train(
                 order = order[permutation]
             learning_rate = schedule.learning_rate
             loss = engine.run_epoch(order, learning_rate)
+            validation = _NOT_VALIDATED if watch.validate is None else watch.validate(engine)
+            # From here on the epoch counts, also where Ctrl-C comes.
             diverged = not isfinite(loss)
             n_epochs += 1
             history.n_samples_seen += order.size
             history.loss_curve.append(loss)
             if verbose:
                 print(f"Iteration {n_epochs}, loss = {loss:.8f}")
-
-            validation = _NOT_VALIDATED
-            if watch.validate is not None:
-                validation = watch.validate(engine)
-                if verbose:
+                if watch.validate is not None:
                     print(f"Validation score: {validation.score:f}")
             if rule.by_score:
                 _judge_score(history, validation.score, rule.tol, engine)
@@ -272,11 +272,10 @@ def train(
                 converged = not diverged
                 break
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=7)
-        converged = True
+        converged = interrupted = True
     finally:
         add_epochs(history.numbers, epochs)
-    return Outcome(n_epochs, converged, diverged, mean.theta)
+    return Outcome(n_epochs, converged, diverged, mean.theta, interrupted)
 
 
 def _current(engine, diverged):

@@ -59,9 +59,19 @@ def hold_out(estimator, rows):
             "your dataset."
         )
     train, held = iter(parts[0::2]), iter(parts[1::2])
-    return tuple(
+    train, held = (
         Rows(*(None if array is None else next(part) for array in rows)) for part in (train, held)
     )
+    _check_weight(held, "the rows held out by validation_fraction")
+    return train, held
+
+
+def _check_weight(rows, which):
+    if rows.weight is not None and not rows.weight.any():
+        raise ValueError(
+            f"the weights of {which} are all zero, so that no score is defined: check class_weight "
+            "and sample_weight"
+        )
 
 
 def read_eval_set(estimator, eval_set, trained):
@@ -98,13 +108,33 @@ def read_eval_set(estimator, eval_set, trained):
         if weight and weight[0] is not None:
             given = _check_sample_weight(weight[0], X)
         weight = estimator._weigh(y, given, False, trained)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         cause = str(error).strip().rstrip(".")
         raise ValueError(
             f"eval_set does not fit the rows of training: {cause}. It needs the same columns, "
             "prepared in the same way, and only classes that y has"
         ) from error
-    return Rows(X, Y, weight, y, given)
+    rows = Rows(X, Y, weight, y, given)
+    _check_weight(rows, "eval_set")
+    if X.shape[0] < 2 and estimator.scoring is None and not hasattr(estimator, "classes_"):
+        raise ValueError("eval_set has one row, and R^2 needs two; pass more, or scoring='loss'")
+    return rows
+
+
+class Fixed(NamedTuple):
+    """Parameters with what a :class:`Validator` asks an engine for."""
+
+    plan: object
+    theta: np.ndarray
+    predict: object
+
+    def outputs(self, X):
+        """Predictions."""
+        return self.predict(self.plan, self.theta, X)
+
+    def pull(self):
+        """The parameters."""
+        return self.theta
 
 
 def _described(value):
@@ -152,7 +182,8 @@ class Validator:
         if self._scoring in (None, "loss") or self._wants_loss:
             outputs = engine.outputs(self._rows.X)
         if self._wants_loss:
-            loss = mean_loss(engine.plan, self._rows.Y, outputs, self._rows.weight)
+            targets = self._estimator._training_targets(self._rows.Y)
+            loss = mean_loss(engine.plan, targets, outputs, self._rows.weight)
         return Validation(self._score(engine, outputs, loss), loss)
 
     def _score(self, engine, outputs, loss):
@@ -167,7 +198,15 @@ class Validator:
         if not np.isfinite(theta).all():
             return np.nan
         vars(self._copy).update(attributes(theta, engine.plan.layer_units))
-        return _number(self._scorer(self._copy, rows.X, rows.y, **self._options), self._scoring)
+        try:
+            score = self._scorer(self._copy, rows.X, rows.y, **self._options)
+        except Exception as error:
+            cause = str(error).strip().rstrip(".")
+            raise ValueError(
+                f"scoring={self._scoring!r} cannot score the validation rows: {cause}. Choose a "
+                "score that fits the target, or scoring=None"
+            ) from error
+        return _number(score, self._scoring)
 
 
 def _weight_option(scorer, weight):
@@ -182,8 +221,14 @@ def _weight_option(scorer, weight):
 
 def _number(score, scoring):
     try:
-        return float(score)
+        score = float(score)
     except (TypeError, ValueError):
         raise ValueError(
             f"scoring={scoring!r} must give one number, got {type(score).__name__}"
         ) from None
+    if not score > -np.inf:
+        raise ValueError(
+            f"scoring={scoring!r} gave {score} for finite predictions, so that early stopping "
+            "cannot compare epochs; choose another score, or more validation rows"
+        )
+    return score

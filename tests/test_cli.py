@@ -95,11 +95,12 @@ def test_fit_options_reach_the_network(data):
 
 def test_any_parameter_can_be_set(data):
     settings = ("--activation", "tanh,gelu", "--hidden", "6,5", "--epochs", "3")
-    values = ("dropout=[0.1, 0]", "lr_schedule=cosine", "clip_norm=1", "swa_start=null")
+    values = ("dropout=[0.1, 0]", "lr_schedule=cosine", "clip_norm=1", "monitor=True")
     run("fit", "data.csv", *settings, *(part for v in values for part in ("--set", v)))
     params = load_model("data.fastmlp").estimator_.get_params()
     assert params["activation"] == ("tanh", "gelu") and params["dropout"] == [0.1, 0]
     assert params["lr_schedule"] == "cosine" and params["clip_norm"] == 1
+    assert params["monitor"] is True
 
 
 def test_bad_settings(data):
@@ -107,6 +108,11 @@ def test_bad_settings(data):
         "fit", "data.csv", "--set", "drop=1"
     )
     assert "activation has 3 entries" in fails("fit", "data.csv", "--activation", "tanh,relu,elu")
+    twice = ("--set", "l1=1", "--set", "l1=2")
+    assert "'l1' is set twice" in run("fit", "data.csv", *twice, code=2).stderr
+    assert "scoring='r2' cannot score" in fails(
+        "fit", "data.csv", "--early-stopping", "--set", "scoring=r2"
+    )
     assert "not NAME=VALUE" in run("fit", "data.csv", "--set", "dropout", code=2).stderr
     assert not Path("data.fastmlp").exists()
 

@@ -274,10 +274,8 @@ def test_warm_start_counts_afresh(iris):
 def test_warm_start_keeps_the_best_weights_of_all_fits(iris):
     # scikit-learn's second fit changes the weights that it kept as the best.
     model = MLPClassifier(warm_start=True, early_stopping=True, max_iter=100, random_state=0)
-    best = model.fit(*iris).best_validation_score_
-    before = [w.copy() for w in model.coefs_]
+    before = [w.copy() for w in model.fit(*iris).coefs_]
     model.set_params(learning_rate_init=1e-9, tol=0.5).fit(*iris)
-    assert model.best_validation_score_ == best
     for w, kept in zip(model.coefs_, before, strict=True):
         np.testing.assert_array_equal(w, kept)
 

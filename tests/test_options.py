@@ -9,7 +9,8 @@ from helpers import fit_quietly, flat, team_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastmlp import MLPClassifier, MLPRegressor, check_gradient
+from fastmlp import DivergenceError, MLPClassifier, MLPRegressor, check_gradient
+from fastmlp.cpu import custom_loss
 from fastmlp.formulas.random_numbers import philox
 
 NEW_ACTIVATIONS = ["leaky_relu", "elu", "selu", "gelu", "silu", "softplus"]
@@ -226,6 +227,8 @@ def test_any_number_of_threads(n_rows, hidden, batch_size, loss, dtype, **params
     cls, of_loss, _, kind = LOSSES[loss]
     X, y, _ = data(kind, n_rows, dtype)
     params |= {"hidden_layer_sizes": hidden, "batch_size": min(batch_size, n_rows), **of_loss}
+    if not hidden:
+        params["dropout"] = 0.0
     one, team = (cls(**params, max_iter=2, random_state=0, diagnose=False) for _ in range(2))
     fit_quietly(one.set_params(n_jobs=1), X, y)
     with team_of(3):
@@ -248,6 +251,15 @@ def test_float32(loss):
 UNKNOWN = {"a": 1}
 
 
+def asserting(y):
+    assert y >= 0
+    return y
+
+
+def raising(y, p):
+    return asserting(y) - p
+
+
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
@@ -255,7 +267,10 @@ UNKNOWN = {"a": 1}
         ((lambda y, p: p, lambda y, p: UNKNOWN.a), "the derivative function .* be compiled"),
         ((lambda y, p: "far", lambda y, p: p), "the value function .* must return a number"),
         ((lambda y, p: p,), "a pair of functions"),
-        ((1, 2), "a pair of functions"),
+        ((50, 20), "did you mean hidden_layer_sizes="),
+        ((lambda y, p: p * 1j, lambda y, p: p), "the value function .* must return a number"),
+        ((max, lambda y, p: p), "the value function .* must be made by def or lambda"),
+        ((lambda y, p: p, raising), "the derivative function .* raises or asserts in asserting"),
         ("log_cosh", "The 'loss' parameter of MLPRegressor must be"),
     ],
 )
@@ -263,6 +278,36 @@ def test_custom_losses_that_cannot_be(loss, message):
     X, y, _ = data("number")
     with pytest.raises(ValueError, match=message):
         MLPRegressor(loss).fit(X, y)
+
+
+def test_custom_losses_are_those_of_the_values_that_they_use_now():
+    X, y, _ = data("number")
+
+    def losses(scale):
+        loss = lambda y, p: scale * (p - y) ** 2, lambda y, p: 2 * scale * (p - y)
+        model = MLPRegressor(loss, max_iter=1, random_state=0, diagnose=False, alpha=0,
+                             learning_rate_init=1e-12)  # fmt: skip
+        history = fit_quietly(model, X, y, eval_set=(X, y)).history_
+        return history["loss"][0], history["validation_loss"][0]
+
+    (one, validated), (ten, validated_ten) = losses(1.0), losses(10.0)
+    assert ten == pytest.approx(10 * one) and one == pytest.approx(validated, rel=1e-6)
+    assert validated_ten == pytest.approx(10 * validated)
+
+
+def test_few_custom_losses_are_kept():
+    X, y, _ = data("number")
+    for scale in range(20):
+        loss = lambda y, p: (p - y) ** 2 + scale, lambda y, p: 2 * (p - y)  # noqa: B023
+        fit_quietly(MLPRegressor(loss, max_iter=1, diagnose=False), X, y)
+    assert len(custom_loss._kept) == custom_loss._MOST_KEPT
+
+
+def test_domain_errors_of_a_custom_loss_are_no_number():
+    X, y, _ = data("number")
+    loss = lambda y, p: math.log(p) - y, lambda y, p: 1 / p
+    with pytest.raises(DivergenceError):
+        MLPRegressor(loss, max_iter=2, random_state=0).fit(X, y, eval_set=(X, y))
 
 
 def test_wrong_derivative_of_a_custom_loss_is_found():
@@ -285,6 +330,11 @@ CLASSIFIER_MISTAKES = [
     ({"solver": "lbfgs", "l1": 1.0}, "'lbfgs' cannot honour l1=1.0"),
     ({"loss": "margin", "label_smoothing": 0.1}, "label_smoothing is for loss='log_loss'"),
     ({"rho": 0.0}, "The 'rho' parameter"),
+    (
+        {"weight_decay": 2000.0},
+        "weight_decay=2000.0 times learning_rate_init",
+    ),
+    ({"lr_schedule": "cosine", "learning_rate": "adaptive"}, "are two schedules"),
     ({"clip_value": 0}, "The 'clip_value' parameter"),
 ]
 REGRESSOR_MISTAKES = [
@@ -306,7 +356,21 @@ def test_parameters_that_cannot_be(cls, params, message):
     model = cls(**params).set_params(hidden_layer_sizes=(5, 4))
     with pytest.raises(ValueError, match=message):
         model.fit(X, y)
-    assert not hasattr(model, "loss_")
+    assert not hasattr(model, "coefs_") and not hasattr(model, "n_features_in_")
+
+
+def test_dropout_without_a_hidden_layer():
+    X, y, _ = data("classes")
+    with pytest.raises(ValueError, match=r"dropout=0\.5 needs a hidden layer"):
+        MLPClassifier((), dropout=0.5).fit(X, y)
+
+
+def test_options_that_do_nothing_are_no_hindrance_to_lbfgs():
+    X, y, _ = data("classes")
+    options = {"dropout": [0.0], "l1": 0, "lr_schedule": "constant"}
+    model = MLPClassifier((5,), solver="lbfgs", max_iter=3, random_state=0, **options)
+    plain = MLPClassifier((5,), solver="lbfgs", max_iter=3, random_state=0)
+    np.testing.assert_array_equal(flat(fit_quietly(model, X, y)), flat(fit_quietly(plain, X, y)))
 
 
 def test_several_quantiles_of_several_columns():

@@ -281,7 +281,7 @@ def test_schedule_for():
         (lambda: Plateau(factor=1.0), "factor must be between 0 and 1"),
         (lambda: Plateau(patience=-1), "patience must not be negative"),
         (lambda: Plateau(min_rate=-1), "min_rate must not be negative"),
-        (lambda: Step(every=0), "every must be at least 1"),
+        (lambda: Step(every=0), "every must be an integer of at least 1"),
         (lambda: Step(factor=0), "factor must be above 0"),
         (lambda: Cosine(-1.0), "min_rate must not be negative"),
         (lambda: OneCycle(warmup=1), "warmup must be at least 0 and below 1"),

@@ -1,5 +1,7 @@
 """Rows that are not trained on: eval_set, scoring, and what early stopping does with them."""
 
+import warnings
+
 import naive
 import numpy as np
 import pandas as pd
@@ -286,13 +288,113 @@ def test_targets_of_another_width_and_negative_counts():
 
 
 def test_scoring_needs_rows_and_one_number():
-    for fit in (classifier(scoring="accuracy").fit, classifier(scoring="loss").partial_fit):
-        with pytest.raises(ValueError, match=r"needs rows to score: set early_stopping=True"):
-            fit(X, Y, **({"classes": [0, 1, 2]} if fit.__name__ == "partial_fit" else {}))
+    with pytest.raises(ValueError, match=r"needs rows to score: set early_stopping=True"):
+        classifier(scoring="accuracy").fit(X, Y)
+    with pytest.raises(ValueError, match=r"needs rows to score"):
+        classifier(scoring="accuracy", solver="lbfgs", early_stopping=True).fit(X, Y)
+    with pytest.raises(ValueError, match="partial_fit scores no rows: leave scoring=None"):
+        classifier(scoring="loss").partial_fit(X, Y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match="'acuracy'"):
         classifier(scoring="acuracy").fit(X, Y, eval_set=(X_VAL, Y_VAL))
     with pytest.raises(ValueError, match="must give one number, got dict"):
         classifier(scoring=lambda *args: {}).fit(X, Y, eval_set=(X_VAL, Y_VAL))
+
+
+@pytest.mark.parametrize("score", [np.nan, -np.inf])
+def test_scores_that_compare_with_nothing(score):
+    with pytest.raises(ValueError, match="for finite predictions, so that early stopping cannot"):
+        classifier(scoring=lambda *args: score, early_stopping=True).fit(X, Y)
+
+
+def test_scorers_that_cannot_score_say_whose_fault_it_is():
+    for scoring in ("roc_auc", lambda model, X, y: X["a"]):
+        with pytest.raises(ValueError, match=r"scoring=.* cannot score the validation rows: "):
+            classifier(scoring=scoring).fit(X, Y, eval_set=(X_VAL, Y_VAL))
+
+
+def test_validation_rows_without_weight():
+    only = (X_VAL[Y_VAL == 0], Y_VAL[Y_VAL == 0])
+    model = classifier(class_weight={0: 0, 1: 1, 2: 1}, batch_size=len(X))
+    with pytest.raises(ValueError, match="the weights of eval_set are all zero"):
+        model.fit(X, Y, eval_set=only)
+
+
+def test_one_row_has_no_r2():
+    with pytest.raises(ValueError, match=r"one row, and R\^2 needs two"):
+        MLPRegressor().fit(X, Y, eval_set=(X_VAL[:1], Y_VAL[:1]))
+
+
+def test_validation_loss_is_that_of_smoothed_targets():
+    model = classifier(label_smoothing=0.3, alpha=0, max_iter=2, learning_rate_init=1e-12,
+                       batch_size=len(X))  # fmt: skip
+    history = fit_quietly(model, X, Y, eval_set=(X, Y)).history_
+    np.testing.assert_allclose(history["validation_loss"], history["loss"], rtol=1e-6)
+
+
+def test_best_weights_of_an_earlier_fit_are_scored_on_the_rows_of_this_one():
+    labels = (X[:, 0] > np.median(X[:, 0])).astype(int)
+    model = MLPClassifier(
+        (20,), early_stopping=True, warm_start=True, max_iter=60, random_state=0,
+        learning_rate_init=0.01, n_iter_no_change=60, diagnose=False,
+    )  # fmt: skip
+    fit_quietly(model, X, labels, eval_set=(X, labels))
+    assert model.best_validation_score_ > 0.8
+    fit_quietly(model, X, 1 - labels, eval_set=(X, 1 - labels))
+    assert model.score(X, 1 - labels) == model.best_validation_score_ > 0.8
+
+
+def test_a_failing_fit_leaves_the_estimator_as_it_was():
+    model = fit_quietly(classifier(max_iter=3, diagnose=False), X, Y)
+    before = {**vars(model), "history_": {k: list(v) for k, v in model.history_.items()}}
+    losses = list(model.loss_curve_)
+
+    def fail(epoch):
+        raise RuntimeError("no disk")
+
+    for error, fit_params in (
+        (ValueError, {"eval_set": (X_VAL[:, :2], Y_VAL)}),
+        (RuntimeError, {"callback": fail}),
+    ):
+        for warm_start in (False, True):
+            with pytest.raises(error):
+                model.set_params(warm_start=warm_start).fit(X, Y, **fit_params)
+            after = {**vars(model), "warm_start": before["warm_start"]}
+            assert after.keys() == before.keys() and model.loss_curve_ == losses
+            assert all(np.array_equal(a, b) for a, b in
+                       zip(model.coefs_, before["coefs_"], strict=True))  # fmt: skip
+            assert model.history_ == before["history_"]
+    fresh = classifier()
+    with pytest.raises(RuntimeError, match="no disk"):
+        fresh.fit(X, Y, callback=fail)
+    assert not hasattr(fresh, "coefs_")
+
+
+def test_ctrl_c_while_scoring_forgets_that_epoch():
+    calls = []
+
+    def scorer(model, X, y):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 0.0
+
+    model = classifier(scoring=scorer, early_stopping=True)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, Y)
+    assert model.n_iter_ == len(model.loss_curve_) == len(model.validation_scores_) == 2
+    assert {len(numbers) for numbers in model.history_.values()} == {2}
+
+
+def test_weights_stay_where_the_warning_of_ctrl_c_is_an_error():
+    def interrupt(epoch):
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    model = classifier()
+    with pytest.raises(UserWarning, match="interrupted"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X, Y, callback=interrupt)
+    assert model.n_iter_ == 2 and model.score(X, Y) > 0
 
 
 def test_another_scoring_begins_a_new_best():

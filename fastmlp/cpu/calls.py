@@ -24,7 +24,8 @@ def address(kernel, *signature):
     -------
     int
     """
-    kernel.compile(signature)
+    if signature not in kernel.overloads:
+        kernel.compile(signature)
     result = kernel.overloads[signature]
     return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 

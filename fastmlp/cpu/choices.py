@@ -4,9 +4,10 @@ from functools import cache
 
 from numba import from_dtype, types
 
-from ..plan import OUTPUT_ACTIVATIONS, Activation
+from ..plan import OUTPUT_ACTIVATIONS, Activation, Loss
 from . import layout as at
 from .calls import address
+from .custom_loss import compile_custom
 from .gemm import multiply
 from .layers import (
     activation_kernel,
@@ -118,7 +119,11 @@ def with_prediction_kernels(layout, plan):
 
 
 def with_training_kernels(layout, plan):
-    """The same with all addresses that training needs."""
+    """The same with all addresses that training needs.
+
+    A custom loss is compiled, if it was not lately; its code has to be kept alive by the caller
+    (see :func:`fastmlp.cpu.custom_loss.compile_custom`).
+    """
     dtype, vector, i = plan.dtype, _vector(plan.dtype), INTEGER
     layers, settings = with_prediction_kernels(layout, plan)
     for number, found in _training_addresses(dtype, bool(settings[at.IS_SPARSE])).items():
@@ -136,9 +141,11 @@ def with_training_kernels(layout, plan):
             layer[at.CALL_DERIVATIVE] = address(derivative_kernel(activation), vector, i, i, i)
         if dropout > 0:
             layer[at.CALL_DROP] = address(drop_units, vector, *[i] * 10)
-    settings[at.CALL_LOSSES] = address(
-        loss_kernel(plan.loss, plan.custom_loss), vector, INTEGERS, *[i] * 5, DOUBLES, i
-    )
+    if plan.loss == Loss.CUSTOM:
+        losses = compile_custom(plan.custom_loss).kernel
+    else:
+        losses = loss_kernel(plan.loss)
+    settings[at.CALL_LOSSES] = address(losses, vector, INTEGERS, *[i] * 5, DOUBLES, i)
     settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
     settings[at.CALL_APPLY] = address(update_kernel(plan.optimizer), vector, INTEGERS, *[i] * 6)
     if plan.shapes_gradient:

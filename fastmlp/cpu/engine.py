@@ -10,6 +10,7 @@ from ..plan import Optimizer
 from . import kernels
 from . import layout as at
 from .choices import with_prediction_kernels, with_training_kernels
+from .custom_loss import compile_custom
 from .memory import FIELDS, describe
 from .sparse import work_size
 from .sums import EPOCH_LOSS, GRADIENT_NORM, N_SUMS
@@ -131,6 +132,7 @@ class CpuEngine:
             n_threads = min(n_threads, n_groups)
         self._team = Team(n_threads)
         self._layout = at.training_layout(plan, n_threads, is_sparse)
+        self._custom_loss = plan.custom_loss and compile_custom(plan.custom_loss)  # keeps its code
         self._layers, self._settings = with_training_kernels(self._layout, plan)
         self._arena = _aligned(self._layout.size, plan.dtype)
         self._set_constants()

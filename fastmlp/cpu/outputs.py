@@ -5,13 +5,10 @@ Each function here makes the kernel of one choice, compiled when a network needs
 
 from functools import cache
 
-from numba import types
-from numba.core.errors import NumbaError
-
 from ..formulas import activations, losses
 from ..plan import Loss
 from . import layout as at
-from .jit import compile_formula, compile_inline, compile_variant
+from .jit import compile_formula, compile_variant
 from .memory import view
 from .rows import (
     divide_by_row_sums,
@@ -69,33 +66,15 @@ def output_kernel(name):
     return activate_output
 
 
-def loss_kernel(loss, custom=None):
-    """Makes the kernel of a loss.
+@cache
+def loss_kernel(loss):
+    """Makes the kernel of a loss (for custom ones see :mod:`fastmlp.cpu.custom_loss`).
 
     It writes the loss of each row of a block to ``sums[to :]`` and replaces predictions by
     deltas. The loss of a row is the sum over its outputs, for the squared error their mean.
-    Targets may be overwritten. The padding of targets is zero, and that of predictions as well
-    but for some output activations, whose padding the caller clears afterwards (see
-    `clears_padding`).
-
-    Parameters
-    ----------
-    loss : Loss
-    custom : tuple of functions or None
-        For ``Loss.CUSTOM``: value and derivative, functions of target and prediction.
+    Targets may be overwritten. The padding of predictions is zero but for some output
+    activations, whose padding the caller clears afterwards (see `clears_padding`).
     """
-    if loss == Loss.CUSTOM:
-        return _custom_kernel(*custom)
-    return _loss_kernel(loss)
-
-
-def clears_padding(loss):
-    """Whether padding gets a delta that is not zero."""
-    return loss in (Loss.POISSON, Loss.BINARY_CROSS_ENTROPY, Loss.BINARY_MARGIN, Loss.CUSTOM)
-
-
-@cache
-def _loss_kernel(loss):
     if loss == Loss.CROSS_ENTROPY:
         return _cross_entropy_kernel()
     if loss == Loss.MARGIN:
@@ -109,37 +88,19 @@ def _loss_kernel(loss):
     delta = compile_formula(getattr(losses, f"{name}_delta", losses.delta))
     if loss in (Loss.HUBER, Loss.QUANTILE, Loss.BINARY_MARGIN):
         return _columnwise_kernel(value, delta, name)
-    return _elementwise_kernel(value, delta, name)
+    return elementwise_kernel(value, delta, name)
 
 
-@cache
-def _custom_kernel(value, derivative):
-    # The cache knows kernels by their names, and these functions may be any.
-    value, derivative = _compile_custom("value", value), _compile_custom("derivative", derivative)
-    return _elementwise_kernel(value, derivative, "custom", is_cached=False)
+def clears_padding(loss):
+    """Whether padding gets a delta that is not zero."""
+    return loss in (Loss.POISSON, Loss.BINARY_CROSS_ENTROPY, Loss.BINARY_MARGIN, Loss.CUSTOM)
 
 
-def _compile_custom(name, function):
-    """A function of a custom loss; ValueError where numba cannot compile it."""
-    compiled = compile_inline(getattr(function, "py_func", function))
-    try:
-        compiled.compile((types.float64, types.float64))
-    except (NumbaError, TypeError) as error:
-        reason = " ".join(str(error).split("During:")[0].split())
-        raise ValueError(
-            f"the {name} function of the custom loss cannot be compiled by numba, as a function "
-            f"of two numbers, target and prediction: {reason}"
-        ) from error
-    (result,) = compiled.nopython_signatures
-    if not isinstance(result.return_type, types.Number | types.Boolean):
-        raise ValueError(
-            f"the {name} function of the custom loss must return a number, not {result.return_type}"
-        )
-    return compiled
+def elementwise_kernel(value, delta, name, **options):
+    """Makes the kernel of a loss that is the same for every column.
 
-
-def _elementwise_kernel(value, delta, name, **options):
-    """Of a loss that is the same for every column."""
+    `value` and `delta` are compiled functions of target and prediction.
+    """
 
     @compile_variant(name, **options)
     def losses_and_deltas(
