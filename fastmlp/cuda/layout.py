@@ -12,20 +12,22 @@ from itertools import pairwise
 import numpy as np
 
 from ..parameters import n_parameters
+from ..plan import Activation
 from .support import is_simulated
 
 # Columns of the layer table.
 FAN_IN, FAN_OUT, WEIGHTS, BIASES, TRANSPOSED = 0, 1, 2, 3, 4
 INPUT, OUTPUT, DELTA = 5, 6, 7
 FIRST_TILE, TILE_COLUMNS = 8, 9  # number of the layer's first weight tile; tiles side by side
-LAYER_FIELDS = 10
+ACTIVATION = 10
+LAYER_FIELDS = 11
 
 # Elements of the settings vector.
-N_LAYERS, ACTIVATION, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3, 4
-N_PARAMETERS, N_TILES, IS_WEIGHTED = 5, 6, 7
-FIRST_X, FIRST_Y, FIRST_WEIGHT = 8, 9, 10  # where the network's data begin in their arrays
-NORMS = 11  # where each weight tile leaves a number
-N_SETTINGS = 12
+N_LAYERS, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3
+N_PARAMETERS, N_TILES, IS_WEIGHTED = 4, 5, 6
+FIRST_X, FIRST_Y, FIRST_WEIGHT = 7, 8, 9  # where the network's data begin in their arrays
+NORMS = 10  # where each weight tile leaves a number
+N_SETTINGS = 11
 
 # Elements of the vector of constants.
 ALPHA, MOMENTUM, BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2 = 0, 1, 2, 3, 4, 5
@@ -89,8 +91,9 @@ def device_layout(plan, n_rows, is_trained=True):
         layer[DELTA] = layer[OUTPUT] if number == n_layers - 1 else end
         if is_trained and number < n_layers - 1:
             end += n_rows * fan_out
+    layers[:, ACTIVATION] = *plan.activations, Activation.IDENTITY
     settings = np.zeros(N_SETTINGS, dtype=np.int64)
-    settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
+    settings[[N_LAYERS, LOSS]] = n_layers, plan.loss
     settings[[OPTIMIZER, BATCH_SIZE, N_PARAMETERS]] = plan.optimizer, n_rows, n_theta
     settings[[N_TILES, NORMS]] = n_tiles, end
     if is_trained:

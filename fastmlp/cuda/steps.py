@@ -137,15 +137,13 @@ def phases(dtype):
     @compile_device
     def forward(arena, layers, settings, first, n_rows):
         """Activations of all layers for a few rows of the batch; the output stays linear."""
-        n_layers = settings[at.N_LAYERS]
-        for number in range(n_layers):
+        for number in range(settings[at.N_LAYERS]):
             fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
-            is_last = number == n_layers - 1
             multiply_rows(
                 arena, layers[number, at.INPUT] + first * fan_in, n_rows, fan_in,
                 layers[number, at.WEIGHTS], fan_out,
                 layers[number, at.OUTPUT] + first * fan_out, layers[number, at.BIASES],
-                0 if is_last else settings[at.ACTIVATION], -1,
+                layers[number, at.ACTIVATION], -1,
             )  # fmt: skip
 
     @compile_device
@@ -157,7 +155,7 @@ def phases(dtype):
                 arena, layers[number, at.DELTA] + first * fan_out, n_rows, fan_out,
                 layers[number, at.TRANSPOSED], fan_in,
                 layers[number - 1, at.DELTA] + first * fan_in, -1,
-                settings[at.ACTIVATION], layers[number - 1, at.OUTPUT] + first * fan_in,
+                layers[number - 1, at.ACTIVATION], layers[number - 1, at.OUTPUT] + first * fan_in,
             )  # fmt: skip
 
     @compile_device

@@ -157,13 +157,12 @@ def wide_kernels(dtype):
         fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
         depth, width = fan_in, fan_out
         a, b, out = layers[number, at.INPUT], layers[number, at.WEIGHTS], layers[number, at.OUTPUT]
-        activation = settings[at.ACTIVATION]
+        activation = layers[number, at.ACTIVATION]
         if is_back:
             depth, width = fan_out, fan_in
             a, b = layers[number, at.DELTA], layers[number, at.TRANSPOSED]
             out = layers[number - 1, at.DELTA]
-        elif number == settings[at.N_LAYERS] - 1:
-            activation = 0
+            activation = layers[number - 1, at.ACTIVATION]
         n_across = (width + EDGE - 1) // EDGE
         n_tiles = (n_rows + EDGE - 1) // EDGE * n_across
         for tile in range(cuda.blockIdx.x, n_tiles, cuda.gridDim.x):
