@@ -48,10 +48,10 @@ def with_options():
     )  # fmt: skip
 
 
-def several(plan):
-    """What a plan needs, with all activations, losses and optimisers: as if of many networks."""
+def several(choices):
+    """The same with all activations, losses and optimisers, as many networks may need them."""
     return replace(
-        training_choices(plan),
+        choices,
         activations=frozenset(Activation),
         losses=frozenset(Loss),
         optimizers=frozenset(Optimizer),
@@ -177,16 +177,16 @@ def test_kernel_compiles_without_local_memory(name, capability, dtype, pretended
 @each_type
 @each_capability
 @pytest.mark.parametrize(
-    "name", [name for name in MOST_REGISTERS if name.startswith(("train", "wide_p", "wide_u"))]
-    + ["clip_norm", "limit_columns", "add_step", "predict"],
+    "name",
+    ["train", "train_many", "train_rows", "train_weights", "clip_norm", "limit_columns",
+     "add_step", "predict", "wide_product", "wide_losses", "wide_update"],
 )  # fmt: skip
-@pytest.mark.parametrize("are_several", [False, True])
-def test_options_compile_without_local_memory(
-    are_several, name, capability, dtype, pretended_device, tmp_path
-):
+def test_options_compile_without_local_memory(name, capability, dtype, pretended_device, tmp_path):
     pretended_device(capability)
     plan = with_options()
-    choices = several(plan) if are_several else training_choices(plan)
+    choices = training_choices(plan)
+    if name == "train_many":
+        choices = several(choices)
     kernel = all_kernels(plan, np.dtype(dtype), choices)[name]
     compile_and_assemble(
         kernel, signature(name, dtype), capability, MOST_WITH_OPTIONS[name], tmp_path

@@ -210,10 +210,10 @@ def test_networks_with_options_train_together(monkeypatch):
         alone = [clone(model).fit(X, Y) for model in together]
         assert not crews
         fit_many(together, X, Y)
+        for model, expected in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(learned(model), learned(expected))
+            np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     assert sorted(crews) == [2, 2, 7, 7]
-    for model, expected in zip(together, alone, strict=True):
-        np.testing.assert_array_equal(learned(model), learned(expected))
-        np.testing.assert_array_equal(model.predict(X), expected.predict(X))
 
 
 def test_estimators_learn_what_they_learn_on_the_cpu():
