@@ -3,7 +3,7 @@
 import numpy as np
 from numba import cuda
 
-from .kernels import kernels
+from .kernels import array_kernels
 from .network import default_n_blocks, one_at_a_time
 from .steps import THREADS
 from .support import require
@@ -57,7 +57,7 @@ class DeviceMatrix:
 def _taken(array, rows, dtype):
     """Some rows of an array, contiguous and of a type, on the device."""
     result = cuda.device_array((rows.size, array.shape[1]), dtype)
-    kernel = kernels(np.dtype(dtype))["take"]
+    kernel = array_kernels(np.dtype(dtype))["take"]
     kernel[8 * default_n_blocks(), THREADS](array, cuda.to_device(rows), result)
     return result
 
@@ -102,7 +102,7 @@ def device_matrix(X, may_be_infinite):
     matrix = DeviceMatrix(array)
     if not may_be_infinite:
         found = cuda.to_device(np.zeros(1, np.int64))
-        kernel = kernels(matrix.dtype)["find_infinite"]
+        kernel = array_kernels(matrix.dtype)["find_infinite"]
         kernel[8 * default_n_blocks(), THREADS](matrix.elements(), found)
         if found.copy_to_host()[0]:
             raise ValueError("Input X contains NaN or infinity.")

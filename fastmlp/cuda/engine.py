@@ -1,6 +1,7 @@
 """The CUDA engine: parameters, state and, if they fit, data stay on the device for a whole fit."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 from numba import cuda
@@ -8,6 +9,8 @@ from numba import cuda
 from ..parameters import check_parameters, n_parameters
 from ..plan import Optimizer
 from . import layout as at
+from .choices import measures_gradients, training_choices
+from .kernels import training_kernels
 from .network import (
     DeviceNetwork,
     check_room,
@@ -54,7 +57,9 @@ class CudaEngine(DeviceNetwork):
     Attributes
     ----------
     step : int
-        Updates done so far, as Adam's bias correction counts them.
+        Updates done so far, as Adam's bias correction and dropout's masks count them.
+    gradient_norm : float or None
+        See :class:`fastmlp.cuda.network.DeviceNetwork`.
     """
 
     @one_at_a_time
@@ -73,22 +78,24 @@ class CudaEngine(DeviceNetwork):
         self._is_cooperative = is_cooperative
         self._is_checked = False
         self._is_wide = is_wide(plan)
+        self._has_penalty = plan.alpha > 0 or plan.l1 > 0
+        choices = training_choices(plan)
+        self._kernels = {**self._kernels, **training_kernels(dtype, choices)}
         if self._is_wide:
-            self._kernels = {**self._kernels, **wide_kernels(plan.dtype)}
+            self._kernels |= wide_kernels(dtype, choices)
         # With an epoch's order, losses, and what there is for each step.
         n_kept = 2 * n_parameters(plan.layer_units)
-        n_bytes = dtype.itemsize * (layout.size + n_kept) + len(X) * (4 * dtype.itemsize + 8)
+        n_by_row = 3 + at.N_NUMBERS
+        n_bytes = dtype.itemsize * (layout.size + n_kept) + len(X) * (n_by_row * dtype.itemsize + 8)
         n_sent = Y.size if is_on_gpu(X) and X.dtype == dtype else X.size + Y.size
         is_resident = has_room(n_bytes + dtype.itemsize * n_sent)
         if not is_resident:
             X = np.asarray(X)  # from the device, if it is there in another type
             check_room(n_bytes + bytes_of_a_step(plan))
             n_chunk = rows_of_a_chunk(plan, free_bytes() - n_bytes, self._steps_of_a_launch())
-        self._settle(
-            cuda.to_device(np.zeros(layout.size, dtype)),
-            cuda.to_device(layout.layers),
-            cuda.to_device(layout.settings),
-        )
+        arena = np.zeros(layout.size, dtype)
+        layout.fill(arena)
+        self._settle(*map(cuda.to_device, (arena, layout.layers, layout.settings)))
         self._constants = cuda.to_device(at.constants(plan))
         self._n_rows = X.shape[0]
         self._host_weight = sample_weight
@@ -135,89 +142,103 @@ class CudaEngine(DeviceNetwork):
             When the sample weights of a batch sum to zero.
         """
         dtype = self.plan.dtype
-        inverses = self._inverses(order, self._host_weight).astype(dtype)
-        rates = self._rates(learning_rate, inverses.size).astype(dtype)
+        numbers = self._numbers(order, learning_rate, self._host_weight)
         self._keep_start()
+        n_steps = len(numbers)
+        numbers = cuda.to_device(numbers)
         row_losses = cuda.device_array(order.size, dtype)
-        penalties = cuda.device_array(inverses.size, dtype)
-        rates, inverses = cuda.to_device(rates), cuda.to_device(inverses)
+        by_step = cuda.device_array(n_steps, dtype), cuda.device_array(n_steps, dtype)
         if self._chunks is None:
             rows = *self._data, to_device(order, np.int64)
-            self._run_steps(rows, rates, inverses, row_losses, penalties)
+            self._run_steps(rows, numbers, row_losses, *by_step, self.step)
         else:
-            self._run_chunks(order, rates, inverses, row_losses, penalties)
-        self.step += inverses.size
+            self._run_chunks(order, numbers, row_losses, *by_step)
+        self.step += n_steps
+        penalties, gradient_norms = by_step
         loss = self._sum(row_losses)
-        if self.plan.alpha > 0:
+        if self._has_penalty:
             loss += self._sum(penalties)
+        if measures_gradients(self.plan):
+            self.gradient_norm = self._sum(gradient_norms) / n_steps
         return loss / order.size
 
-    def _run_chunks(self, order, rates, inverses, row_losses, penalties):
+    def _run_chunks(self, order, numbers, row_losses, penalties, gradient_norms):
         """All steps, over rows that come from the host."""
         stream = self._chunks.computing
         try:
             for first, rows in self._chunks.of_epoch(order):
                 last = first + rows[-1].size
-                steps = slice(first // self.plan.batch_size, -(-last // self.plan.batch_size))
+                first_step = first // self.plan.batch_size
+                steps = slice(first_step, -(-last // self.plan.batch_size))
                 self._run_steps(
-                    rows, rates[steps], inverses[steps], row_losses[first:last], penalties[steps],
-                    stream,
+                    rows, numbers[steps], row_losses[first:last], penalties[steps],
+                    gradient_norms[steps], self.step + first_step, stream,
                 )  # fmt: skip
         finally:
             stream.synchronize()
 
-    def _run_steps(self, rows, rates, inverses, row_losses, penalties, stream=0):
+    def _run_steps(
+        self, rows, numbers, row_losses, penalties, gradient_norms, steps_done, stream=0
+    ):  # fmt: skip
         """Steps over some rows: X, Y, weights and the order in which batches are cut."""
-        n_steps, n_rows = inverses.size, rows[-1].size
-        if self._is_wide:
-            self._run_wide_steps(rows, rates, inverses, row_losses, penalties, stream)
-            return
+        n_steps, n_rows = len(numbers), rows[-1].size
         tables = self._arena, self._layers, self._settings, self._constants
-        arguments = *tables, *rows, rates, inverses, row_losses, penalties
-        if self._is_cooperative and self._fits_at_once(*arguments, 0, 0):
+        sums = penalties, gradient_norms
+        arguments = *tables, *rows, numbers, row_losses, *sums
+        if (
+            not self._is_wide
+            and self._is_cooperative
+            and self._fits_at_once(*arguments, 0, 0, steps_done)
+        ):
             piece = self._steps_of_a_launch()
             for first in range(0, n_steps, piece):
                 last = min(n_steps, first + piece)
-                self._launch("train", *arguments, first, last, stream=stream)
+                self._launch("train", *arguments, first, last, steps_done, stream=stream)
                 if stream == 0:
                     cuda.synchronize()
             return
         for step in range(n_steps):
-            self._launch("train_rows", *tables, *rows, inverses, row_losses, step, stream=stream)
-            self._launch("train_weights", *tables, n_rows, rates, inverses, step, stream=stream)
-            self._add_penalty(n_rows, inverses, penalties, step, stream)
+            if self._is_wide:
+                self._run_wide_step(rows, numbers, row_losses, step, steps_done, stream)
+            else:
+                self._launch(
+                    "train_rows", *tables, *rows, numbers, row_losses, step, steps_done,
+                    stream=stream,
+                )  # fmt: skip
+                self._launch("train_weights", *tables, n_rows, numbers, step, stream=stream)
+            self._finish_step(tables, n_rows, numbers, *sums, step, stream)
 
-    def _run_wide_steps(self, rows, rates, inverses, row_losses, penalties, stream):
-        """Steps of a wide network, a launch for each product of matrices."""
+    def _run_wide_step(self, rows, numbers, row_losses, step, steps_done, stream):
+        """The two phases of a step of a wide network, a launch for each product of matrices."""
         X, *targets, order = rows
         arena, layers, settings, constants = (
             self._arena, self._layers, self._settings, self._constants,
         )  # fmt: skip
-        for step in range(inverses.size):
-            n_rows = min(self.plan.batch_size, order.size - step * self.plan.batch_size)
-            for name, number, is_back, n_blocks in launches(self.plan, n_rows):
-                arguments = {
-                    "wide_gather": (settings, X, order, step),
-                    "wide_product": (settings, order.size, step, number, is_back),
-                    "wide_losses": (
-                        settings, constants, *targets, order, inverses, row_losses, step,
-                    ),
-                    "wide_update": (
-                        settings, constants, order.size, rates, inverses, step, number,
-                    ),
-                }[name]  # fmt: skip
-                # Two blocks fit a multiprocessor, and some more even out the work.
-                self._launch(
-                    name, arena, layers, *arguments, stream=stream,
-                    n_blocks=min(n_blocks, 8 * self._n_blocks),
-                )  # fmt: skip
-            self._add_penalty(order.size, inverses, penalties, step, stream)
-
-    def _add_penalty(self, n_rows, inverses, penalties, step, stream):
-        if self.plan.alpha > 0:
+        n_rows = min(self.plan.batch_size, order.size - step * self.plan.batch_size)
+        for name, number, is_back, n_blocks in launches(self.plan, n_rows):
+            arguments = {
+                "wide_gather": (settings, X, order, step),
+                "wide_product": (settings, order.size, step, steps_done, number, is_back),
+                "wide_losses": (settings, constants, *targets, order, numbers, row_losses, step),
+                "wide_update": (settings, constants, order.size, numbers, step, number),
+            }[name]
+            # Two blocks fit a multiprocessor, and some more even out the work.
             self._launch(
-                "penalty", self._arena, self._settings, self._constants, n_rows, inverses,
-                penalties, step, n_blocks=1, stream=stream,
+                name, arena, layers, *arguments, stream=stream,
+                n_blocks=min(n_blocks, 8 * self._n_blocks),
+            )  # fmt: skip
+
+    def _finish_step(self, tables, n_rows, numbers, penalties, gradient_norms, step, stream):
+        """What follows the two phases of a step for some plans."""
+        arena, _, settings, constants = tables
+        if self.plan.clip_norm < inf:
+            self._launch("clip_norm", *tables, numbers, step, stream=stream)
+        if self.plan.max_norm < inf:
+            self._launch("limit_columns", *tables, stream=stream)
+        if self._has_penalty or measures_gradients(self.plan):
+            self._launch(
+                "add_step", arena, settings, constants, n_rows, numbers, penalties,
+                gradient_norms, step, n_blocks=1, stream=stream,
             )  # fmt: skip
 
     def _steps_of_a_launch(self):

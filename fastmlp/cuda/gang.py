@@ -9,6 +9,8 @@ of blocks.
 import hashlib
 import threading
 from concurrent.futures import Future
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +19,11 @@ from numba import cuda
 from ..parameters import n_parameters
 from ..plan import Optimizer
 from . import layout as at
+from .choices import measures_gradients, training_choices
 from .engine import CudaEngine
-from .kernels import kernels
+from .kernels import training_kernels
 from .network import DeviceNetwork, free_bytes, is_on_gpu, one_at_a_time, to_device
+from .outputs import custom_functions
 from .steps import THREADS
 from .support import require
 from .wide import is_wide
@@ -50,8 +54,7 @@ class _Epoch(NamedTuple):
     """What a member asks for."""
 
     order: np.ndarray
-    rates: np.ndarray
-    inverses: np.ndarray
+    numbers: np.ndarray
 
 
 class Member(DeviceNetwork):
@@ -60,8 +63,11 @@ class Member(DeviceNetwork):
     It comes to the device with its first epoch; until then, parameters are only set.
     """
 
+    @one_at_a_time
     def __init__(self, seat, plan, theta, sample_weight):
         super().__init__(plan)
+        if plan.custom_loss is not None:
+            custom_functions(*plan.custom_loss)  # an error is that of this fit alone
         self._seat = seat
         self._host_weight = sample_weight
         self._beginning = np.array(theta, plan.dtype), None
@@ -88,16 +94,16 @@ class Member(DeviceNetwork):
 
     def run_epoch(self, order, learning_rate):
         """Update the parameters once for each mini-batch, when all others ask for that, too."""
-        dtype = self.plan.dtype
-        inverses = self._inverses(order, self._host_weight).astype(dtype)
-        rates = self._rates(learning_rate, inverses.size).astype(dtype)
-        loss, penalty = self._seat.gang.run_epoch(self, _Epoch(order, rates, inverses))
-        self.step += inverses.size
+        numbers = self._numbers(order, learning_rate, self._host_weight)
+        loss, penalty, norms = self._seat.gang.run_epoch(self, _Epoch(order, numbers))
+        self.step += len(numbers)
+        if measures_gradients(self.plan):
+            self.gradient_norm = norms / len(numbers)
         return (loss + penalty) / order.size
 
 
 class _Crew:
-    """The members of one dtype, their networks and data, as ``train_many`` takes them."""
+    """Members of one dtype and custom loss, their networks and data, as kernels take them."""
 
     def __init__(self, dtype):
         self.dtype = dtype
@@ -105,7 +111,7 @@ class _Crew:
         self._places = {}  # of data, by their keys
         self._data = []
         self._n_arena = self._n_data = 0
-        self._device = None
+        self._device = self._train_many = None
 
     def n_bytes(self, layout=None, data=()):
         """Memory on the device, with what a new member needs."""
@@ -115,10 +121,8 @@ class _Crew:
 
     def add(self, member, layout, X, Y, weight=None):
         """Provide for a member."""
-        offsets = [at.WEIGHTS, at.BIASES, at.TRANSPOSED, at.INPUT, at.OUTPUT, at.DELTA]
-        layout.layers[:, offsets] += self._n_arena
+        layout.move(self._n_arena)
         settings = layout.settings
-        settings[at.NORMS] += self._n_arena
         settings[[at.FIRST_X, at.FIRST_Y]] = self._place(X), self._place(Y)
         if weight is not None:
             settings[[at.IS_WEIGHTED, at.FIRST_WEIGHT]] = 1, self._place(weight)
@@ -142,7 +146,12 @@ class _Crew:
         settings = np.stack([layout.settings for layout, _ in self._layouts.values()])
         constants = np.stack([at.constants(member.plan) for member in self._layouts])
         layers, settings, constants = map(cuda.to_device, (layers, settings, constants))
-        arena = cuda.to_device(np.zeros(self._n_arena, self.dtype))
+        arena = np.zeros(self._n_arena, self.dtype)
+        for layout, _ in self._layouts.values():
+            layout.fill(arena)
+        arena = cuda.to_device(arena)
+        choices = reduce(or_, [training_choices(member.plan) for member in self._layouts])
+        self._train_many = training_kernels(self.dtype, choices)["train_many"]
         data, first = cuda.device_array(self._n_data, self.dtype), 0
         for elements in self._data:
             data[first : first + elements.size].copy_to_device(elements)
@@ -154,35 +163,41 @@ class _Crew:
 
     @one_at_a_time
     def run(self, epochs):
-        """Run epochs of members; by member, the sums of its rows' losses and of its penalties."""
+        """Run epochs of members; by member, the sums of losses, penalties and gradient norms."""
         if self._device is None:
             self._settle()
-        numbers = {member: number for number, member in enumerate(self._layouts)}
+        places = {member: number for number, member in enumerate(self._layouts)}
         runs = np.zeros((len(epochs), at.RUN_FIELDS), np.int64)
         first_row = first_step = 0
         for run, (member, epoch) in zip(runs, epochs.items(), strict=True):
-            n_rows, n_steps = epoch.order.size, epoch.inverses.size
-            run[[at.MODEL, at.FIRST_ROW, at.N_ROWS]] = numbers[member], first_row, n_rows
-            run[[at.FIRST_OF_STEPS, at.N_STEPS]] = first_step, n_steps
+            n_rows, n_steps = epoch.order.size, len(epoch.numbers)
+            run[[at.MODEL, at.FIRST_ROW, at.N_ROWS]] = places[member], first_row, n_rows
+            run[[at.FIRST_OF_STEPS, at.N_STEPS, at.STEPS_DONE]] = first_step, n_steps, member.step
             first_row, first_step = first_row + n_rows, first_step + n_steps
-        order, *by_step = (np.concatenate(parts) for parts in zip(*epochs.values(), strict=True))
+        order, numbers = (np.concatenate(parts) for parts in zip(*epochs.values(), strict=True))
+        sizes = first_row, first_step, first_step  # of row losses, penalties, gradient norms
         arguments = (
-            *self._device, to_device(order, np.int64), *map(cuda.to_device, by_step),
-            cuda.device_array(first_row, self.dtype), cuda.device_array(first_step, self.dtype),
+            *self._device, to_device(order, np.int64), cuda.to_device(numbers),
+            *(cuda.device_array(size, self.dtype) for size in sizes),
         )  # fmt: skip
         for member in epochs:
             member._keep_start()
-        totals = cuda.to_device(np.zeros((len(numbers), 2)))
+        totals = cuda.to_device(np.zeros((len(places), 3)))
         pieces = np.array([_steps_of_a_launch(member.plan) for member in epochs])
         while (active := runs[:, at.END] < runs[:, at.N_STEPS]).any():
             runs[:, at.BEGIN] = runs[:, at.END]
             runs[:, at.END] = np.minimum(runs[:, at.END] + pieces, runs[:, at.N_STEPS])
-            kernels(self.dtype)["train_many"][int(active.sum()), THREADS](
+            self._train_many[int(active.sum()), THREADS](
                 *arguments, cuda.to_device(runs[active]), totals
             )
             cuda.synchronize()
         totals = totals.copy_to_host().tolist()
-        return {member: totals[numbers[member]] for member in epochs}
+        return {member: totals[places[member]] for member in epochs}
+
+
+def _kind(plan):
+    """What members of a crew have in common."""
+    return plan.dtype, plan.custom_loss
 
 
 def _work(plan):
@@ -234,7 +249,7 @@ class Gang:
         with self._lock:
             if self._room is None:
                 self._room = _SHARE_OF_MEMORY * free_bytes()
-            crew = self._crews.setdefault(plan.dtype, _Crew(plan.dtype))
+            crew = self._crews.setdefault(_kind(plan), _Crew(plan.dtype))
             others = sum(other.n_bytes() for other in self._crews.values() if other is not crew)
             if others + crew.n_bytes(layout, data) > self._room:
                 return None
@@ -278,8 +293,8 @@ class Gang:
             return
         self._has_begun = True
         asked, self._asked = self._asked, {}
-        for crew in self._crews.values():
-            epochs = {m: epoch for m, (epoch, _) in asked.items() if m.plan.dtype == crew.dtype}
+        for kind, crew in self._crews.items():
+            epochs = {m: epoch for m, (epoch, _) in asked.items() if _kind(m.plan) == kind}
             if not epochs:
                 continue
             try:

@@ -45,6 +45,13 @@ def compile_kernel(function):
     return cuda.jit(function)
 
 
+def compile_bounded(n_threads, n_blocks):
+    """Like `compile_kernel`, with so few registers that so many blocks fit a multiprocessor."""
+    if is_simulated():
+        return compile_kernel
+    return cuda.jit(launch_bounds=(n_threads, n_blocks))
+
+
 def compile_device(function):
     """A function that kernels call, compiled with them; plain Python in the simulator."""
     return function if is_simulated() else cuda.jit(device=True)(function)
@@ -54,3 +61,30 @@ def compile_device(function):
 def compile_formula(function):
     """A scalar formula, with the formulas of its module that it calls."""
     return with_narrow_constants(function, {}, number_like, compile_device, compile_formula)
+
+
+def chosen(functions):
+    """A device function that calls one of several, by the code that is its first argument.
+
+    Parameters
+    ----------
+    functions : dict
+        Device functions by code; the last one is called for other codes as well.
+    """
+    (first_code, function), *others = functions.items()
+    if not others:
+
+        @compile_device
+        def call(code, *args):
+            return function(*args)
+
+    else:
+        call_another = chosen(dict(others))
+
+        @compile_device
+        def call(code, *args):
+            if code == first_code:
+                return function(*args)
+            return call_another(code, *args)
+
+    return call

@@ -6,46 +6,81 @@ from math import isfinite
 import numba
 
 from . import layout as at
-from .elementwise import activate_output
-from .jit import compile_kernel
+from .jit import compile_bounded, compile_device, compile_kernel
 from .jit import inside_kernels as cuda
-from .steps import ROWS, THREADS, phases, total_of
+from .outputs import output_functions
+from .steps import ROWS, THREADS, row_phase, total_of
+from .weight_pass import weight_phases
 
 
 @cache
-def kernels(dtype):
-    """The kernels for arenas of one dtype, as a dict by name."""
-    of_dtype = phases(dtype)
-    rows_phase, weights_phase = of_dtype.rows_phase, of_dtype.weights_phase
-    add_penalty, forward = of_dtype.add_penalty, of_dtype.forward
+def training_kernels(dtype, choices):
+    """The kernels that train networks, as a dict by name.
 
-    @compile_kernel
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Of the arena.
+    choices : Choices
+    """
+    rows_phase = row_phase(dtype, choices).rows_phase
+    of_weights = weight_phases(dtype, choices)
+    weights_phase, add_sums = of_weights.weights_phase, of_weights.add_sums
+    clip_phase, limit_phase = of_weights.clip_phase, of_weights.limit_phase
+    clips, limits = choices.clips_norms, choices.limits_columns
+    has_l1, measures = choices.penalises_absolutes, choices.measures_gradients
+
+    @compile_device
+    def has_sums(settings, constants):
+        """Whether tiles leave sums."""
+        if has_l1 and settings[at.ABSOLUTES] >= 0:
+            return True
+        if measures and settings[at.SQUARES] >= 0:
+            return True
+        return constants[at.ALPHA] > 0
+
+    @compile_bounded(THREADS, 2)
     def train_rows(
-        arena, layers, settings, constants, X, Y, sample_weight, order, inverses, row_losses, step
+        arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses, step,
+        steps_done,
     ):  # fmt: skip
         """The first phase of one step, as a launch of its own."""
         rows_phase(
             cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants, X, Y,
-            sample_weight, order, inverses, row_losses, step,
+            sample_weight, order, numbers, row_losses, step, steps_done,
         )  # fmt: skip
 
     @compile_kernel
-    def train_weights(arena, layers, settings, constants, n_in_order, rates, inverses, step):
+    def train_weights(arena, layers, settings, constants, n_in_order, numbers, step):
         """The second phase of one step, as a launch of its own."""
         weights_phase(
-            cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants, n_in_order, rates,
-            inverses, step,
+            cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants, n_in_order,
+            numbers, step,
         )  # fmt: skip
 
     @compile_kernel
-    def penalty(arena, settings, constants, n_in_order, inverses, penalties, step):
-        """The penalty of one step, by one block, as a launch of its own."""
-        add_penalty(arena, settings, constants, n_in_order, inverses, penalties, step)
+    def clip_norm(arena, layers, settings, constants, numbers, step):
+        """The third phase of one step, as a launch of its own."""
+        clip_phase(
+            cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants, numbers, step
+        )
+
+    @compile_kernel
+    def limit_columns(arena, layers, settings, constants):
+        """The last phase of one step, as a launch of its own."""
+        limit_phase(cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants)
+
+    @compile_kernel
+    def add_step(
+        arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
+    ):  # fmt: skip
+        """Penalty and norm of one step, by one block, as a launch of its own."""
+        add_sums(arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step)
 
     @compile_kernel
     def train(
-        arena, layers, settings, constants, X, Y, sample_weight, order, rates, inverses,
-        row_losses, penalties, first_step, last_step,
+        arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
+        penalties, gradient_norms, first_step, last_step, steps_done,
     ):  # fmt: skip
         """Many steps in one cooperative launch: all blocks have to be resident at once."""
         grid = cuda.cg.this_grid()
@@ -53,26 +88,33 @@ def kernels(dtype):
         for step in range(first_step, last_step):
             rows_phase(
                 block, n_blocks, arena, layers, settings, constants, X, Y, sample_weight, order,
-                inverses, row_losses, step,
+                numbers, row_losses, step, steps_done,
             )  # fmt: skip
             grid.sync()
             weights_phase(
-                block, n_blocks, arena, layers, settings, constants, order.size, rates, inverses,
-                step,
-            )  # fmt: skip
+                block, n_blocks, arena, layers, settings, constants, order.size, numbers, step
+            )
             grid.sync()
+            if clips:
+                clip_phase(block, n_blocks, arena, layers, settings, constants, numbers, step)
+                grid.sync()
+            if limits:
+                limit_phase(block, n_blocks, arena, layers, settings, constants)
+                grid.sync()
             # The last block has the fewest rows to do next.
-            if constants[at.ALPHA] > 0 and block == n_blocks - 1:
-                add_penalty(arena, settings, constants, order.size, inverses, penalties, step)
+            if block == n_blocks - 1 and has_sums(settings, constants):
+                add_sums(
+                    arena, settings, constants, order.size, numbers, penalties, gradient_norms,
+                    step,
+                )  # fmt: skip
 
     @compile_kernel
     def train_many(
-        arena, layers, settings, constants, X, Y, sample_weight, order, rates, inverses,
-        row_losses, penalties, runs, totals,
+        arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
+        penalties, gradient_norms, runs, totals,
     ):  # fmt: skip
         """Steps of many networks, a block for each; sums over the epoch when it ends."""
-        loss_sums = cuda.shared.array(THREADS, numba.float64)
-        penalty_sums = cuda.shared.array(THREADS, numba.float64)
+        sums = cuda.shared.array(THREADS, numba.float64)
         block = cuda.blockIdx.x
         model = runs[block, at.MODEL]
         first_row, n_rows = runs[block, at.FIRST_ROW], runs[block, at.N_ROWS]
@@ -80,36 +122,65 @@ def kernels(dtype):
         my_layers, my_settings, my_constants = layers[model], settings[model], constants[model]
         my_order = order[first_row : first_row + n_rows]
         my_losses = row_losses[first_row : first_row + n_rows]
-        my_rates = rates[first_step : first_step + n_steps]
-        my_inverses = inverses[first_step : first_step + n_steps]
+        my_numbers = numbers[first_step : first_step + n_steps]
         my_penalties = penalties[first_step : first_step + n_steps]
-        has_penalty = my_constants[at.ALPHA] > 0
+        my_norms = gradient_norms[first_step : first_step + n_steps]
         for step in range(runs[block, at.BEGIN], runs[block, at.END]):
             rows_phase(
                 0, 1, arena, my_layers, my_settings, my_constants, X, Y, sample_weight, my_order,
-                my_inverses, my_losses, step,
+                my_numbers, my_losses, step, runs[block, at.STEPS_DONE],
             )  # fmt: skip
             cuda.syncthreads()
             weights_phase(
-                0, 1, arena, my_layers, my_settings, my_constants, n_rows, my_rates, my_inverses,
-                step,
-            )  # fmt: skip
+                0, 1, arena, my_layers, my_settings, my_constants, n_rows, my_numbers, step
+            )
             cuda.syncthreads()
-            if has_penalty:
-                add_penalty(
-                    arena, my_settings, my_constants, n_rows, my_inverses, my_penalties, step
-                )
+            if clips and my_settings[at.CLIPS_NORM]:
+                clip_phase(0, 1, arena, my_layers, my_settings, my_constants, my_numbers, step)
+                cuda.syncthreads()
+            if limits and my_settings[at.LIMITS_COLUMNS]:
+                limit_phase(0, 1, arena, my_layers, my_settings, my_constants)
+                cuda.syncthreads()
+            if has_sums(my_settings, my_constants):
+                add_sums(
+                    arena, my_settings, my_constants, n_rows, my_numbers, my_penalties, my_norms,
+                    step,
+                )  # fmt: skip
         if runs[block, at.END] == n_steps:
             cuda.syncthreads()
-            loss = total_of(loss_sums, my_losses)
-            penalty = 0.0
-            if has_penalty:
-                penalty = total_of(penalty_sums, my_penalties)
+            loss = total_of(sums, my_losses)
+            penalty = norm = 0.0
+            if has_sums(my_settings, my_constants):
+                penalty = total_of(sums, my_penalties)
+            if measures and my_settings[at.SQUARES] >= 0:
+                norm = total_of(sums, my_norms)
             if cuda.threadIdx.x == 0:
                 totals[model, 0] = loss
                 totals[model, 1] = penalty
+                totals[model, 2] = norm
 
-    @compile_kernel
+    return {
+        "train_rows": train_rows, "train_weights": train_weights, "clip_norm": clip_norm,
+        "limit_columns": limit_columns, "add_step": add_step, "train": train,
+        "train_many": train_many,
+    }  # fmt: skip
+
+
+@cache
+def prediction_kernels(dtype, choices):
+    """The kernels that every network on the device needs, as a dict by name.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Of the arena.
+    choices : Choices
+        Of predictions.
+    """
+    forward = row_phase(dtype, choices).forward
+    activate_output, _ = output_functions(choices)
+
+    @compile_bounded(THREADS, 2)
     def predict(arena, layers, settings, X, n_rows, outputs):
         """Predictions for the first rows of X.
 
@@ -126,13 +197,20 @@ def kernels(dtype):
             for i in range(cuda.threadIdx.x, n_here * n_features, THREADS):
                 arena[inputs + i] = X[top * n_features + i]
             cuda.syncthreads()
-            forward(arena, layers, settings, mine, n_here)
+            forward(arena, layers, settings, mine, n_here, 0)
             if cuda.threadIdx.x < n_here:
                 p = layers[last, at.OUTPUT] + (mine + cuda.threadIdx.x) * n_outputs
                 activate_output(settings[at.LOSS], arena, p, n_outputs)
                 for j in range(n_outputs):
                     outputs[top + cuda.threadIdx.x, j] = arena[p + j]
             cuda.syncthreads()
+
+    return {**array_kernels(dtype), "predict": predict}
+
+
+@cache
+def array_kernels(dtype):
+    """The kernels for arenas and matrices of one dtype, whatever the networks, by name."""
 
     @compile_kernel
     def transpose(arena, layers, settings):
@@ -166,8 +244,4 @@ def kernels(dtype):
             if not isfinite(values[i]):
                 found[0] = 1
 
-    return {
-        "train_rows": train_rows, "train_weights": train_weights, "penalty": penalty,
-        "train": train, "train_many": train_many, "predict": predict, "transpose": transpose,
-        "add_up": add_up, "take": take, "find_infinite": find_infinite,
-    }  # fmt: skip
+    return {"transpose": transpose, "add_up": add_up, "take": take, "find_infinite": find_infinite}

@@ -3,39 +3,64 @@
 Parameters lie in the order of :mod:`fastmlp.parameters`, each matrix row-major, and so do
 the optimiser's two vectors behind them. A transposed copy of the weights of all layers but
 the first serves the backward pass. Activations and deltas are row-major, one row for each
-row of the batch. At the end lies a number for each weight tile.
+row of the batch. At the end lie the numbers of the loss and of dropout, and one for each weight
+tile.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 
 from ..parameters import n_parameters
+from ..plan import Activation
+from .choices import keeps_derivatives, measures_gradients
 from .support import is_simulated
 
 # Columns of the layer table.
 FAN_IN, FAN_OUT, WEIGHTS, BIASES, TRANSPOSED = 0, 1, 2, 3, 4
 INPUT, OUTPUT, DELTA = 5, 6, 7
-FIRST_TILE, TILE_COLUMNS = 8, 9  # number of the layer's first weight tile; tiles side by side
-LAYER_FIELDS = 10
+KEPT = 8  # derivatives of the activations, where the backward pass cannot tell them; else -1
+FIRST_TILE, TILE_COLUMNS = 9, 10  # number of the layer's first weight tile; tiles side by side
+ACTIVATION = 11
+# Dropout: random bits that switch off (-1: none), number of the first unit, and the place of the
+# factor for units that stay.
+DROP_BELOW, FIRST_UNIT, DROP_SCALE = 12, 13, 14
+LAYER_FIELDS = 15
+# Those that are places in the arena.
+LAYER_PLACES = [WEIGHTS, BIASES, TRANSPOSED, INPUT, OUTPUT, DELTA, KEPT, DROP_SCALE]
 
 # Elements of the settings vector.
-N_LAYERS, ACTIVATION, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3, 4
-N_PARAMETERS, N_TILES, IS_WEIGHTED = 5, 6, 7
-FIRST_X, FIRST_Y, FIRST_WEIGHT = 8, 9, 10  # where the network's data begin in their arrays
-NORMS = 11  # where each weight tile leaves a number
-N_SETTINGS = 12
+N_LAYERS, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3
+N_PARAMETERS, N_TILES, IS_WEIGHTED = 4, 5, 6
+FIRST_X, FIRST_Y, FIRST_WEIGHT = 7, 8, 9  # where the network's data begin in their arrays
+SEED = 10  # of dropout
+CLIPS_NORM, LIMITS_COLUMNS = 11, 12  # whether a step has these phases
+LOSS_PARAMETERS = 13  # one number for each output
+# Where each weight tile leaves a number: the sum of squares of its weights, that of their absolute
+# values if there is an L1 penalty, and that of squares of its gradient if the norm is wanted; else
+# -1.
+NORMS, ABSOLUTES, SQUARES = 14, 15, 16
+N_SETTINGS = 17
+SETTINGS_PLACES = [LOSS_PARAMETERS, NORMS, ABSOLUTES, SQUARES]
 
 # Elements of the vector of constants.
 ALPHA, MOMENTUM, BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2 = 0, 1, 2, 3, 4, 5
 EPSILON, MACHINE_EPSILON = 6, 7
-N_CONSTANTS = 8
+L1, CLIP_VALUE, CLIP_NORM, MAX_NORM = 8, 9, 10, 11
+N_CONSTANTS = 12
+
+# Columns of the table of what changes from step to step: the learning rate with corrections of a
+# bias, one over the batch's weight, NAdam's share of the gradient, and what weights are multiplied
+# with before the step.
+RATE, INVERSE, GRADIENT_SHARE, DECAY = 0, 1, 2, 3
+N_NUMBERS = 4
 
 # Columns of the table of what blocks do that have a network each: the network's number, its part
-# of the order and of what there is for each step, and the steps to run.
-MODEL, FIRST_ROW, N_ROWS, FIRST_OF_STEPS, N_STEPS, BEGIN, END = 0, 1, 2, 3, 4, 5, 6
-RUN_FIELDS = 7
+# of the order and of what there is for each step, the steps to run, and those done before.
+MODEL, FIRST_ROW, N_ROWS, FIRST_OF_STEPS, N_STEPS, BEGIN, END, STEPS_DONE = 0, 1, 2, 3, 4, 5, 6, 7
+RUN_FIELDS = 8
 
 # Rows and columns of a weight tile: a block of threads computes its gradient and updates it.
 TILE = 16 if is_simulated() else 32
@@ -48,6 +73,17 @@ class Layout:
     layers: np.ndarray
     settings: np.ndarray
     size: int
+    numbers: tuple[float, ...] = ()  # what the arena has to begin with, from LOSS_PARAMETERS on
+
+    def move(self, distance):
+        """Begin at another element of the arena."""
+        for table, places in (self.layers.T, LAYER_PLACES), (self.settings, SETTINGS_PLACES):
+            table[places] += np.where(table[places] >= 0, distance, 0)
+
+    def fill(self, arena):
+        """Write the numbers that the arena has to begin with."""
+        first = self.settings[LOSS_PARAMETERS]
+        arena[first : first + len(self.numbers)] = self.numbers
 
 
 def device_layout(plan, n_rows, is_trained=True):
@@ -67,9 +103,17 @@ def device_layout(plan, n_rows, is_trained=True):
     units = plan.layer_units
     n_layers, n_theta = len(units) - 1, n_parameters(units)
     layers = np.zeros((n_layers, LAYER_FIELDS), dtype=np.int64)
+    layers[:, [KEPT, DROP_BELOW]] = -1
+    layers[:, ACTIVATION] = *plan.activations, Activation.IDENTITY
+    settings = np.zeros(N_SETTINGS, dtype=np.int64)
+    settings[[N_LAYERS, LOSS, OPTIMIZER]] = n_layers, plan.loss, plan.optimizer
+    settings[[BATCH_SIZE, N_PARAMETERS, SEED]] = n_rows, n_theta, plan.seed
+    settings[[CLIPS_NORM, LIMITS_COLUMNS]] = plan.clip_norm < inf, plan.max_norm < inf
     weights, biases = 0, sum(a * b for a, b in pairwise(units))
-    end, n_tiles = (3 * n_theta if is_trained else n_theta), 0
+    # Parameters, two vectors of state and, to be limited, the gradient.
+    end, n_tiles = (3 + (plan.clip_norm < inf)) * n_theta if is_trained else n_theta, 0
     for number, (layer, (fan_in, fan_out)) in enumerate(zip(layers, pairwise(units), strict=True)):
+        is_last = number == n_layers - 1
         layer[[FAN_IN, FAN_OUT, WEIGHTS, BIASES]] = fan_in, fan_out, weights, biases
         weights += fan_in * fan_out
         biases += fan_out
@@ -86,23 +130,39 @@ def device_layout(plan, n_rows, is_trained=True):
         layer[OUTPUT] = end
         end += n_rows * fan_out
         # The output layer's delta takes the place of its activation.
-        layer[DELTA] = layer[OUTPUT] if number == n_layers - 1 else end
-        if is_trained and number < n_layers - 1:
+        layer[DELTA] = layer[OUTPUT] if is_last else end
+        if is_trained and not is_last:
             end += n_rows * fan_out
-    settings = np.zeros(N_SETTINGS, dtype=np.int64)
-    settings[[N_LAYERS, ACTIVATION, LOSS]] = n_layers, plan.activation, plan.loss
-    settings[[OPTIMIZER, BATCH_SIZE, N_PARAMETERS]] = plan.optimizer, n_rows, n_theta
-    settings[[N_TILES, NORMS]] = n_tiles, end
+            if keeps_derivatives(plan.activations[number], plan.dropouts[number]):
+                layer[KEPT] = end
+                end += n_rows * fan_out
+    settings[[LOSS_PARAMETERS, N_TILES]] = end, n_tiles
+    settings[[NORMS, ABSOLUTES, SQUARES]] = -1
+    numbers = []
     if is_trained:
-        end += n_tiles
-    return Layout(layers, settings, int(end))
+        numbers += plan.loss_parameters
+        for number, dropout in enumerate(plan.dropouts):
+            layers[number, FIRST_UNIT] = sum(units[1 : number + 1])
+            if dropout > 0:
+                layers[number, DROP_BELOW] = int(dropout * 2**32)
+                layers[number, DROP_SCALE] = end + len(numbers)
+                numbers.append(1 / (1 - dropout))
+        end += len(numbers)
+        for place, is_wanted in {
+            NORMS: True, ABSOLUTES: plan.l1 > 0, SQUARES: measures_gradients(plan),
+        }.items():  # fmt: skip
+            if is_wanted:
+                settings[place] = end
+                end += n_tiles
+    return Layout(layers, settings, int(end), tuple(numbers))
 
 
 def constants(plan):
     """The vector of constants of a plan, in its dtype."""
     values = np.zeros(N_CONSTANTS)
-    values[[ALPHA, MOMENTUM]] = plan.alpha, plan.momentum
+    values[[ALPHA, MOMENTUM, L1]] = plan.alpha, plan.momentum, plan.l1
     values[[BETA_1, ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
     values[[BETA_2, ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
     values[[EPSILON, MACHINE_EPSILON]] = plan.epsilon, np.finfo(plan.dtype).eps
+    values[[CLIP_VALUE, CLIP_NORM, MAX_NORM]] = plan.clip_value, plan.clip_norm, plan.max_norm
     return values.astype(plan.dtype)

@@ -6,9 +6,12 @@ from functools import wraps
 import numpy as np
 from numba import cuda
 
+from ..formulas.updates import nadam_gradient_share
 from ..parameters import n_parameters
 from ..plan import Optimizer
-from .kernels import kernels
+from . import layout as at
+from .choices import prediction_choices
+from .kernels import prediction_kernels
 from .steps import ROWS, THREADS
 from .support import is_simulated, refusal
 
@@ -89,12 +92,17 @@ class DeviceNetwork:
     ----------
     step : int
         Updates done so far, as Adam's bias correction counts them.
+    gradient_norm : float or None
+        Norm of the gradient of all parameters, before it is limited to the plan's `clip_norm`,
+        as the mean over the steps of the last epoch; None unless the plan wants or limits it.
     """
+
+    gradient_norm = None
 
     def __init__(self, plan, n_blocks=None):
         self.plan = plan
         self.step = 0
-        self._kernels = kernels(plan.dtype)
+        self._kernels = prediction_kernels(plan.dtype, prediction_choices(plan))
         self._n_blocks = n_blocks or default_n_blocks()
         self._kept = None, []
         self._starts = []
@@ -185,17 +193,29 @@ class DeviceNetwork:
             self._kept = X, [*parts, rows] if number else [rows]
         return rows
 
-    def _rates(self, learning_rate, n_steps):
-        """The learning rate of each step, Adam's bias correction included."""
-        if self.plan.optimizer != Optimizer.ADAM:
-            return np.full(n_steps, float(learning_rate))
-        t = self.step + 1.0 + np.arange(n_steps)
-        beta_1, beta_2 = self.plan.beta_1, self.plan.beta_2
-        return learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    def _numbers(self, order, learning_rate, sample_weight):
+        """What changes from step to step; see :mod:`fastmlp.cuda.layout`.
 
-    def _inverses(self, order, sample_weight):
-        """One over the total weight of each batch; ValueError where that is zero."""
-        starts = np.arange(0, order.size, self.plan.batch_size)
+        ValueError where the weights of a batch sum to zero.
+        """
+        plan = self.plan
+        starts = np.arange(0, order.size, plan.batch_size)
+        t = self.step + 1.0 + np.arange(starts.size)
+        numbers = np.zeros((starts.size, at.N_NUMBERS))
         if sample_weight is None:
-            return 1 / (np.minimum(starts + self.plan.batch_size, order.size) - starts)
-        return 1 / self.plan.batch_weights(order, np.asarray(sample_weight, float))
+            totals = np.minimum(starts + plan.batch_size, order.size) - starts
+        else:
+            totals = plan.batch_weights(order, np.asarray(sample_weight, float))
+        numbers[:, at.INVERSE] = 1 / totals
+        numbers[:, at.DECAY] = 1 - learning_rate * plan.weight_decay
+        # A velocity that is a running mean is one that adds up steps of a smaller rate.
+        numbers[:, at.RATE] = learning_rate
+        if plan.averages_gradients:
+            numbers[:, at.RATE] *= 1 - plan.momentum
+        beta_1, beta_2 = plan.beta_1, plan.beta_2
+        if plan.optimizer == Optimizer.ADAM:
+            numbers[:, at.RATE] *= np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        elif plan.optimizer == Optimizer.NADAM:
+            numbers[:, at.RATE] *= np.sqrt(1 - beta_2**t) / (1 - beta_1 ** (t + 1))
+            numbers[:, at.GRADIENT_SHARE] = nadam_gradient_share(beta_1, t)
+        return numbers.astype(plan.dtype)

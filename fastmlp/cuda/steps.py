@@ -1,12 +1,12 @@
-"""A training step's two phases, as a block of GPU threads sees them.
+"""A training step's first phase, as a block of GPU threads sees it.
 
-A step has the two phases of the CPU's (see :mod:`fastmlp.cpu.kernels`). In the first, a
-block takes a few rows of the batch through all layers and back. In the second, a block
-computes a tile of the weight gradient and updates the weights from registers. Between
-them every block that works on the network has to be done: a barrier of the grid, the end
-of a launch, or a barrier of the block where it works alone. Every number is computed by
-one thread, or summed over threads in one fixed order, so results do not depend on the
-number of blocks.
+A step has the two phases of the CPU's (see :mod:`fastmlp.cpu.kernels`). In the first, here, a
+block takes a few rows of the batch through all layers and back. In the second
+(:mod:`fastmlp.cuda.weight_pass`) a block computes a tile of the weight gradient and updates the
+weights from registers. Between them every block that works on the network has to be done: a
+barrier of the grid, the end of a launch, or a barrier of the block where it works alone. Every
+number is computed by one thread, or summed over threads in one fixed order, so results do not
+depend on the number of blocks.
 """
 
 from functools import cache
@@ -16,24 +16,16 @@ import numba
 import numpy as np
 
 from . import layout as at
-from .elementwise import (
-    activate,
-    activate_output,
-    apply_update,
-    loss_and_delta,
-    times_derivative,
-)
 from .jit import compile_device
 from .jit import inside_kernels as cuda
+from .layers import unit_functions
+from .outputs import output_functions
 from .support import is_simulated
 
 # Threads of a block. The simulator pays for each by itself.
 THREADS = 64 if is_simulated() else 256
 # Rows that a block takes through the layers together: a weight that was read serves all.
 ROWS = 4
-TILE = at.TILE
-TILE_ROWS_A_THREAD = 4
-assert TILE * TILE == TILE_ROWS_A_THREAD * THREADS
 
 
 @compile_device
@@ -63,20 +55,27 @@ def total_of(sums, values):
 
 
 @cache
-def phases(dtype):
-    """The phases for arenas of one dtype, and their parts, by name."""
+def row_phase(dtype, choices):
+    """The first phase for arenas of one dtype, and its parts, by name."""
     FLOAT = numba.from_dtype(np.dtype(dtype))
     N_PARTIAL = ROWS * THREADS
+    finish_unit, finish_delta = unit_functions(choices)
+    activate_output, loss_and_delta = output_functions(choices)
 
     @compile_device
-    def multiply_rows(
-        arena, a, n_rows, depth, b, width, out, biases, activation, derivative_at
-    ):  # fmt: skip
-        """A few rows times a matrix, with what follows; by all threads of a block.
+    def multiply_rows(arena, layers, settings, number, is_back, first, n_rows, seen):
+        """A few rows times a layer's weights, with what follows; by all threads of a block.
 
-        The rows start at `a`. With `biases` the result is a layer's activation; with
-        `derivative_at`, where the activations are, it is a delta. (-1: neither.)
+        The results are the layer's activations; going back, the deltas of the layer before.
         """
+        depth, width = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
+        a, b, out = layers[number, at.INPUT], layers[number, at.WEIGHTS], layers[number, at.OUTPUT]
+        biases = layers[number, at.BIASES]
+        if is_back:
+            depth, width = width, depth
+            a, b = layers[number, at.DELTA], layers[number, at.TRANSPOSED]
+            out = layers[number - 1, at.DELTA]
+        a += first * depth
         partial = cuda.shared.array(N_PARTIAL, FLOAT)
         thread = cuda.threadIdx.x
         n_splits = max(1, min(THREADS // width, depth))
@@ -114,13 +113,14 @@ def phases(dtype):
                     total = partial[row * THREADS + thread]
                     for other in range(1, n_splits):
                         total += partial[row * THREADS + other * width + thread]
-                    to = row * width + column
-                    if biases >= 0:
+                    if is_back:
+                        total = finish_delta(arena, layers, number - 1, first + row, column, total)
+                    else:
                         total += arena[biases + column]
-                        total = activate(activation, total)
-                    elif derivative_at >= 0:
-                        total = times_derivative(activation, arena[derivative_at + to], total)
-                    arena[out + to] = total
+                        total = finish_unit(
+                            arena, layers, settings, number, first + row, column, seen, total
+                        )
+                    arena[out + (first + row) * width + column] = total
             cuda.syncthreads()
 
     @compile_device
@@ -135,34 +135,20 @@ def phases(dtype):
         cuda.syncthreads()
 
     @compile_device
-    def forward(arena, layers, settings, first, n_rows):
+    def forward(arena, layers, settings, first, n_rows, seen):
         """Activations of all layers for a few rows of the batch; the output stays linear."""
-        n_layers = settings[at.N_LAYERS]
-        for number in range(n_layers):
-            fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
-            is_last = number == n_layers - 1
-            multiply_rows(
-                arena, layers[number, at.INPUT] + first * fan_in, n_rows, fan_in,
-                layers[number, at.WEIGHTS], fan_out,
-                layers[number, at.OUTPUT] + first * fan_out, layers[number, at.BIASES],
-                0 if is_last else settings[at.ACTIVATION], -1,
-            )  # fmt: skip
+        for number in range(settings[at.N_LAYERS]):
+            multiply_rows(arena, layers, settings, number, False, first, n_rows, seen)
 
     @compile_device
     def backward(arena, layers, settings, first, n_rows):
         """Deltas of all hidden layers for a few rows of the batch."""
         for number in range(settings[at.N_LAYERS] - 1, 0, -1):
-            fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
-            multiply_rows(
-                arena, layers[number, at.DELTA] + first * fan_out, n_rows, fan_out,
-                layers[number, at.TRANSPOSED], fan_in,
-                layers[number - 1, at.DELTA] + first * fan_in, -1,
-                settings[at.ACTIVATION], layers[number - 1, at.OUTPUT] + first * fan_in,
-            )  # fmt: skip
+            multiply_rows(arena, layers, settings, number, True, first, n_rows, 0)
 
     @compile_device
     def finish_row(
-        arena, layers, settings, constants, Y, sample_weight, order, inverses, row_losses, step,
+        arena, layers, settings, constants, Y, sample_weight, order, numbers, row_losses, step,
         n_rows, row,
     ):  # fmt: skip
         """The loss of one row of a batch of `n_rows`; deltas replace its outputs."""
@@ -177,117 +163,36 @@ def phases(dtype):
         activate_output(loss, arena, p, n_outputs)
         row_losses[place] = (
             loss_and_delta(
-                loss, arena, p, Y, settings[at.FIRST_Y] + source * n_outputs, n_outputs, weight,
-                constants[at.MACHINE_EPSILON],
-            ) * inverses[step] * n_rows
+                loss, arena, settings, p, Y, settings[at.FIRST_Y] + source * n_outputs, n_outputs,
+                weight, constants[at.MACHINE_EPSILON],
+            ) * numbers[step, at.INVERSE] * n_rows
         )  # fmt: skip
 
     @compile_device
     def rows_phase(
-        block, n_blocks, arena, layers, settings, constants, X, Y, sample_weight, order, inverses,
-        row_losses, step,
+        block, n_blocks, arena, layers, settings, constants, X, Y, sample_weight, order, numbers,
+        row_losses, step, steps_done,
     ):  # fmt: skip
-        """The first phase of a step: forward, loss and deltas back, a few rows a block."""
+        """The first phase of a step: forward, loss and deltas back, a few rows a block.
+
+        `steps_done` are those before the first of this order.
+        """
         start = step * settings[at.BATCH_SIZE]
+        seen = start + steps_done * settings[at.BATCH_SIZE]
         n_rows = min(settings[at.BATCH_SIZE], order.size - start)
         slab = max(1, min(ROWS, (n_rows + n_blocks - 1) // n_blocks))
         for first in range(block * slab, n_rows, n_blocks * slab):
             n_here = min(slab, n_rows - first)
             gather(arena, layers, settings, X, order, start, first, n_here)
-            forward(arena, layers, settings, first, n_here)
+            forward(arena, layers, settings, first, n_here, seen)
             if cuda.threadIdx.x < n_here:
                 finish_row(
-                    arena, layers, settings, constants, Y, sample_weight, order, inverses,
+                    arena, layers, settings, constants, Y, sample_weight, order, numbers,
                     row_losses, step, n_rows, first + cuda.threadIdx.x,
                 )  # fmt: skip
             cuda.syncthreads()
             backward(arena, layers, settings, first, n_here)
 
-    @compile_device
-    def weights_phase(
-        block, n_blocks, arena, layers, settings, constants, n_in_order, rates, inverses, step
-    ):  # fmt: skip
-        """The second phase of a step: weight gradients, and updates, a tile a block.
-
-        Each tile leaves its sum of squares of the weights before the step.
-        """
-        squares = cuda.shared.array(THREADS, FLOAT)
-        batch_size, n_tiles = settings[at.BATCH_SIZE], settings[at.N_TILES]
-        n_parameters, optimizer = settings[at.N_PARAMETERS], settings[at.OPTIMIZER]
-        n_rows = min(batch_size, n_in_order - step * batch_size)
-        alpha, inverse, rate = constants[at.ALPHA], inverses[step], rates[step]
-        # Neighbouring threads have neighbouring columns, and a thread some rows below each other.
-        thread_column = cuda.threadIdx.x % TILE
-        thread_row = cuda.threadIdx.x // TILE * TILE_ROWS_A_THREAD
-        for tile in range(block, n_tiles, n_blocks):
-            number = 0
-            while number + 1 < settings[at.N_LAYERS] and tile >= layers[number + 1, at.FIRST_TILE]:
-                number += 1
-            fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
-            place = tile - layers[number, at.FIRST_TILE]
-            top = place // layers[number, at.TILE_COLUMNS] * TILE + thread_row
-            column = place % layers[number, at.TILE_COLUMNS] * TILE + thread_column
-            deltas, inputs = layers[number, at.DELTA], layers[number, at.INPUT]
-            square = FLOAT(0)
-            if column < fan_out:
-                last = fan_in - 1
-                sum_0 = FLOAT(0)
-                sum_1 = FLOAT(0)
-                sum_2 = FLOAT(0)
-                sum_3 = FLOAT(0)
-                i_0 = min(top, last)
-                i_1 = min(top + 1, last)
-                i_2 = min(top + 2, last)
-                i_3 = min(top + 3, last)
-                bias_sum = FLOAT(0)
-                for row in range(n_rows):
-                    delta = arena[deltas + row * fan_out + column]
-                    bias_sum += delta
-                    a = inputs + row * fan_in
-                    sum_0 += arena[a + i_0] * delta
-                    sum_1 += arena[a + i_1] * delta
-                    sum_2 += arena[a + i_2] * delta
-                    sum_3 += arena[a + i_3] * delta
-                for i in range(TILE_ROWS_A_THREAD):
-                    if top + i < fan_in:
-                        total = sum_0
-                        if i == 1:
-                            total = sum_1
-                        elif i == 2:
-                            total = sum_2
-                        elif i == 3:
-                            total = sum_3
-                        w = layers[number, at.WEIGHTS] + (top + i) * fan_out + column
-                        square += arena[w] * arena[w]
-                        value = apply_update(
-                            optimizer, arena, w, n_parameters, total, alpha, inverse, rate,
-                            constants,
-                        )  # fmt: skip
-                        if number > 0:
-                            arena[layers[number, at.TRANSPOSED] + column * fan_in + top + i] = value
-                if top == 0:
-                    apply_update(
-                        optimizer, arena, layers[number, at.BIASES] + column, n_parameters,
-                        bias_sum, FLOAT(0), inverse, rate, constants,
-                    )  # fmt: skip
-            if alpha > 0:
-                norm = block_sum(squares, square)
-                if cuda.threadIdx.x == 0:
-                    arena[settings[at.NORMS] + tile] = norm
-
-    @compile_device
-    def add_penalty(arena, settings, constants, n_in_order, inverses, penalties, step):
-        """The L2 penalty of a step from the sums of its tiles, by one block, when all are done."""
-        sums = cuda.shared.array(THREADS, FLOAT)
-        n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
-        norm = FLOAT(0)
-        for tile in range(cuda.threadIdx.x, settings[at.N_TILES], THREADS):
-            norm += arena[settings[at.NORMS] + tile]
-        norm = block_sum(sums, norm)
-        if cuda.threadIdx.x == 0:
-            penalties[step] = norm * constants[at.ALPHA] * inverses[step] * n_rows / 2
-
     return SimpleNamespace(
-        gather=gather, forward=forward, finish_row=finish_row, rows_phase=rows_phase,
-        weights_phase=weights_phase, add_penalty=add_penalty,
-    )  # fmt: skip
+        gather=gather, forward=forward, finish_row=finish_row, rows_phase=rows_phase
+    )

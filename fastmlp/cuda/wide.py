@@ -16,10 +16,11 @@ from numpy import uint64
 
 from ..parameters import n_parameters
 from . import layout as at
-from .elementwise import activate, apply_update, times_derivative
-from .jit import compile_device, compile_kernel
+from .jit import compile_bounded, compile_device, compile_kernel
 from .jit import inside_kernels as cuda
-from .steps import THREADS, block_sum, phases
+from .layers import unit_functions
+from .steps import THREADS, row_phase
+from .weight_pass import weight_phases
 
 # A network is wide from so many units in each hidden layer and, with few rows of a batch, so many
 # multiply-adds of a step on (parameters times rows): tiles are then many enough, by estimate, to
@@ -64,11 +65,26 @@ def launches(plan, n_rows):
 
 
 @cache
-def wide_kernels(dtype):
-    """The kernels for arenas of one dtype, as a dict by name."""
+def wide_kernels(dtype, choices):
+    """The kernels of the first two phases, as a dict by name.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Of the arena.
+    choices : Choices
+    """
     FLOAT = numba.from_dtype(np.dtype(dtype))
     N_SHARED = EDGE * STRIDE
-    gather, finish_row = phases(dtype).gather, phases(dtype).finish_row
+    gather, finish_row = row_phase(dtype, choices).gather, row_phase(dtype, choices).finish_row
+    finish_unit, finish_delta = unit_functions(choices)
+    of_weights = weight_phases(dtype, choices)
+    shape_gradient, change, leave_sums = (
+        of_weights.shape_gradient, of_weights.change, of_weights.leave_sums,
+    )  # fmt: skip
+    has_l1, measures, clips_norms = (
+        choices.penalises_absolutes, choices.measures_gradients, choices.clips_norms,
+    )  # fmt: skip
 
     @compile_device
     def multiply_tile(
@@ -149,21 +165,19 @@ def wide_kernels(dtype):
         for row in range(cuda.blockIdx.x, n_rows, cuda.gridDim.x):
             gather(arena, layers, settings, X, order, start, row, 1)
 
-    @compile_kernel
-    def wide_product(arena, layers, settings, n_in_order, step, number, is_back):
+    @compile_bounded(THREADS, 2)
+    def wide_product(arena, layers, settings, n_in_order, step, steps_done, number, is_back):
         """Activations of a layer for a batch; or, going back, deltas of the layer before."""
         shared = cuda.shared.array(N_SHARED, FLOAT)
         n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
         fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
         depth, width = fan_in, fan_out
         a, b, out = layers[number, at.INPUT], layers[number, at.WEIGHTS], layers[number, at.OUTPUT]
-        activation = settings[at.ACTIVATION]
+        seen = (steps_done + step) * settings[at.BATCH_SIZE]
         if is_back:
             depth, width = fan_out, fan_in
             a, b = layers[number, at.DELTA], layers[number, at.TRANSPOSED]
             out = layers[number - 1, at.DELTA]
-        elif number == settings[at.N_LAYERS] - 1:
-            activation = 0
         n_across = (width + EDGE - 1) // EDGE
         n_tiles = (n_rows + EDGE - 1) // EDGE * n_across
         for tile in range(cuda.blockIdx.x, n_tiles, cuda.gridDim.x):
@@ -174,37 +188,40 @@ def wide_kernels(dtype):
                 if row < n_rows and column < width:
                     value = shared[i // EDGE * STRIDE + i % EDGE]
                     if is_back:
-                        output = arena[layers[number - 1, at.OUTPUT] + row * width + column]
-                        value = times_derivative(activation, output, value)
+                        value = finish_delta(arena, layers, number - 1, row, column, value)
                     else:
                         value += arena[layers[number, at.BIASES] + column]
-                        value = activate(activation, value)
+                        value = finish_unit(
+                            arena, layers, settings, number, row, column, seen, value
+                        )
                     arena[out + row * width + column] = value
             cuda.syncthreads()
 
     @compile_kernel
     def wide_losses(
-        arena, layers, settings, constants, Y, sample_weight, order, inverses, row_losses, step
+        arena, layers, settings, constants, Y, sample_weight, order, numbers, row_losses, step
     ):  # fmt: skip
         """Losses of the rows of a batch, and the deltas of the outputs."""
         n_rows = min(settings[at.BATCH_SIZE], order.size - step * settings[at.BATCH_SIZE])
         for row in range(cuda.grid(1), n_rows, cuda.gridsize(1)):
             finish_row(
-                arena, layers, settings, constants, Y, sample_weight, order, inverses, row_losses,
+                arena, layers, settings, constants, Y, sample_weight, order, numbers, row_losses,
                 step, n_rows, row,
             )  # fmt: skip
 
     @compile_kernel
     def wide_update(
-        arena, layers, settings, constants, n_in_order, rates, inverses, step, number
+        arena, layers, settings, constants, n_in_order, numbers, step, number
     ):  # fmt: skip
-        """Gradients of a layer's weights, and updates; each tile leaves its sum of squares."""
+        """Gradients of a layer's weights, and updates; each tile leaves its sums."""
         shared = cuda.shared.array(N_SHARED, FLOAT)
-        squares = cuda.shared.array(THREADS, FLOAT)
+        sums = cuda.shared.array(THREADS, FLOAT)
         n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
         fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
         optimizer, n_parameters = settings[at.OPTIMIZER], settings[at.N_PARAMETERS]
-        alpha, inverse, rate = constants[at.ALPHA], inverses[step], rates[step]
+        alpha, l1 = constants[at.ALPHA], constants[at.L1]
+        rate, inverse = numbers[step, at.RATE], numbers[step, at.INVERSE]
+        share, decay = numbers[step, at.GRADIENT_SHARE], numbers[step, at.DECAY]
         deltas = layers[number, at.DELTA]
         n_across = (fan_out + EDGE - 1) // EDGE
         n_tiles = (fan_in + EDGE - 1) // EDGE * n_across
@@ -214,30 +231,51 @@ def wide_kernels(dtype):
                 shared, arena, layers[number, at.INPUT], 1, fan_in, fan_in, deltas, fan_out, n_rows,
                 top, left,
             )  # fmt: skip
+            norm = FLOAT(0)
+            absolute = FLOAT(0)
             square = FLOAT(0)
             for i in range(cuda.threadIdx.x, EDGE * EDGE, THREADS):
                 row, column = top + i // EDGE, left + i % EDGE
                 if row < fan_in and column < fan_out:
                     w = layers[number, at.WEIGHTS] + row * fan_out + column
-                    square += arena[w] * arena[w]
+                    value = arena[w]
+                    norm += value * value
+                    if has_l1:
+                        absolute += abs(value)
                     place = i // EDGE * STRIDE + i % EDGE
-                    shared[place] = apply_update(
-                        optimizer, arena, w, n_parameters, shared[place], alpha, inverse, rate,
-                        constants,
-                    )  # fmt: skip
+                    g = shape_gradient(shared[place], value, alpha, l1, inverse, constants)
+                    if measures:
+                        square += g * g
+                    if clips_norms and settings[at.CLIPS_NORM]:
+                        arena[w + 3 * n_parameters] = g
+                    else:
+                        shared[place] = change(
+                            optimizer, arena, w, n_parameters, value, g, rate, share, decay,
+                            constants,
+                        )  # fmt: skip
             if top == 0:
                 for column in range(left + cuda.threadIdx.x, min(left + EDGE, fan_out), THREADS):
                     total = FLOAT(0)
                     for row in range(n_rows):
                         total += arena[deltas + row * fan_out + column]
-                    apply_update(
-                        optimizer, arena, layers[number, at.BIASES] + column, n_parameters, total,
-                        FLOAT(0), inverse, rate, constants,
-                    )  # fmt: skip
-            norm = block_sum(squares, square)
-            if cuda.threadIdx.x == 0:
-                arena[settings[at.NORMS] + layers[number, at.FIRST_TILE] + tile] = norm
-            if number > 0:
+                    w = layers[number, at.BIASES] + column
+                    value = arena[w]
+                    g = shape_gradient(total, value, FLOAT(0), FLOAT(0), inverse, constants)
+                    if measures:
+                        square += g * g
+                    if clips_norms and settings[at.CLIPS_NORM]:
+                        arena[w + 3 * n_parameters] = g
+                    else:
+                        change(
+                            optimizer, arena, w, n_parameters, value, g, rate, share, FLOAT(1),
+                            constants,
+                        )  # fmt: skip
+            leave_sums(
+                sums, arena, settings, alpha, layers[number, at.FIRST_TILE] + tile, norm, absolute,
+                square,
+            )  # fmt: skip
+            cuda.syncthreads()
+            if number > 0 and not (clips_norms and settings[at.CLIPS_NORM]):
                 for i in range(cuda.threadIdx.x, EDGE * EDGE, THREADS):
                     row, column = top + i % EDGE, left + i // EDGE
                     if row < fan_in and column < fan_out:

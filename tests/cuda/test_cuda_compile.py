@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,51 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
+from test_cuda_engine import quartic, quartic_derivative
+
+from fastmlp.cuda.choices import prediction_choices, training_choices
 from fastmlp.cuda.support import is_simulated
+from fastmlp.errors import DeviceError
+from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
 
 if is_simulated():
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
 
 # Registers of a thread: what the kernels need, the most of both types and architectures, rounded
 # up to the multiple of 8 that is given out. Blocks have 256 threads and a multiprocessor 65536
-# registers: up to 128, two blocks fit there, else one.
+# registers: up to 128, two blocks fit there, else one. Those of `MOST_WITH_OPTIONS` are for plans
+# that have all options.
 MOST_REGISTERS = {
-    "train": 176, "train_many": 208, "train_rows": 128, "train_weights": 96, "penalty": 32,
+    "train": 176, "train_many": 200, "train_rows": 128, "train_weights": 96, "add_step": 32,
     "predict": 128, "transpose": 56, "add_up": 32, "take": 72, "find_infinite": 40,
-    "wide_gather": 40, "wide_product": 160, "wide_losses": 80, "wide_update": 248,
+    "wide_gather": 40, "wide_product": 128, "wide_losses": 80, "wide_update": 248,
+    "clip_norm": 64, "limit_columns": 104,
 }  # fmt: skip
+MOST_WITH_OPTIONS = {**MOST_REGISTERS, "train_weights": 128, "clip_norm": 72}
+
+
+def ordinary():
+    """A classifier as it is by default."""
+    return TrainingPlan((5, 4, 3), Activation.RELU, Loss.CROSS_ENTROPY, Optimizer.ADAM, alpha=1e-4)
+
+
+def with_options():
+    """All options at once, and functions of a custom loss."""
+    return TrainingPlan(
+        (5, 4, 3), Activation.GELU, Loss.CUSTOM, Optimizer.NADAM, alpha=1e-4, l1=0.1,
+        weight_decay=0.1, clip_value=1.0, clip_norm=1.0, max_norm=1.0, dropout=(0.5,),
+        custom_loss=(quartic, quartic_derivative),
+    )  # fmt: skip
+
+
+def several(choices):
+    """The same with all activations, losses and optimisers, as many networks may need them."""
+    return replace(
+        choices,
+        activations=frozenset(Activation),
+        losses=frozenset(Loss),
+        optimizers=frozenset(Optimizer),
+    )
 
 
 def assembler():
@@ -68,38 +101,33 @@ def signature(name, dtype):
     tables = vector, layers, integers, vector
     rows = vector, vector, vector, integers
     return {
-        "train": (*tables, *rows, vector, vector, vector, vector, int64, int64),
-        "train_many": (*many, *rows, vector, vector, vector, vector, layers, totals),
-        "train_rows": (*tables, *rows, vector, vector, int64),
-        "train_weights": (*tables, int64, vector, vector, int64),
-        "penalty": (vector, integers, vector, int64, vector, vector, int64),
+        "train": (*tables, *rows, matrix, vector, vector, vector, int64, int64, int64),
+        "train_many": (*many, *rows, matrix, vector, vector, vector, layers, totals),
+        "train_rows": (*tables, *rows, matrix, vector, int64, int64),
+        "train_weights": (*tables, int64, matrix, int64),
+        "clip_norm": (*tables, matrix, int64),
+        "limit_columns": tables,
+        "add_step": (vector, integers, vector, int64, matrix, vector, vector, int64),
         "predict": (vector, layers, integers, vector, int64, matrix),
         "transpose": (vector, layers, integers),
         "add_up": (vector, doubles),
         "take": (types.Array(element, 2, "A"), integers, matrix),
         "find_infinite": (vector, integers),
         "wide_gather": (vector, layers, integers, vector, integers, int64),
-        "wide_product": (vector, layers, integers, int64, int64, int64, types.boolean),
-        "wide_losses": (*tables, vector, vector, integers, vector, vector, int64),
-        "wide_update": (*tables, int64, vector, vector, int64, int64),
+        "wide_product": (vector, layers, integers, int64, int64, int64, int64, types.boolean),
+        "wide_losses": (*tables, vector, vector, integers, matrix, vector, int64),
+        "wide_update": (*tables, int64, matrix, int64, int64),
     }[name]
 
 
-@pytest.mark.skipif(PTXAS is None, reason="ptxas is not installed")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
-@pytest.mark.parametrize("name", MOST_REGISTERS)
-def test_kernel_compiles_without_local_memory(name, capability, dtype, pretended_device, tmp_path):
+def compile_and_assemble(kernel, types, capability, most, tmp_path):
+    """Compile a kernel; it keeps nothing in local memory, and needs so many registers at most."""
     from numba import cuda, void
 
-    from fastmlp.cuda.kernels import kernels
-    from fastmlp.cuda.wide import wide_kernels
-
-    pretended_device(capability)
-    compiled = {**kernels(np.dtype(dtype)), **wide_kernels(np.dtype(dtype))}
-    assert set(compiled) == set(MOST_REGISTERS)
-    function = compiled[name].py_func
-    ptx, _ = cuda.compile_ptx(function, void(*signature(name, dtype)), cc=capability)
+    ptx, _ = cuda.compile_ptx(
+        kernel.py_func, void(*types), cc=capability,
+        launch_bounds=kernel.targetoptions.get("launch_bounds"),
+    )  # fmt: skip
     (tmp_path / "kernel.ptx").write_text(ptx)
     architecture = f"sm_{capability[0]}{capability[1]}"
     # Cooperative kernels call into a library: they are only assembled here, not linked.
@@ -111,5 +139,95 @@ def test_kernel_compiles_without_local_memory(name, capability, dtype, pretended
     spills = [int(n) for n in re.findall(r"(\d+) bytes spill", result.stderr)]
     stacks = [int(n) for n in re.findall(r"(\d+) bytes stack frame", result.stderr)]
     registers = [int(n) for n in re.findall(r"Used (\d+) registers", result.stderr)]
-    assert registers and max(registers) <= MOST_REGISTERS[name], result.stderr
+    assert registers and max(registers) <= most, result.stderr
     assert not any(spills) and not any(stacks), result.stderr
+
+
+def all_kernels(plan, dtype, choices):
+    """Every kernel of a plan, those that only other choices launch included."""
+    from fastmlp.cuda.kernels import prediction_kernels, training_kernels
+    from fastmlp.cuda.wide import wide_kernels
+
+    return {
+        **training_kernels(dtype, choices),
+        **wide_kernels(dtype, choices),
+        **prediction_kernels(dtype, prediction_choices(plan)),
+    }
+
+
+needs_assembler = pytest.mark.skipif(PTXAS is None, reason="ptxas is not installed")
+each_type = pytest.mark.parametrize("dtype", ["float32", "float64"])
+each_capability = pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
+
+
+@needs_assembler
+@each_type
+@each_capability
+@pytest.mark.parametrize("name", MOST_REGISTERS)
+def test_kernel_compiles_without_local_memory(name, capability, dtype, pretended_device, tmp_path):
+    pretended_device(capability)
+    kernels = all_kernels(ordinary(), np.dtype(dtype), training_choices(ordinary()))
+    assert set(kernels) == set(MOST_REGISTERS)
+    compile_and_assemble(
+        kernels[name], signature(name, dtype), capability, MOST_REGISTERS[name], tmp_path
+    )
+
+
+@needs_assembler
+@each_type
+@each_capability
+@pytest.mark.parametrize(
+    "name",
+    ["train", "train_many", "train_rows", "train_weights", "clip_norm", "limit_columns",
+     "add_step", "predict", "wide_product", "wide_losses", "wide_update"],
+)  # fmt: skip
+def test_options_compile_without_local_memory(name, capability, dtype, pretended_device, tmp_path):
+    pretended_device(capability)
+    plan = with_options()
+    choices = training_choices(plan)
+    if name == "train_many":
+        choices = several(choices)
+    kernel = all_kernels(plan, np.dtype(dtype), choices)[name]
+    compile_and_assemble(
+        kernel, signature(name, dtype), capability, MOST_WITH_OPTIONS[name], tmp_path
+    )
+
+
+@needs_assembler
+@pytest.mark.parametrize("activation", list(Activation))
+def test_each_activation_by_itself(activation, pretended_device, tmp_path):
+    capability = (9, 0)
+    pretended_device(capability)
+    loss = list(Loss)[activation]
+    plan = replace(
+        with_options(), activation=activation, loss=loss, dropout=(), optimizer=Optimizer.SGD
+    )
+    kernels = all_kernels(plan, np.dtype(np.float32), training_choices(plan))
+    for name in ("train_rows", "predict"):
+        compile_and_assemble(kernels[name], signature(name, "float32"), capability, 128, tmp_path)
+
+
+def returns_text(y, p):
+    return "none"
+
+
+def reads_a_file(y, p):
+    return open("loss").read()
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (returns_text, "the derivative function of the custom loss must return a number"),
+        (reads_a_file, "the derivative function of the custom loss cannot be compiled for a GPU"),
+        (lambda p: p, "the derivative function of the custom loss cannot be compiled for a GPU"),
+        (len, "the derivative function of the custom loss cannot be compiled for a GPU"),
+    ],
+)
+def test_custom_losses_that_do_not_compile(function, message, pretended_device):
+    from fastmlp.cuda.kernels import training_kernels
+
+    pretended_device((9, 0))
+    plan = replace(with_options(), custom_loss=(quartic, function))
+    with pytest.raises(DeviceError, match=message):
+        training_kernels(np.dtype(np.float32), training_choices(plan))

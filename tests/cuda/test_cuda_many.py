@@ -41,8 +41,8 @@ def launches(monkeypatch):
 
     blocks = []
 
-    def counting(dtype):
-        found = dict(kernels(dtype))
+    def counting(dtype, choices):
+        found = dict(kernels(dtype, choices))
         train_many = found["train_many"]
 
         class Counting:
@@ -52,8 +52,8 @@ def launches(monkeypatch):
 
         return found | {"train_many": Counting()}
 
-    kernels = gang.kernels
-    monkeypatch.setattr(gang, "kernels", counting)
+    kernels = gang.training_kernels
+    monkeypatch.setattr(gang, "training_kernels", counting)
     return blocks
 
 

@@ -124,7 +124,8 @@ def trained(arguments, weight, n_epochs=2, **options):
         engine = CudaEngine(*arguments, weight, **options)
         n_rows = len(arguments[2])
         losses = [engine.run_epoch(rng.permutation(n_rows), 0.01) for _ in range(n_epochs)]
-        return np.concatenate([losses, engine.pull(), *engine.state()[1:]])
+        norm = engine.gradient_norm or 0.0
+        return np.concatenate([losses, engine.pull(), *engine.state()[1:], [norm]])
 
 
 @pytest.mark.parametrize("is_cooperative", [False, True])
@@ -139,6 +140,19 @@ def test_bitwise_as_if_all_were_on_the_device(n_rows, is_weighted, is_cooperativ
         trained(arguments, weight, is_cooperative=is_cooperative), expected
     )
     assert chunks == [*[8] * (n_rows // 8), *([n_rows % 8] if n_rows % 8 else [])] * 2
+
+
+@pytest.mark.parametrize("is_cooperative", [False, True])
+def test_options_in_chunks(is_cooperative, request):
+    arguments = problem(
+        (5, 9, 3), 21, batch_size=4, dropout=(0.4,), seed=3, clip_norm=0.2, max_norm=1.0, l1=0.1
+    )
+    expected = trained(arguments, None, is_cooperative=is_cooperative)
+    norm = expected[-1]
+    chunks = request.getfixturevalue("little_memory")
+    actual = trained(arguments, None, is_cooperative=is_cooperative)
+    np.testing.assert_array_equal(actual, expected)
+    assert norm > 0 and chunks == [8, 8, 5] * 2
 
 
 def test_nothing_is_overwritten_while_in_use(lazy_streams, request):
