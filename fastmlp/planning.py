@@ -50,11 +50,17 @@ def check(estimator, n_hidden):
     activations(estimator, n_hidden)
     dropouts(estimator, n_hidden)
     estimator._loss_parameters(1)
-    custom = estimator._custom_loss()
-    if custom:
-        from .cpu.custom_loss import compile_custom  # late: it imports numba
+    _custom_loss(estimator)
 
-        compile_custom(custom)
+
+def _custom_loss(estimator):
+    """The functions of a custom loss, others whenever the values that they use have changed."""
+    functions = estimator._custom_loss()
+    if functions is None:
+        return None
+    from .cpu.custom_loss import compile_custom  # late: it imports numba
+
+    return compile_custom(functions).functions
 
 
 def activations(estimator, n_hidden):
@@ -113,7 +119,7 @@ def optimizer_constants(estimator):
     return {
         "optimizer": int(code),
         "momentum": 0.0 if solver == "gd" else float(estimator.momentum),
-        "averages_gradients": estimator.momentum_form == "average",
+        "averages_gradients": solver == "sgd" and estimator.momentum_form == "average",
         "beta_1": float(estimator.beta_1),
         "beta_2": float(estimator.rmsprop_decay if solver == "rmsprop" else estimator.beta_2),
         "epsilon": float(estimator.epsilon),
@@ -148,7 +154,7 @@ def objective_plan(estimator, layer_units, dtype, batch_size=1):
         l1=float(estimator.l1),
         dropout=dropouts(estimator, n_hidden),
         loss_parameters=estimator._loss_parameters(layer_units[-1]),
-        custom_loss=estimator._custom_loss(),
+        custom_loss=_custom_loss(estimator),
     )
 
 

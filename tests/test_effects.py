@@ -5,10 +5,11 @@ import pytest
 from helpers import fit_quietly, flat
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import d2_tweedie_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp import MLPClassifier, MLPRegressor, hidden, parameters
 
 
 def scaled(load):
@@ -197,25 +198,97 @@ def test_margin_loss_is_zero_beyond_the_margin():
     assert np.median(margins) < 0.9
 
 
-def test_a_row_of_zeros_is_the_mean_of_a_selu_net():
-    """Deep SELU nets with LeCun weights keep mean 0 and variance 1; relu ones do not."""
+def test_deep_selu_nets_keep_mean_and_variance():
+    """With LeCun's weights; a relu net's units fade."""
     X = np.random.RandomState(0).normal(size=(500, 100))
     spread = {}
     for activation in ("selu", "relu"):
-        z = X
         model = MLPRegressor(
             hidden_layer_sizes=(100,) * 8, activation=activation, init="lecun_normal", max_iter=1,
             learning_rate_init=1e-12, random_state=0, diagnose=False,
         )  # fmt: skip
         fit_quietly(model, X, X[:, 0])
-        for weights in model.coefs_[:-1]:
-            z = z @ weights
-            if activation == "relu":
-                z = np.maximum(z, 0)
-            else:
-                z = 1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * np.expm1(z))
-        spread[activation] = z.std()
+        plan = model._fitted_plan()
+        theta = parameters.flatten(model.coefs_, model.intercepts_, plan.dtype)
+        spread[activation] = hidden.preactivations(plan, theta, X, 7, model._predict).std()
     assert 0.7 < spread["selu"] < 1.4 and spread["relu"] < 0.3
+
+
+def bias_after(n_steps, **params):
+    """Bias of a linear model that is pulled by one and the same gradient, -1, in each step."""
+    X, y = np.zeros((8, 1)), np.full(8, 1e6)
+    model = MLPRegressor(
+        "absolute_error", hidden_layer_sizes=(), alpha=0, max_iter=n_steps, random_state=0,
+        init="he_normal", learning_rate_init=0.1, n_iter_no_change=n_steps, **params,
+    )  # fmt: skip
+    return fit_quietly(model, X, y).intercepts_[0][0]
+
+
+def test_steps_under_a_constant_gradient():
+    t = np.arange(1, 31)
+    assert bias_after(30, solver="adam") == pytest.approx(3.0)
+    # AdaGrad's steps fade as 1 / sqrt(t); RMSProp forgets, and keeps going.
+    assert bias_after(30, solver="adagrad") == pytest.approx(0.1 * (1 / np.sqrt(t)).sum())
+    expected = 0.1 * (1 / np.sqrt(1 - 0.9**t)).sum()
+    assert bias_after(30, solver="rmsprop") == pytest.approx(expected)
+    # NAdam looks ahead: its first step is that of the next moment.
+    assert bias_after(1, solver="nadam") == pytest.approx(0.1 * (0.9 * 0.1 / 0.19 + 1))
+    # Momentum adds up to 1 / (1 - 0.9) steps; as a running mean to one.
+    sgd = {"solver": "sgd", "nesterovs_momentum": False}
+    speeds = [
+        bias_after(200, **sgd, momentum_form=form) - bias_after(199, **sgd, momentum_form=form)
+        for form in ("accumulate", "average")
+    ]
+    np.testing.assert_allclose(speeds, [1.0, 0.1], rtol=1e-6)
+
+
+def test_means_and_falling_rates_calm_noisy_steps():
+    """Plain SGD with a large rate ends wherever its last batch has thrown it."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(400, 10))
+    y = X @ rng.normal(size=10) + rng.normal(size=400)
+    errors = {}
+    for name, options in {
+        "constant": {},
+        "mean": {"swa_start": 20},
+        "cosine": {"lr_schedule": "cosine"},
+        "one_cycle": {"lr_schedule": "one_cycle"},
+        "step": {"lr_schedule": "step"},
+        "invscaling": {"lr_schedule": "invscaling"},
+        "plateau": {"lr_schedule": "plateau"},
+    }.items():
+        model = MLPRegressor(
+            hidden_layer_sizes=(), solver="sgd", momentum=0, batch_size=5, max_iter=60, alpha=0,
+            learning_rate_init=0.05, n_iter_no_change=60, random_state=0, **options,
+        )  # fmt: skip
+        errors[name] = np.square(fit_quietly(model, X, y).predict(X) - y).mean()
+    least = np.square(Ridge(1e-9).fit(X, y).predict(X) - y).mean()
+    excess = {name: error - least for name, error in errors.items()}
+    for name in ("mean", "cosine", "one_cycle", "step", "invscaling", "plateau"):
+        assert excess[name] < 0.3 * excess["constant"], excess
+
+
+def test_leaky_units_come_back_from_the_dead():
+    X, y = scaled(load_iris)
+    for activation, moves in (("relu", False), ("leaky_relu", True), ("elu", True)):
+        model = MLPClassifier((10,), activation=activation, max_iter=1, alpha=0, random_state=0,
+                              warm_start=True, diagnose=False)  # fmt: skip
+        fit_quietly(model, X, y).intercepts_[0][:] = -20
+        before = model.coefs_[0].copy()
+        fit_quietly(model.set_params(max_iter=20), X, y)
+        assert (np.abs(model.coefs_[0] - before).max() > 1e-12) == moves
+
+
+def test_poisson_loss_suits_counts():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, (1000, 2))
+    y = rng.poisson(np.exp(2 * X[:, 0]))
+    scores = {}
+    for loss in ("squared_error", "poisson"):
+        model = MLPRegressor(loss, hidden_layer_sizes=(), solver="lbfgs", max_iter=500)
+        predicted = fit_quietly(model, X, y).predict(X)
+        scores[loss] = d2_tweedie_score(y, np.maximum(predicted, 1e-3), power=1)
+    assert scores["poisson"] > scores["squared_error"] + 0.1
 
 
 def test_averaged_momentum_takes_smaller_steps():

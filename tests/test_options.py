@@ -197,6 +197,15 @@ def test_dropout_goes_on_in_partial_fit_and_differs_between_fits():
     assert not np.array_equal(flat(fit_quietly(other, X, y)), flat(models[0]))
 
 
+def test_the_form_of_momentum_is_that_of_sgd_alone():
+    X, y, _ = data("classes")
+    plain, averaged = (
+        fit_quietly(MLPClassifier((5,), momentum_form=form, random_state=0, max_iter=3), X, y)
+        for form in ("accumulate", "average")
+    )
+    np.testing.assert_array_equal(flat(plain), flat(averaged))
+
+
 def test_label_smoothing():
     X, y, Y = data("classes")
     common = {"loss": "cross_entropy", "optimizer": naive.Adam, "learning_rate": 0.001}

@@ -54,3 +54,10 @@ def test_speed_table_is_the_measured_one():
     results = (ROOT / "benchmarks" / "results" / "cpu-training.md").read_text()
     table = [line for line in results.splitlines() if line.startswith("|")]
     assert len(table) == 8 and "\n".join(table) in TEXT
+
+
+def test_files_that_are_named_exist():
+    named = re.findall(r"`((?:benchmarks|tests|fastmlp|cli)/[\w./-]+)`", TEXT)
+    assert len(named) > 10
+    for path in named:
+        assert (ROOT / path).exists(), path

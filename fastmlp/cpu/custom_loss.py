@@ -27,6 +27,8 @@ class CustomLoss(NamedTuple):
     """As :func:`fastmlp.cpu.outputs.loss_kernel` makes them."""
     row_losses: Dispatcher
     """``row_losses(Y, P, result)`` writes the loss of each row."""
+    functions: tuple
+    """The functions, as objects of their own: others where the content differs."""
 
 
 def compile_custom(functions):
@@ -50,7 +52,7 @@ def compile_custom(functions):
     ValueError
         Where a function is none that numba can compile, can raise, or returns no number.
     """
-    functions = [_plain(name, f) for name, f in zip(_NAMES, functions, strict=True)]
+    functions = tuple(_copy(name, f) for name, f in zip(_NAMES, functions, strict=True))
     key = _content(functions)
     with _lock:
         if key is not None and key in _kept:
@@ -59,7 +61,9 @@ def compile_custom(functions):
     value, derivative = (_compile(name, f) for name, f in zip(_NAMES, functions, strict=True))
     # The cache on disk knows kernels by their names, and these functions may be any.
     result = CustomLoss(
-        elementwise_kernel(value, derivative, "custom", is_cached=False), _row_losses(value)
+        elementwise_kernel(value, derivative, "custom", is_cached=False),
+        _row_losses(value),
+        functions,
     )
     if key is not None:
         with _lock:
@@ -72,28 +76,25 @@ def compile_custom(functions):
 _NAMES = "value", "derivative"
 
 
-def _plain(name, function):
+def _copy(name, function):
     function = getattr(function, "py_func", function)
     if not isinstance(function, FunctionType):
         raise ValueError(
             f"the {name} function of the custom loss must be made by def or lambda, or by "
             f"numba.njit, got a {type(function).__name__}"
         )
-    return function
+    copy = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__,
+        function.__closure__,
+    )  # fmt: skip
+    copy.__module__ = "__main__"  # which makes it be pickled by what it says
+    return copy
 
 
 def _content(functions):
-    """A digest of the functions and of all values that they use; None where there is none."""
+    """A digest of functions and of all values that they use; None where there is none."""
     try:
-        parts = []
-        for function in functions:
-            copy = FunctionType(
-                function.__code__, function.__globals__, function.__name__,
-                function.__defaults__, function.__closure__,
-            )  # fmt: skip
-            copy.__module__ = "__main__"  # which makes it be pickled by what it says
-            parts.append(cloudpickle.dumps(copy))
-        return hashlib.sha256(b"".join(parts)).digest()
+        return hashlib.sha256(b"".join(map(cloudpickle.dumps, functions))).digest()
     except Exception:  # whatever an object's own pickling raises
         return None
 

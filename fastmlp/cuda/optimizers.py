@@ -5,7 +5,7 @@ from functools import cache
 from ..formulas import updates
 from ..plan import Optimizer
 from . import layout as at
-from .jit import chosen, compile_device, compile_formula, number_like
+from .jit import chosen, compile_device, compile_formula
 
 gradient = compile_formula(updates.gradient)
 l1_gradient = compile_formula(updates.l1_gradient)
@@ -106,7 +106,7 @@ def update_functions(choices):
     def shape_gradient(total, value, alpha, l1, inverse, constants):
         g = gradient(total, value, alpha, inverse)
         if has_l1:
-            g += number_like(l1_gradient(value, l1, inverse), g)
+            g += l1_gradient(value, l1, inverse)
         if clips:
             g = clipped(g, constants[at.CLIP_VALUE])
         return g

@@ -47,9 +47,8 @@ def absolute_error(y, p):
 
 def absolute_error_delta(y, p):
     """The sign of p - y."""
-    above = 1 if p > y else 0
-    below = 1 if p < y else 0
-    return p - p + above - below
+    downward = -1 if p < y else p - p
+    return 1 if p > y else downward
 
 
 def huber(y, p, limit):

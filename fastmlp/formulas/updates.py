@@ -14,9 +14,9 @@ def gradient(batch_sum, weight, alpha, inverse_batch_weight):
 
 def l1_gradient(weight, l1, inverse_batch_weight):
     """Subgradient of the L1 penalty l1 / S abs(w), 0 at 0."""
-    positive = 1 if weight > 0 else 0
-    negative = 1 if weight < 0 else 0
-    return l1 * inverse_batch_weight * (positive - negative)
+    slope = l1 * inverse_batch_weight
+    upward = slope if weight > 0 else slope - slope
+    return -slope if weight < 0 else upward
 
 
 def clipped(g, limit):
