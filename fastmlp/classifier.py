@@ -195,6 +195,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train for one epoch on X and y, starting from the current weights.
 
+        Solver, learning rate and schedule are those of the first call; the other options are
+        those that are set now.
+
         Parameters
         ----------
         X, y, sample_weight

@@ -190,6 +190,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one epoch on X and y, starting from the current weights.
 
+        Solver, learning rate and schedule are those of the first call; the other options are
+        those that are set now.
+
         Parameters
         ----------
         X, y, sample_weight
