@@ -9,6 +9,12 @@ link; Bishop, *Pattern Recognition and Machine Learning*, section 4.3.6).
 from math import log
 
 
+def within(x, low, high):
+    """x between two limits; not-a-number stays, as it does not in a GPU's minimum and maximum."""
+    x = low if x < low else x
+    return high if x > high else x
+
+
 def xlogy(x, y):
     """x log(y), and 0 where x is 0."""
     return 0 if x == 0 else x * log(y)
@@ -26,12 +32,12 @@ def poisson(y, p):
 
 def cross_entropy(y, p, eps):
     """-y log(p), with p clipped to [eps, 1 - eps]."""
-    return -xlogy(y, min(max(p, eps), 1 - eps))
+    return -xlogy(y, within(p, eps, 1 - eps))
 
 
 def binary_cross_entropy(y, p, eps):
     """-y log(p) - (1 - y) log(1 - p), with p clipped to [eps, 1 - eps]."""
-    p = min(max(p, eps), 1 - eps)
+    p = within(p, eps, 1 - eps)
     return -xlogy(y, p) - xlogy(1 - y, 1 - p)
 
 
@@ -59,7 +65,7 @@ def huber(y, p, limit):
 
 def huber_delta(y, p, limit):
     """The error, clipped to [-limit, limit]."""
-    return min(max(p - y, -limit), limit)
+    return within(p - y, -limit, limit)
 
 
 def quantile(y, p, level):
