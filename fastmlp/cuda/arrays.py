@@ -3,9 +3,9 @@
 import numpy as np
 from numba import cuda
 
+from .blocks import THREADS
 from .kernels import array_kernels
 from .network import default_n_blocks, one_at_a_time
-from .steps import THREADS
 from .support import require
 
 

@@ -9,6 +9,7 @@ from numba import cuda
 from ..parameters import check_parameters, n_parameters
 from ..plan import Optimizer
 from . import layout as at
+from .blocks import THREADS
 from .choices import measures_gradients, training_choices
 from .kernels import training_kernels
 from .network import (
@@ -21,13 +22,14 @@ from .network import (
     one_at_a_time,
     to_device,
 )
-from .steps import ROWS, THREADS
 from .streaming import Chunks, bytes_of_a_step, rows_of_a_chunk
 from .support import is_simulated, require
 from .wide import is_wide, launches, wide_kernels
 
-# Multiply-adds of one launch of many steps: about a second, so that Ctrl-C acts soon.
+# Multiply-adds of one launch of many steps, and those of the block that has most to do: each at
+# most about a second, so that Ctrl-C acts soon.
 _LAUNCH_MULTIPLY_ADDS = 2e11
+_BLOCK_MULTIPLY_ADDS = 2e10
 # Steps of one launch, where each takes little: barriers and start cost microseconds.
 _LAUNCH_STEPS = 50_000
 
@@ -51,8 +53,8 @@ class CudaEngine(DeviceNetwork):
         Blocks of a launch; None is one for each multiprocessor. Results are the same for any
         number.
     is_cooperative : bool
-        Whether an epoch is one cooperative launch; else each phase of a step is a launch. Wide
-        networks have a launch for each product of matrices (:mod:`fastmlp.cuda.wide`).
+        Whether an epoch is one cooperative launch; else each phase of a step is a launch, and in
+        wide networks (:mod:`fastmlp.cuda.wide`) each product of matrices.
 
     Attributes
     ----------
@@ -78,7 +80,7 @@ class CudaEngine(DeviceNetwork):
         self._is_cooperative = is_cooperative
         self._is_checked = False
         self._is_wide = is_wide(plan)
-        self._has_penalty = plan.alpha > 0 or plan.l1 > 0
+        self._train = "train_wide" if self._is_wide else "train"
         choices = training_choices(plan)
         self._kernels = {**self._kernels, **training_kernels(dtype, choices)}
         if self._is_wide:
@@ -96,7 +98,10 @@ class CudaEngine(DeviceNetwork):
         arena = np.zeros(layout.size, dtype)
         layout.fill(arena)
         self._settle(*map(cuda.to_device, (arena, layout.layers, layout.settings)))
-        self._constants = cuda.to_device(at.constants(plan))
+        constants = at.constants(plan)
+        # As the kernels see it: a small alpha may be 0 in the plan's type.
+        self._has_penalty = constants[at.ALPHA] > 0 or plan.l1 > 0
+        self._constants = cuda.to_device(constants)
         self._n_rows = X.shape[0]
         self._host_weight = sample_weight
         if is_resident:
@@ -185,15 +190,11 @@ class CudaEngine(DeviceNetwork):
         tables = self._arena, self._layers, self._settings, self._constants
         sums = penalties, gradient_norms
         arguments = *tables, *rows, numbers, row_losses, *sums
-        if (
-            not self._is_wide
-            and self._is_cooperative
-            and self._fits_at_once(*arguments, 0, 0, steps_done)
-        ):
+        if self._is_cooperative and self._fits_at_once(*arguments, 0, 0, steps_done):
             piece = self._steps_of_a_launch()
             for first in range(0, n_steps, piece):
                 last = min(n_steps, first + piece)
-                self._launch("train", *arguments, first, last, steps_done, stream=stream)
+                self._launch(self._train, *arguments, first, last, steps_done, stream=stream)
                 if stream == 0:
                     cuda.synchronize()
             return
@@ -209,7 +210,7 @@ class CudaEngine(DeviceNetwork):
             self._finish_step(tables, n_rows, numbers, *sums, step, stream)
 
     def _run_wide_step(self, rows, numbers, row_losses, step, steps_done, stream):
-        """The two phases of a step of a wide network, a launch for each product of matrices."""
+        """A step of a wide network up to the first update, by several launches."""
         X, *targets, order = rows
         arena, layers, settings, constants = (
             self._arena, self._layers, self._settings, self._constants,
@@ -219,13 +220,22 @@ class CudaEngine(DeviceNetwork):
             arguments = {
                 "wide_gather": (settings, X, order, step),
                 "wide_product": (settings, order.size, step, steps_done, number, is_back),
-                "wide_losses": (settings, constants, *targets, order, numbers, row_losses, step),
-                "wide_update": (settings, constants, order.size, numbers, step, number),
+                "wide_outputs": (
+                    settings,
+                    constants,
+                    *targets,
+                    order,
+                    numbers,
+                    row_losses,
+                    step,
+                    steps_done,
+                ),
+                "wide_update": (settings, constants, order.size, numbers, step),
             }[name]
-            # Two blocks fit a multiprocessor, and some more even out the work.
+            # Two blocks fit a multiprocessor.
             self._launch(
                 name, arena, layers, *arguments, stream=stream,
-                n_blocks=min(n_blocks, 8 * self._n_blocks),
+                n_blocks=min(n_blocks, 2 * self._n_blocks),
             )  # fmt: skip
 
     def _finish_step(self, tables, n_rows, numbers, penalties, gradient_norms, step, stream):
@@ -242,14 +252,21 @@ class CudaEngine(DeviceNetwork):
             )  # fmt: skip
 
     def _steps_of_a_launch(self):
-        work = 3 * self.plan.batch_size * n_parameters(self.plan.layer_units)
-        return min(_LAUNCH_STEPS, max(1, int(_LAUNCH_MULTIPLY_ADDS // work)))
+        size = n_parameters(self.plan.layer_units)
+        # A block has whole groups of rows, forward and back.
+        n_groups = -(-self.plan.batch_size // at.GROUP)
+        work_of_block = 2 * at.GROUP * -(-n_groups // self._n_blocks) * size
+        most = min(
+            _LAUNCH_MULTIPLY_ADDS // (3 * self.plan.batch_size * size),
+            _BLOCK_MULTIPLY_ADDS // work_of_block,
+        )
+        return min(_LAUNCH_STEPS, max(1, int(most)))
 
     def _fits_at_once(self, *arguments):
         """Take no more blocks than can be resident together; False where not even one can."""
         if self._is_checked or is_simulated():
             return True
-        kernel = self._kernels["train"]
+        kernel = self._kernels[self._train]
         types = tuple(kernel.typeof_pyval(argument) for argument in arguments)
         most = kernel.compile(types).max_cooperative_grid_blocks(THREADS)
         self._n_blocks = min(self._n_blocks, max(1, most))
@@ -276,7 +293,7 @@ class _Predictor(DeviceNetwork):
     """A network that only predicts: parameters, and activations of some rows."""
 
     def __init__(self, plan, theta, n_rows):
-        capacity = max(1, min(n_rows, 8 * ROWS * default_n_blocks()))
+        capacity = max(1, min(n_rows, 8 * at.GROUP * default_n_blocks()))
         plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=capacity)
         super().__init__(plan)
         layout = at.device_layout(plan, capacity, is_trained=False)

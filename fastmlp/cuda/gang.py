@@ -19,12 +19,12 @@ from numba import cuda
 from ..parameters import n_parameters
 from ..plan import Optimizer
 from . import layout as at
+from .blocks import THREADS
 from .choices import measures_gradients, training_choices
 from .engine import CudaEngine
 from .kernels import training_kernels
 from .network import DeviceNetwork, free_bytes, is_on_gpu, one_at_a_time, to_device
 from .outputs import custom_functions
-from .steps import THREADS
 from .support import require
 from .wide import is_wide
 

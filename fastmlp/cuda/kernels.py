@@ -4,12 +4,15 @@ from functools import cache
 from math import isfinite
 
 import numba
+import numpy as np
 
 from . import layout as at
-from .jit import compile_bounded, compile_device, compile_kernel
+from .blocks import N_SHARED, THREADS, total_of
+from .jit import compile_bounded, compile_kernel
 from .jit import inside_kernels as cuda
+from .memory import load, store
 from .outputs import output_functions
-from .steps import ROWS, THREADS, row_phase, total_of
+from .row_pass import row_phase
 from .weight_pass import weight_phases
 
 
@@ -23,38 +26,34 @@ def training_kernels(dtype, choices):
         Of the arena.
     choices : Choices
     """
+    FLOAT = numba.from_dtype(np.dtype(dtype))
     rows_phase = row_phase(dtype, choices).rows_phase
     of_weights = weight_phases(dtype, choices)
     weights_phase, add_sums = of_weights.weights_phase, of_weights.add_sums
     clip_phase, limit_phase = of_weights.clip_phase, of_weights.limit_phase
-    clips, limits = choices.clips_norms, choices.limits_columns
-    has_l1, measures = choices.penalises_absolutes, choices.measures_gradients
+    has_sums, finish_step = of_weights.has_sums, of_weights.finish_step
+    clips, limits, measures = (
+        choices.clips_norms, choices.limits_columns, choices.measures_gradients,
+    )  # fmt: skip
 
-    @compile_device
-    def has_sums(settings, constants):
-        """Whether tiles leave sums."""
-        if has_l1 and settings[at.ABSOLUTES] >= 0:
-            return True
-        if measures and settings[at.SQUARES] >= 0:
-            return True
-        return constants[at.ALPHA] > 0
-
-    @compile_bounded(THREADS, 2)
+    @compile_bounded(THREADS, 1)
     def train_rows(
         arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses, step,
         steps_done,
     ):  # fmt: skip
         """The first phase of one step, as a launch of its own."""
+        shared = cuda.shared.array(N_SHARED, FLOAT)
         rows_phase(
-            cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants, X, Y,
+            cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants, X, Y,
             sample_weight, order, numbers, row_losses, step, steps_done,
         )  # fmt: skip
 
-    @compile_kernel
+    @compile_bounded(THREADS, 1)
     def train_weights(arena, layers, settings, constants, n_in_order, numbers, step):
         """The second phase of one step, as a launch of its own."""
+        shared = cuda.shared.array(N_SHARED, FLOAT)
         weights_phase(
-            cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants, n_in_order,
+            cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants, n_in_order,
             numbers, step,
         )  # fmt: skip
 
@@ -68,52 +67,50 @@ def training_kernels(dtype, choices):
     @compile_kernel
     def limit_columns(arena, layers, settings, constants):
         """The last phase of one step, as a launch of its own."""
-        limit_phase(cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants)
+        shared = cuda.shared.array(THREADS, FLOAT)
+        limit_phase(cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants)
 
     @compile_kernel
     def add_step(
         arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
     ):  # fmt: skip
         """Penalty and norm of one step, by one block, as a launch of its own."""
-        add_sums(arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step)
+        shared = cuda.shared.array(THREADS, FLOAT)
+        add_sums(
+            shared, arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
+        )
 
-    @compile_kernel
+    @compile_bounded(THREADS, 1)
     def train(
         arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
         penalties, gradient_norms, first_step, last_step, steps_done,
     ):  # fmt: skip
         """Many steps in one cooperative launch: all blocks have to be resident at once."""
+        shared = cuda.shared.array(N_SHARED, FLOAT)
         grid = cuda.cg.this_grid()
         block, n_blocks = cuda.blockIdx.x, cuda.gridDim.x
         for step in range(first_step, last_step):
             rows_phase(
-                block, n_blocks, arena, layers, settings, constants, X, Y, sample_weight, order,
-                numbers, row_losses, step, steps_done,
+                block, n_blocks, shared, arena, layers, settings, constants, X, Y, sample_weight,
+                order, numbers, row_losses, step, steps_done,
             )  # fmt: skip
             grid.sync()
             weights_phase(
-                block, n_blocks, arena, layers, settings, constants, order.size, numbers, step
-            )
-            grid.sync()
-            if clips:
-                clip_phase(block, n_blocks, arena, layers, settings, constants, numbers, step)
-                grid.sync()
-            if limits:
-                limit_phase(block, n_blocks, arena, layers, settings, constants)
-                grid.sync()
-            # The last block has the fewest rows to do next.
-            if block == n_blocks - 1 and has_sums(settings, constants):
-                add_sums(
-                    arena, settings, constants, order.size, numbers, penalties, gradient_norms,
-                    step,
-                )  # fmt: skip
+                block, n_blocks, shared, arena, layers, settings, constants, order.size, numbers,
+                step,
+            )  # fmt: skip
+            finish_step(
+                grid, block, n_blocks, shared, arena, layers, settings, constants, order.size,
+                numbers, penalties, gradient_norms, step,
+            )  # fmt: skip
 
-    @compile_kernel
+    @compile_bounded(THREADS, 1)
     def train_many(
         arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
         penalties, gradient_norms, runs, totals,
     ):  # fmt: skip
         """Steps of many networks, a block for each; sums over the epoch when it ends."""
+        shared = cuda.shared.array(N_SHARED, FLOAT)
         sums = cuda.shared.array(THREADS, numba.float64)
         block = cuda.blockIdx.x
         model = runs[block, at.MODEL]
@@ -127,24 +124,24 @@ def training_kernels(dtype, choices):
         my_norms = gradient_norms[first_step : first_step + n_steps]
         for step in range(runs[block, at.BEGIN], runs[block, at.END]):
             rows_phase(
-                0, 1, arena, my_layers, my_settings, my_constants, X, Y, sample_weight, my_order,
-                my_numbers, my_losses, step, runs[block, at.STEPS_DONE],
+                0, 1, shared, arena, my_layers, my_settings, my_constants, X, Y, sample_weight,
+                my_order, my_numbers, my_losses, step, runs[block, at.STEPS_DONE],
             )  # fmt: skip
             cuda.syncthreads()
             weights_phase(
-                0, 1, arena, my_layers, my_settings, my_constants, n_rows, my_numbers, step
+                0, 1, shared, arena, my_layers, my_settings, my_constants, n_rows, my_numbers, step
             )
             cuda.syncthreads()
             if clips and my_settings[at.CLIPS_NORM]:
                 clip_phase(0, 1, arena, my_layers, my_settings, my_constants, my_numbers, step)
                 cuda.syncthreads()
             if limits and my_settings[at.LIMITS_COLUMNS]:
-                limit_phase(0, 1, arena, my_layers, my_settings, my_constants)
+                limit_phase(0, 1, shared, arena, my_layers, my_settings, my_constants)
                 cuda.syncthreads()
             if has_sums(my_settings, my_constants):
                 add_sums(
-                    arena, my_settings, my_constants, n_rows, my_numbers, my_penalties, my_norms,
-                    step,
+                    shared, arena, my_settings, my_constants, n_rows, my_numbers, my_penalties,
+                    my_norms, step,
                 )  # fmt: skip
         if runs[block, at.END] == n_steps:
             cuda.syncthreads()
@@ -177,33 +174,38 @@ def prediction_kernels(dtype, choices):
     choices : Choices
         Of predictions.
     """
-    forward = row_phase(dtype, choices).forward
-    activate_output, _ = output_functions(choices)
+    FLOAT = numba.from_dtype(np.dtype(dtype))
+    phase = row_phase(dtype, choices)
+    copy_group, multiply_group = phase.copy_group, phase.multiply_group
+    activate_outputs, _ = output_functions(choices)
 
-    @compile_bounded(THREADS, 2)
+    @compile_bounded(THREADS, 1)
     def predict(arena, layers, settings, X, n_rows, outputs):
         """Predictions for the first rows of X.
 
-        A block has a few rows of the activations to itself: as many blocks as the batch has
-        such parts, at most.
+        A block has a group of rows of the activations to itself: as many blocks as the batch has
+        groups, at most.
         """
+        shared = cuda.shared.array(N_SHARED, FLOAT)
         last = settings[at.N_LAYERS] - 1
         n_features, n_outputs = layers[0, at.FAN_IN], layers[last, at.FAN_OUT]
-        slab = min(ROWS, settings[at.BATCH_SIZE])
-        mine = cuda.blockIdx.x * slab
-        inputs = layers[0, at.INPUT] + mine * n_features
-        for top in range(mine, n_rows, cuda.gridDim.x * slab):
-            n_here = min(slab, n_rows - top)
-            for i in range(cuda.threadIdx.x, n_here * n_features, THREADS):
-                arena[inputs + i] = X[top * n_features + i]
-            cuda.syncthreads()
-            forward(arena, layers, settings, mine, n_here, 0)
-            if cuda.threadIdx.x < n_here:
-                p = layers[last, at.OUTPUT] + (mine + cuda.threadIdx.x) * n_outputs
-                activate_output(settings[at.LOSS], arena, p, n_outputs)
-                for j in range(n_outputs):
-                    outputs[top + cuda.threadIdx.x, j] = arena[p + j]
-            cuda.syncthreads()
+        mine, row = cuda.blockIdx.x * at.GROUP, cuda.threadIdx.x % at.GROUP
+        top = mine
+        while top < n_rows:
+            n_here = min(at.GROUP, n_rows - top)
+            copy_group(
+                arena, layers[0, at.INPUT] + mine * n_features, X, top * n_features,
+                (top + min(1, n_here - 1)) * n_features, (top + min(2, n_here - 1)) * n_features,
+                (top + min(3, n_here - 1)) * n_features, n_features, n_here,
+            )  # fmt: skip
+            for number in range(settings[at.N_LAYERS]):
+                multiply_group(shared, arena, layers, settings, number, False, mine, n_here, 0)
+            p = layers[last, at.OUTPUT] + mine * n_outputs + row
+            activate_outputs(settings[at.LOSS], arena, p, n_outputs)
+            if row < n_here:
+                for j in range(cuda.threadIdx.x // at.GROUP, n_outputs, THREADS // at.GROUP):
+                    outputs[top + row, j] = load(arena, p + at.GROUP * j)
+            top += cuda.gridDim.x * at.GROUP
 
     return {**array_kernels(dtype), "predict": predict}
 
@@ -220,7 +222,7 @@ def array_kernels(dtype):
             for i in range(cuda.grid(1), fan_in * fan_out, cuda.gridsize(1)):
                 row, column = i // fan_out, i % fan_out
                 to = layers[number, at.TRANSPOSED] + column * fan_in + row
-                arena[to] = arena[layers[number, at.WEIGHTS] + i]
+                store(arena, to, load(arena, layers[number, at.WEIGHTS] + i))
 
     @compile_kernel
     def add_up(values, result):

@@ -6,8 +6,15 @@ from ..formulas import activations, random_numbers
 from ..plan import Activation
 from . import layout as at
 from .jit import chosen, compile_device, compile_formula, number_like
+from .memory import load, store
 
 philox = compile_device(random_numbers.philox)
+
+
+@compile_device
+def element(row, column, width):
+    """Where an element of a matrix in groups of four rows lies, from its beginning."""
+    return (row - row % at.GROUP) * width + at.GROUP * column + row % at.GROUP
 
 
 def _formula(activation, suffix=""):
@@ -88,8 +95,9 @@ def unit_functions(choices):
 
         @compile_device
         def finish_delta(arena, layers, number, row, column, delta):
-            place = layers[number, at.OUTPUT] + row * layers[number, at.FAN_OUT] + column
-            return times_derivative(layers[number, at.ACTIVATION], arena[place], delta)
+            place = element(row, column, layers[number, at.FAN_OUT])
+            a = load(arena, layers[number, at.OUTPUT] + place)
+            return times_derivative(layers[number, at.ACTIVATION], a, delta)
 
         return finish_unit, finish_delta
 
@@ -103,21 +111,21 @@ def unit_functions(choices):
                 # Of a fixed type, and in the simulator without limit: products have 64 bits.
                 unit = int(layers[number, at.FIRST_UNIT] + column)
                 bits = philox(unit, int((seen + row) & 0xFFFFFFFF), int(settings[at.SEED]))
-                factor = arena[layers[number, at.DROP_SCALE]]
+                factor = load(arena, layers[number, at.DROP_SCALE])
                 if bits < layers[number, at.DROP_BELOW]:
                     factor -= factor
                 a *= factor
                 s *= factor
-            arena[kept + row * layers[number, at.FAN_OUT] + column] = s
+            store(arena, kept + element(row, column, layers[number, at.FAN_OUT]), s)
         return a
 
     @compile_device
     def finish_delta(arena, layers, number, row, column, delta):
-        place = row * layers[number, at.FAN_OUT] + column
+        place = element(row, column, layers[number, at.FAN_OUT])
         kept = layers[number, at.KEPT]
         if kept >= 0:
-            return delta * arena[kept + place]
-        a = arena[layers[number, at.OUTPUT] + place]
+            return delta * load(arena, kept + place)
+        a = load(arena, layers[number, at.OUTPUT] + place)
         return times_derivative(layers[number, at.ACTIVATION], a, delta)
 
     return finish_unit, finish_delta

@@ -2,9 +2,12 @@
 
 Parameters lie in the order of :mod:`fastmlp.parameters`, each matrix row-major, and so do
 the optimiser's two vectors behind them. A transposed copy of the weights of all layers but
-the first serves the backward pass. Activations and deltas are row-major, one row for each
-row of the batch. At the end lie the numbers of the loss and of dropout, and one for each weight
-tile.
+the first serves the backward pass. At the end lie the numbers of the loss and of dropout, one
+for each weight tile, and room for what products read beyond a matrix, and do not use.
+
+Activations and deltas lie in groups of four rows of the batch, and in a group column by column,
+so that a thread reads and writes the four rows of a column at once. The rows that the last group
+has too many are zero.
 """
 
 from dataclasses import dataclass
@@ -62,8 +65,17 @@ N_NUMBERS = 4
 MODEL, FIRST_ROW, N_ROWS, FIRST_OF_STEPS, N_STEPS, BEGIN, END, STEPS_DONE = 0, 1, 2, 3, 4, 5, 6, 7
 RUN_FIELDS = 8
 
+# Rows of a group.
+GROUP = 4
 # Rows and columns of a weight tile: a block of threads computes its gradient and updates it.
 TILE = 16 if is_simulated() else 32
+# Elements that products read beyond the end of a matrix at most.
+BEYOND = 4 * TILE
+
+
+def _whole_groups(n):
+    """The next multiple of the size of a group."""
+    return -(-n // GROUP) * GROUP
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class Layout:
 
 
 def device_layout(plan, n_rows, is_trained=True):
-    """Lay out the arena of a plan for batches of `n_rows` rows.
+    """Lay out the arena of a plan for batches of `n_rows` rows; it begins at a multiple of four.
 
     Parameters
     ----------
@@ -112,6 +124,7 @@ def device_layout(plan, n_rows, is_trained=True):
     weights, biases = 0, sum(a * b for a, b in pairwise(units))
     # Parameters, two vectors of state and, to be limited, the gradient.
     end, n_tiles = (3 + (plan.clip_norm < inf)) * n_theta if is_trained else n_theta, 0
+    end, n_rows = _whole_groups(end), _whole_groups(n_rows)
     for number, (layer, (fan_in, fan_out)) in enumerate(zip(layers, pairwise(units), strict=True)):
         is_last = number == n_layers - 1
         layer[[FAN_IN, FAN_OUT, WEIGHTS, BIASES]] = fan_in, fan_out, weights, biases
@@ -125,7 +138,7 @@ def device_layout(plan, n_rows, is_trained=True):
         else:
             if is_trained:
                 layer[TRANSPOSED] = end
-                end += fan_in * fan_out
+                end += _whole_groups(fan_in * fan_out)
             layer[INPUT] = layers[number - 1, OUTPUT]
         layer[OUTPUT] = end
         end += n_rows * fan_out
@@ -154,6 +167,7 @@ def device_layout(plan, n_rows, is_trained=True):
             if is_wanted:
                 settings[place] = end
                 end += n_tiles
+    end += BEYOND
     return Layout(layers, settings, int(end), tuple(numbers))
 
 

@@ -10,9 +10,9 @@ from ..formulas.updates import nadam_gradient_share
 from ..parameters import n_parameters
 from ..plan import Optimizer
 from . import layout as at
+from .blocks import THREADS
 from .choices import prediction_choices
 from .kernels import prediction_kernels
-from .steps import ROWS, THREADS
 from .support import is_simulated, refusal
 
 if not is_simulated():
@@ -170,15 +170,15 @@ class DeviceNetwork:
         """
         plan = self.plan
         result = np.empty((len(X), plan.n_outputs), plan.dtype)
-        slab = min(ROWS, plan.batch_size)
-        most = max(1, min(8 * self._n_blocks, plan.batch_size // slab))
+        n_groups = -(-plan.batch_size // at.GROUP)
+        most = max(1, min(8 * self._n_blocks, n_groups))
         for number, start in enumerate(range(0, len(X), _PREDICTED_ROWS)):
             rows = self._rows_to_predict(X, number, start)
             n_rows = min(len(X) - start, _PREDICTED_ROWS)
             predicted = cuda.device_array((n_rows, plan.n_outputs), plan.dtype)
             self._launch(
                 "predict", self._arena, self._layers, self._settings, rows, n_rows, predicted,
-                n_blocks=min(most, -(-n_rows // slab)),
+                n_blocks=min(most, -(-n_rows // at.GROUP)),
             )  # fmt: skip
             result[start : start + n_rows] = predicted.copy_to_host()
         return result

@@ -6,6 +6,7 @@ from ..formulas import updates
 from ..plan import Optimizer
 from . import layout as at
 from .jit import chosen, compile_device, compile_formula
+from .memory import load, store
 
 gradient = compile_formula(updates.gradient)
 l1_gradient = compile_formula(updates.l1_gradient)
@@ -20,57 +21,48 @@ nadam_mixture = compile_formula(updates.nadam_mixture)
 
 
 @compile_device
-def _gradient(arena, first, second, value, g, rate, share, constants):
-    """Update the optimiser's state at `first` and `second`; the new value of the parameter."""
-    arena[first] = g
-    return value
+def _gradient(value, first, second, g, rate, share, constants):
+    """The parameter and the optimiser's two numbers after a step; so do the next ones."""
+    return value, g, second
 
 
 @compile_device
-def _sgd(arena, first, second, value, g, rate, share, constants):
-    v = velocity(arena[first], g, rate, constants[at.MOMENTUM])
-    arena[first] = v
-    return value + v
+def _sgd(value, first, second, g, rate, share, constants):
+    v = velocity(first, g, rate, constants[at.MOMENTUM])
+    return value + v, v, second
 
 
 @compile_device
-def _nesterov(arena, first, second, value, g, rate, share, constants):
-    v = velocity(arena[first], g, rate, constants[at.MOMENTUM])
-    arena[first] = v
-    return value + nesterov_step(v, g, rate, constants[at.MOMENTUM])
+def _nesterov(value, first, second, g, rate, share, constants):
+    v = velocity(first, g, rate, constants[at.MOMENTUM])
+    return value + nesterov_step(v, g, rate, constants[at.MOMENTUM]), v, second
 
 
 @compile_device
-def _adagrad(arena, first, second, value, g, rate, share, constants):
-    v = sum_of_squares(arena[second], g)
-    arena[second] = v
-    return value + scaled_step(g, v, rate, constants[at.EPSILON])
+def _adagrad(value, first, second, g, rate, share, constants):
+    v = sum_of_squares(second, g)
+    return value + scaled_step(g, v, rate, constants[at.EPSILON]), first, v
 
 
 @compile_device
-def _rmsprop(arena, first, second, value, g, rate, share, constants):
-    v = second_moment(arena[second], g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
-    arena[second] = v
-    return value + scaled_step(g, v, rate, constants[at.EPSILON])
+def _rmsprop(value, first, second, g, rate, share, constants):
+    v = second_moment(second, g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
+    return value + scaled_step(g, v, rate, constants[at.EPSILON]), first, v
 
 
 @compile_device
-def _adam(arena, first, second, value, g, rate, share, constants):
-    m = first_moment(arena[first], g, constants[at.BETA_1], constants[at.ONE_MINUS_BETA_1])
-    v = second_moment(arena[second], g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
-    arena[first] = m
-    arena[second] = v
-    return value + scaled_step(m, v, rate, constants[at.EPSILON])
+def _adam(value, first, second, g, rate, share, constants):
+    m = first_moment(first, g, constants[at.BETA_1], constants[at.ONE_MINUS_BETA_1])
+    v = second_moment(second, g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
+    return value + scaled_step(m, v, rate, constants[at.EPSILON]), m, v
 
 
 @compile_device
-def _nadam(arena, first, second, value, g, rate, share, constants):
-    m = first_moment(arena[first], g, constants[at.BETA_1], constants[at.ONE_MINUS_BETA_1])
-    v = second_moment(arena[second], g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
-    arena[first] = m
-    arena[second] = v
+def _nadam(value, first, second, g, rate, share, constants):
+    m = first_moment(first, g, constants[at.BETA_1], constants[at.ONE_MINUS_BETA_1])
+    v = second_moment(second, g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
     mixture = nadam_mixture(m, g, constants[at.BETA_1], share)
-    return value + scaled_step(mixture, v, rate, constants[at.EPSILON])
+    return value + scaled_step(mixture, v, rate, constants[at.EPSILON]), m, v
 
 
 _STEPS = {
@@ -78,6 +70,11 @@ _STEPS = {
     Optimizer.ADAM: _adam, Optimizer.ADAGRAD: _adagrad, Optimizer.RMSPROP: _rmsprop,
     Optimizer.NADAM: _nadam,
 }  # fmt: skip
+
+
+# Those that keep something in the first vector of the state, and in the second.
+_USE_FIRST = frozenset(Optimizer) - {Optimizer.ADAGRAD, Optimizer.RMSPROP}
+_USE_SECOND = frozenset(Optimizer) - {Optimizer.GRADIENT, Optimizer.SGD, Optimizer.NESTEROV}
 
 
 @cache
@@ -93,14 +90,19 @@ def update_functions(choices):
     shape_gradient : device function
         ``(total, value, alpha, l1, inverse, constants)``: from a sum over the batch to the mean
         gradient with penalties, within its limit.
+    fetch : device function
+        ``(arena, w, n_parameters)`` to the parameter at w and the optimiser's two numbers, in time
+        for :func:`change`.
     change : device function
-        ``(optimizer, arena, w, n_parameters, value, g, rate, share, decay, constants)`` sets the
+        ``(optimizer, arena, w, n_parameters, fetched, g, rate, share, decay, constants)`` sets the
         parameter at w, and its optimiser state; its new value.
     """
     step = chosen({int(code): _STEPS[code] for code in sorted(choices.optimizers)})
     has_l1, clips, decays = (
         choices.penalises_absolutes, choices.clips_values, choices.decays_weights,
     )  # fmt: skip
+    uses_first = not choices.optimizers.isdisjoint(_USE_FIRST)
+    uses_second = not choices.optimizers.isdisjoint(_USE_SECOND)
 
     @compile_device
     def shape_gradient(total, value, alpha, l1, inverse, constants):
@@ -112,14 +114,26 @@ def update_functions(choices):
         return g
 
     @compile_device
-    def change(optimizer, arena, w, n_parameters, value, g, rate, share, decay, constants):
+    def fetch(arena, w, n_parameters):
+        value = load(arena, w)
+        first = second = value
+        if uses_first:
+            first = load(arena, w + n_parameters)
+        if uses_second:
+            second = load(arena, w + 2 * n_parameters)
+        return value, first, second
+
+    @compile_device
+    def change(optimizer, arena, w, n_parameters, fetched, g, rate, share, decay, constants):
+        value, first, second = fetched
         if decays:
             value *= decay
-        first = w + n_parameters
-        value = step(
-            optimizer, arena, first, first + n_parameters, value, g, rate, share, constants
-        )
-        arena[w] = value
+        value, first, second = step(optimizer, value, first, second, g, rate, share, constants)
+        store(arena, w, value)
+        if uses_first:
+            store(arena, w + n_parameters, first)
+        if uses_second:
+            store(arena, w + 2 * n_parameters, second)
         return value
 
-    return shape_gradient, change
+    return shape_gradient, fetch, change

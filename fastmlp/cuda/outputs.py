@@ -1,4 +1,8 @@
-"""The output layer in device code: its activation, the losses of rows, and their deltas."""
+"""The output layer in device code: its activation, the losses of rows, and their deltas.
+
+All threads of a block work on the outputs of a group of rows. Each has one of the rows, and some
+columns; what it needs of the whole row, it finds by itself.
+"""
 
 from functools import cache
 from math import exp
@@ -8,7 +12,10 @@ from numba import float64, types
 from ..formulas import activations, losses
 from ..plan import OUTPUT_ACTIVATIONS, Loss
 from . import layout as at
+from .blocks import THREADS
 from .jit import chosen, compile_device, compile_formula, number_like
+from .jit import inside_kernels as cuda
+from .memory import load, store
 from .support import is_simulated, refusal
 
 logistic = compile_formula(activations.logistic)
@@ -18,36 +25,52 @@ margin = compile_formula(losses.margin)
 margin_slope = compile_formula(losses.margin_slope)
 softmax_delta = compile_formula(losses.softmax_delta)
 
+# Columns of the outputs that a group's threads have at a time.
+_STRIDE = THREADS // at.GROUP
+
+
+@compile_device
+def _first():
+    """The first column of this thread."""
+    return cuda.threadIdx.x // at.GROUP
+
 
 @compile_device
 def _identity(arena, p, n_outputs):
-    """Replace one row of output pre-activations by predictions; so do the next ones."""
+    """Replace output pre-activations, a row's from p on, by predictions; so do the next ones."""
 
 
 @compile_device
 def _exp(arena, p, n_outputs):
-    for j in range(n_outputs):
-        arena[p + j] = exp(arena[p + j])
+    for j in range(_first(), n_outputs, _STRIDE):
+        place = p + at.GROUP * j
+        store(arena, place, exp(load(arena, place)))
 
 
 @compile_device
 def _logistic(arena, p, n_outputs):
-    for j in range(n_outputs):
-        arena[p + j] = logistic(arena[p + j])
+    for j in range(_first(), n_outputs, _STRIDE):
+        place = p + at.GROUP * j
+        store(arena, place, logistic(load(arena, place)))
 
 
 @compile_device
 def _softmax(arena, p, n_outputs):
-    largest = arena[p]
+    largest = load(arena, p)
     for j in range(1, n_outputs):
-        largest = max(largest, arena[p + j])
-    total = largest - largest
-    for j in range(n_outputs):
-        e = exp(arena[p + j] - largest)
-        arena[p + j] = e
-        total += e
-    for j in range(n_outputs):
-        arena[p + j] /= total
+        largest = max(largest, load(arena, p + at.GROUP * j))
+    cuda.syncthreads()
+    for j in range(_first(), n_outputs, _STRIDE):
+        place = p + at.GROUP * j
+        store(arena, place, exp(load(arena, place) - largest))
+    cuda.syncthreads()
+    total = load(arena, p)
+    for j in range(1, n_outputs):
+        total += load(arena, p + at.GROUP * j)
+    cuda.syncthreads()
+    for j in range(_first(), n_outputs, _STRIDE):
+        place = p + at.GROUP * j
+        store(arena, place, load(arena, place) / total)
 
 
 _ACTIVATIONS = {"identity": _identity, "exp": _exp, "logistic": _logistic, "softmax": _softmax}
@@ -63,12 +86,12 @@ def output_functions(choices):
 
     Returns
     -------
-    activate_output : device function
-        ``(loss, arena, p, n_outputs)`` replaces a row of pre-activations, which begins at p, by
-        predictions.
-    loss_and_delta : device function
-        ``(loss, arena, settings, p, Y, at_y, n_outputs, weight, eps)`` to the loss of a row,
-        whose targets begin at `at_y`; deltas replace its predictions.
+    activate_outputs : device function
+        ``(loss, arena, p, n_outputs)`` replaces the pre-activations of a group, where those of
+        this thread's row begin at p, by predictions; of those only this thread's are there then.
+    losses_and_deltas : device function
+        ``(loss, arena, settings, p, Y, at_y, n_outputs, weight, eps)`` to this thread's part of
+        the loss of its row, whose targets begin at `at_y`; deltas replace its predictions.
     """
     used = sorted(choices.losses)
     return (
@@ -99,78 +122,86 @@ def _elementwise(value, delta):
     """Of a loss that is the same for every output."""
 
     @compile_device
-    def loss_and_delta(arena, settings, p, Y, at_y, n_outputs, weight, eps):
+    def losses_and_deltas(arena, settings, p, Y, at_y, n_outputs, weight, eps):
         total = weight - weight
-        for j in range(n_outputs):
-            y, prediction = Y[at_y + j], arena[p + j]
+        for j in range(_first(), n_outputs, _STRIDE):
+            place = p + at.GROUP * j
+            y, prediction = load(Y, at_y + j), load(arena, place)
             total += number_like(value(y, prediction), weight)
-            arena[p + j] = number_like(delta(y, prediction), weight) * weight
+            store(arena, place, number_like(delta(y, prediction), weight) * weight)
         return total * weight
 
-    return loss_and_delta
+    return losses_and_deltas
 
 
 def _columnwise(value, delta):
     """Of a loss that has a parameter for each output."""
 
     @compile_device
-    def loss_and_delta(arena, settings, p, Y, at_y, n_outputs, weight, eps):
+    def losses_and_deltas(arena, settings, p, Y, at_y, n_outputs, weight, eps):
         total = weight - weight
-        for j in range(n_outputs):
-            y, prediction = Y[at_y + j], arena[p + j]
-            parameter = arena[settings[at.LOSS_PARAMETERS] + j]
+        for j in range(_first(), n_outputs, _STRIDE):
+            place = p + at.GROUP * j
+            y, prediction = load(Y, at_y + j), load(arena, place)
+            parameter = load(arena, settings[at.LOSS_PARAMETERS] + j)
             total += value(y, prediction, parameter)
-            arena[p + j] = delta(y, prediction, parameter) * weight
+            store(arena, place, delta(y, prediction, parameter) * weight)
         return total * weight
 
-    return loss_and_delta
+    return losses_and_deltas
 
 
 def _clipping(value):
     """Of a loss that clips probabilities by the machine's epsilon."""
 
     @compile_device
-    def loss_and_delta(arena, settings, p, Y, at_y, n_outputs, weight, eps):
+    def losses_and_deltas(arena, settings, p, Y, at_y, n_outputs, weight, eps):
         total = weight - weight
-        for j in range(n_outputs):
-            y, prediction = Y[at_y + j], arena[p + j]
+        for j in range(_first(), n_outputs, _STRIDE):
+            place = p + at.GROUP * j
+            y, prediction = load(Y, at_y + j), load(arena, place)
             total += value(y, prediction, eps)
-            arena[p + j] = output_delta(y, prediction) * weight
+            store(arena, place, output_delta(y, prediction) * weight)
         return total * weight
 
-    return loss_and_delta
+    return losses_and_deltas
 
 
 @compile_device
 def _mean_squared_error(arena, settings, p, Y, at_y, n_outputs, weight, eps):
     total = weight - weight
-    for j in range(n_outputs):
-        y, prediction = Y[at_y + j], arena[p + j]
+    for j in range(_first(), n_outputs, _STRIDE):
+        place = p + at.GROUP * j
+        y, prediction = load(Y, at_y + j), load(arena, place)
         total += squared_error(y, prediction)
-        arena[p + j] = output_delta(y, prediction) * weight
+        store(arena, place, output_delta(y, prediction) * weight)
     return total / n_outputs * weight
 
 
 @compile_device
 def _margin(arena, settings, p, Y, at_y, n_outputs, weight, eps):
+    cuda.syncthreads()  # the whole row is needed
     own, other = 0, -1
     for j in range(n_outputs):
         if Y[at_y + j] != 0:
             own = j
-        elif other < 0 or arena[p + j] > arena[p + other]:
+        elif other < 0 or load(arena, p + at.GROUP * j) > load(arena, p + at.GROUP * other):
             other = j
-    rho = arena[settings[at.LOSS_PARAMETERS]]
-    p_own, p_other = arena[p + own], arena[p + other]
+    rho = load(arena, settings[at.LOSS_PARAMETERS])
+    p_own, p_other = load(arena, p + at.GROUP * own), load(arena, p + at.GROUP * other)
     slope = margin_slope(p_own, p_other, rho)
     mean_slope = slope * (p_other - p_own)
-    for j in range(n_outputs):
+    cuda.syncthreads()
+    for j in range(_first(), n_outputs, _STRIDE):
+        place = p + at.GROUP * j
         slope_here = slope - slope
         if j == own:
             slope_here = -slope
         elif j == other:
             slope_here = slope
-        arena[p + j] = softmax_delta(arena[p + j], slope_here, mean_slope) * weight
-    return margin(p_own, p_other, rho) * weight
+        store(arena, place, softmax_delta(load(arena, place), slope_here, mean_slope) * weight)
+    loss = margin(p_own, p_other, rho) * weight
+    return loss if _first() == 0 else loss - loss
 
 
 @cache

@@ -13,26 +13,123 @@ import numba
 import numpy as np
 
 from . import layout as at
+from .blocks import N_SHARED, THREADS, block_sum
 from .jit import compile_device
 from .jit import inside_kernels as cuda
+from .memory import add_products, load, load4, quotient, repeated, store, zeros
 from .optimizers import update_functions
-from .steps import THREADS, block_sum
 
-TILE = at.TILE
-TILE_ROWS_A_THREAD = 4
-assert TILE * TILE == TILE_ROWS_A_THREAD * THREADS
-# Rows of a tile's columns that threads read side by side.
-SPLITS = THREADS // TILE
+TILE, GROUP = at.TILE, at.GROUP
+# A thread has four rows and four columns of a tile, so far apart, and a share of the batch.
+_APART = TILE // 4
+_SHARES = THREADS // _APART**2
+# In the end it has so many elements one below the other, in as many rows as lie between these.
+_ELEMENTS = TILE * TILE // THREADS
+_ROWS_APART = THREADS // TILE
+assert _SHARES == _ELEMENTS == 4
+# How far apart a tile's rows begin in shared memory; behind them lie the sums for the biases.
+_STRIDE = TILE + 4
+_BIASES = _SHARES * TILE * _STRIDE
+assert _BIASES + _SHARES * TILE <= N_SHARED
+
+
+@compile_device
+def _read_columns(arena, place):
+    """Four columns of a group of rows."""
+    return (
+        load4(arena, place), load4(arena, place + GROUP * _APART),
+        load4(arena, place + 2 * GROUP * _APART), load4(arena, place + 3 * GROUP * _APART),
+    )  # fmt: skip
+
+
+@compile_device
+def _add_group(sums, inputs, deltas):
+    """Add the products of four columns of inputs with four of deltas, over a group of rows."""
+    i0, i1, i2, i3 = inputs
+    d0, d1, d2, d3 = deltas
+    sums = add_products(sums, (i0[0], i1[0], i2[0], i3[0]), (d0[0], d1[0], d2[0], d3[0]))
+    sums = add_products(sums, (i0[1], i1[1], i2[1], i3[1]), (d0[1], d1[1], d2[1], d3[1]))
+    sums = add_products(sums, (i0[2], i1[2], i2[2], i3[2]), (d0[2], d1[2], d2[2], d3[2]))
+    return add_products(sums, (i0[3], i1[3], i2[3], i3[3]), (d0[3], d1[3], d2[3], d3[3]))
+
+
+@compile_device
+def _add_deltas(sums, deltas):
+    """Add a group's rows to the sums of four columns."""
+    s0, s1, s2, s3 = sums
+    d0, d1, d2, d3 = deltas
+    return (
+        s0 + d0[0] + d0[1] + d0[2] + d0[3], s1 + d1[0] + d1[1] + d1[2] + d1[3],
+        s2 + d2[0] + d2[1] + d2[2] + d2[3], s3 + d3[0] + d3[1] + d3[2] + d3[3],
+    )  # fmt: skip
+
+
+@cache
+def _share_of_batch(with_biases, n_at_once):
+    """The sums of a thread over some groups of rows: of its elements, and its columns' biases.
+
+    So many groups are read at once: their loads are then on their way together.
+    """
+
+    @compile_device
+    def add(number, sums, arena, inputs, deltas, fan_in, fan_out):
+        of_weights, of_biases = sums
+        of_inputs = _read_columns(arena, inputs + number * GROUP * fan_in)
+        of_deltas = _read_columns(arena, deltas + number * GROUP * fan_out)
+        if with_biases:
+            of_biases = _add_deltas(of_biases, of_deltas)
+        return _add_group(of_weights, of_inputs, of_deltas), of_biases
+
+    add_several = repeated(add, n_at_once)
+
+    @compile_device
+    def share_of_batch(arena, inputs, deltas, fan_in, fan_out, n_groups):
+        sums = zeros(16, arena), zeros(4, arena)
+        done = 0
+        while done + n_at_once <= n_groups:
+            sums = add_several(0, sums, arena, inputs, deltas, fan_in, fan_out)
+            inputs += n_at_once * GROUP * fan_in
+            deltas += n_at_once * GROUP * fan_out
+            done += n_at_once
+        while done < n_groups:
+            sums = add(0, sums, arena, inputs, deltas, fan_in, fan_out)
+            inputs += GROUP * fan_in
+            deltas += GROUP * fan_out
+            done += 1
+        return sums
+
+    return share_of_batch
+
+
+@compile_device
+def _leave(shared, place, sums):
+    """Leave a thread's sums of one row of a tile."""
+    store(shared, place, sums[0])
+    store(shared, place + _APART, sums[1])
+    store(shared, place + 2 * _APART, sums[2])
+    store(shared, place + 3 * _APART, sums[3])
+
+
+@compile_device
+def _total(shared, place, distance):
+    """What the shares of the batch add up to."""
+    return (
+        load(shared, place) + load(shared, place + distance) + load(shared, place + 2 * distance)
+        + load(shared, place + 3 * distance)
+    )  # fmt: skip
 
 
 @cache
 def weight_phases(dtype, choices):
     """The phases after the first for arenas of one dtype, and their parts, by name."""
     FLOAT = numba.from_dtype(np.dtype(dtype))
-    shape_gradient, change = update_functions(choices)
-    has_l1, measures, clips_norms = (
-        choices.penalises_absolutes, choices.measures_gradients, choices.clips_norms,
-    )  # fmt: skip
+    # As many loads at once as registers allow.
+    n_at_once = 2 if np.dtype(dtype) == np.float32 else 1
+    share_of_weights = _share_of_batch(False, n_at_once)
+    share_with_biases = _share_of_batch(True, n_at_once)
+    shape_gradient, fetch, change = update_functions(choices)
+    has_l1, measures = choices.penalises_absolutes, choices.measures_gradients
+    clips_norms, limits_columns = choices.clips_norms, choices.limits_columns
 
     @compile_device
     def leave_sums(sums, arena, settings, alpha, tile, norm, absolute, square):
@@ -51,95 +148,143 @@ def weight_phases(dtype, choices):
                 arena[settings[at.SQUARES] + tile] = square
 
     @compile_device
+    def update(arena, settings, constants, w, fetched, total, alpha, l1, decay, rates):
+        """Update a parameter from a sum over the batch; its gradient, and its new value.
+
+        Where the norm of the gradient is limited, it is left for the next phase instead.
+        """
+        rate, inverse, share = rates
+        value, n_parameters = fetched[0], settings[at.N_PARAMETERS]
+        g = shape_gradient(total, value, alpha, l1, inverse, constants)
+        if clips_norms and settings[at.CLIPS_NORM]:
+            store(arena, w + 3 * n_parameters, g)
+        else:
+            value = change(
+                settings[at.OPTIMIZER], arena, w, n_parameters, fetched, g, rate, share, decay,
+                constants,
+            )  # fmt: skip
+        return g, value
+
+    @compile_device
+    def update_element(
+        arena, shared, settings, constants, is_inside, place, total, w, fetched, decay, rates, sums
+    ):  # fmt: skip
+        """Update a weight from its sum over the batch; its new value goes to a place for all."""
+        if not is_inside:
+            return sums
+        norm, absolute, square = sums
+        norm += fetched[0] * fetched[0]
+        if has_l1:
+            absolute += abs(fetched[0])
+        g, value = update(
+            arena, settings, constants, w, fetched, total, constants[at.ALPHA],
+            constants[at.L1], decay, rates,
+        )  # fmt: skip
+        if measures:
+            square += g * g
+        store(shared, place, value)
+        return norm, absolute, square
+
+    @compile_device
     def weights_phase(
-        block, n_blocks, arena, layers, settings, constants, n_in_order, numbers, step
+        block, n_blocks, shared, arena, layers, settings, constants, n_in_order, numbers, step
     ):  # fmt: skip
         """The second phase of a step: weight gradients, and updates, a tile a block.
 
         Each tile leaves sums of its weights before the step, and of its gradient.
         """
-        sums = cuda.shared.array(THREADS, FLOAT)
-        batch_size, n_tiles = settings[at.BATCH_SIZE], settings[at.N_TILES]
-        n_parameters, optimizer = settings[at.N_PARAMETERS], settings[at.OPTIMIZER]
-        n_rows = min(batch_size, n_in_order - step * batch_size)
-        alpha, l1 = constants[at.ALPHA], constants[at.L1]
-        rate, inverse = numbers[step, at.RATE], numbers[step, at.INVERSE]
-        share, decay = numbers[step, at.GRADIENT_SHARE], numbers[step, at.DECAY]
-        # Neighbouring threads have neighbouring columns, and a thread some rows below each other.
-        thread_column = cuda.threadIdx.x % TILE
-        thread_row = cuda.threadIdx.x // TILE * TILE_ROWS_A_THREAD
-        for tile in range(block, n_tiles, n_blocks):
+        batch_size, n_parameters = settings[at.BATCH_SIZE], settings[at.N_PARAMETERS]
+        n_groups = (min(batch_size, n_in_order - step * batch_size) + GROUP - 1) // GROUP
+        rates = numbers[step, at.RATE], numbers[step, at.INVERSE], numbers[step, at.GRADIENT_SHARE]
+        decay = numbers[step, at.DECAY]
+        thread = cuda.threadIdx.x
+        part, in_part = thread // (_APART * _APART), thread % (_APART * _APART)
+        thread_row, thread_column = in_part // _APART, in_part % _APART
+        chunk = (n_groups + _SHARES - 1) // _SHARES
+        first_group = min(n_groups, part * chunk)
+        last_group = min(n_groups, first_group + chunk)
+        row, column = thread // TILE, thread % TILE
+        tile = block
+        while tile < settings[at.N_TILES]:
             number = 0
             while number + 1 < settings[at.N_LAYERS] and tile >= layers[number + 1, at.FIRST_TILE]:
                 number += 1
             fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
             place = tile - layers[number, at.FIRST_TILE]
-            top = place // layers[number, at.TILE_COLUMNS] * TILE + thread_row
-            column = place % layers[number, at.TILE_COLUMNS] * TILE + thread_column
-            deltas, inputs = layers[number, at.DELTA], layers[number, at.INPUT]
-            norm = FLOAT(0)
-            absolute = FLOAT(0)
-            square = FLOAT(0)
-            if column < fan_out:
-                last = fan_in - 1
-                sum_0 = FLOAT(0)
-                sum_1 = FLOAT(0)
-                sum_2 = FLOAT(0)
-                sum_3 = FLOAT(0)
-                i_0 = min(top, last)
-                i_1 = min(top + 1, last)
-                i_2 = min(top + 2, last)
-                i_3 = min(top + 3, last)
-                bias_sum = FLOAT(0)
-                for row in range(n_rows):
-                    delta = arena[deltas + row * fan_out + column]
-                    bias_sum += delta
-                    a = inputs + row * fan_in
-                    sum_0 += arena[a + i_0] * delta
-                    sum_1 += arena[a + i_1] * delta
-                    sum_2 += arena[a + i_2] * delta
-                    sum_3 += arena[a + i_3] * delta
-                for i in range(TILE_ROWS_A_THREAD):
-                    if top + i < fan_in:
-                        total = sum_0
-                        if i == 1:
-                            total = sum_1
-                        elif i == 2:
-                            total = sum_2
-                        elif i == 3:
-                            total = sum_3
-                        w = layers[number, at.WEIGHTS] + (top + i) * fan_out + column
-                        value = arena[w]
-                        norm += value * value
-                        if has_l1:
-                            absolute += abs(value)
-                        g = shape_gradient(total, value, alpha, l1, inverse, constants)
-                        if measures:
-                            square += g * g
-                        if clips_norms and settings[at.CLIPS_NORM]:
-                            arena[w + 3 * n_parameters] = g
-                        else:
-                            value = change(
-                                optimizer, arena, w, n_parameters, value, g, rate, share, decay,
-                                constants,
-                            )  # fmt: skip
-                            if number > 0:
-                                to = layers[number, at.TRANSPOSED] + column * fan_in + top + i
-                                arena[to] = value
-                if top == 0:
-                    w = layers[number, at.BIASES] + column
-                    value = arena[w]
-                    g = shape_gradient(bias_sum, value, FLOAT(0), FLOAT(0), inverse, constants)
-                    if measures:
-                        square += g * g
-                    if clips_norms and settings[at.CLIPS_NORM]:
-                        arena[w + 3 * n_parameters] = g
-                    else:
-                        change(
-                            optimizer, arena, w, n_parameters, value, g, rate, share, FLOAT(1),
-                            constants,
-                        )  # fmt: skip
-            leave_sums(sums, arena, settings, alpha, tile, norm, absolute, square)
+            n_across = layers[number, at.TILE_COLUMNS]
+            above = quotient(place, n_across)
+            top, left = above * TILE, (place - above * n_across) * TILE
+            # What is needed in the end is on its way while products are added.
+            row_0, row_1 = top + row, top + row + _ROWS_APART
+            row_2, row_3 = row_1 + _ROWS_APART, row_1 + 2 * _ROWS_APART
+            is_column, w = left + column < fan_out, min(left + column, fan_out - 1)
+            bias = layers[number, at.BIASES] + w
+            w += layers[number, at.WEIGHTS]
+            w_0, w_1 = w + min(row_0, fan_in - 1) * fan_out, w + min(row_1, fan_in - 1) * fan_out
+            w_2, w_3 = w + min(row_2, fan_in - 1) * fan_out, w + min(row_3, fan_in - 1) * fan_out
+            fetched_0, fetched_1 = fetch(arena, w_0, n_parameters), fetch(arena, w_1, n_parameters)
+            fetched_2, fetched_3 = fetch(arena, w_2, n_parameters), fetch(arena, w_3, n_parameters)
+            fetched_bias = fetch(arena, bias, n_parameters)
+            inputs = layers[number, at.INPUT] + GROUP * (first_group * fan_in + top + thread_row)
+            deltas = layers[number, at.DELTA] + GROUP * (
+                first_group * fan_out + left + thread_column
+            )
+            if top == 0:
+                sums, bias_sums = share_with_biases(
+                    arena, inputs, deltas, fan_in, fan_out, last_group - first_group
+                )
+            else:
+                sums, bias_sums = share_of_weights(
+                    arena, inputs, deltas, fan_in, fan_out, last_group - first_group
+                )
+            to = (part * TILE + thread_row) * _STRIDE + thread_column
+            _leave(shared, to, sums[0:4])
+            _leave(shared, to + _APART * _STRIDE, sums[4:8])
+            _leave(shared, to + 2 * _APART * _STRIDE, sums[8:12])
+            _leave(shared, to + 3 * _APART * _STRIDE, sums[12:16])
+            if top == 0 and thread_row == 0:
+                _leave(shared, _BIASES + part * TILE + thread_column, bias_sums)
+            cuda.syncthreads()
+            of_tile = zeros(3, arena)
+            to = row * _STRIDE + column
+            of_tile = update_element(
+                arena, shared, settings, constants, is_column and row_0 < fan_in, to,
+                _total(shared, to, TILE * _STRIDE), w_0, fetched_0, decay, rates, of_tile,
+            )  # fmt: skip
+            to += _ROWS_APART * _STRIDE
+            of_tile = update_element(
+                arena, shared, settings, constants, is_column and row_1 < fan_in, to,
+                _total(shared, to, TILE * _STRIDE), w_1, fetched_1, decay, rates, of_tile,
+            )  # fmt: skip
+            to += _ROWS_APART * _STRIDE
+            of_tile = update_element(
+                arena, shared, settings, constants, is_column and row_2 < fan_in, to,
+                _total(shared, to, TILE * _STRIDE), w_2, fetched_2, decay, rates, of_tile,
+            )  # fmt: skip
+            to += _ROWS_APART * _STRIDE
+            of_tile = update_element(
+                arena, shared, settings, constants, is_column and row_3 < fan_in, to,
+                _total(shared, to, TILE * _STRIDE), w_3, fetched_3, decay, rates, of_tile,
+            )  # fmt: skip
+            norm, absolute, square = of_tile
+            if top == 0 and row == 0 and is_column:
+                g, _ = update(
+                    arena, settings, constants, bias, fetched_bias,
+                    _total(shared, _BIASES + column, TILE), FLOAT(0), FLOAT(0), FLOAT(1), rates,
+                )  # fmt: skip
+                if measures:
+                    square += g * g
+            cuda.syncthreads()
+            if number > 0 and not (clips_norms and settings[at.CLIPS_NORM]):
+                # Neighbouring threads write neighbouring elements here, too.
+                for i in range(_ELEMENTS):
+                    across = row + i * _ROWS_APART
+                    if top + column < fan_in and left + across < fan_out:
+                        to = layers[number, at.TRANSPOSED] + (left + across) * fan_in
+                        store(arena, to + top + column, shared[column * _STRIDE + across])
+                cuda.syncthreads()
+            leave_sums(shared, arena, settings, constants[at.ALPHA], tile, norm, absolute, square)
+            tile += n_blocks
 
     @compile_device
     def squared_gradient(sums, arena, settings):
@@ -166,23 +311,22 @@ def weight_phases(dtype, choices):
             for i in range(first, fan_in * fan_out, stride):
                 w = layers[number, at.WEIGHTS] + i
                 value = change(
-                    optimizer, arena, w, n_parameters, arena[w],
-                    arena[w + 3 * n_parameters] * factor, rate, share, decay, constants,
+                    optimizer, arena, w, n_parameters, fetch(arena, w, n_parameters),
+                    load(arena, w + 3 * n_parameters) * factor, rate, share, decay, constants,
                 )  # fmt: skip
                 if number > 0:
                     to = layers[number, at.TRANSPOSED] + i % fan_out * fan_in + i // fan_out
-                    arena[to] = value
+                    store(arena, to, value)
             for column in range(first, fan_out, stride):
                 w = layers[number, at.BIASES] + column
                 change(
-                    optimizer, arena, w, n_parameters, arena[w],
-                    arena[w + 3 * n_parameters] * factor, rate, share, FLOAT(1), constants,
+                    optimizer, arena, w, n_parameters, fetch(arena, w, n_parameters),
+                    load(arena, w + 3 * n_parameters) * factor, rate, share, FLOAT(1), constants,
                 )  # fmt: skip
 
     @compile_device
-    def limit_phase(block, n_blocks, arena, layers, settings, constants):
+    def limit_phase(block, n_blocks, shared, arena, layers, settings, constants):
         """Limit the norm of each unit's incoming weights, a tile's columns a block."""
-        partial = cuda.shared.array(THREADS, FLOAT)
         most = constants[at.MAX_NORM]
         thread_column, split = cuda.threadIdx.x % TILE, cuda.threadIdx.x // TILE
         counted = 0
@@ -193,46 +337,45 @@ def weight_phases(dtype, choices):
                     column = left + thread_column
                     total = FLOAT(0)
                     if column < fan_out:
-                        for row in range(split, fan_in, SPLITS):
-                            value = arena[layers[number, at.WEIGHTS] + row * fan_out + column]
+                        for row in range(split, fan_in, _ROWS_APART):
+                            value = load(arena, layers[number, at.WEIGHTS] + row * fan_out + column)
                             total += value * value
-                    partial[cuda.threadIdx.x] = total
+                    shared[cuda.threadIdx.x] = total
                     cuda.syncthreads()
-                    total = partial[thread_column]
-                    for other in range(1, SPLITS):
-                        total += partial[other * TILE + thread_column]
+                    total = shared[thread_column]
+                    for other in range(1, _ROWS_APART):
+                        total += shared[other * TILE + thread_column]
                     # A norm that is not a number leaves its column as it is.
                     if column < fan_out and total > most * most:
                         factor = most / sqrt(total)
-                        for row in range(split, fan_in, SPLITS):
+                        for row in range(split, fan_in, _ROWS_APART):
                             w = layers[number, at.WEIGHTS] + row * fan_out + column
-                            value = arena[w] * factor
-                            arena[w] = value
+                            value = load(arena, w) * factor
+                            store(arena, w, value)
                             if number > 0:
                                 to = layers[number, at.TRANSPOSED] + column * fan_in + row
-                                arena[to] = value
+                                store(arena, to, value)
                     cuda.syncthreads()
                 counted += 1
 
     @compile_device
     def add_sums(
-        arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
+        shared, arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
     ):  # fmt: skip
         """The penalty of a step and the norm of its gradient, by one block, when all are done."""
-        sums = cuda.shared.array(THREADS, FLOAT)
         squares = cuda.shared.array(THREADS, numba.float64)
         n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
         norm = FLOAT(0)
         if constants[at.ALPHA] > 0:
             for tile in range(cuda.threadIdx.x, settings[at.N_TILES], THREADS):
                 norm += arena[settings[at.NORMS] + tile]
-            norm = block_sum(sums, norm)
+            norm = block_sum(shared, norm)
         penalty = norm * constants[at.ALPHA] * FLOAT(0.5)
         if has_l1 and settings[at.ABSOLUTES] >= 0:
             absolute = FLOAT(0)
             for tile in range(cuda.threadIdx.x, settings[at.N_TILES], THREADS):
                 absolute += arena[settings[at.ABSOLUTES] + tile]
-            penalty += block_sum(sums, absolute) * constants[at.L1]
+            penalty += block_sum(shared, absolute) * constants[at.L1]
         if cuda.threadIdx.x == 0:
             penalties[step] = penalty * numbers[step, at.INVERSE] * n_rows
         if measures and settings[at.SQUARES] >= 0:
@@ -240,8 +383,37 @@ def weight_phases(dtype, choices):
             if cuda.threadIdx.x == 0:
                 gradient_norms[step] = sqrt(square)
 
+    @compile_device
+    def has_sums(settings, constants):
+        """Whether tiles leave sums."""
+        if has_l1 and settings[at.ABSOLUTES] >= 0:
+            return True
+        if measures and settings[at.SQUARES] >= 0:
+            return True
+        return constants[at.ALPHA] > 0
+
+    @compile_device
+    def finish_step(
+        grid, block, n_blocks, shared, arena, layers, settings, constants, n_in_order, numbers,
+        penalties, gradient_norms, step,
+    ):  # fmt: skip
+        """What follows the second phase in a launch of many steps."""
+        grid.sync()
+        if clips_norms:
+            clip_phase(block, n_blocks, arena, layers, settings, constants, numbers, step)
+            grid.sync()
+        if limits_columns:
+            limit_phase(block, n_blocks, shared, arena, layers, settings, constants)
+            grid.sync()
+        # The last block has the fewest rows to do next.
+        if block == n_blocks - 1 and has_sums(settings, constants):
+            add_sums(
+                shared, arena, settings, constants, n_in_order, numbers, penalties, gradient_norms,
+                step,
+            )  # fmt: skip
+
     return SimpleNamespace(
-        shape_gradient=shape_gradient, change=change, leave_sums=leave_sums,
+        fetch=fetch, update=update, update_element=update_element, leave_sums=leave_sums,
         weights_phase=weights_phase, clip_phase=clip_phase, limit_phase=limit_phase,
-        add_sums=add_sums,
+        add_sums=add_sums, has_sums=has_sums, finish_step=finish_step,
     )  # fmt: skip

@@ -1,42 +1,51 @@
 """Steps of wide networks: each layer is a matrix product of its own, by tiles.
 
-A block computes a square tile of a product. Parts of both factors lie in shared memory, where
-each thread finds four rows and four columns, and keeps their 16 sums in registers. Every sum
-is one thread's, in one order. Where a layer is wide and the batch large, an element that is
-brought from memory so serves a whole tile, where the launches of :mod:`fastmlp.cuda.kernels`
-use a weight for four rows.
+A block computes a square tile of a product. Parts of both factors lie in shared memory, while the
+next ones are on their way. Half of the threads take one half of each part's depth, half the other;
+a thread has eight rows and four columns, so that twelve elements that it reads from there serve 32
+multiply-adds. Every sum is in one order. Where a layer is wide and the batch large, an element
+that is brought from the memory of the device so serves a whole tile, where the first phase of
+:mod:`fastmlp.cuda.row_pass` uses a weight for four rows.
 """
 
 from functools import cache
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numba
 import numpy as np
-from numpy import uint64
 
 from ..parameters import n_parameters
 from . import layout as at
+from .blocks import N_SHARED, THREADS
 from .jit import compile_bounded, compile_device, compile_kernel
 from .jit import inside_kernels as cuda
 from .layers import unit_functions
-from .steps import THREADS, row_phase
+from .memory import add_products, load, load4, quotient, repeated, store, store4, zeros
+from .row_pass import PANEL, row_phase
 from .weight_pass import weight_phases
 
 # A network is wide from so many units in each hidden layer and, with few rows of a batch, so many
 # multiply-adds of a step on (parameters times rows): tiles are then many enough, by estimate, to
-# fill a GPU, and take longer than their launches. It must not depend on the device: the sums have
-# another order than those of other launches.
+# fill a GPU. It must not depend on the device: the sums have another order than those of other
+# networks.
 _WIDE_UNITS = 256
 _WIDE_MULTIPLY_ADDS = 2**28
 
-# Threads stand in a square, each with 4 x 4 elements, a side apart.
-SIDE = round(THREADS**0.5)
-EDGE = 4 * SIDE
-assert SIDE * SIDE == THREADS and EDGE >= at.TILE
-# Depth of the parts in shared memory, and how far apart their rows begin: not a multiple of the
-# number of banks.
-DEPTH = 8
-STRIDE = EDGE + 1
+GROUP = at.GROUP
+# Rows and columns of a tile: as many times 8 x 4 as half a block has threads.
+EDGE = 32 if THREADS == 64 else 64
+assert 2 * (EDGE // 8) * (EDGE // 4) == THREADS
+# Depth of the parts in shared memory: a thread brings four elements of each factor.
+_DEPTH = 4 * THREADS // EDGE
+# How far apart rows begin there: a multiple of four, but not of the number of banks.
+_STRIDE = EDGE + 4
+# Elements of one part of both factors; two take turns. In the end the sums lie there.
+_PART = 2 * _DEPTH * _STRIDE
+_N_SHARED = max(N_SHARED, 2 * _PART, EDGE * _STRIDE)
+# Rows of a tile between those that a thread brings, or takes in the end.
+_ROWS_APART = THREADS // EDGE
+_ELEMENTS = EDGE * EDGE // THREADS
 
 
 def is_wide(plan):
@@ -46,7 +55,7 @@ def is_wide(plan):
     return len(hidden) > 0 and min(hidden) >= _WIDE_UNITS and work >= _WIDE_MULTIPLY_ADDS
 
 
-def n_tiles(n_rows, n_columns):
+def _n_tiles(n_rows, n_columns):
     """Tiles of a matrix."""
     return -(-n_rows // EDGE) * -(-n_columns // EDGE)
 
@@ -54,19 +63,360 @@ def n_tiles(n_rows, n_columns):
 def launches(plan, n_rows):
     """What a step on some rows launches: name, layer, whether back, and useful blocks."""
     layers = list(enumerate(pairwise(plan.layer_units)))
-    yield "wide_gather", 0, False, n_rows
-    for number, (_, fan_out) in layers:
-        yield "wide_product", number, False, n_tiles(n_rows, fan_out)
-    yield "wide_losses", 0, False, -(-n_rows // THREADS)
+    n_groups = -(-n_rows // GROUP)
+    yield "wide_gather", 0, False, n_groups
+    for number, (_, fan_out) in layers[: len(layers) - (plan.n_outputs <= PANEL)]:
+        yield "wide_product", number, False, _n_tiles(n_rows, fan_out)
+    yield "wide_outputs", 0, False, n_groups
     for number, (fan_in, _) in reversed(layers[1:]):
-        yield "wide_product", number, True, n_tiles(n_rows, fan_in)
-    for number, units in layers:
-        yield "wide_update", number, False, n_tiles(*units)
+        yield "wide_product", number, True, _n_tiles(n_rows, fan_in)
+    yield "wide_update", 0, False, sum(_n_tiles(*units) for _, units in layers)
+
+
+@compile_device
+def _add_depth(k, sums, shared, a, b):
+    """Add the products of one element of the depth."""
+    rows = load4(shared, a + k * _STRIDE) + load4(shared, a + k * _STRIDE + EDGE // 2)
+    return add_products(sums, rows, load4(shared, b + k * _STRIDE))
+
+
+_add_part = repeated(_add_depth, _DEPTH // 2)
+
+
+@compile_device
+def _keep_columns(shared, to, values):
+    """Write four elements that are of one column."""
+    store(shared, to, values[0])
+    store(shared, to + _STRIDE, values[1])
+    store(shared, to + 2 * _STRIDE, values[2])
+    store(shared, to + 3 * _STRIDE, values[3])
+
+
+@compile_device
+def _add_to(shared, to, sums):
+    """Add to four elements."""
+    s0, s1, s2, s3 = load4(shared, to)
+    store4(shared, to, (s0 + sums[0], s1 + sums[1], s2 + sums[2], s3 + sums[3]))
+
+
+@cache
+def _tile_product(is_gradient):
+    """A tile of a product: of activations and weights, or inputs and deltas over the batch."""
+    if is_gradient:
+        # Both factors lie in groups of rows, over which the sums go. A thread brings a column of a
+        # group of each.
+        @compile_device
+        def fetch(arena, a, b, a_width, b_width, first, depth):
+            group, last = first // GROUP + cuda.threadIdx.x // EDGE, (depth - 1) // GROUP
+            inside = GROUP * min(group, last)
+            of_a = load4(arena, a + inside * a_width)
+            if group > last:
+                of_a = zeros(4, arena)
+            return of_a, load4(arena, b + inside * b_width)
+
+        @compile_device
+        def keep(shared, to, fetched):
+            thread = cuda.threadIdx.x
+            to += thread // EDGE * GROUP * _STRIDE + thread % EDGE
+            _keep_columns(shared, to, fetched[0])
+            _keep_columns(shared, to + _DEPTH * _STRIDE, fetched[1])
+
+    else:
+        # A thread brings a column of a group of rows of the first factor, and four elements of the
+        # second, some rows apart.
+        @compile_device
+        def fetch_all(arena, a, b, b_width, k_a, k_b):
+            place, apart = b + k_b * b_width, _ROWS_APART * b_width
+            return load4(arena, a + GROUP * k_a), (
+                load(arena, place), load(arena, place + apart), load(arena, place + 2 * apart),
+                load(arena, place + 3 * apart),
+            )  # fmt: skip
+
+        @compile_device
+        def fetch(arena, a, b, a_width, b_width, first, depth):
+            thread, last = cuda.threadIdx.x, depth - 1
+            k_a, k_b = first + thread % _DEPTH, first + thread // EDGE
+            if first + _DEPTH <= depth:
+                return fetch_all(arena, a, b, b_width, k_a, k_b)
+            of_a = load4(arena, a + GROUP * min(k_a, last))
+            if k_a > last:
+                of_a = zeros(4, arena)
+            return of_a, (
+                load(arena, b + min(k_b, last) * b_width),
+                load(arena, b + min(k_b + _ROWS_APART, last) * b_width),
+                load(arena, b + min(k_b + 2 * _ROWS_APART, last) * b_width),
+                load(arena, b + min(k_b + 3 * _ROWS_APART, last) * b_width),
+            )
+
+        @compile_device
+        def keep(shared, to, fetched):
+            thread = cuda.threadIdx.x
+            store4(shared, to + thread % _DEPTH * _STRIDE + thread // _DEPTH * GROUP, fetched[0])
+            to += _DEPTH * _STRIDE + thread // EDGE * _STRIDE + thread % EDGE
+            b0, b1, b2, b3 = fetched[1]
+            store(shared, to, b0)
+            store(shared, to + _ROWS_APART * _STRIDE, b1)
+            store(shared, to + 2 * _ROWS_APART * _STRIDE, b2)
+            store(shared, to + 3 * _ROWS_APART * _STRIDE, b3)
+
+    @compile_device
+    def multiply_tile(shared, arena, a, b, a_width, b_width, depth, sums_columns):
+        """Leave a tile in shared memory, where row i begins at i * _STRIDE.
+
+        `a` and `b` are where this thread begins to bring elements. The sum of a column of the
+        second factor is returned, if wanted, to the first threads.
+        """
+        thread = cuda.threadIdx.x
+        half, in_half = thread // (THREADS // 2), thread % (THREADS // 2)
+        # Eight threads side by side, and the next ones below them.
+        across = in_half // (EDGE // 8 * 8)
+        row, column = in_half % (EDGE // 8 * 8) // 8 * GROUP, (across * 8 + in_half % 8) * 4
+        from_a = half * (_DEPTH // 2) * _STRIDE + row
+        from_b = (_DEPTH + half * (_DEPTH // 2)) * _STRIDE + column
+        sums = zeros(32, arena)
+        (column_sum,) = zeros(1, arena)
+        fetched = fetch(arena, a, b, a_width, b_width, 0, depth)
+        part = 0
+        for first in range(0, depth, _DEPTH):
+            keep(shared, part, fetched)
+            cuda.syncthreads()
+            if first + _DEPTH < depth:
+                fetched = fetch(arena, a, b, a_width, b_width, first + _DEPTH, depth)
+            sums = _add_part(0, sums, shared, part + from_a, part + from_b)
+            if sums_columns and thread < EDGE:
+                for k in range(min(_DEPTH, depth - first)):
+                    column_sum += load(shared, part + (_DEPTH + k) * _STRIDE + thread)
+            part = _PART - part
+        cuda.syncthreads()
+        to = row * _STRIDE + column
+        below = to + EDGE // 2 * _STRIDE
+        if half == 0:
+            store4(shared, to, sums[0:4])
+            store4(shared, to + _STRIDE, sums[4:8])
+            store4(shared, to + 2 * _STRIDE, sums[8:12])
+            store4(shared, to + 3 * _STRIDE, sums[12:16])
+            store4(shared, below, sums[16:20])
+            store4(shared, below + _STRIDE, sums[20:24])
+            store4(shared, below + 2 * _STRIDE, sums[24:28])
+            store4(shared, below + 3 * _STRIDE, sums[28:32])
+        cuda.syncthreads()
+        if half == 1:
+            _add_to(shared, to, sums[0:4])
+            _add_to(shared, to + _STRIDE, sums[4:8])
+            _add_to(shared, to + 2 * _STRIDE, sums[8:12])
+            _add_to(shared, to + 3 * _STRIDE, sums[12:16])
+            _add_to(shared, below, sums[16:20])
+            _add_to(shared, below + _STRIDE, sums[20:24])
+            _add_to(shared, below + 2 * _STRIDE, sums[24:28])
+            _add_to(shared, below + 3 * _STRIDE, sums[28:32])
+        cuda.syncthreads()
+        return column_sum
+
+    return multiply_tile
+
+
+_product, _gradient = _tile_product(is_gradient=False), _tile_product(is_gradient=True)
+
+
+@cache
+def wide_phases(dtype, choices):
+    """The phases of a step up to the first update, for arenas of one dtype, by name."""
+    FLOAT = numba.from_dtype(np.dtype(dtype))
+    by_rows, of_weights = row_phase(dtype, choices), weight_phases(dtype, choices)
+    gather, multiply_group, finish_group = (
+        by_rows.gather, by_rows.multiply_group, by_rows.finish_group,
+    )  # fmt: skip
+    fetch_weight, update, update_element, leave_sums = (
+        of_weights.fetch, of_weights.update, of_weights.update_element, of_weights.leave_sums,
+    )  # fmt: skip
+    finish_unit, finish_delta = unit_functions(choices)
+    measures, clips_norms = choices.measures_gradients, choices.clips_norms
+
+    @compile_device
+    def gather_phase(block, n_blocks, arena, layers, settings, X, order, step):
+        """Copy the rows of a batch to the inputs of the first layer."""
+        start = step * settings[at.BATCH_SIZE]
+        n_rows = min(settings[at.BATCH_SIZE], order.size - start)
+        first = block * GROUP
+        while first < n_rows:
+            gather(arena, layers, settings, X, order, start, first, min(GROUP, n_rows - first))
+            first += n_blocks * GROUP
+
+    @compile_device
+    def product_phase(
+        block, n_blocks, shared, arena, layers, settings, n_rows, seen, number, is_back
+    ):  # fmt: skip
+        """Activations of a layer for a batch; or, going back, deltas of the layer before."""
+        depth, width = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
+        a, b, out = layers[number, at.INPUT], layers[number, at.WEIGHTS], layers[number, at.OUTPUT]
+        if is_back:
+            depth, width = width, depth
+            a, b = layers[number, at.DELTA], layers[number, at.TRANSPOSED]
+            out = layers[number - 1, at.DELTA]
+        thread = cuda.threadIdx.x
+        last_group = (n_rows - 1) // GROUP
+        n_across = (width + EDGE - 1) // EDGE
+        n_tiles = (n_rows + EDGE - 1) // EDGE * n_across
+        tile = block
+        while tile < n_tiles:
+            above = quotient(tile, n_across)
+            top, left = above * EDGE, (tile - above * n_across) * EDGE
+            group = min(top // GROUP + thread // _DEPTH, last_group)
+            _product(
+                shared, arena, a + group * GROUP * depth,
+                b + min(left + thread % EDGE, width - 1), depth, width, depth, False,
+            )  # fmt: skip
+            column = left + thread % EDGE
+            for i in range(thread // EDGE, EDGE // GROUP, _ROWS_APART):
+                row = top + i * GROUP
+                if row < n_rows and column < width:
+                    place = i * GROUP * _STRIDE + thread % EDGE
+                    z0, z1 = load(shared, place), load(shared, place + _STRIDE)
+                    z2, z3 = load(shared, place + 2 * _STRIDE), load(shared, place + 3 * _STRIDE)
+                    if is_back:
+                        z0 = finish_delta(arena, layers, number - 1, row, column, z0)
+                        z1 = finish_delta(arena, layers, number - 1, row + 1, column, z1)
+                        z2 = finish_delta(arena, layers, number - 1, row + 2, column, z2)
+                        z3 = finish_delta(arena, layers, number - 1, row + 3, column, z3)
+                    else:
+                        bias = load(arena, layers[number, at.BIASES] + column)
+                        z0 = finish_unit(
+                            arena, layers, settings, number, row, column, seen, z0 + bias
+                        )
+                        z1 = finish_unit(
+                            arena, layers, settings, number, row + 1, column, seen, z1 + bias
+                        )
+                        z2 = finish_unit(
+                            arena, layers, settings, number, row + 2, column, seen, z2 + bias
+                        )
+                        z3 = finish_unit(
+                            arena, layers, settings, number, row + 3, column, seen, z3 + bias
+                        )
+                    # Rows that the last group has too many stay zero.
+                    if row + 1 >= n_rows:
+                        z1 = FLOAT(0)
+                    if row + 2 >= n_rows:
+                        z2 = FLOAT(0)
+                    if row + 3 >= n_rows:
+                        z3 = FLOAT(0)
+                    store4(arena, out + row * width + GROUP * column, (z0, z1, z2, z3))
+            cuda.syncthreads()
+            tile += n_blocks
+
+    @compile_device
+    def outputs_phase(
+        block, n_blocks, shared, arena, layers, settings, constants, Y, sample_weight, order,
+        numbers, row_losses, step, seen,
+    ):  # fmt: skip
+        """Losses of the rows of a batch, and deltas; of a narrow layer the outputs before."""
+        n_rows = min(settings[at.BATCH_SIZE], order.size - step * settings[at.BATCH_SIZE])
+        last = settings[at.N_LAYERS] - 1
+        first = block * GROUP
+        while first < n_rows:
+            n_here = min(GROUP, n_rows - first)
+            if layers[last, at.FAN_OUT] <= PANEL:
+                multiply_group(shared, arena, layers, settings, last, False, first, n_here, seen)
+            finish_group(
+                shared, arena, layers, settings, constants, Y, sample_weight, order, numbers,
+                row_losses, step, n_rows, first, n_here,
+            )  # fmt: skip
+            first += n_blocks * GROUP
+
+    @compile_device
+    def update_phase(
+        block, n_blocks, shared, arena, layers, settings, constants, n_in_order, numbers, step
+    ):  # fmt: skip
+        """Gradients of all weights, and updates; each tile leaves its sums."""
+        n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
+        n_parameters = settings[at.N_PARAMETERS]
+        rates = numbers[step, at.RATE], numbers[step, at.INVERSE], numbers[step, at.GRADIENT_SHARE]
+        decay = numbers[step, at.DECAY]
+        thread = cuda.threadIdx.x
+        in_row, in_column = thread // EDGE, thread % EDGE
+        # The blocks take turns over the tiles of all layers.
+        n_before, of_all = 0, block
+        for number in range(settings[at.N_LAYERS]):
+            fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
+            n_across = (fan_out + EDGE - 1) // EDGE
+            n_tiles = (fan_in + EDGE - 1) // EDGE * n_across
+            while of_all - n_before < n_tiles:
+                tile = of_all - n_before
+                above = quotient(tile, n_across)
+                top, left = above * EDGE, (tile - above * n_across) * EDGE
+                column, is_column = min(left + in_column, fan_out - 1), left + in_column < fan_out
+                total = _gradient(
+                    shared, arena,
+                    layers[number, at.INPUT] + GROUP * min(top + in_column, fan_in - 1),
+                    layers[number, at.DELTA] + GROUP * column, fan_in, fan_out, n_rows, top == 0,
+                )  # fmt: skip
+                of_tile = zeros(3, arena)
+                for i in range(0, _ELEMENTS, 4):
+                    row_0 = top + in_row + i * _ROWS_APART
+                    row_1, row_2 = row_0 + _ROWS_APART, row_0 + 2 * _ROWS_APART
+                    row_3 = row_0 + 3 * _ROWS_APART
+                    w = layers[number, at.WEIGHTS] + column
+                    w_0 = w + min(row_0, fan_in - 1) * fan_out
+                    w_1 = w + min(row_1, fan_in - 1) * fan_out
+                    w_2 = w + min(row_2, fan_in - 1) * fan_out
+                    w_3 = w + min(row_3, fan_in - 1) * fan_out
+                    fetched_0 = fetch_weight(arena, w_0, n_parameters)
+                    fetched_1 = fetch_weight(arena, w_1, n_parameters)
+                    fetched_2 = fetch_weight(arena, w_2, n_parameters)
+                    fetched_3 = fetch_weight(arena, w_3, n_parameters)
+                    to = (in_row + i * _ROWS_APART) * _STRIDE + in_column
+                    of_tile = update_element(
+                        arena, shared, settings, constants, is_column and row_0 < fan_in, to,
+                        load(shared, to), w_0, fetched_0, decay, rates, of_tile,
+                    )  # fmt: skip
+                    to += _ROWS_APART * _STRIDE
+                    of_tile = update_element(
+                        arena, shared, settings, constants, is_column and row_1 < fan_in, to,
+                        load(shared, to), w_1, fetched_1, decay, rates, of_tile,
+                    )  # fmt: skip
+                    to += _ROWS_APART * _STRIDE
+                    of_tile = update_element(
+                        arena, shared, settings, constants, is_column and row_2 < fan_in, to,
+                        load(shared, to), w_2, fetched_2, decay, rates, of_tile,
+                    )  # fmt: skip
+                    to += _ROWS_APART * _STRIDE
+                    of_tile = update_element(
+                        arena, shared, settings, constants, is_column and row_3 < fan_in, to,
+                        load(shared, to), w_3, fetched_3, decay, rates, of_tile,
+                    )  # fmt: skip
+                norm, absolute, square = of_tile
+                if top == 0 and in_row == 0 and is_column:
+                    bias = layers[number, at.BIASES] + column
+                    g, _ = update(
+                        arena, settings, constants, bias, fetch_weight(arena, bias, n_parameters),
+                        total, FLOAT(0), FLOAT(0), FLOAT(1), rates,
+                    )  # fmt: skip
+                    if measures:
+                        square += g * g
+                cuda.syncthreads()
+                if number > 0 and not (clips_norms and settings[at.CLIPS_NORM]):
+                    # Neighbouring threads write neighbouring elements here, too.
+                    for i in range(_ELEMENTS):
+                        across = in_row + i * _ROWS_APART
+                        if top + in_column < fan_in and left + across < fan_out:
+                            to = layers[number, at.TRANSPOSED] + (left + across) * fan_in
+                            store(arena, to + top + in_column, shared[in_column * _STRIDE + across])
+                    cuda.syncthreads()
+                leave_sums(
+                    shared, arena, settings, constants[at.ALPHA],
+                    layers[number, at.FIRST_TILE] + tile, norm, absolute, square,
+                )  # fmt: skip
+                of_all += n_blocks
+            n_before += n_tiles
+
+    return SimpleNamespace(
+        gather_phase=gather_phase, product_phase=product_phase, outputs_phase=outputs_phase,
+        update_phase=update_phase,
+    )  # fmt: skip
 
 
 @cache
 def wide_kernels(dtype, choices):
-    """The kernels of the first two phases, as a dict by name.
+    """The kernels of the phases, each of which is a launch then, as a dict by name.
 
     Parameters
     ----------
@@ -75,215 +425,93 @@ def wide_kernels(dtype, choices):
     choices : Choices
     """
     FLOAT = numba.from_dtype(np.dtype(dtype))
-    N_SHARED = EDGE * STRIDE
-    gather, finish_row = row_phase(dtype, choices).gather, row_phase(dtype, choices).finish_row
-    finish_unit, finish_delta = unit_functions(choices)
-    of_weights = weight_phases(dtype, choices)
-    shape_gradient, change, leave_sums = (
-        of_weights.shape_gradient, of_weights.change, of_weights.leave_sums,
+    phases, finish_step = wide_phases(dtype, choices), weight_phases(dtype, choices).finish_step
+    gather_phase, product_phase, outputs_phase, update_phase = (
+        phases.gather_phase, phases.product_phase, phases.outputs_phase, phases.update_phase,
     )  # fmt: skip
-    has_l1, measures, clips_norms = (
-        choices.penalises_absolutes, choices.measures_gradients, choices.clips_norms,
-    )  # fmt: skip
-
-    @compile_device
-    def multiply_tile(
-        shared, arena, a, a_row, a_depth, n_rows, b, n_columns, depth, top, left
-    ):  # fmt: skip
-        """A tile of a product, to shared memory, where row i begins at i * STRIDE.
-
-        The first factor's elements lie `a_row` and `a_depth` apart, one of which is 1; the second
-        is row-major.
-        """
-        thread = cuda.threadIdx.x
-        row, column = thread // SIDE, thread % SIDE
-        s00 = s01 = s02 = s03 = FLOAT(0)
-        s10 = s11 = s12 = s13 = FLOAT(0)
-        s20 = s21 = s22 = s23 = FLOAT(0)
-        s30 = s31 = s32 = s33 = FLOAT(0)
-        for first in range(0, depth, DEPTH):
-            for i in range(thread, EDGE * DEPTH, THREADS):
-                # Neighbouring threads read neighbouring elements.
-                m, k = i % EDGE, i // EDGE
-                value = FLOAT(0)
-                if left + m < n_columns and first + k < depth:
-                    value = arena[b + (first + k) * n_columns + left + m]
-                shared[DEPTH * STRIDE + k * STRIDE + m] = value
-                if a_depth == 1:
-                    m, k = i // DEPTH, i % DEPTH
-                value = FLOAT(0)
-                if top + m < n_rows and first + k < depth:
-                    value = arena[a + (top + m) * a_row + (first + k) * a_depth]
-                shared[k * STRIDE + m] = value
-            cuda.syncthreads()
-            k = 0
-            while k < DEPTH:
-                # Unsigned, places are not tested for counting from the end.
-                at_a = k * STRIDE + row
-                at_b = (DEPTH + k) * STRIDE + column
-                a0, a1 = shared[uint64(at_a)], shared[uint64(at_a + SIDE)]
-                a2, a3 = shared[uint64(at_a + 2 * SIDE)], shared[uint64(at_a + 3 * SIDE)]
-                b0, b1 = shared[uint64(at_b)], shared[uint64(at_b + SIDE)]
-                b2, b3 = shared[uint64(at_b + 2 * SIDE)], shared[uint64(at_b + 3 * SIDE)]
-                s00 += a0 * b0
-                s01 += a0 * b1
-                s02 += a0 * b2
-                s03 += a0 * b3
-                s10 += a1 * b0
-                s11 += a1 * b1
-                s12 += a1 * b2
-                s13 += a1 * b3
-                s20 += a2 * b0
-                s21 += a2 * b1
-                s22 += a2 * b2
-                s23 += a2 * b3
-                s30 += a3 * b0
-                s31 += a3 * b1
-                s32 += a3 * b2
-                s33 += a3 * b3
-                k += 1
-            cuda.syncthreads()
-        keep_row(shared, row * STRIDE + column, s00, s01, s02, s03)
-        keep_row(shared, (row + SIDE) * STRIDE + column, s10, s11, s12, s13)
-        keep_row(shared, (row + 2 * SIDE) * STRIDE + column, s20, s21, s22, s23)
-        keep_row(shared, (row + 3 * SIDE) * STRIDE + column, s30, s31, s32, s33)
-        cuda.syncthreads()
-
-    @compile_device
-    def keep_row(shared, to, s0, s1, s2, s3):
-        """Four sums of one row of a tile."""
-        shared[to] = s0
-        shared[to + SIDE] = s1
-        shared[to + 2 * SIDE] = s2
-        shared[to + 3 * SIDE] = s3
 
     @compile_kernel
     def wide_gather(arena, layers, settings, X, order, step):
-        """Copy the rows of a batch to the inputs of the first layer."""
-        start = step * settings[at.BATCH_SIZE]
-        n_rows = min(settings[at.BATCH_SIZE], order.size - start)
-        for row in range(cuda.blockIdx.x, n_rows, cuda.gridDim.x):
-            gather(arena, layers, settings, X, order, start, row, 1)
+        """Copy the rows of a batch."""
+        gather_phase(
+            cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, X, order, step
+        )  # fmt: skip
 
-    @compile_bounded(THREADS, 2)
+    @compile_bounded(THREADS, 1)
     def wide_product(arena, layers, settings, n_in_order, step, steps_done, number, is_back):
-        """Activations of a layer for a batch; or, going back, deltas of the layer before."""
-        shared = cuda.shared.array(N_SHARED, FLOAT)
+        """Activations of a layer, or deltas of the layer before."""
+        shared = cuda.shared.array(_N_SHARED, FLOAT)
         n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
-        fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
-        depth, width = fan_in, fan_out
-        a, b, out = layers[number, at.INPUT], layers[number, at.WEIGHTS], layers[number, at.OUTPUT]
-        seen = (steps_done + step) * settings[at.BATCH_SIZE]
-        if is_back:
-            depth, width = fan_out, fan_in
-            a, b = layers[number, at.DELTA], layers[number, at.TRANSPOSED]
-            out = layers[number - 1, at.DELTA]
-        n_across = (width + EDGE - 1) // EDGE
-        n_tiles = (n_rows + EDGE - 1) // EDGE * n_across
-        for tile in range(cuda.blockIdx.x, n_tiles, cuda.gridDim.x):
-            top, left = tile // n_across * EDGE, tile % n_across * EDGE
-            multiply_tile(shared, arena, a, depth, 1, n_rows, b, width, depth, top, left)
-            for i in range(cuda.threadIdx.x, EDGE * EDGE, THREADS):
-                row, column = top + i // EDGE, left + i % EDGE
-                if row < n_rows and column < width:
-                    value = shared[i // EDGE * STRIDE + i % EDGE]
-                    if is_back:
-                        value = finish_delta(arena, layers, number - 1, row, column, value)
-                    else:
-                        value += arena[layers[number, at.BIASES] + column]
-                        value = finish_unit(
-                            arena, layers, settings, number, row, column, seen, value
-                        )
-                    arena[out + row * width + column] = value
-            cuda.syncthreads()
+        product_phase(
+            cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, n_rows,
+            (steps_done + step) * settings[at.BATCH_SIZE], number, is_back,
+        )  # fmt: skip
 
-    @compile_kernel
-    def wide_losses(
-        arena, layers, settings, constants, Y, sample_weight, order, numbers, row_losses, step
+    @compile_bounded(THREADS, 1)
+    def wide_outputs(
+        arena, layers, settings, constants, Y, sample_weight, order, numbers, row_losses, step,
+        steps_done,
     ):  # fmt: skip
-        """Losses of the rows of a batch, and the deltas of the outputs."""
-        n_rows = min(settings[at.BATCH_SIZE], order.size - step * settings[at.BATCH_SIZE])
-        for row in range(cuda.grid(1), n_rows, cuda.gridsize(1)):
-            finish_row(
-                arena, layers, settings, constants, Y, sample_weight, order, numbers, row_losses,
-                step, n_rows, row,
-            )  # fmt: skip
-
-    @compile_kernel
-    def wide_update(
-        arena, layers, settings, constants, n_in_order, numbers, step, number
-    ):  # fmt: skip
-        """Gradients of a layer's weights, and updates; each tile leaves its sums."""
+        """Losses, and deltas of the outputs."""
         shared = cuda.shared.array(N_SHARED, FLOAT)
-        sums = cuda.shared.array(THREADS, FLOAT)
-        n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
-        fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
-        optimizer, n_parameters = settings[at.OPTIMIZER], settings[at.N_PARAMETERS]
-        alpha, l1 = constants[at.ALPHA], constants[at.L1]
-        rate, inverse = numbers[step, at.RATE], numbers[step, at.INVERSE]
-        share, decay = numbers[step, at.GRADIENT_SHARE], numbers[step, at.DECAY]
-        deltas = layers[number, at.DELTA]
-        n_across = (fan_out + EDGE - 1) // EDGE
-        n_tiles = (fan_in + EDGE - 1) // EDGE * n_across
-        for tile in range(cuda.blockIdx.x, n_tiles, cuda.gridDim.x):
-            top, left = tile // n_across * EDGE, tile % n_across * EDGE
-            multiply_tile(
-                shared, arena, layers[number, at.INPUT], 1, fan_in, fan_in, deltas, fan_out, n_rows,
-                top, left,
+        outputs_phase(
+            cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants, Y,
+            sample_weight, order, numbers, row_losses, step,
+            (steps_done + step) * settings[at.BATCH_SIZE],
+        )  # fmt: skip
+
+    @compile_bounded(THREADS, 1)
+    def wide_update(arena, layers, settings, constants, n_in_order, numbers, step):
+        """Gradients of all weights, and updates."""
+        shared = cuda.shared.array(_N_SHARED, FLOAT)
+        update_phase(
+            cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants,
+            n_in_order, numbers, step,
+        )  # fmt: skip
+
+    @compile_bounded(THREADS, 1)
+    def train_wide(
+        arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
+        penalties, gradient_norms, first_step, last_step, steps_done,
+    ):  # fmt: skip
+        """Many steps in one cooperative launch: all blocks have to be resident at once."""
+        shared = cuda.shared.array(_N_SHARED, FLOAT)
+        grid = cuda.cg.this_grid()
+        block, n_blocks = cuda.blockIdx.x, cuda.gridDim.x
+        n_layers, batch_size = settings[at.N_LAYERS], settings[at.BATCH_SIZE]
+        n_products = n_layers
+        if layers[n_layers - 1, at.FAN_OUT] <= PANEL:
+            n_products -= 1  # the last one is the next phase's
+        for step in range(first_step, last_step):
+            n_rows = min(batch_size, order.size - step * batch_size)
+            seen = (steps_done + step) * batch_size
+            gather_phase(block, n_blocks, arena, layers, settings, X, order, step)
+            grid.sync()
+            for i in range(n_products + n_layers - 1):
+                number, is_back = i, i >= n_products
+                if is_back:
+                    number = n_products + n_layers - 1 - i
+                if i == n_products:
+                    outputs_phase(
+                        block, n_blocks, shared, arena, layers, settings, constants, Y,
+                        sample_weight, order, numbers, row_losses, step, seen,
+                    )  # fmt: skip
+                    grid.sync()
+                product_phase(
+                    block, n_blocks, shared, arena, layers, settings, n_rows, seen, number, is_back
+                )
+                grid.sync()
+            update_phase(
+                block, n_blocks, shared, arena, layers, settings, constants, order.size, numbers,
+                step,
             )  # fmt: skip
-            norm = FLOAT(0)
-            absolute = FLOAT(0)
-            square = FLOAT(0)
-            for i in range(cuda.threadIdx.x, EDGE * EDGE, THREADS):
-                row, column = top + i // EDGE, left + i % EDGE
-                if row < fan_in and column < fan_out:
-                    w = layers[number, at.WEIGHTS] + row * fan_out + column
-                    value = arena[w]
-                    norm += value * value
-                    if has_l1:
-                        absolute += abs(value)
-                    place = i // EDGE * STRIDE + i % EDGE
-                    g = shape_gradient(shared[place], value, alpha, l1, inverse, constants)
-                    if measures:
-                        square += g * g
-                    if clips_norms and settings[at.CLIPS_NORM]:
-                        arena[w + 3 * n_parameters] = g
-                    else:
-                        shared[place] = change(
-                            optimizer, arena, w, n_parameters, value, g, rate, share, decay,
-                            constants,
-                        )  # fmt: skip
-            if top == 0:
-                for column in range(left + cuda.threadIdx.x, min(left + EDGE, fan_out), THREADS):
-                    total = FLOAT(0)
-                    for row in range(n_rows):
-                        total += arena[deltas + row * fan_out + column]
-                    w = layers[number, at.BIASES] + column
-                    value = arena[w]
-                    g = shape_gradient(total, value, FLOAT(0), FLOAT(0), inverse, constants)
-                    if measures:
-                        square += g * g
-                    if clips_norms and settings[at.CLIPS_NORM]:
-                        arena[w + 3 * n_parameters] = g
-                    else:
-                        change(
-                            optimizer, arena, w, n_parameters, value, g, rate, share, FLOAT(1),
-                            constants,
-                        )  # fmt: skip
-            leave_sums(
-                sums, arena, settings, alpha, layers[number, at.FIRST_TILE] + tile, norm, absolute,
-                square,
+            finish_step(
+                grid, block, n_blocks, shared, arena, layers, settings, constants, order.size,
+                numbers, penalties, gradient_norms, step,
             )  # fmt: skip
-            cuda.syncthreads()
-            if number > 0 and not (clips_norms and settings[at.CLIPS_NORM]):
-                for i in range(cuda.threadIdx.x, EDGE * EDGE, THREADS):
-                    row, column = top + i % EDGE, left + i // EDGE
-                    if row < fan_in and column < fan_out:
-                        to = layers[number, at.TRANSPOSED] + column * fan_in + row
-                        arena[to] = shared[i % EDGE * STRIDE + i // EDGE]
-                cuda.syncthreads()
 
     return {
-        "wide_gather": wide_gather, "wide_product": wide_product, "wide_losses": wide_losses,
+        "train_wide": train_wide,
+        "wide_gather": wide_gather, "wide_product": wide_product, "wide_outputs": wide_outputs,
         "wide_update": wide_update,
     }  # fmt: skip

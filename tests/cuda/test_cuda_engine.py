@@ -137,14 +137,17 @@ def test_predictions_between_epochs_follow_the_parameters(monkeypatch):
 
 
 def test_memory_for_predictions_and_penalties():
-    from fastmlp.cuda.layout import device_layout
+    from fastmlp.cuda.layout import BEYOND, device_layout
     from fastmlp.parameters import n_parameters
 
     plan, *_ = problem((5, 9, 3))
     n_theta = n_parameters(plan.layer_units)
-    assert device_layout(plan, 7, is_trained=False).size == n_theta + 7 * (5 + 9 + 3)
+    # Rows in groups of four; places that are read four at a time begin at multiples of four.
+    assert n_theta % 4 == 0
+    assert device_layout(plan, 7, is_trained=False).size == n_theta + 8 * (5 + 9 + 3) + BEYOND
     # Of two matrices each has one tile; the second matrix has a transposed copy.
-    assert device_layout(plan, 7).size == 3 * n_theta + 7 * (5 + 2 * 9 + 3) + 9 * 3 + 2
+    size = 3 * n_theta + 8 * (5 + 2 * 9 + 3) + 28 + 2 + BEYOND
+    assert device_layout(plan, 7).size == size
 
 
 def test_data_that_do_not_fit_the_network():
@@ -157,6 +160,16 @@ def test_data_that_do_not_fit_the_network():
 
 def test_float64_equals_to_its_rounding():
     compare(*problem(dtype=np.float64), tolerance=1e-13, n_epochs=2)
+
+
+def test_a_penalty_that_is_zero_in_float32_is_none(simulator, monkeypatch):
+    from fastmlp.cuda import engine
+
+    def unknown(size, dtype):  # as memory on a device is
+        return engine.cuda.to_device(np.full(size, np.nan, dtype))
+
+    monkeypatch.setattr(engine.cuda, "device_array", unknown)
+    compare(*problem(alpha=1e-50, optimizer=Optimizer.SGD), is_cooperative=True)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3])

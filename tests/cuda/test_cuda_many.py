@@ -133,7 +133,7 @@ def test_large_networks_and_other_solvers_train_alone(monkeypatch, launches):
 def test_networks_beyond_the_memory_train_alone(monkeypatch, launches):
     from fastmlp.cuda import gang
 
-    monkeypatch.setattr(gang, "free_bytes", lambda: 2 * 4 * (23 * 5 + 23 * 3 + 2 * 400))
+    monkeypatch.setattr(gang, "free_bytes", lambda: 2 * 4 * (23 * 5 + 23 * 3 + 2 * 600))
     models = [network(random_state=seed) for seed in range(5)]
     expected = [clone(model).fit(X, Y) for model in models]
     fit_many(models, X, Y)
