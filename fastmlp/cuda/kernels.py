@@ -194,16 +194,21 @@ def prediction_kernels(dtype, choices):
         while top < n_rows:
             n_here = min(at.GROUP, n_rows - top)
             copy_group(
-                arena, layers[0, at.INPUT] + mine * n_features, X, top * n_features,
-                (top + min(1, n_here - 1)) * n_features, (top + min(2, n_here - 1)) * n_features,
-                (top + min(3, n_here - 1)) * n_features, n_features, n_here,
+                cuda.threadIdx.x, THREADS, arena, layers[0, at.INPUT] + mine * n_features, X,
+                top * n_features, (top + min(1, n_here - 1)) * n_features,
+                (top + min(2, n_here - 1)) * n_features, (top + min(3, n_here - 1)) * n_features,
+                n_features, n_here,
             )  # fmt: skip
+            cuda.syncthreads()
             for number in range(settings[at.N_LAYERS]):
-                multiply_group(shared, arena, layers, settings, number, False, mine, n_here, 0)
+                multiply_group(
+                    True, shared, arena, layers, settings, number, False, mine, n_here, 0
+                )
             p = layers[last, at.OUTPUT] + mine * n_outputs + row
-            activate_outputs(settings[at.LOSS], arena, p, n_outputs)
+            column = cuda.threadIdx.x // at.GROUP
+            activate_outputs(settings[at.LOSS], arena, p, n_outputs, column, THREADS // at.GROUP)
             if row < n_here:
-                for j in range(cuda.threadIdx.x // at.GROUP, n_outputs, THREADS // at.GROUP):
+                for j in range(column, n_outputs, THREADS // at.GROUP):
                     outputs[top + row, j] = load(arena, p + at.GROUP * j)
             top += cuda.gridDim.x * at.GROUP
 

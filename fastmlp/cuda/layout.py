@@ -45,7 +45,8 @@ LOSS_PARAMETERS = 13  # one number for each output
 # values if there is an L1 penalty, and that of squares of its gradient if the norm is wanted; else
 # -1.
 NORMS, ABSOLUTES, SQUARES = 14, 15, 16
-N_SETTINGS = 17
+GROUPS_FOR_WARPS = 17  # of rows: from so many groups of a block on, each is one warp's
+N_SETTINGS = 18
 SETTINGS_PLACES = [LOSS_PARAMETERS, NORMS, ABSOLUTES, SQUARES]
 
 # Elements of the vector of constants.
@@ -76,6 +77,20 @@ BEYOND = 4 * TILE
 def _whole_groups(n):
     """The next multiple of the size of a group."""
     return -(-n // GROUP) * GROUP
+
+
+def _groups_for_warps(units):
+    """From how many groups of a block on it is better, by estimate, to give each to one warp.
+
+    For each product a team waits, however small it is; and a row of weights takes a warp a time
+    that is shared by the warps of a block where they work together.
+    """
+    waiting = 1000 * (2 * len(units) - 3)  # cycles
+    reading = 50 * (sum(units[:-1]) + sum(units[2:]))
+    for n_groups in range(2, 8):
+        if n_groups * (waiting + reading / 8) > waiting + reading:
+            return n_groups
+    return 8
 
 
 @dataclass(frozen=True)
@@ -120,6 +135,7 @@ def device_layout(plan, n_rows, is_trained=True):
     settings = np.zeros(N_SETTINGS, dtype=np.int64)
     settings[[N_LAYERS, LOSS, OPTIMIZER]] = n_layers, plan.loss, plan.optimizer
     settings[[BATCH_SIZE, N_PARAMETERS, SEED]] = n_rows, n_theta, plan.seed
+    settings[GROUPS_FOR_WARPS] = _groups_for_warps(units)
     settings[[CLIPS_NORM, LIMITS_COLUMNS]] = plan.clip_norm < inf, plan.max_norm < inf
     weights, biases = 0, sum(a * b for a, b in pairwise(units))
     # Parameters, two vectors of state and, to be limited, the gradient.

@@ -8,6 +8,8 @@ multiply-adds, whatever surrounds them, so that kernels with other options have 
 
 from functools import cache
 
+import numpy as np
+
 from .jit import compile_device
 from .support import is_simulated
 
@@ -37,10 +39,16 @@ if is_simulated():
         """A tuple of `count` zeros of the type of an array's elements."""
         return (like.dtype.type(0),) * count
 
+    def add_each(a, b):
+        """The sums of the elements of two tuples."""
+        with np.errstate(all="ignore"):
+            return tuple([x + y for x, y in zip(a, b, strict=True)])
+
     def add_products(sums, a, b):
         """Add the products of each of `a` with each of `b` to as many sums; row by row."""
-        products = [x * y for x in a for y in b]
-        return tuple([total + product for total, product in zip(sums, products, strict=True)])
+        with np.errstate(all="ignore"):  # of columns beyond a matrix, whose sums nobody uses
+            products = [x * y for x in a for y in b]
+            return tuple([total + product for total, product in zip(sums, products, strict=True)])
 
 else:
     from llvmlite import ir
@@ -133,6 +141,19 @@ else:
             return context.make_tuple(builder, result, [zero] * result.count)
 
         return result(count, like), codegen
+
+    @intrinsic
+    def add_each(typing_context, a, b):
+        """The sums of the elements of two tuples."""
+
+        def codegen(context, builder, signature, args):
+            elements = [
+                builder.fadd(*(builder.extract_value(value, i) for value in args))
+                for i in range(a.count)
+            ]
+            return context.make_tuple(builder, a, elements)
+
+        return a(a, b), codegen
 
     @intrinsic
     def add_products(typing_context, sums, a, b):

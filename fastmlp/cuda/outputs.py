@@ -1,7 +1,7 @@
 """The output layer in device code: its activation, the losses of rows, and their deltas.
 
-All threads of a block work on the outputs of a group of rows. Each has one of the rows, and some
-columns; what it needs of the whole row, it finds by itself.
+A block or a warp works on the outputs of a group of rows. Each thread has one of the rows, and some
+columns, from `column` on and `stride` apart; what it needs of the whole row, it finds by itself.
 """
 
 from functools import cache
@@ -25,52 +25,63 @@ margin = compile_formula(losses.margin)
 margin_slope = compile_formula(losses.margin_slope)
 softmax_delta = compile_formula(losses.softmax_delta)
 
-# Columns of the outputs that a group's threads have at a time.
-_STRIDE = THREADS // at.GROUP
+# Sums of losses for each row: one for every so many columns, whoever has them.
+N_SLOTS = THREADS // at.GROUP
 
 
 @compile_device
-def _first():
-    """The first column of this thread."""
-    return cuda.threadIdx.x // at.GROUP
+def _add_loss(shared, slots, j, loss):
+    """Add the loss of a column to its sum."""
+    place = slots + at.GROUP * (j % N_SLOTS)
+    if j >= N_SLOTS:
+        loss += load(shared, place)
+    store(shared, place, loss)
 
 
 @compile_device
-def _identity(arena, p, n_outputs):
+def _identity(arena, p, n_outputs, column, stride):
     """Replace output pre-activations, a row's from p on, by predictions; so do the next ones."""
 
 
 @compile_device
-def _exp(arena, p, n_outputs):
-    for j in range(_first(), n_outputs, _STRIDE):
+def _exp(arena, p, n_outputs, column, stride):
+    j = column
+    while j < n_outputs:
         place = p + at.GROUP * j
         store(arena, place, exp(load(arena, place)))
+        j += stride
 
 
 @compile_device
-def _logistic(arena, p, n_outputs):
-    for j in range(_first(), n_outputs, _STRIDE):
+def _logistic(arena, p, n_outputs, column, stride):
+    j = column
+    while j < n_outputs:
         place = p + at.GROUP * j
         store(arena, place, logistic(load(arena, place)))
+        j += stride
 
 
 @compile_device
-def _softmax(arena, p, n_outputs):
+def _softmax(arena, p, n_outputs, column, stride):
     largest = load(arena, p)
     for j in range(1, n_outputs):
         largest = max(largest, load(arena, p + at.GROUP * j))
     cuda.syncthreads()
-    for j in range(_first(), n_outputs, _STRIDE):
+    j = column
+    while j < n_outputs:
         place = p + at.GROUP * j
         store(arena, place, exp(load(arena, place) - largest))
+        j += stride
     cuda.syncthreads()
     total = load(arena, p)
     for j in range(1, n_outputs):
         total += load(arena, p + at.GROUP * j)
     cuda.syncthreads()
-    for j in range(_first(), n_outputs, _STRIDE):
+    j = column
+    while j < n_outputs:
         place = p + at.GROUP * j
         store(arena, place, load(arena, place) / total)
+        j += stride
 
 
 _ACTIVATIONS = {"identity": _identity, "exp": _exp, "logistic": _logistic, "softmax": _softmax}
@@ -87,11 +98,13 @@ def output_functions(choices):
     Returns
     -------
     activate_outputs : device function
-        ``(loss, arena, p, n_outputs)`` replaces the pre-activations of a group, where those of
-        this thread's row begin at p, by predictions; of those only this thread's are there then.
+        ``(loss, arena, p, n_outputs, column, stride)`` replaces the pre-activations of a group,
+        where those of this thread's row begin at p, by predictions; of those only this thread's
+        are there then.
     losses_and_deltas : device function
-        ``(loss, arena, settings, p, Y, at_y, n_outputs, weight, eps)`` to this thread's part of
-        the loss of its row, whose targets begin at `at_y`; deltas replace its predictions.
+        ``(loss, arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column,
+        stride)`` leaves the sums of this thread's losses in shared memory, from `slots` on and a
+        group apart; deltas replace its predictions. The targets of its row begin at `at_y`.
     """
     used = sorted(choices.losses)
     return (
@@ -122,14 +135,17 @@ def _elementwise(value, delta):
     """Of a loss that is the same for every output."""
 
     @compile_device
-    def losses_and_deltas(arena, settings, p, Y, at_y, n_outputs, weight, eps):
-        total = weight - weight
-        for j in range(_first(), n_outputs, _STRIDE):
+    def losses_and_deltas(
+        arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
+    ):  # fmt: skip
+        j = column
+        while j < n_outputs:
             place = p + at.GROUP * j
             y, prediction = load(Y, at_y + j), load(arena, place)
-            total += number_like(value(y, prediction), weight)
+            loss = number_like(value(y, prediction), weight) * weight
+            _add_loss(shared, slots, j, loss)
             store(arena, place, number_like(delta(y, prediction), weight) * weight)
-        return total * weight
+            j += stride
 
     return losses_and_deltas
 
@@ -138,15 +154,17 @@ def _columnwise(value, delta):
     """Of a loss that has a parameter for each output."""
 
     @compile_device
-    def losses_and_deltas(arena, settings, p, Y, at_y, n_outputs, weight, eps):
-        total = weight - weight
-        for j in range(_first(), n_outputs, _STRIDE):
+    def losses_and_deltas(
+        arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
+    ):  # fmt: skip
+        j = column
+        while j < n_outputs:
             place = p + at.GROUP * j
             y, prediction = load(Y, at_y + j), load(arena, place)
             parameter = load(arena, settings[at.LOSS_PARAMETERS] + j)
-            total += value(y, prediction, parameter)
+            _add_loss(shared, slots, j, value(y, prediction, parameter) * weight)
             store(arena, place, delta(y, prediction, parameter) * weight)
-        return total * weight
+            j += stride
 
     return losses_and_deltas
 
@@ -155,31 +173,37 @@ def _clipping(value):
     """Of a loss that clips probabilities by the machine's epsilon."""
 
     @compile_device
-    def losses_and_deltas(arena, settings, p, Y, at_y, n_outputs, weight, eps):
-        total = weight - weight
-        for j in range(_first(), n_outputs, _STRIDE):
+    def losses_and_deltas(
+        arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
+    ):  # fmt: skip
+        j = column
+        while j < n_outputs:
             place = p + at.GROUP * j
             y, prediction = load(Y, at_y + j), load(arena, place)
-            total += value(y, prediction, eps)
+            _add_loss(shared, slots, j, value(y, prediction, eps) * weight)
             store(arena, place, output_delta(y, prediction) * weight)
-        return total * weight
+            j += stride
 
     return losses_and_deltas
 
 
 @compile_device
-def _mean_squared_error(arena, settings, p, Y, at_y, n_outputs, weight, eps):
-    total = weight - weight
-    for j in range(_first(), n_outputs, _STRIDE):
+def _mean_squared_error(
+    arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
+):  # fmt: skip
+    j = column
+    while j < n_outputs:
         place = p + at.GROUP * j
         y, prediction = load(Y, at_y + j), load(arena, place)
-        total += squared_error(y, prediction)
+        _add_loss(shared, slots, j, squared_error(y, prediction) / n_outputs * weight)
         store(arena, place, output_delta(y, prediction) * weight)
-    return total / n_outputs * weight
+        j += stride
 
 
 @compile_device
-def _margin(arena, settings, p, Y, at_y, n_outputs, weight, eps):
+def _margin(
+    arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
+):  # fmt: skip
     cuda.syncthreads()  # the whole row is needed
     own, other = 0, -1
     for j in range(n_outputs):
@@ -192,7 +216,8 @@ def _margin(arena, settings, p, Y, at_y, n_outputs, weight, eps):
     slope = margin_slope(p_own, p_other, rho)
     mean_slope = slope * (p_other - p_own)
     cuda.syncthreads()
-    for j in range(_first(), n_outputs, _STRIDE):
+    j = column
+    while j < n_outputs:
         place = p + at.GROUP * j
         slope_here = slope - slope
         if j == own:
@@ -200,8 +225,9 @@ def _margin(arena, settings, p, Y, at_y, n_outputs, weight, eps):
         elif j == other:
             slope_here = slope
         store(arena, place, softmax_delta(load(arena, place), slope_here, mean_slope) * weight)
-    loss = margin(p_own, p_other, rho) * weight
-    return loss if _first() == 0 else loss - loss
+        loss = margin(p_own, p_other, rho) * weight if j == 0 else weight - weight
+        _add_loss(shared, slots, j, loss)
+        j += stride
 
 
 @cache

@@ -239,7 +239,10 @@ def wide_phases(dtype, choices):
         n_rows = min(settings[at.BATCH_SIZE], order.size - start)
         first = block * GROUP
         while first < n_rows:
-            gather(arena, layers, settings, X, order, start, first, min(GROUP, n_rows - first))
+            gather(
+                cuda.threadIdx.x, THREADS, arena, layers, settings, X, order, start, first,
+                min(GROUP, n_rows - first),
+            )  # fmt: skip
             first += n_blocks * GROUP
 
     @compile_device
@@ -315,9 +318,11 @@ def wide_phases(dtype, choices):
         while first < n_rows:
             n_here = min(GROUP, n_rows - first)
             if layers[last, at.FAN_OUT] <= PANEL:
-                multiply_group(shared, arena, layers, settings, last, False, first, n_here, seen)
+                multiply_group(
+                    True, shared, arena, layers, settings, last, False, first, n_here, seen
+                )
             finish_group(
-                shared, arena, layers, settings, constants, Y, sample_weight, order, numbers,
+                True, shared, arena, layers, settings, constants, Y, sample_weight, order, numbers,
                 row_losses, step, n_rows, first, n_here,
             )  # fmt: skip
             first += n_blocks * GROUP

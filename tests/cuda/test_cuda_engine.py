@@ -241,6 +241,22 @@ def test_any_number_of_blocks_and_any_order_of_threads_give_the_same_bits(loss, 
         np.testing.assert_array_equal(result, results[0])
 
 
+@pytest.mark.parametrize("units", [(7, 20, 3), (70, 50, 9), (3, 20), (5, 6, 4, 2)])
+@pytest.mark.parametrize("loss", [Loss.CROSS_ENTROPY, Loss.MARGIN, Loss.SQUARED_ERROR])
+def test_groups_of_rows_of_blocks_and_of_warps_give_the_same_bits(units, loss, simulator):
+    from scheduler import scheduled
+
+    plan, theta, X, Y = problem(
+        units, n_rows=45, batch_size=42, loss=loss, dropout=(0.4,) * (len(units) - 2)
+    )
+    results = []
+    for n_blocks in (1, 11):  # eleven groups
+        with scheduled(n_blocks):
+            engine = cuda_engine(plan, theta, X, Y, n_blocks=n_blocks)
+            results.append([engine.run_epoch(np.arange(45), 0.01), *engine.pull()])
+    np.testing.assert_array_equal(*results)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_last_finite_parameters_are_kept():
     plan, theta, X, Y = problem(optimizer=Optimizer.SGD)
