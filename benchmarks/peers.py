@@ -94,13 +94,20 @@ def torch_compile(case, dtype):
     return _torch(case, dtype, compiled=True)
 
 
-def jax_scan(case, dtype):
-    """One jitted ``lax.scan`` over the steps of an epoch, with a hand-written Adam."""
+def jax_epoch(case, dtype, X, y, learning_rate):
+    """One jitted ``lax.scan`` over the steps of an epoch, with a hand-written Adam.
+
+    Returns
+    -------
+    initial : callable
+        Returns what is carried from epoch to epoch, before the first.
+    epoch : callable
+        Maps it to what is carried on, and the mean loss.
+    """
     import jax
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", np.dtype(dtype) == np.float64)
-    X, y = case.data(dtype)
     if case.n_rows % case.batch_size:
         raise ValueError(f"{case.name}: a scan needs batches of one size")
     X = jnp.asarray(X).reshape(-1, case.batch_size, X.shape[1])
@@ -118,7 +125,7 @@ def jax_scan(case, dtype):
         params, m, v, t = carry
         loss, grads = jax.value_and_grad(loss_function)(params, *batch)
         t += 1
-        rate = LEARNING_RATE * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        rate = learning_rate * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
         v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
         params = jax.tree.map(
@@ -127,17 +134,29 @@ def jax_scan(case, dtype):
         return (params, m, v, t), loss
 
     @jax.jit
-    def epoch(carry):
+    def epoch(carry, X, y):  # arguments: data that a program closes over are compiled into it
         carry, losses = jax.lax.scan(step, carry, (X, y))
         return carry, losses.mean()
 
-    def run():
+    def initial():
         params = [
             (jnp.asarray(W, dtype), jnp.asarray(b, dtype))
             for W, b in zip(*initial_weights(case), strict=True)
         ]
         zeros = jax.tree.map(jnp.zeros_like, params)
-        carry, _ = epoch((params, zeros, zeros, jnp.zeros((), dtype)))
+        return params, zeros, zeros, jnp.zeros((), dtype)
+
+    return initial, lambda carry: epoch(carry, X, y)
+
+
+def jax_scan(case, dtype):
+    """Epochs of :func:`jax_epoch`."""
+    import jax
+
+    initial, epoch = jax_epoch(case, dtype, *case.data(dtype), LEARNING_RATE)
+
+    def run():
+        carry, _ = epoch(initial())
         jax.block_until_ready(carry)
         start = time.perf_counter()
         for _ in range(case.n_epochs):
