@@ -102,11 +102,14 @@ def _leave(shared, place, sums):
 
 
 @cache
-def row_phase(dtype, choices):
-    """The first phase for arenas of one dtype, and its parts, by name."""
+def row_phase(dtype, choices, n_at_once=32):
+    """The first phase for arenas of one dtype, and its parts, by name.
+
+    A thread reads rows of weights in batches of `n_at_once` bytes of each column, as many as the
+    registers of a kernel allow.
+    """
     FLOAT = numba.from_dtype(np.dtype(dtype))
-    # As many loads at once as registers allow.
-    BATCH = 8 if np.dtype(dtype) == np.float32 else 4
+    BATCH = n_at_once // np.dtype(dtype).itemsize
     wide_product, narrow_product = _panel_product(_COLUMNS, BATCH), _panel_product(1, BATCH)
     finish_unit, finish_delta = unit_functions(choices)
     activate_outputs, losses_and_deltas = output_functions(choices)

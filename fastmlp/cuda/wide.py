@@ -222,7 +222,7 @@ _product, _gradient = _tile_product(is_gradient=False), _tile_product(is_gradien
 def wide_phases(dtype, choices):
     """The phases of a step up to the first update, for arenas of one dtype, by name."""
     FLOAT = numba.from_dtype(np.dtype(dtype))
-    by_rows, of_weights = row_phase(dtype, choices), weight_phases(dtype, choices)
+    by_rows, of_weights = row_phase(dtype, choices, 16), weight_phases(dtype, choices)
     gather, multiply_group, finish_group = (
         by_rows.gather, by_rows.multiply_group, by_rows.finish_group,
     )  # fmt: skip
