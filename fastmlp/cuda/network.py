@@ -15,12 +15,6 @@ from .kernels import prediction_kernels
 from .steps import ROWS, THREADS
 from .support import is_simulated, refusal
 
-if not is_simulated():
-    from numba.cuda.core import config
-
-    # A grid of one block for each multiprocessor is meant.
-    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
-
 # Rows that are predicted by one launch.
 _PREDICTED_ROWS = 16384
 # Bytes of rows to predict that stay on the device for the next time.
