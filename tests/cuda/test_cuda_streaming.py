@@ -16,9 +16,20 @@ pytestmark = pytest.mark.usefixtures("gpu")
 @pytest.fixture
 def little_memory(monkeypatch):
     """Room for the network and rows of two steps in each half, not for the data."""
+    from numba import cuda
+
     from fastmlp.cuda import engine, streaming
 
     chunks = []
+
+    def not_empty(allocate):
+        """The driver allocates no memory of zero bytes; the simulator does."""
+
+        def allocated(shape, dtype):
+            assert np.prod(shape) > 0
+            return allocate(shape, dtype)
+
+        return allocated
 
     class Counted(streaming.Chunks):
         def of_epoch(self, order):
@@ -26,6 +37,8 @@ def little_memory(monkeypatch):
                 chunks.append(rows[-1].size)
                 yield first, rows
 
+    for name in ("pinned_array", "device_array"):
+        monkeypatch.setattr(cuda, name, not_empty(getattr(cuda, name)))
     monkeypatch.setattr(engine, "has_room", lambda n_bytes: False)
     monkeypatch.setattr(engine, "Chunks", Counted)
     monkeypatch.setattr(
