@@ -1,6 +1,7 @@
 """What every network on the device can do, whoever trains it."""
 
 import threading
+from contextlib import contextmanager
 from functools import wraps
 
 import numpy as np
@@ -19,6 +20,8 @@ from .support import is_simulated, refusal
 _PREDICTED_ROWS = 16384
 # Bytes of rows to predict that stay on the device for the next time.
 _KEPT_BYTES = 2**28
+# Memory that is not asked for: an allocation needs some more, as do code and rows of predictions.
+_RESERVED_SHARE, _RESERVED_BYTES = 0.05, 2**28
 
 _device = threading.RLock()
 
@@ -53,14 +56,22 @@ def default_n_blocks():
 
 
 def free_bytes():
-    """Memory that is free on the device."""
-    return cuda.current_context().get_memory_info()[0]
+    """Memory that is free on the device, less a reserve."""
+    free = cuda.current_context().get_memory_info()[0]
+    return max(0, free * (1 - _RESERVED_SHARE) - _RESERVED_BYTES)
+
+
+def give_memory_back():
+    """Free on the device what nobody refers to: numba puts that off."""
+    manager = getattr(cuda.current_context(), "memory_manager", None)  # none in the simulator
+    if manager is not None:
+        manager.deallocations.clear()
 
 
 def has_room(n_bytes):
     """Whether so much memory is free on the device."""
     if n_bytes > free_bytes():
-        cuda.current_context().deallocations.clear()  # numba puts them off
+        give_memory_back()
     return n_bytes <= free_bytes()
 
 
@@ -69,8 +80,22 @@ def check_room(n_bytes):
     if not has_room(n_bytes):
         raise refusal(
             f"the network and its batches need {n_bytes / 2**30:.1f} GiB, and "
-            f"{free_bytes() / 2**30:.1f} GiB are free on the GPU; use device='cpu'"
+            f"{free_bytes() / 2**30:.1f} GiB are free on the GPU beside a reserve; use device='cpu'"
         )
+
+
+@contextmanager
+def memory_errors():
+    """Inside, memory that runs out on the device is a :class:`fastmlp.errors.DeviceError`."""
+    try:
+        yield
+    except Exception as error:
+        # numba-cuda and cuda.core have a class each; both name what the driver has answered.
+        if "CUDA_ERROR_OUT_OF_MEMORY" not in str(error):
+            raise
+        raise refusal(
+            "memory for the GPU ran out; end other programs that use it, or use device='cpu'"
+        ) from error
 
 
 class DeviceNetwork:
@@ -157,6 +182,7 @@ class DeviceNetwork:
         return None
 
     @one_at_a_time
+    @memory_errors()
     def outputs(self, X):
         """Predictions of the current parameters; see :func:`fastmlp.cpu.engine.outputs`.
 

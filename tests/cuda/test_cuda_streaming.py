@@ -1,7 +1,6 @@
 """Data that do not fit the device's memory."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,9 +195,7 @@ def test_size_of_chunks(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_by_the_memory_that_is_free(monkeypatch, simulator):
-    from numba import cuda
-
+def test_by_the_memory_that_is_free(monkeypatch, device_memory, simulator):
     from fastmlp.cuda import engine
     from fastmlp.errors import DeviceError
 
@@ -210,11 +207,7 @@ def test_by_the_memory_that_is_free(monkeypatch, simulator):
     monkeypatch.setattr(engine, "Chunks", lambda *args: seen.append(args[-1]) or chunks(*args))
 
     def fit(n_bytes):
-        context = SimpleNamespace(
-            get_memory_info=lambda: (n_bytes, 2**30),
-            deallocations=SimpleNamespace(clear=lambda: None),
-        )
-        monkeypatch.setattr(cuda, "current_context", lambda: context)
+        device_memory.free = n_bytes
         with scheduled(0):
             return model.fit(X, y).coefs_[0]
 

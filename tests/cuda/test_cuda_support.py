@@ -135,23 +135,18 @@ def test_partial_fit_and_lbfgs_on_the_gpu(gpu):
     np.testing.assert_allclose(weights(models[0]), weights(models[1]), rtol=0, atol=1e-10)
 
 
-def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, monkeypatch):
-    from types import SimpleNamespace
-
-    from numba import cuda
-
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, is_known, monkeypatch, request):
     monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
     expected = fit(MLPClassifier(**QUICK))
-    full = SimpleNamespace(
-        get_memory_info=lambda: (100, 2**30), deallocations=SimpleNamespace(clear=lambda: None)
-    )
-    monkeypatch.setattr(cuda, "current_context", lambda: full)
+    request.getfixturevalue("device_memory" if is_known else "full_device")
     for device in ("auto", "cuda"):
         copy = pickle.loads(pickle.dumps(expected)).set_params(device=device)
         np.testing.assert_array_equal(copy.predict_proba(X), expected.predict_proba(X))
     model = fit(MLPClassifier(**QUICK, device="auto"))
     np.testing.assert_array_equal(weights(model), weights(expected))
-    with pytest.raises(DeviceError, match="are free on the GPU"):
+    said = "are free on the GPU" if is_known else "memory for the GPU ran out"
+    with pytest.raises(DeviceError, match=said):
         fit(MLPClassifier(**QUICK, device="cuda"))
 
 
