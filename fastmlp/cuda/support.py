@@ -3,8 +3,12 @@
 import os
 import warnings
 from functools import cache
+from importlib.util import find_spec
 
 from ..errors import DeviceError
+
+# How reasons begin where a package or driver is there and does not work.
+BROKEN = "the CUDA toolchain is broken: "
 
 
 def is_simulated():
@@ -18,30 +22,46 @@ def why_not():
 
     The answer is found once a process, by compiling and running a small kernel.
     """
-    try:
-        import numba_cuda  # noqa: F401
-        from numba import cuda
-    except ImportError:
+    if find_spec("numba_cuda") is None:
         return "the package numba-cuda is not installed; pip install 'fastmlp[cuda]'"
+    try:
+        return _why_not_here()
+    except Exception as error:
+        return f"{BROKEN}{type(error).__name__}: {_one_line(error)}"
+
+
+def _why_not_here():
+    from numba import cuda
+
     if is_simulated():
         return ""
-    try:
-        if not cuda.is_available():
-            return _why_unavailable(cuda)
-        _try_kernel(cuda)
-    except Exception as error:
-        return f"the CUDA toolchain is broken: {type(error).__name__}: {_one_line(error)}"
+    from numba.cuda.cudadrv.driver import driver
+
+    if not cuda.is_available():
+        return _why_unavailable(cuda)
+    if driver.get_version()[0] < cuda.runtime.get_version()[0]:
+        return (
+            f"{BROKEN}the NVIDIA driver is one for CUDA {_dotted(driver.get_version())}, and the "
+            f"installed toolkit is CUDA {_dotted(cuda.runtime.get_version())}; update the driver, "
+            "for CUDA 13 to 580 or later"
+        )
+    _try_kernel(cuda)
     return ""
 
 
 def _why_unavailable(cuda):
+    n_devices = 0
     try:
         n_devices = len(cuda.gpus)
     except Exception as error:
-        return f"there is no usable NVIDIA driver: {_one_line(error)}"
+        if "CUDA_ERROR_NO_DEVICE" not in str(error):
+            start = BROKEN if "CUDA_ERROR" in str(error) else "there is no usable NVIDIA driver: "
+            return start + _one_line(error)
     if n_devices == 0:
-        return "there is no NVIDIA GPU"
-    return "libnvvm was not found; pip install 'fastmlp[cuda]' installs it"
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        setting = "" if visible is None else f" with CUDA_VISIBLE_DEVICES={visible!r}"
+        return f"no NVIDIA GPU is visible{setting}"
+    return f"{BROKEN}libnvvm was not found; pip install 'fastmlp[cuda]' installs it"
 
 
 def _try_kernel(cuda):
@@ -57,6 +77,10 @@ def _try_kernel(cuda):
         set_one[1, 1](x)
     if x.copy_to_host()[0] != 1:
         raise RuntimeError("a kernel ran and had no effect")
+
+
+def _dotted(version):
+    return ".".join(map(str, version))
 
 
 def _one_line(error):
@@ -83,7 +107,9 @@ def describe():
 
     if is_simulated():
         return "simulated (NUMBA_ENABLE_CUDASIM)"
+    from numba.cuda.cudadrv.driver import driver
+
     device = cuda.get_current_device()
     name = device.name.decode() if isinstance(device.name, bytes) else device.name
-    capability = ".".join(map(str, device.compute_capability))
-    return f"{name}, compute capability {capability}"
+    capability, version = _dotted(device.compute_capability), _dotted(driver.get_version())
+    return f"{name}, compute capability {capability}, driver for CUDA {version}"

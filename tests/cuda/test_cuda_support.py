@@ -1,8 +1,10 @@
 """``device=`` of the estimators, and what is said where there is no GPU."""
 
 import pickle
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import scipy.sparse as sp
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.cuda import support
 from fastmlp.cuda.support import is_simulated, why_not
+from fastmlp.doctor import examine
 from fastmlp.errors import DeviceError
 
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
@@ -47,21 +50,66 @@ def test_without_a_gpu_the_reason_is_said_in_one_line(cls, no_gpu):
     assert "\n" not in str(error.value) and not str(error.value).endswith(":")
 
 
-@pytest.mark.skipif(is_simulated(), reason="the simulator needs no driver")
-def test_missing_driver_is_named(another_answer, monkeypatch):
+@pytest.fixture
+def fake_driver(another_answer, monkeypatch):
+    """A driver without a GPU, which does not start before a test lets it."""
+    if is_simulated():
+        pytest.skip("the simulator needs no driver")
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     from numba import cuda
 
-    class NoGpus:
-        def __len__(self):
-            raise RuntimeError("Error at driver init: \n\nCUDA driver library cannot be found.\n")
-
+    driver = SimpleNamespace(pid=None, get_version=lambda: (13, 0))
+    monkeypatch.setattr("numba.cuda.cudadrv.driver.driver", driver)
     monkeypatch.setattr(cuda, "is_available", lambda: False)
-    monkeypatch.setattr(cuda, "gpus", NoGpus())
-    assert why_not() == (
-        "there is no usable NVIDIA driver: Error at driver init: CUDA driver library cannot be "
-        "found."
-    )
+    monkeypatch.setattr(support, "_try_kernel", lambda cuda: None)
+
+    def fail_to_start(message):
+        class NoGpus:
+            def __len__(self):
+                raise RuntimeError(f"Error at driver init: \n{message}:")
+
+        monkeypatch.setattr(cuda, "gpus", NoGpus())
+
+    def start(**changes):
+        monkeypatch.setattr(cuda, "is_available", lambda: True)
+        vars(driver).update(changes)
+
+    return SimpleNamespace(start=start, fail_to_start=fail_to_start)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [("\nCUDA driver library cannot be found.\n",
+      "there is no usable NVIDIA driver: Error at driver init: CUDA driver library cannot be "
+      "found."),
+     ("Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)",
+      "no NVIDIA GPU is visible with CUDA_VISIBLE_DEVICES=''"),
+     ("Call to cuInit results in CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)",
+      "the CUDA toolchain is broken: Error at driver init: Call to cuInit results in "
+      "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)")],
+)  # fmt: skip
+def test_driver_that_does_not_start_is_named(message, reason, fake_driver, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    fake_driver.fail_to_start(message)
+    assert why_not() == reason
+
+
+def test_old_driver_is_named(fake_driver):
+    fake_driver.start(get_version=lambda: (12, 8))
+    assert re.fullmatch(
+        r"the CUDA toolchain is broken: the NVIDIA driver is one for CUDA 12\.8, and the installed "
+        r"toolkit is CUDA 13\.\d+; update the driver, for CUDA 13 to 580 or later", why_not(),
+    )  # fmt: skip
+
+
+def test_driver_is_described(fake_driver, monkeypatch):
+    from numba import cuda
+
+    fake_driver.start()
+    device = SimpleNamespace(name="NVIDIA H100", compute_capability=(9, 0))
+    monkeypatch.setattr(cuda, "get_current_device", lambda: device)
+    assert why_not() == ""
+    assert support.describe() == "NVIDIA H100, compute capability 9.0, driver for CUDA 13.0"
 
 
 def test_auto_falls_back_quietly(no_gpu, monkeypatch):
@@ -78,19 +126,45 @@ def test_missing_package_is_named(monkeypatch, another_answer):
         fit(MLPClassifier(**QUICK, device="cuda"))
 
 
-@pytest.mark.skipif(is_simulated(), reason="the simulator needs no toolchain")
-def test_broken_toolchain_is_named(monkeypatch, another_answer):
-    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-    from numba import cuda
-
+def test_broken_toolchain_is_named(fake_driver, monkeypatch):
     def fail(cuda):
         raise OSError("libnvrtc.so: cannot open\nshared object file")
 
-    monkeypatch.setattr(cuda, "is_available", lambda: True)
+    fake_driver.start()
     monkeypatch.setattr(support, "_try_kernel", fail)
     assert why_not() == (
         "the CUDA toolchain is broken: OSError: libnvrtc.so: cannot open shared object file"
     )
+
+
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("No module named 'cuda.core'"), OSError("libnvrtc.so is gone")]
+)
+def test_package_that_cannot_be_imported_is_named(error, monkeypatch, another_answer):
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    import numba
+
+    class Finder:
+        def find_spec(self, name, path, target=None):
+            if name == "numba.cuda":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "numba.cuda", raising=False)
+    monkeypatch.delattr(numba, "cuda", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    reason = f"the CUDA toolchain is broken: {type(error).__name__}: {error}"
+    assert why_not() == reason
+    facts, problems = examine()
+    assert facts["GPU"] == f"not usable: {reason}" and reason in problems
+    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    fit(MLPClassifier(**QUICK, device="auto")).predict(X)
+
+
+def test_a_machine_without_a_gpu_has_no_problem(monkeypatch):
+    monkeypatch.setattr(support, "why_not", lambda: "no NVIDIA GPU is visible")
+    facts, problems = examine()
+    assert facts["GPU"] == "not usable: no NVIDIA GPU is visible"
+    assert not [problem for problem in problems if "GPU" in problem]
 
 
 def test_unknown_device():
