@@ -33,6 +33,11 @@ def why_not():
 def _why_not_here():
     from numba import cuda
 
+    if cuda.implementation != "NVIDIA":
+        return (
+            f"{BROKEN}numba.cuda is numba's own, imported before numba-cuda could take its place; "
+            "import _numba_cuda_redirector before it"
+        )
     if is_simulated():
         return ""
     from numba.cuda.cudadrv.driver import driver

@@ -1,5 +1,6 @@
 """``device=`` of the estimators, and what is said where there is no GPU."""
 
+import os
 import pickle
 import re
 import subprocess
@@ -165,6 +166,45 @@ def test_a_machine_without_a_gpu_has_no_problem(monkeypatch):
     facts, problems = examine()
     assert facts["GPU"] == "not usable: no NVIDIA GPU is visible"
     assert not [problem for problem in problems if "GPU" in problem]
+
+
+def in_a_new_process(code, *flags, **environment):
+    """Run code, which finds the packages of this process."""
+    path = os.pathsep.join(filter(None, sys.path))
+    subprocess.run(
+        [sys.executable, *flags, "-c", code],
+        check=True, env={**os.environ, "PYTHONPATH": path, **environment},
+    )  # fmt: skip
+
+
+def test_numpy_without_row_stack():
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    in_a_new_process("""
+import numpy as np
+vars(np).pop("row_stack", None)
+assert not hasattr(np, "row_stack")
+from fastmlp.cuda.support import is_simulated
+import numba.cuda.np.arrayobj
+from numba import cuda, float64
+if not is_simulated():
+    cuda.compile_ptx(lambda x: None, (float64[:],), cc=(8, 0))
+""")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_packages_in_a_folder_whose_pth_files_are_not_read(is_first):
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    in_a_new_process(
+        f"""
+if not {is_first}:
+    import numba.cuda
+from fastmlp.cuda.support import why_not
+assert ("is numba's own" in why_not()) != {is_first}, why_not()
+from numba import cuda
+assert ("numba_cuda" in cuda.__file__) == {is_first}
+""",
+        "-S",
+    )
 
 
 def test_unknown_device():
