@@ -1,5 +1,6 @@
 """What every network on the device can do, whoever trains it."""
 
+import os
 import threading
 from contextlib import contextmanager
 from functools import wraps
@@ -24,6 +25,16 @@ _KEPT_BYTES = 2**28
 _RESERVED_SHARE, _RESERVED_BYTES = 0.05, 2**28
 
 _device = threading.RLock()
+
+
+def _renew_lock():
+    global _device
+    _device = threading.RLock()
+
+
+# A child that was forked while a thread held the lock has no thread to release it.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def one_at_a_time(function):

@@ -9,6 +9,10 @@ from ..errors import DeviceError
 
 # How reasons begin where a package or driver is there and does not work.
 BROKEN = "the CUDA toolchain is broken: "
+_FORKED = (
+    "this process was forked from one that had used the GPU; start it with spawn, or use the GPU "
+    "in the child alone"
+)
 
 
 def is_simulated():
@@ -30,6 +34,11 @@ def why_not():
         return f"{BROKEN}{type(error).__name__}: {_one_line(error)}"
 
 
+# The driver does not work in a child, whatever the parent has found.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=why_not.cache_clear)
+
+
 def _why_not_here():
     from numba import cuda
 
@@ -42,6 +51,8 @@ def _why_not_here():
         return ""
     from numba.cuda.cudadrv.driver import driver
 
+    if driver.pid not in (None, os.getpid()):
+        return _FORKED
     if not cuda.is_available():
         return _why_unavailable(cuda)
     if driver.get_version()[0] < cuda.runtime.get_version()[0]:
@@ -59,6 +70,8 @@ def _why_unavailable(cuda):
     try:
         n_devices = len(cuda.gpus)
     except Exception as error:
+        if "CUDA_ERROR_NOT_INITIALIZED" in str(error):
+            return _FORKED  # from a process whose other libraries have used the GPU
         if "CUDA_ERROR_NO_DEVICE" not in str(error):
             start = BROKEN if "CUDA_ERROR" in str(error) else "there is no usable NVIDIA driver: "
             return start + _one_line(error)

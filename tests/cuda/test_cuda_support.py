@@ -87,7 +87,10 @@ def fake_driver(another_answer, monkeypatch):
       "no NVIDIA GPU is visible with CUDA_VISIBLE_DEVICES=''"),
      ("Call to cuInit results in CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)",
       "the CUDA toolchain is broken: Error at driver init: Call to cuInit results in "
-      "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)")],
+      "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)"),
+     ("Call to cuInit results in CUDA_ERROR_NOT_INITIALIZED (3)",
+      "this process was forked from one that had used the GPU; start it with spawn, or use the "
+      "GPU in the child alone")],
 )  # fmt: skip
 def test_driver_that_does_not_start_is_named(message, reason, fake_driver, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -205,6 +208,84 @@ assert ("numba_cuda" in cuda.__file__) == {is_first}
 """,
         "-S",
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_forked_from_a_process_that_has_used_the_gpu():
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    if is_simulated():
+        pytest.skip("the simulator may be forked")
+    in_a_new_process("""
+import os
+import numpy as np
+from numba import cuda
+from numba.cuda.cudadrv import driver
+from fastmlp import MLPClassifier, devices
+from fastmlp.cuda import support
+from fastmlp.errors import DeviceError
+
+class Driver:
+    pid = None
+    def get_version(self):
+        return 13, 4
+
+def child_says():
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 0
+    try:
+        if support.why_not():
+            status = 1
+            assert "forked" in support.why_not() and "spawn" in support.why_not()
+            devices._AUTO_MULTIPLY_ADDS = 0
+            X, y = np.eye(6), np.arange(6) % 2
+            model = MLPClassifier((3,), device="auto", max_iter=1)
+            model.fit(X, y, callback=lambda epoch: True).set_params(device="cuda").predict(X)
+            try:
+                model.fit(X, y)
+            except DeviceError as error:
+                assert "forked" in str(error)
+            else:
+                status = 2
+    except BaseException:
+        status = 3
+        raise
+    finally:
+        os._exit(status)
+
+driver.driver = Driver()
+cuda.is_available = lambda: True
+support._try_kernel = lambda cuda: None
+assert support.why_not() == "" and child_says() == 0
+driver.driver.pid = os.getpid()
+assert support.why_not() == "" and child_says() == 1
+""")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_does_not_wait_for_threads_of_the_other(gpu):
+    in_a_new_process("""
+import os, threading
+from fastmlp.cuda import network
+
+held, end = threading.Event(), threading.Event()
+
+@network.one_at_a_time
+def hold():
+    held.set()
+    end.wait()
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+child = os.fork()
+if not child:
+    os._exit(not network._device.acquire(blocking=False))
+end.set()
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+""")
 
 
 def test_unknown_device():
