@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -169,6 +170,31 @@ def test_a_machine_without_a_gpu_has_no_problem(monkeypatch):
     facts, problems = examine()
     assert facts["GPU"] == "not usable: no NVIDIA GPU is visible"
     assert not [problem for problem in problems if "GPU" in problem]
+
+
+def test_arrays_on_a_gpu_that_cannot_be_used(monkeypatch):
+    class OnGpu:
+        __cuda_array_interface__: ClassVar = {"version": 3}
+
+    monkeypatch.setattr(support, "why_not", lambda: "it was taken away")
+    monkeypatch.setitem(sys.modules, "fastmlp.cuda.arrays", None)  # nor imported
+    for data in ((OnGpu(), Y), (X, OnGpu())):
+        with pytest.raises(DeviceError, match="it was taken away"):
+            MLPClassifier(**QUICK, device="cuda").fit(*data)
+
+
+def test_another_gpu_than_the_current_one_is_named(fake_driver, monkeypatch):
+    from numba import cuda
+
+    from fastmlp.cuda.arrays import _check_gpu
+
+    array = SimpleNamespace(gpu_data=SimpleNamespace(device_pointer=4096))
+    monkeypatch.setattr(cuda, "get_current_device", lambda: SimpleNamespace(id=0))
+    fake_driver.start(cuPointerGetAttribute=lambda attribute, pointer: pointer // 4096)
+    with pytest.raises(ValueError, match=r"on GPU 1, .* is GPU 0; .*select_device\(1"):
+        _check_gpu(array)
+    array.gpu_data.device_pointer = 0
+    _check_gpu(array)
 
 
 def in_a_new_process(code, *flags, **environment):
