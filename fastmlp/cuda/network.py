@@ -15,7 +15,7 @@ from . import layout as at
 from .choices import prediction_choices
 from .kernels import prediction_kernels
 from .steps import ROWS, THREADS
-from .support import is_simulated, refusal
+from .support import NO_MEMORY, is_out_of_memory, is_simulated, refusal
 
 # Rows that are predicted by one launch.
 _PREDICTED_ROWS = 16384
@@ -101,12 +101,9 @@ def memory_errors():
     try:
         yield
     except Exception as error:
-        # numba-cuda and cuda.core have a class each; both name what the driver has answered.
-        if "CUDA_ERROR_OUT_OF_MEMORY" not in str(error):
+        if not is_out_of_memory(error):
             raise
-        raise refusal(
-            "memory for the GPU ran out; end other programs that use it, or use device='cpu'"
-        ) from error
+        raise refusal(NO_MEMORY) from error
 
 
 class DeviceNetwork:

@@ -9,6 +9,7 @@ from ..errors import DeviceError
 
 # How reasons begin where a package or driver is there and does not work.
 BROKEN = "the CUDA toolchain is broken: "
+NO_MEMORY = "memory for the GPU ran out; end other programs that use it, or use device='cpu'"
 _FORKED = (
     "this process was forked from one that had used the GPU; start it with spawn, or use the GPU "
     "in the child alone"
@@ -31,6 +32,8 @@ def why_not():
     try:
         return _why_not_here()
     except Exception as error:
+        if is_out_of_memory(error):
+            return NO_MEMORY
         return f"{BROKEN}{type(error).__name__}: {_one_line(error)}"
 
 
@@ -105,6 +108,12 @@ def _one_line(error):
     """What an error says, in one line of moderate length."""
     words = " ".join(str(error).split()).rstrip(" :") or type(error).__name__
     return words if len(words) <= 200 else words[:197] + "..."
+
+
+def is_out_of_memory(error):
+    """Whether the driver had no memory to give, on the device or pinned."""
+    # numba-cuda and cuda.core have a class each; both name what the driver has answered.
+    return "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
 
 
 def refusal(reason):

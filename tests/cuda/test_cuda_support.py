@@ -131,15 +131,20 @@ def test_missing_package_is_named(monkeypatch, another_answer):
         fit(MLPClassifier(**QUICK, device="cuda"))
 
 
-def test_broken_toolchain_is_named(fake_driver, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(OSError("libnvrtc.so: cannot open\nshared object file"),
+      "the CUDA toolchain is broken: OSError: libnvrtc.so: cannot open shared object file"),
+     (RuntimeError("Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"),
+      "memory for the GPU ran out; end other programs that use it, or use device='cpu'")],
+)  # fmt: skip
+def test_kernel_that_does_not_run_is_explained(error, reason, fake_driver, monkeypatch):
     def fail(cuda):
-        raise OSError("libnvrtc.so: cannot open\nshared object file")
+        raise error
 
     fake_driver.start()
     monkeypatch.setattr(support, "_try_kernel", fail)
-    assert why_not() == (
-        "the CUDA toolchain is broken: OSError: libnvrtc.so: cannot open shared object file"
-    )
+    assert why_not() == reason
 
 
 @pytest.mark.parametrize(
