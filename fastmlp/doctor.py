@@ -19,7 +19,7 @@ def examine():
     from .cpu.kernels import train
     from .cpu.threads import default_n_threads
     from .cpu.vector_unit import HOST, cpu_name
-    from .cuda.support import describe, why_not
+    from .cuda.support import BROKEN, describe, why_not
 
     problems = []
     fma = "with" if HOST.has_fma else "without"
@@ -41,6 +41,8 @@ def examine():
             "set NUMBA_CACHE_DIR"
         )
     reason = why_not()
+    if reason.startswith(BROKEN):
+        problems.append(reason)
     facts["GPU"] = describe() if not reason else f"not usable: {reason}"
     facts["python"] = f"{platform.python_version()}, {sys.platform}"
     for package in ("fastmlp", "numba", "numpy", "scipy", "scikit-learn", "numba-cuda"):

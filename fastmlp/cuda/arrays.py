@@ -6,7 +6,7 @@ from numba import cuda
 from .blocks import THREADS
 from .kernels import array_kernels
 from .network import default_n_blocks, one_at_a_time
-from .support import require
+from .support import is_simulated
 
 
 class DeviceMatrix:
@@ -65,7 +65,6 @@ def _taken(array, rows, dtype):
 @one_at_a_time
 def to_host(array):
     """A NumPy array with the contents of an array on the device."""
-    require()
     return cuda.as_cuda_array(array).copy_to_host()
 
 
@@ -87,9 +86,8 @@ def device_matrix(X, may_be_infinite):
     Raises
     ------
     ValueError
-        When X is no matrix of finite float32 or float64.
+        When X is no matrix of finite float32 or float64, or lies on another GPU than the current.
     """
-    require()
     array = cuda.as_cuda_array(X)
     if array.ndim != 2:
         raise ValueError(f"Expected 2D array, got {array.ndim}D array on the GPU instead")
@@ -97,6 +95,7 @@ def device_matrix(X, may_be_infinite):
         raise ValueError(f"X on the GPU has no elements: its shape is {tuple(array.shape)}")
     if array.dtype not in (np.float32, np.float64):
         raise ValueError(f"X on the GPU must be float32 or float64, got {array.dtype}")
+    _check_gpu(array)
     if not array.is_c_contiguous():
         array = _taken(array, np.arange(array.shape[0]), array.dtype)
     matrix = DeviceMatrix(array)
@@ -107,3 +106,19 @@ def device_matrix(X, may_be_infinite):
         if found.copy_to_host()[0]:
             raise ValueError("Input X contains NaN or infinity.")
     return matrix
+
+
+def _check_gpu(array):
+    """Raise unless an array lies on the current GPU."""
+    if is_simulated():
+        return
+    from numba.cuda.cudadrv.driver import binding, driver
+
+    ordinal = binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+    there = driver.cuPointerGetAttribute(ordinal, array.gpu_data.device_pointer)
+    here = cuda.get_current_device().id
+    if there != here:
+        raise ValueError(
+            f"X lies on GPU {there}, and the current one is GPU {here}; copy X to GPU {here}, or "
+            f"call numba.cuda.select_device({there})"
+        )

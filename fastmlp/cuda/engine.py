@@ -17,8 +17,10 @@ from .network import (
     check_room,
     default_n_blocks,
     free_bytes,
+    give_memory_back,
     has_room,
     is_on_gpu,
+    memory_errors,
     one_at_a_time,
     to_device,
 )
@@ -65,6 +67,7 @@ class CudaEngine(DeviceNetwork):
     """
 
     @one_at_a_time
+    @memory_errors()
     def __init__(
         self, plan, theta, X, Y, sample_weight=None, n_jobs=None, *, n_blocks=None,
         is_cooperative=None,
@@ -116,8 +119,13 @@ class CudaEngine(DeviceNetwork):
     def __enter__(self):
         return self
 
+    @one_at_a_time
     def __exit__(self, *exc_info):
-        """Nothing to close: the device's memory goes with the arrays."""
+        """Give the device's memory back; nothing but the plan can be used after that."""
+        self._arena = self._layers = self._settings = self._constants = self._total = None
+        self._data = self._chunks = None
+        self._kept, self._starts = (None, []), []
+        give_memory_back()
 
     @property
     def total_weight(self):
@@ -307,6 +315,7 @@ class _Predictor(DeviceNetwork):
 
 
 @one_at_a_time
+@memory_errors()
 def outputs(plan, theta, X, n_jobs=None):
     """Predictions of a network; see :func:`fastmlp.cpu.engine.outputs`."""
     check_parameters(theta, X, plan.layer_units)

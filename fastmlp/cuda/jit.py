@@ -26,6 +26,7 @@ if is_simulated():
         return type(like)(number)
 
 else:
+    from numba.cuda.core import config
     from numba.cuda.extending import intrinsic
 
     inside_kernels = cuda
@@ -40,16 +41,34 @@ else:
         return like(number, like), codegen
 
 
+def _for_few_blocks(kernel):
+    """A kernel whose grids of few blocks are meant: numba does not warn of them."""
+    configure = kernel.configure
+
+    def configure_quietly(*args):
+        warns = config.CUDA_LOW_OCCUPANCY_WARNINGS
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+        try:
+            return configure(*args)
+        finally:
+            config.CUDA_LOW_OCCUPANCY_WARNINGS = warns
+
+    kernel.configure = configure_quietly
+    return kernel
+
+
 def compile_kernel(function):
     """A kernel, compiled when it is first launched."""
-    return cuda.jit(function)
+    kernel = cuda.jit(function)
+    return kernel if is_simulated() else _for_few_blocks(kernel)
 
 
 def compile_bounded(n_threads, n_blocks):
     """Like `compile_kernel`, with so few registers that so many blocks fit a multiprocessor."""
     if is_simulated():
         return compile_kernel
-    return cuda.jit(launch_bounds=(n_threads, n_blocks))
+    jit = cuda.jit(launch_bounds=(n_threads, n_blocks))
+    return lambda function: _for_few_blocks(jit(function))
 
 
 def compile_device(function):

@@ -1,6 +1,8 @@
 """What every network on the device can do, whoever trains it."""
 
+import os
 import threading
+from contextlib import contextmanager
 from functools import wraps
 
 import numpy as np
@@ -13,20 +15,26 @@ from . import layout as at
 from .blocks import THREADS
 from .choices import prediction_choices
 from .kernels import prediction_kernels
-from .support import is_simulated, refusal
-
-if not is_simulated():
-    from numba.cuda.core import config
-
-    # A grid of one block for each multiprocessor is meant.
-    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+from .support import NO_MEMORY, is_out_of_memory, is_simulated, refusal
 
 # Rows that are predicted by one launch.
 _PREDICTED_ROWS = 16384
 # Bytes of rows to predict that stay on the device for the next time.
 _KEPT_BYTES = 2**28
+# Memory that is not asked for: an allocation needs some more, as do code and rows of predictions.
+_RESERVED_SHARE, _RESERVED_BYTES = 0.05, 2**28
 
 _device = threading.RLock()
+
+
+def _renew_lock():
+    global _device
+    _device = threading.RLock()
+
+
+# A child that was forked while a thread held the lock has no thread to release it.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def one_at_a_time(function):
@@ -59,14 +67,22 @@ def default_n_blocks():
 
 
 def free_bytes():
-    """Memory that is free on the device."""
-    return cuda.current_context().get_memory_info()[0]
+    """Memory that is free on the device, less a reserve."""
+    free = cuda.current_context().get_memory_info()[0]
+    return max(0, free * (1 - _RESERVED_SHARE) - _RESERVED_BYTES)
+
+
+def give_memory_back():
+    """Free on the device what nobody refers to: numba puts that off."""
+    manager = getattr(cuda.current_context(), "memory_manager", None)  # none in the simulator
+    if manager is not None:
+        manager.deallocations.clear()
 
 
 def has_room(n_bytes):
     """Whether so much memory is free on the device."""
     if n_bytes > free_bytes():
-        cuda.current_context().deallocations.clear()  # numba puts them off
+        give_memory_back()
     return n_bytes <= free_bytes()
 
 
@@ -75,8 +91,19 @@ def check_room(n_bytes):
     if not has_room(n_bytes):
         raise refusal(
             f"the network and its batches need {n_bytes / 2**30:.1f} GiB, and "
-            f"{free_bytes() / 2**30:.1f} GiB are free on the GPU; use device='cpu'"
+            f"{free_bytes() / 2**30:.1f} GiB are free on the GPU beside a reserve; use device='cpu'"
         )
+
+
+@contextmanager
+def memory_errors():
+    """Inside, memory that runs out on the device is a :class:`fastmlp.errors.DeviceError`."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise refusal(NO_MEMORY) from error
 
 
 class DeviceNetwork:
@@ -163,6 +190,7 @@ class DeviceNetwork:
         return None
 
     @one_at_a_time
+    @memory_errors()
     def outputs(self, X):
         """Predictions of the current parameters; see :func:`fastmlp.cpu.engine.outputs`.
 

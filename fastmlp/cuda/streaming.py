@@ -13,7 +13,10 @@ class _Half:
     """Room for one chunk on the device, with its pinned double on the host."""
 
     def __init__(self, widths, n_rows, dtype):
-        self.host = [cuda.pinned_array((n_rows, width), dtype) for width in widths]
+        # Nothing cannot be pinned.
+        self.host = [
+            (cuda.pinned_array if width else np.empty)((n_rows, width), dtype) for width in widths
+        ]
         self.device = [cuda.device_array(max(1, n_rows * width), dtype) for width in widths]
         self.sent, self.trained = cuda.event(), cuda.event()
 

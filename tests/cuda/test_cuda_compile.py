@@ -282,3 +282,20 @@ def test_custom_losses_that_do_not_compile(function, message, pretended_device):
     plan = replace(with_options(), custom_loss=(quartic, function))
     with pytest.raises(DeviceError, match=message):
         training_kernels(np.dtype(np.float32), training_choices(plan))
+
+
+def test_few_blocks_are_no_reason_to_warn(monkeypatch):
+    from numba import cuda
+    from numba.cuda.core import config
+    from numba.cuda.core.errors import NumbaPerformanceWarning
+
+    from fastmlp.cuda.jit import compile_bounded, compile_kernel
+
+    def kernel(x):
+        x[0] = 1
+
+    monkeypatch.setattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", 1)
+    compile_kernel(kernel)[1, 32]
+    compile_bounded(256, 2)(kernel)[1, 32]
+    with pytest.warns(NumbaPerformanceWarning, match="Grid size 1"):
+        cuda.jit(kernel)[1, 32]  # which is not one of these

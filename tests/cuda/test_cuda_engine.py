@@ -179,17 +179,56 @@ def test_sample_weights(alpha):
     compare(*arguments, sample_weight=weight, n_epochs=2)
 
 
-def test_too_little_memory_is_said(monkeypatch):
+def test_too_little_memory_is_said(device_memory):
+    device_memory.free = 1000
+    with pytest.raises(ValueError, match=r"need 0\.0 GiB, and 0\.0 GiB are free on the GPU"):
+        cuda_engine(*problem())
+
+
+def test_memory_that_waits_to_be_freed_is_room(device_memory):
+    from fastmlp.cuda.network import has_room
+
+    device_memory.free, device_memory.pending = 1000, 1000
+    assert has_room(1000) and not device_memory.events
+    assert has_room(1500) and device_memory.events
+    assert not has_room(2001)
+
+
+def test_some_memory_is_reserved(monkeypatch):
     from types import SimpleNamespace
 
     from numba import cuda
 
-    full = SimpleNamespace(
-        get_memory_info=lambda: (1000, 2**30), deallocations=SimpleNamespace(clear=lambda: None)
-    )
-    monkeypatch.setattr(cuda, "current_context", lambda: full)
-    with pytest.raises(ValueError, match=r"need 0\.0 GiB, and 0\.0 GiB are free on the GPU"):
-        cuda_engine(*problem())
+    from fastmlp.cuda.network import free_bytes, has_room
+
+    for free, usable in ((2**30, 0.95 * 2**30 - 2**28), (2**28, 0), (np.inf, np.inf)):
+        context = SimpleNamespace(get_memory_info=lambda free=free: (free, 2**40))
+        monkeypatch.setattr(cuda, "current_context", lambda context=context: context)
+        assert free_bytes() == usable and has_room(usable)
+        assert has_room(usable + 1) == (usable == np.inf)
+
+
+def test_the_end_of_a_fit_gives_memory_back(device_memory):
+    from weakref import ref
+
+    device_memory.free = 2**30
+    with scheduled(0), cuda_engine(*problem()) as engine:
+        engine.run_epoch(np.arange(13), 0.1)
+        engine.outputs(np.zeros((3, 5), np.float32))
+        arrays = [ref(engine._arena), *map(ref, engine._data)]
+        assert not device_memory.events
+    assert device_memory.events and [array() for array in arrays] == [None] * 4
+
+
+def test_other_errors_of_the_driver_stay_what_they_are():
+    from fastmlp.cuda.network import memory_errors
+    from fastmlp.errors import DeviceError
+
+    with pytest.raises(RuntimeError, match="CUDA_ERROR_ILLEGAL_ADDRESS"), memory_errors():
+        raise RuntimeError("Call to cuMemAlloc results in CUDA_ERROR_ILLEGAL_ADDRESS")
+    with pytest.raises(DeviceError, match="use device='cpu'") as error, memory_errors():
+        raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: The API call failed ...")
+    assert "\n" not in str(error.value)
 
 
 def test_weights_of_a_batch_that_sum_to_zero():

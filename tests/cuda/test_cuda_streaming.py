@@ -1,7 +1,6 @@
 """Data that do not fit the device's memory."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +15,20 @@ pytestmark = pytest.mark.usefixtures("gpu")
 @pytest.fixture
 def little_memory(monkeypatch):
     """Room for the network and rows of two steps in each half, not for the data."""
+    from numba import cuda
+
     from fastmlp.cuda import engine, streaming
 
     chunks = []
+
+    def not_empty(allocate):
+        """The driver allocates no memory of zero bytes; the simulator does."""
+
+        def allocated(shape, dtype):
+            assert np.prod(shape) > 0
+            return allocate(shape, dtype)
+
+        return allocated
 
     class Counted(streaming.Chunks):
         def of_epoch(self, order):
@@ -26,6 +36,8 @@ def little_memory(monkeypatch):
                 chunks.append(rows[-1].size)
                 yield first, rows
 
+    for name in ("pinned_array", "device_array"):
+        monkeypatch.setattr(cuda, name, not_empty(getattr(cuda, name)))
     monkeypatch.setattr(engine, "has_room", lambda n_bytes: False)
     monkeypatch.setattr(engine, "Chunks", Counted)
     monkeypatch.setattr(
@@ -183,9 +195,7 @@ def test_size_of_chunks(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_by_the_memory_that_is_free(monkeypatch, simulator):
-    from numba import cuda
-
+def test_by_the_memory_that_is_free(monkeypatch, device_memory, simulator):
     from fastmlp.cuda import engine
     from fastmlp.errors import DeviceError
 
@@ -197,11 +207,7 @@ def test_by_the_memory_that_is_free(monkeypatch, simulator):
     monkeypatch.setattr(engine, "Chunks", lambda *args: seen.append(args[-1]) or chunks(*args))
 
     def fit(n_bytes):
-        context = SimpleNamespace(
-            get_memory_info=lambda: (n_bytes, 2**30),
-            deallocations=SimpleNamespace(clear=lambda: None),
-        )
-        monkeypatch.setattr(cuda, "current_context", lambda: context)
+        device_memory.free = n_bytes
         with scheduled(0):
             return model.fit(X, y).coefs_[0]
 

@@ -1,8 +1,12 @@
 """``device=`` of the estimators, and what is said where there is no GPU."""
 
+import os
 import pickle
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import scipy.sparse as sp
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.cuda import support
 from fastmlp.cuda.support import is_simulated, why_not
+from fastmlp.doctor import examine
 from fastmlp.errors import DeviceError
 
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
@@ -47,21 +52,69 @@ def test_without_a_gpu_the_reason_is_said_in_one_line(cls, no_gpu):
     assert "\n" not in str(error.value) and not str(error.value).endswith(":")
 
 
-@pytest.mark.skipif(is_simulated(), reason="the simulator needs no driver")
-def test_missing_driver_is_named(another_answer, monkeypatch):
+@pytest.fixture
+def fake_driver(another_answer, monkeypatch):
+    """A driver without a GPU, which does not start before a test lets it."""
+    if is_simulated():
+        pytest.skip("the simulator needs no driver")
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     from numba import cuda
 
-    class NoGpus:
-        def __len__(self):
-            raise RuntimeError("Error at driver init: \n\nCUDA driver library cannot be found.\n")
-
+    driver = SimpleNamespace(pid=None, get_version=lambda: (13, 0))
+    monkeypatch.setattr("numba.cuda.cudadrv.driver.driver", driver)
     monkeypatch.setattr(cuda, "is_available", lambda: False)
-    monkeypatch.setattr(cuda, "gpus", NoGpus())
-    assert why_not() == (
-        "there is no usable NVIDIA driver: Error at driver init: CUDA driver library cannot be "
-        "found."
-    )
+    monkeypatch.setattr(support, "_try_kernel", lambda cuda: None)
+
+    def fail_to_start(message):
+        class NoGpus:
+            def __len__(self):
+                raise RuntimeError(f"Error at driver init: \n{message}:")
+
+        monkeypatch.setattr(cuda, "gpus", NoGpus())
+
+    def start(**changes):
+        monkeypatch.setattr(cuda, "is_available", lambda: True)
+        vars(driver).update(changes)
+
+    return SimpleNamespace(start=start, fail_to_start=fail_to_start)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [("\nCUDA driver library cannot be found.\n",
+      "there is no usable NVIDIA driver: Error at driver init: CUDA driver library cannot be "
+      "found."),
+     ("Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)",
+      "no NVIDIA GPU is visible with CUDA_VISIBLE_DEVICES=''"),
+     ("Call to cuInit results in CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)",
+      "the CUDA toolchain is broken: Error at driver init: Call to cuInit results in "
+      "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)"),
+     ("Call to cuInit results in CUDA_ERROR_NOT_INITIALIZED (3)",
+      "this process was forked from one that had used the GPU; start it with spawn, or use the "
+      "GPU in the child alone")],
+)  # fmt: skip
+def test_driver_that_does_not_start_is_named(message, reason, fake_driver, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    fake_driver.fail_to_start(message)
+    assert why_not() == reason
+
+
+def test_old_driver_is_named(fake_driver):
+    fake_driver.start(get_version=lambda: (12, 8))
+    assert re.fullmatch(
+        r"the CUDA toolchain is broken: the NVIDIA driver is one for CUDA 12\.8, and the installed "
+        r"toolkit is CUDA 13\.\d+; update the driver, for CUDA 13 to 580 or later", why_not(),
+    )  # fmt: skip
+
+
+def test_driver_is_described(fake_driver, monkeypatch):
+    from numba import cuda
+
+    fake_driver.start()
+    device = SimpleNamespace(name="NVIDIA H100", compute_capability=(9, 0))
+    monkeypatch.setattr(cuda, "get_current_device", lambda: device)
+    assert why_not() == ""
+    assert support.describe() == "NVIDIA H100, compute capability 9.0, driver for CUDA 13.0"
 
 
 def test_auto_falls_back_quietly(no_gpu, monkeypatch):
@@ -78,19 +131,192 @@ def test_missing_package_is_named(monkeypatch, another_answer):
         fit(MLPClassifier(**QUICK, device="cuda"))
 
 
-@pytest.mark.skipif(is_simulated(), reason="the simulator needs no toolchain")
-def test_broken_toolchain_is_named(monkeypatch, another_answer):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(OSError("libnvrtc.so: cannot open\nshared object file"),
+      "the CUDA toolchain is broken: OSError: libnvrtc.so: cannot open shared object file"),
+     (RuntimeError("Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"),
+      "memory for the GPU ran out; end other programs that use it, or use device='cpu'")],
+)  # fmt: skip
+def test_kernel_that_does_not_run_is_explained(error, reason, fake_driver, monkeypatch):
+    def fail(cuda):
+        raise error
+
+    fake_driver.start()
+    monkeypatch.setattr(support, "_try_kernel", fail)
+    assert why_not() == reason
+
+
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("No module named 'cuda.core'"), OSError("libnvrtc.so is gone")]
+)
+def test_package_that_cannot_be_imported_is_named(error, monkeypatch, another_answer):
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    import numba
+
+    class Finder:
+        def find_spec(self, name, path, target=None):
+            if name == "numba.cuda":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "numba.cuda", raising=False)
+    monkeypatch.delattr(numba, "cuda", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    reason = f"the CUDA toolchain is broken: {type(error).__name__}: {error}"
+    assert why_not() == reason
+    facts, problems = examine()
+    assert facts["GPU"] == f"not usable: {reason}" and reason in problems
+    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    fit(MLPClassifier(**QUICK, device="auto")).predict(X)
+
+
+def test_a_machine_without_a_gpu_has_no_problem(monkeypatch):
+    monkeypatch.setattr(support, "why_not", lambda: "no NVIDIA GPU is visible")
+    facts, problems = examine()
+    assert facts["GPU"] == "not usable: no NVIDIA GPU is visible"
+    assert not [problem for problem in problems if "GPU" in problem]
+
+
+def test_arrays_on_a_gpu_that_cannot_be_used(monkeypatch):
+    class OnGpu:
+        __cuda_array_interface__: ClassVar = {"version": 3}
+
+    monkeypatch.setattr(support, "why_not", lambda: "it was taken away")
+    monkeypatch.setitem(sys.modules, "fastmlp.cuda.arrays", None)  # nor imported
+    for data in ((OnGpu(), Y), (X, OnGpu())):
+        with pytest.raises(DeviceError, match="it was taken away"):
+            MLPClassifier(**QUICK, device="cuda").fit(*data)
+
+
+def test_another_gpu_than_the_current_one_is_named(fake_driver, monkeypatch):
     from numba import cuda
 
-    def fail(cuda):
-        raise OSError("libnvrtc.so: cannot open\nshared object file")
+    from fastmlp.cuda.arrays import _check_gpu
 
-    monkeypatch.setattr(cuda, "is_available", lambda: True)
-    monkeypatch.setattr(support, "_try_kernel", fail)
-    assert why_not() == (
-        "the CUDA toolchain is broken: OSError: libnvrtc.so: cannot open shared object file"
+    array = SimpleNamespace(gpu_data=SimpleNamespace(device_pointer=4096))
+    monkeypatch.setattr(cuda, "get_current_device", lambda: SimpleNamespace(id=0))
+    fake_driver.start(cuPointerGetAttribute=lambda attribute, pointer: pointer // 4096)
+    with pytest.raises(ValueError, match=r"on GPU 1, .* is GPU 0; .*select_device\(1"):
+        _check_gpu(array)
+    array.gpu_data.device_pointer = 0
+    _check_gpu(array)
+
+
+def in_a_new_process(code, *flags, **environment):
+    """Run code, which finds the packages of this process."""
+    path = os.pathsep.join(filter(None, sys.path))
+    subprocess.run(
+        [sys.executable, *flags, "-c", code],
+        check=True, env={**os.environ, "PYTHONPATH": path, **environment},
+    )  # fmt: skip
+
+
+def test_numpy_without_row_stack():
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    in_a_new_process("""
+import numpy as np
+vars(np).pop("row_stack", None)
+assert not hasattr(np, "row_stack")
+from fastmlp.cuda.support import is_simulated
+import numba.cuda.np.arrayobj
+from numba import cuda, float64
+if not is_simulated():
+    cuda.compile_ptx(lambda x: None, (float64[:],), cc=(8, 0))
+""")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_packages_in_a_folder_whose_pth_files_are_not_read(is_first):
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    in_a_new_process(
+        f"""
+if not {is_first}:
+    import numba.cuda
+from fastmlp.cuda.support import why_not
+assert ("is numba's own" in why_not()) != {is_first}, why_not()
+from numba import cuda
+assert ("numba_cuda" in cuda.__file__) == {is_first}
+""",
+        "-S",
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_forked_from_a_process_that_has_used_the_gpu():
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    if is_simulated():
+        pytest.skip("the simulator may be forked")
+    in_a_new_process("""
+import os
+import numpy as np
+from numba import cuda
+from numba.cuda.cudadrv import driver
+from fastmlp import MLPClassifier, devices
+from fastmlp.cuda import support
+from fastmlp.errors import DeviceError
+
+class Driver:
+    pid = None
+    def get_version(self):
+        return 13, 4
+
+def child_says():
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 0
+    try:
+        if support.why_not():
+            status = 1
+            assert "forked" in support.why_not() and "spawn" in support.why_not()
+            devices._AUTO_MULTIPLY_ADDS = 0
+            X, y = np.eye(6), np.arange(6) % 2
+            model = MLPClassifier((3,), device="auto", max_iter=1)
+            model.fit(X, y, callback=lambda epoch: True).set_params(device="cuda").predict(X)
+            try:
+                model.fit(X, y)
+            except DeviceError as error:
+                assert "forked" in str(error)
+            else:
+                status = 2
+    except BaseException:
+        status = 3
+        raise
+    finally:
+        os._exit(status)
+
+driver.driver = Driver()
+cuda.is_available = lambda: True
+support._try_kernel = lambda cuda: None
+assert support.why_not() == "" and child_says() == 0
+driver.driver.pid = os.getpid()
+assert support.why_not() == "" and child_says() == 1
+""")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_does_not_wait_for_threads_of_the_other(gpu):
+    in_a_new_process("""
+import os, threading
+from fastmlp.cuda import network
+
+held, end = threading.Event(), threading.Event()
+
+@network.one_at_a_time
+def hold():
+    held.set()
+    end.wait()
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+child = os.fork()
+if not child:
+    os._exit(not network._device.acquire(blocking=False))
+end.set()
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+""")
 
 
 def test_unknown_device():
@@ -135,23 +361,18 @@ def test_partial_fit_and_lbfgs_on_the_gpu(gpu):
     np.testing.assert_allclose(weights(models[0]), weights(models[1]), rtol=0, atol=1e-10)
 
 
-def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, monkeypatch):
-    from types import SimpleNamespace
-
-    from numba import cuda
-
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, is_known, monkeypatch, request):
     monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
     expected = fit(MLPClassifier(**QUICK))
-    full = SimpleNamespace(
-        get_memory_info=lambda: (100, 2**30), deallocations=SimpleNamespace(clear=lambda: None)
-    )
-    monkeypatch.setattr(cuda, "current_context", lambda: full)
+    request.getfixturevalue("device_memory" if is_known else "full_device")
     for device in ("auto", "cuda"):
         copy = pickle.loads(pickle.dumps(expected)).set_params(device=device)
         np.testing.assert_array_equal(copy.predict_proba(X), expected.predict_proba(X))
     model = fit(MLPClassifier(**QUICK, device="auto"))
     np.testing.assert_array_equal(weights(model), weights(expected))
-    with pytest.raises(DeviceError, match="are free on the GPU"):
+    said = "are free on the GPU" if is_known else "memory for the GPU ran out"
+    with pytest.raises(DeviceError, match=said):
         fit(MLPClassifier(**QUICK, device="cuda"))
 
 
