@@ -305,17 +305,22 @@ class Gang:
             else:
                 for member in epochs:
                     asked[member][1].set_result(sums[member])
+        for _, result in asked.values():
+            if not result.done():
+                result.set_exception(RuntimeError("this network has left the gang"))
 
 
 class Seat:
     """The place of one fit in a gang: a context around the fit.
 
-    Its thread's engines come from here (see :func:`fastmlp.devices.backend`).
+    Its thread's engines come from here (see :func:`fastmlp.devices.backend`), and no other
+    thread leaves it.
     """
 
     def __init__(self, gang):
         self.gang = gang
         self._is_taken = True
+        self._has_member = False
         self._has_turn = False
 
     def __enter__(self):
@@ -329,24 +334,30 @@ class Seat:
 
     def leave(self):
         """Let the others go on without this fit."""
+        self._has_member = False
         if self._is_taken:
             self._is_taken = False
             self.gang.leave()
 
     def engine(self, *arguments):
         """A member of the gang, or a CUDA engine; arguments are those of the latter."""
-        *data, _ = arguments
-        member = self.gang.join(self, *data) if self._is_taken else None
-        return member or self.alone(CudaEngine)(*arguments)
+        if self._is_taken and not self._has_member:
+            *data, _ = arguments
+            member = self.gang.join(self, *data)
+            if member is not None:
+                self._has_member = True
+                return member
+        return self.alone(CudaEngine)(*arguments)
 
     def alone(self, engine):
         """An engine's class for a fit that trains by itself, when it is its turn."""
 
         def begin(*arguments):
-            self.leave()
-            if not self._has_turn:
-                self.gang.turns.acquire()
-                self._has_turn = True
+            if not self._has_member:  # else this is a fit in its callback, and others wait for it
+                self.leave()
+                if not self._has_turn:
+                    self.gang.turns.acquire()
+                    self._has_turn = True
             return engine(*arguments)
 
         return begin

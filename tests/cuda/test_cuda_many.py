@@ -3,6 +3,7 @@
 import copy
 import threading
 import warnings
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -74,6 +75,20 @@ def mixed():
         network(MLPRegressor, (3,), loss="poisson", shuffle=False, learning_rate_init=0.1),
         network(class_weight="balanced", early_stopping=True, validation_fraction=0.2),
     ]
+
+
+def in_time(function, *args, **kwargs):
+    """Call a function; an error where it hangs, which would end no other way."""
+    result = Future()
+
+    def call():
+        try:
+            result.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return result.result(300)
 
 
 def learned(model):
@@ -268,6 +283,36 @@ def test_fits_inside_a_fit():
     fit_many(models, X, Y)
     for seed, model in enumerate(models):
         np.testing.assert_array_equal(learned(model), learned(network(random_state=seed).fit(X, Y)))
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_fits_inside_a_callback(device, launches):
+    """The gang waits for the member whose callback fits another network."""
+    inner = [network(device=device, random_state=seed) for seed in range(2)]
+
+    class Nested(MLPClassifier):
+        def fit(self, X, y, sample_weight, callback):
+            def tell(epoch):
+                inner[self.random_state].fit(X, y)
+                return callback(epoch)
+
+            return super().fit(X, y, sample_weight, callback=tell)
+
+    models = [network(Nested, random_state=seed) for seed in range(2)]
+    in_time(fit_many, models, X, Y)
+    assert launches == [2, 2]
+    for seed, (model, other) in enumerate(zip(models, inner, strict=True)):
+        expected = network(random_state=seed)
+        np.testing.assert_array_equal(learned(model), learned(expected.fit(X, Y)))
+        expected.set_params(device=device)
+        np.testing.assert_array_equal(learned(other), learned(expected.fit(X, Y)))
+
+
+def test_nobody_waits_for_an_epoch_that_nobody_runs():
+    from fastmlp.cuda.gang import Gang
+
+    with pytest.raises(RuntimeError, match="has left the gang"):
+        in_time(Gang(1, 1).run_epoch, "a member of no crew", None)
 
 
 def test_warnings_are_those_of_single_fits():
