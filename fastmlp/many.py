@@ -3,7 +3,7 @@
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 
 from sklearn import config_context, get_config
 
@@ -35,7 +35,7 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
     sample_weight : array-like of shape (n_samples,), optional
     n_jobs : int or None, default=None
         Estimators that are fitted at a time; None is numba's limit of threads, and 512 of
-        those that share a GPU.
+        those that share a GPU, or as many as threads can be started for.
 
     Returns
     -------
@@ -85,29 +85,32 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
             if not told_to_stop.is_set():
                 estimator.fit(X, y, sample_weight, callback=lambda epoch: told_to_stop.is_set())
 
-    gangs = _gangs(estimators, n_jobs, n_threads)
-    on_gpu = {id(estimator) for members in gangs for estimator, _ in members}
     futures = {}
-    with ExitStack() as pools:
+    with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
         try:
-            pool = pools.enter_context(ThreadPoolExecutor(n_threads, "fastmlp-fit"))
             for estimator in estimators:
-                if id(estimator) not in on_gpu:
+                if estimator.device == "cpu":
                     futures[id(estimator)] = pool.submit(fit, estimator)
-            for members in gangs:
-                pool = pools.enter_context(ThreadPoolExecutor(len(members), "fastmlp-fit"))
-                for estimator, seat in members:
-                    futures[id(estimator)] = pool.submit(fit, estimator, seat)
-                wait([futures[id(estimator)] for estimator, _ in members])
+            sharing = [estimator for estimator in estimators if estimator.device != "cpu"]
+            most = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
+            while sharing:
+                group = sharing[:most]
+                meeting = gang(len(group), n_threads) if len(group) > 1 else None
+                if meeting is None:
+                    for estimator in group:
+                        futures[id(estimator)] = pool.submit(fit, estimator)
+                elif not _fit_together(group, meeting, fit, told_to_stop, futures):
+                    most = (len(group) + 1) // 2
+                    continue
+                sharing = sharing[len(group) :]
             failures = _failures(estimators, futures)
         except KeyboardInterrupt:
             told_to_stop.set()
-            for members in gangs:
-                for estimator, seat in members:
-                    if id(estimator) not in futures:
-                        seat.leave()  # for which others would wait
             failures = _failures(estimators, futures)
             warnings.warn("Training interrupted by user.", stacklevel=2)
+        except BaseException:
+            told_to_stop.set()
+            raise
     for failure in failures:
         if failure is not None:
             raise failure
@@ -119,14 +122,32 @@ def _failures(estimators, futures):
     return [futures[id(e)].exception() for e in estimators if id(e) in futures]
 
 
-def _gangs(estimators, n_jobs, n_turns):
-    """The estimators that may share a GPU, in groups, each with its seat in the group's gang."""
-    members = [estimator for estimator in estimators if estimator.device != "cpu"]
-    size = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
-    gangs = []
-    for first in range(0, len(members), size):
-        group = members[first : first + size]
-        meeting = gang(len(group), n_turns) if len(group) > 1 else None
-        if meeting is not None:
-            gangs.append([(estimator, meeting.seat()) for estimator in group])
-    return gangs
+def _fit_together(group, meeting, fit, told_to_stop, futures):
+    """Fit in as many threads, which meet in a gang; False where these cannot be started.
+
+    Fits in a gang wait for each other: they begin when all have threads, and each thread leaves
+    its own seat.
+    """
+    all_have_threads, seats = threading.Event(), []
+
+    def fit_seated(number):
+        all_have_threads.wait()
+        if seats:
+            fit(group[number], seats[number])
+
+    with ThreadPoolExecutor(len(group), "fastmlp-fit") as pool:
+        try:
+            try:
+                for number, estimator in enumerate(group):
+                    futures[id(estimator)] = pool.submit(fit_seated, number)
+            except RuntimeError:
+                all_have_threads.set()
+                return False
+            seats[:] = [meeting.seat() for _ in group]
+            all_have_threads.set()
+            wait([futures[id(estimator)] for estimator in group])
+        except BaseException:
+            told_to_stop.set()
+            all_have_threads.set()
+            raise
+    return True

@@ -251,24 +251,50 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
     assert met and all(model.n_iter_ > 0 and len(model.predict(X)) == 23 for model in models)
 
 
-def test_interrupt_before_all_have_begun(monkeypatch):
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
     from fastmlp import many
 
     class Interrupted(many.ThreadPoolExecutor):
         n_submitted = 0
 
         def submit(self, *args):
-            if self.n_submitted == 2:
-                raise KeyboardInterrupt
             self.n_submitted += 1
-            return super().submit(*args)
+            if self.n_submitted < 3:
+                return super().submit(*args)
+            if has_begun:
+                super().submit(*args)  # and nobody learns of it
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(many, "ThreadPoolExecutor", Interrupted)
     models = [network(random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
               for seed in range(3)]  # fmt: skip
     with pytest.warns(UserWarning, match="interrupted by user"):
-        fit_many(models, X, Y)
-    assert not hasattr(models[2], "coefs_")
+        in_time(fit_many, models, X, Y)
+    assert not any(hasattr(model, "coefs_") for model in models)
+
+
+@pytest.mark.parametrize("most, expected", [(4, [3, 3]), (2, [2, 2, 2]), (1, None), (0, None)])
+def test_groups_are_smaller_where_threads_cannot_be_started(most, expected, monkeypatch, launches):
+    start = threading.Thread.start
+
+    def start_few(thread):
+        n_fits = sum("fastmlp-fit" in other.name for other in threading.enumerate())
+        if "fastmlp-fit" in thread.name and n_fits == most:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_few)
+    models = [network(random_state=seed, max_iter=1) for seed in range(6)]
+    if expected is None:
+        with pytest.raises(RuntimeError, match="can't start"):
+            in_time(fit_many, models, X, Y, n_jobs=6)
+        return
+    in_time(fit_many, models, X, Y, n_jobs=6)
+    assert launches == expected
+    monkeypatch.undo()
+    for model in models:
+        np.testing.assert_array_equal(learned(model), learned(clone(model).fit(X, Y)))
 
 
 def test_fits_inside_a_fit():
