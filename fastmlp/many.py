@@ -1,17 +1,23 @@
 """Many networks at once, one on each thread of the CPU or on each block of a GPU."""
 
+import math
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
+import numpy as np
+from scipy.sparse import issparse
 from sklearn import config_context, get_config
+from sklearn.utils.validation import _get_feature_names, check_array
 
 from .base import BaseMLP
-from .devices import gang, seated
+from .devices import gang, host_array, is_on_gpu, seated
 
 # Networks that are trained together on a GPU, each by a thread that mostly waits.
 _MOST_TOGETHER = 512
+# Memory for the copies of the data that their fits make.
+_BYTES_TOGETHER = 2**32
 
 
 def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
@@ -31,11 +37,13 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
     estimators : sequence of MLPClassifier and MLPRegressor
         Different objects; fitted in place. Each uses one thread, whatever its ``n_jobs``.
     X : array-like or sparse matrix of shape (n_samples, n_features)
+        Converted to floats once for all, except data frames, whose columns' names fits take.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,), optional
     n_jobs : int or None, default=None
         Estimators that are fitted at a time; None is numba's limit of threads, and 512 of
-        those that share a GPU, or as many as threads can be started for.
+        those that share a GPU, fewer where they would take more than 4 GiB for their copies of
+        the data (early stopping makes one), or where so many threads cannot be started.
 
     Returns
     -------
@@ -78,6 +86,7 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
     n_threads = resolve_n_threads(n_jobs)
     if n_threads < 1:
         raise ValueError(f"n_jobs must be None or an integer other than 0, got {n_jobs}")
+    X, y, sample_weight = _as_fits_read(X), host_array(y), host_array(sample_weight)
     told_to_stop, config = threading.Event(), get_config()
 
     def fit(estimator, seat=None):
@@ -88,13 +97,15 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
     futures = {}
     with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
         try:
+            sharing = []
             for estimator in estimators:
-                if estimator.device == "cpu":
+                if estimator.device == "cpu" or issparse(X) or is_on_gpu(X):
                     futures[id(estimator)] = pool.submit(fit, estimator)
-            sharing = [estimator for estimator in estimators if estimator.device != "cpu"]
+                else:
+                    sharing.append(estimator)
             most = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
             while sharing:
-                group = sharing[:most]
+                group = sharing[: _n_together(sharing[:most], X, y)]
                 meeting = gang(len(group), n_threads) if len(group) > 1 else None
                 if meeting is None:
                     for estimator in group:
@@ -120,6 +131,32 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
 def _failures(estimators, futures):
     """What the fits raised, None for nothing, in the order of the estimators."""
     return [futures[id(e)].exception() for e in estimators if id(e) in futures]
+
+
+def _as_fits_read(X):
+    """X as each fit would convert it; as it is where a fit needs more, or would refuse it."""
+    if not is_on_gpu(X):
+        # Fits say what is wrong with X.
+        with suppress(TypeError, ValueError):
+            if _get_feature_names(X) is None:
+                types = [np.float64, np.float32]
+                return check_array(X, accept_sparse="csr", dtype=types, ensure_all_finite=False)
+    return X
+
+
+def _n_together(estimators, X, y):
+    """How many of the first estimators there is memory for; at least one."""
+    n_X, n_y = (math.prod(getattr(array, "shape", ())) for array in (X, y))
+    size = getattr(getattr(X, "dtype", None), "itemsize", 8)
+    is_converted = not isinstance(X, np.ndarray)
+    n_bytes = 0
+    for number, estimator in enumerate(estimators):
+        # Rows that are held out leave a copy of the others, with y as given and as targets.
+        is_split = bool(estimator.early_stopping)
+        n_bytes += size * ((is_converted + is_split) * n_X + 2 * is_split * n_y)
+        if n_bytes > _BYTES_TOGETHER:
+            return max(1, number)
+    return len(estimators)
 
 
 def _fit_together(group, meeting, fit, told_to_stop, futures):

@@ -200,6 +200,21 @@ def test_so_many_at_a_time(n_jobs, launches):
         np.testing.assert_array_equal(learned(model), learned(other))
 
 
+def test_as_many_at_a_time_as_there_is_memory_for(monkeypatch, launches):
+    from fastmlp import many
+
+    copied = 4 * (X.size + 2 * Y.size)
+    monkeypatch.setattr(many, "_BYTES_TOGETHER", 2.5 * copied)
+    stopping = {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 1}
+    models = [network(random_state=seed, **stopping) for seed in range(3)]
+    models += [network(random_state=seed, max_iter=1) for seed in range(4)]
+    expected = [clone(model).fit(X, Y) for model in models]
+    fit_many(models, X, Y)
+    assert launches == [2, 5]
+    for model, other in zip(models, expected, strict=True):
+        np.testing.assert_array_equal(learned(model), learned(other))
+
+
 def test_a_failure_is_raised_when_the_others_are_fitted(launches):
     def weights_that_vanish():
         weight = np.ones(23)
