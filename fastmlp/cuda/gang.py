@@ -226,7 +226,8 @@ class Gang:
         self.turns = threading.Semaphore(n_turns)
         self._lock = threading.Lock()
         self._crews = {}
-        self._seen = {}
+        self._seen = {}  # data by where they lie
+        self._contents = {}  # and by what they are
         self._asked = {}  # epochs of members, with what will be their results
         self._has_begun = False
         self._room = None
@@ -266,7 +267,10 @@ class Gang:
             data = self._seen.setdefault(place, Future())
         if is_new:
             try:
-                data.set_result(_Data(array, dtype))
+                found = _Data(array, dtype)
+                with self._lock:
+                    found.elements = self._contents.setdefault(found.key, found.elements)
+                data.set_result(found)
             except BaseException as error:
                 data.set_exception(error)
         return data.result()
@@ -278,7 +282,11 @@ class Gang:
             self._run_if_all_ask()
             if not self._n_seated:
                 self._crews.clear()  # memory for the next gang
-                self._seen.clear()
+                self._forget_data()
+
+    def _forget_data(self):
+        self._seen.clear()
+        self._contents.clear()
 
     def run_epoch(self, member, epoch):
         """Sums of losses and penalties of an epoch, which runs when all others ask for theirs."""
@@ -292,6 +300,7 @@ class Gang:
         if not self._asked or len(self._asked) < self._n_seated:
             return
         self._has_begun = True
+        self._forget_data()  # nobody joins any more
         asked, self._asked = self._asked, {}
         for kind, crew in self._crews.items():
             epochs = {m: epoch for m, (epoch, _) in asked.items() if _kind(m.plan) == kind}

@@ -3,6 +3,7 @@
 import copy
 import threading
 import warnings
+import weakref
 from concurrent.futures import Future
 
 import numpy as np
@@ -176,6 +177,20 @@ def test_shared_data_are_looked_at_once(monkeypatch):
     monkeypatch.setattr(gang, "_Data", lambda *args: seen.append(args[0]) or data(*args))
     fit_many([network(random_state=seed) for seed in range(4)], X, Y)
     assert sum(array is X or array.base is X for array in seen) == 1
+
+
+def test_equal_data_are_kept_once_and_until_they_are_sent():
+    from fastmlp.cuda.gang import Gang
+
+    gang = Gang(1, 1)
+    first, second = (gang._data(array, np.float32) for array in (Y, Y.copy()))
+    assert first.elements is second.elements
+    alive = weakref.ref(first.elements)
+    del first, second
+    assert alive() is not None
+    with pytest.raises(RuntimeError):
+        in_time(gang.run_epoch, "a member of no crew", None)
+    assert alive() is None
 
 
 def test_data_that_cannot_be_sent_fail_everyone(monkeypatch):
