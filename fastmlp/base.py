@@ -144,7 +144,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
             X, Y, y = self._encode(X, y, first_pass, incremental)
             if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X)
+                sample_weight = _check_sample_weight(host_array(sample_weight), X)
             weight = self._weigh(y, sample_weight, incremental)
             rows = validation.Rows(X, Y, weight, y, sample_weight)
             held = None if eval_set is None else validation.read_eval_set(self, eval_set, rows)

@@ -38,6 +38,7 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
         Different objects; fitted in place. Each uses one thread, whatever its ``n_jobs``.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Converted to floats once for all, except data frames, whose columns' names fits take.
+        Also an array on the GPU, as for :meth:`fastmlp.MLPClassifier.fit`.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,), optional
     n_jobs : int or None, default=None
