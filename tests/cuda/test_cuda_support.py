@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import scipy.sparse as sp
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.cuda import support
 from fastmlp.cuda.support import is_simulated, why_not
+from fastmlp.devices import backend
 from fastmlp.errors import DeviceError
+from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
 
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 Y = np.arange(12) % 3
@@ -65,7 +68,7 @@ def test_missing_driver_is_named(another_answer, monkeypatch):
 
 
 def test_auto_falls_back_quietly(no_gpu, monkeypatch):
-    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    monkeypatch.setattr("fastmlp.devices._least_work", lambda *work: 0)
     models = [fit(MLPClassifier(**QUICK, device=device)) for device in ("auto", "cpu")]
     np.testing.assert_array_equal(weights(models[0]), weights(models[1]))
     np.testing.assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
@@ -140,7 +143,7 @@ def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, monkeypatch):
 
     from numba import cuda
 
-    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    monkeypatch.setattr("fastmlp.devices._least_work", lambda *work: 0)
     expected = fit(MLPClassifier(**QUICK))
     full = SimpleNamespace(
         get_memory_info=lambda: (100, 2**30), deallocations=SimpleNamespace(clear=lambda: None)
@@ -153,6 +156,32 @@ def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, monkeypatch):
     np.testing.assert_array_equal(weights(model), weights(expected))
     with pytest.raises(DeviceError, match="are free on the GPU"):
         fit(MLPClassifier(**QUICK, device="cuda"))
+
+
+@pytest.mark.parametrize("n_epochs", [0, 3])
+def test_auto_takes_a_gpu_for_less_once_kernels_are_compiled(n_epochs, gpu, monkeypatch):
+    from fastmlp.cpu.engine import CpuEngine
+    from fastmlp.cuda.engine import CudaEngine
+
+    def engine(plan, device="auto", n_epochs=n_epochs):
+        return backend(device, plan, X, n_epochs).engine
+
+    kinds = Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM
+    plan = TrainingPlan((4, 5, 3), *kinds, dtype=np.dtype(np.float32), batch_size=6)
+    work = (4 * 5 + 5 + 5 * 3 + 3) * len(X) * max(1, 3 * n_epochs)
+    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS_COMPILED", work)
+    monkeypatch.setattr("fastmlp.devices._compiled", set())
+    assert engine(plan) is CpuEngine
+    assert engine(plan, "cuda", 3 - n_epochs) is CudaEngine
+    assert engine(plan) is CpuEngine  # training and predicting are kernels of their own
+    assert engine(plan, "cuda") is CudaEngine
+    assert engine(plan) is CudaEngine
+    for others in (
+        {"layer_units": (4, 4, 3)},
+        {"activation": Activation.GELU},
+        {"dtype": np.dtype(np.float64)},
+    ):
+        assert engine(replace(plan, **others)) is CpuEngine
 
 
 def test_sparse_inputs_are_for_the_cpu(gpu):
