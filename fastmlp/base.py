@@ -144,7 +144,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
             X, Y, y = self._encode(X, y, first_pass, incremental)
             if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X)
+                sample_weight = _check_sample_weight(host_array(sample_weight), X)
             weight = self._weigh(y, sample_weight, incremental)
             rows = validation.Rows(X, Y, weight, y, sample_weight)
             held = None if eval_set is None else validation.read_eval_set(self, eval_set, rows)
@@ -226,27 +226,27 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """What the optimiser of partial_fit remembers belongs to other weights."""
         self.__dict__.pop("_optimizer", None)
 
-    def _full_batch(self, X, Y, sample_weight):
-        """An engine for loss and gradient of all rows, in float64."""
+    def _full_batch(self, X, Y, sample_weight, n_epochs=1):
+        """An engine for loss and gradient of all rows, in float64; and the parameters."""
         units = self._fitted_plan().layer_units
         plan = planning.objective_plan(self, units, np.float64, X.shape[0])
         theta = parameters.flatten(self.coefs_, self.intercepts_, plan.dtype)
         data = X, Y, sample_weight
-        return self._engine(plan, theta, data), theta
+        return self._engine(plan, theta, data, n_epochs), theta
 
-    def _engine(self, plan, theta, data):
+    def _engine(self, plan, theta, data, n_epochs):
         """The engine of this estimator's device; the CPU's where 'auto' finds no room."""
         X, Y, sample_weight = data
         arguments = plan, theta, X, self._training_targets(Y), sample_weight, self.n_jobs
         try:
-            return backend(self.device, plan.layer_units, data[0]).engine(*arguments)
+            return backend(self.device, plan, X, n_epochs).engine(*arguments)
         except DeviceError:
             if self.device != "auto":
                 raise
-            return backend("cpu", plan.layer_units, data[0]).engine(*arguments)
+            return backend("cpu", plan, X).engine(*arguments)
 
     def _train_lbfgs(self, rows, held, incremental, listener):
-        engine, theta = self._full_batch(*rows[:3])
+        engine, theta = self._full_batch(*rows[:3], self.max_iter)
         history = History(loss_curve=self.loss_curve_, numbers=self.history_)
         with engine:
             outcome = lbfgs.train(
@@ -322,7 +322,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             # The rows may be others than those of the fit that found it.
             best = validation.Fixed(plan, history.best_theta, self._predict)
             history.best_validation_score = watch.validate(best).score
-        with self._engine(plan, theta, rows[:3]) as engine:
+        with self._engine(plan, theta, rows[:3], max_epochs) as engine:
             if state.first is not None:
                 engine.push(theta, (state.step, state.first, state.second))
             outcome = train(
@@ -481,7 +481,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _predict(self, plan, theta, X):
         """Outputs of a network on this estimator's device."""
         try:
-            return backend(self.device, plan.layer_units, X).outputs(plan, theta, X, self.n_jobs)
+            return backend(self.device, plan, X).outputs(plan, theta, X, self.n_jobs)
         except DeviceError:
             # A model that was trained on a GPU predicts without one, too.
-            return backend("cpu", plan.layer_units, X).outputs(plan, theta, X, self.n_jobs)
+            return backend("cpu", plan, X).outputs(plan, theta, X, self.n_jobs)

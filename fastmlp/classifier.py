@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import targets
 from .base import BaseMLP, solver_has_partial_fit, validated
+from .devices import host_array
 from .options import with_shared_docs
 from .plan import Loss
 
@@ -166,7 +167,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            float32 is kept; everything else becomes float64. Sparse matrices stay sparse.
+            float32 is kept; everything else becomes float64. Sparse matrices stay sparse. With
+            `device` 'cuda' or 'auto' also an array on the GPU, of float32 or float64, with
+            ``__cuda_array_interface__``, which is used there; other arguments on the GPU are
+            copied to the host.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or a multilabel indicator matrix.
         sample_weight : array-like of shape (n_samples,), optional
@@ -209,6 +213,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
+        y, classes = host_array(y), host_array(classes)
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = targets.fit_label_binarizer(y if multilabel else classes)
@@ -220,6 +225,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Also an array on the GPU, as for :meth:`fit`.
 
         Returns
         -------
@@ -233,6 +239,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Also an array on the GPU, as for :meth:`fit`.
 
         Returns
         -------
@@ -247,6 +254,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Also an array on the GPU, as for :meth:`fit`.
 
         Returns
         -------
@@ -254,6 +262,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
+
+    def score(self, X, y, sample_weight=None):
+        """Share of rows whose labels are all predicted.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+            Each also on the GPU, as for :meth:`fit`.
+
+        Returns
+        -------
+        float
+        """
+        return super().score(X, host_array(y), host_array(sample_weight))
 
     def _label_binarizer_of_fit(self):
         check_is_fitted(self)

@@ -9,8 +9,14 @@ from scipy.sparse import issparse
 
 from .parameters import n_parameters
 
-# 'auto' takes a GPU from this many multiply-adds an epoch on: below, starting it takes longer.
-_AUTO_MULTIPLY_ADDS = 1e9
+# Multiply-adds from which on 'auto' takes a GPU. A CPU does some 1e11 a second, and compiling
+# kernels takes seconds; afterwards, starting and copying take milliseconds.
+_AUTO_MULTIPLY_ADDS = 5e11
+_AUTO_MULTIPLY_ADDS_COMPILED = 1e10
+# Epochs after which many a fit has converged.
+_EXPECTED_EPOCHS = 50
+# What kernels this process has used.
+_compiled = set()
 
 _this_thread = threading.local()
 
@@ -63,14 +69,21 @@ def device_matrix(device, X, may_be_infinite):
     return device_matrix(X, may_be_infinite)
 
 
-def backend(device, layer_units, X):
+def backend(device, plan, X, n_epochs=0):
     """The backend for some work.
+
+    'auto' is 'cuda' where that works and X lies on the GPU, or the work is estimated to be large:
+    5e11 multiply-adds, and 1e10 where this process has used a GPU for a network with the same
+    options. Multiply-adds are parameters times rows; for a fit, three times that for each
+    epoch, of which no more than 50 are expected.
 
     Parameters
     ----------
     device : {'cpu', 'cuda', 'auto'}
-    layer_units : sequence of int
+    plan : TrainingPlan
     X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    n_epochs : int, default=0
+        Epochs that a fit may take; none are predictions.
 
     Returns
     -------
@@ -82,7 +95,7 @@ def backend(device, layer_units, X):
         When CUDA was asked for and cannot be used; the message says why.
     """
     seat = getattr(_this_thread, "seat", None)
-    if device == "cuda" or (device == "auto" and _is_worth_a_gpu(layer_units, X)):
+    if device == "cuda" or (device == "auto" and _is_worth_a_gpu(plan, X, n_epochs)):
         from .cuda.support import refusal, why_not
 
         reason = why_not()
@@ -91,6 +104,7 @@ def backend(device, layer_units, X):
         if not reason:
             from .cuda.engine import CudaEngine, outputs
 
+            _compiled.add(_kernels(plan, n_epochs))
             return Backend(CudaEngine if seat is None else seat.engine, outputs)
         if device == "cuda":
             raise refusal(reason)
@@ -122,7 +136,22 @@ def seated(seat):
         _this_thread.seat = before
 
 
-def _is_worth_a_gpu(layer_units, X):
+def _is_worth_a_gpu(plan, X, n_epochs):
     if is_on_gpu(X):
         return True
-    return X.shape[0] * n_parameters(layer_units) >= _AUTO_MULTIPLY_ADDS and not issparse(X)
+    n_passes = 3 * min(n_epochs, _EXPECTED_EPOCHS) or 1
+    work = n_passes * X.shape[0] * n_parameters(plan.layer_units)
+    return work >= _least_work(plan, n_epochs) and not issparse(X)
+
+
+def _least_work(plan, n_epochs):
+    """Multiply-adds for which a GPU is taken."""
+    is_compiled = _compiled and _kernels(plan, n_epochs) in _compiled
+    return _AUTO_MULTIPLY_ADDS_COMPILED if is_compiled else _AUTO_MULTIPLY_ADDS
+
+
+def _kernels(plan, n_epochs):
+    """What tells the kernels that are compiled for some work."""
+    from .cuda.choices import prediction_choices, training_choices
+
+    return plan.dtype, (training_choices if n_epochs else prediction_choices)(plan), n_epochs > 0

@@ -202,7 +202,10 @@ _SHARED_PARAMETERS = """\
     device : {'cpu', 'cuda', 'auto'}, default='cpu'
         'cuda' trains and predicts on an NVIDIA GPU, with the same shuffles and weights and
         results that are equal to rounding; it is fastest for float32 X. 'auto' does so where
-        there is one and the work is large. Needs ``pip install 'fastmlp[cuda]'``.
+        there is one and the work is estimated to be large: from 5e11 multiply-adds on
+        (parameters times rows, for fits times three and up to 50 epochs), and from 1e10 where
+        this process has used it for a network with the same options. Needs
+        ``pip install 'fastmlp[cuda]'``.
     init : str, default='sklearn'
         How weights begin: 'sklearn' is Glorot's uniform distribution for weights and biases,
         scaled as scikit-learn does; 'glorot_uniform' and 'glorot_normal' (Glorot and Bengio,

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 
 from . import targets
 from .base import BaseMLP, solver_has_partial_fit, validated
+from .devices import host_array
 from .options import with_shared_docs
 from .plan import Loss
 
@@ -161,7 +162,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            float32 is kept; everything else becomes float64. Sparse matrices stay sparse.
+            float32 is kept; everything else becomes float64. Sparse matrices stay sparse. With
+            `device` 'cuda' or 'auto' also an array on the GPU, of float32 or float64, with
+            ``__cuda_array_interface__``, which is used there; other arguments on the GPU are
+            copied to the host.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values; counts or other values that are not negative for the Poisson loss.
         sample_weight : array-like of shape (n_samples,), optional
@@ -210,6 +214,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Also an array on the GPU, as for :meth:`fit`.
 
         Returns
         -------
@@ -228,12 +233,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X : array-like or sparse matrix of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
+            Each also on the GPU, as for :meth:`fit`.
 
         Returns
         -------
         float
             1 is perfect; 0 is what a constant reaches: the mean, or the quantile of y.
         """
+        y, sample_weight = host_array(y), host_array(sample_weight)
         if self._quantile_levels().size < 2:
             return super().score(X, y, sample_weight)
         return self._quantile_score(np.ravel(y), self.predict(X), sample_weight)

@@ -10,6 +10,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight
 
+from .devices import host_array
 from .losses import mean_loss
 from .parameters import attributes
 from .training import Validation
@@ -106,7 +107,7 @@ def read_eval_set(estimator, eval_set, trained):
             raise ValueError(f"y has {Y.shape[1]} outputs, that of training {trained.Y.shape[1]}")
         given = None
         if weight and weight[0] is not None:
-            given = _check_sample_weight(weight[0], X)
+            given = _check_sample_weight(host_array(weight[0]), X)
         weight = estimator._weigh(y, given, False, trained)
     except (ValueError, TypeError) as error:
         cause = str(error).strip().rstrip(".")

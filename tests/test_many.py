@@ -3,7 +3,9 @@
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
 import sklearn
 from helpers import flat
 from sklearn.base import clone
@@ -117,6 +119,42 @@ def test_bad_lists():
     with pytest.raises(ValueError, match="n_jobs must be"):
         fit_many([model], X, Y, n_jobs=0)
     assert fit_many([], X, Y) == []
+
+
+@pytest.mark.parametrize(
+    "rows, is_shared",
+    [(X.astype(np.uint8), True), (X.tolist(), True), (sp.csc_array(X.astype(int)), True),
+     (X, True), (pd.DataFrame(X, columns=list("abcd")), False)],
+)  # fmt: skip
+def test_rows_are_converted_once(rows, is_shared):
+    seen = []
+
+    class Seeing(MLPClassifier):
+        def fit(self, X, *args, **kwargs):
+            seen.append(X)
+            return super().fit(X, *args, **kwargs)
+
+    models = [Seeing(max_iter=2, random_state=seed) for seed in range(2)]
+    fit_many(models, rows, Y)
+    assert seen[0] is seen[1]
+    assert seen[0] is rows or (is_shared and seen[0].dtype == np.float64)
+    assert hasattr(models[0], "feature_names_in_") is not is_shared
+    for model in models:
+        np.testing.assert_array_equal(flat(model), flat(clone(model).fit(rows, Y)))
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [(X + 1j, "Complex data"), (X[0], "Expected 2D array, got 1D"), ([[1], [2, 3]], "sequence"),
+     (X * np.nan, "contains NaN.\nMLPClassifier"),
+     (pd.DataFrame(X, columns=["a", 1, 2, 3]), "names")],
+)  # fmt: skip
+def test_each_fit_says_what_is_wrong_with_the_rows(rows, message):
+    models = [MLPClassifier(max_iter=2), MLPClassifier(alpha=-1)]
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit_many(models, rows, Y)
+    with pytest.raises(ValueError, match="alpha"):
+        fit_many(models[::-1], rows, Y)
 
 
 def test_configuration_of_scikit_learn_holds_in_the_threads():

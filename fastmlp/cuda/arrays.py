@@ -39,7 +39,7 @@ class DeviceMatrix:
     def __getitem__(self, key):
         if isinstance(key, slice):
             return DeviceMatrix(self._array[key])
-        rows, *_ = key
+        rows = key[0] if isinstance(key, tuple) else key
         return DeviceMatrix(_taken(self._array, np.arange(len(self))[rows], self.dtype))
 
     def astype(self, dtype):
@@ -74,7 +74,8 @@ def device_matrix(X, may_be_infinite):
 
     Parameters
     ----------
-    X : object with ``__cuda_array_interface__``
+    X : object with ``__cuda_array_interface__``, or DeviceMatrix
+        The latter was checked when it was made, and is returned.
     may_be_infinite : bool
         Whether not to look for infinity and NaN.
 
@@ -88,6 +89,8 @@ def device_matrix(X, may_be_infinite):
     ValueError
         When X is no matrix of finite float32 or float64, or lies on another GPU than the current.
     """
+    if isinstance(X, DeviceMatrix):
+        return X
     array = cuda.as_cuda_array(X)
     if array.ndim != 2:
         raise ValueError(f"Expected 2D array, got {array.ndim}D array on the GPU instead")

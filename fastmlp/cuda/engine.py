@@ -135,6 +135,7 @@ class CudaEngine(DeviceNetwork):
         return float(np.sum(self._host_weight, dtype=float))
 
     @one_at_a_time
+    @memory_errors()
     def run_epoch(self, order, learning_rate):
         """Update the parameters once for each mini-batch of one epoch.
 

@@ -23,7 +23,15 @@ from .blocks import THREADS
 from .choices import measures_gradients, training_choices
 from .engine import CudaEngine
 from .kernels import training_kernels
-from .network import DeviceNetwork, free_bytes, is_on_gpu, one_at_a_time, to_device
+from .network import (
+    DeviceNetwork,
+    free_bytes,
+    give_memory_back,
+    is_on_gpu,
+    memory_errors,
+    one_at_a_time,
+    to_device,
+)
 from .outputs import custom_functions
 from .support import require
 from .wide import is_wide
@@ -162,6 +170,7 @@ class _Crew:
             member.settle(arena, layers[number], settings[number], first)
 
     @one_at_a_time
+    @memory_errors()
     def run(self, epochs):
         """Run epochs of members; by member, the sums of losses, penalties and gradient norms."""
         if self._device is None:
@@ -195,14 +204,18 @@ class _Crew:
         return {member: totals[places[member]] for member in epochs}
 
 
+_give_memory_back = one_at_a_time(give_memory_back)
+
+
 def _kind(plan):
     """What members of a crew have in common."""
     return plan.dtype, plan.custom_loss
 
 
 def _work(plan):
-    """Multiply-adds of a step's forward pass."""
-    return plan.batch_size * n_parameters(plan.layer_units)
+    """Multiply-adds of a step's forward pass, of whole groups of rows."""
+    n_groups = -(-plan.batch_size // at.GROUP)
+    return n_groups * at.GROUP * n_parameters(plan.layer_units)
 
 
 def _steps_of_a_launch(plan):
@@ -226,7 +239,8 @@ class Gang:
         self.turns = threading.Semaphore(n_turns)
         self._lock = threading.Lock()
         self._crews = {}
-        self._seen = {}
+        self._seen = {}  # data by where they lie
+        self._contents = {}  # and by what they are
         self._asked = {}  # epochs of members, with what will be their results
         self._has_begun = False
         self._room = None
@@ -266,7 +280,10 @@ class Gang:
             data = self._seen.setdefault(place, Future())
         if is_new:
             try:
-                data.set_result(_Data(array, dtype))
+                found = _Data(array, dtype)
+                with self._lock:
+                    found.elements = self._contents.setdefault(found.key, found.elements)
+                data.set_result(found)
             except BaseException as error:
                 data.set_exception(error)
         return data.result()
@@ -277,8 +294,13 @@ class Gang:
             self._n_seated -= 1
             self._run_if_all_ask()
             if not self._n_seated:
-                self._crews.clear()  # memory for the next gang
-                self._seen.clear()
+                self._crews.clear()
+                self._forget_data()
+                _give_memory_back()
+
+    def _forget_data(self):
+        self._seen.clear()
+        self._contents.clear()
 
     def run_epoch(self, member, epoch):
         """Sums of losses and penalties of an epoch, which runs when all others ask for theirs."""
@@ -292,6 +314,7 @@ class Gang:
         if not self._asked or len(self._asked) < self._n_seated:
             return
         self._has_begun = True
+        self._forget_data()  # nobody joins any more
         asked, self._asked = self._asked, {}
         for kind, crew in self._crews.items():
             epochs = {m: epoch for m, (epoch, _) in asked.items() if _kind(m.plan) == kind}
@@ -305,17 +328,22 @@ class Gang:
             else:
                 for member in epochs:
                     asked[member][1].set_result(sums[member])
+        for _, result in asked.values():
+            if not result.done():
+                result.set_exception(RuntimeError("this network has left the gang"))
 
 
 class Seat:
     """The place of one fit in a gang: a context around the fit.
 
-    Its thread's engines come from here (see :func:`fastmlp.devices.backend`).
+    Its thread's engines come from here (see :func:`fastmlp.devices.backend`), and no other
+    thread leaves it.
     """
 
     def __init__(self, gang):
         self.gang = gang
         self._is_taken = True
+        self._has_member = False
         self._has_turn = False
 
     def __enter__(self):
@@ -329,24 +357,30 @@ class Seat:
 
     def leave(self):
         """Let the others go on without this fit."""
+        self._has_member = False
         if self._is_taken:
             self._is_taken = False
             self.gang.leave()
 
     def engine(self, *arguments):
         """A member of the gang, or a CUDA engine; arguments are those of the latter."""
-        *data, _ = arguments
-        member = self.gang.join(self, *data) if self._is_taken else None
-        return member or self.alone(CudaEngine)(*arguments)
+        if self._is_taken and not self._has_member:
+            *data, _ = arguments
+            member = self.gang.join(self, *data)
+            if member is not None:
+                self._has_member = True
+                return member
+        return self.alone(CudaEngine)(*arguments)
 
     def alone(self, engine):
         """An engine's class for a fit that trains by itself, when it is its turn."""
 
         def begin(*arguments):
-            self.leave()
-            if not self._has_turn:
-                self.gang.turns.acquire()
-                self._has_turn = True
+            if not self._has_member:  # else this is a fit in its callback, and others wait for it
+                self.leave()
+                if not self._has_turn:
+                    self.gang.turns.acquire()
+                    self._has_turn = True
             return engine(*arguments)
 
         return begin

@@ -77,14 +77,58 @@ def test_results_are_those_of_the_same_data_on_the_host(cls, options, on_gpu):
         assert there.n_copies == 0 and y_there.n_copies == 1
 
 
-def test_sample_weights_and_partial_fit(on_gpu):
-    weight = np.linspace(1, 2, 30)
+WEIGHT = np.linspace(1, 2, 30)
+
+
+def test_partial_fit(on_gpu):
     models = [MLPClassifier(**QUICK, device="cuda") for _ in range(2)]
     with scheduled(0):
-        for model, data in zip(models, (X, on_gpu(X)), strict=True):
-            model.partial_fit(data, Y, classes=[0, 1, 2], sample_weight=weight)
-            model.partial_fit(data, Y)
+        for model, there in zip(models, (np.asarray, on_gpu), strict=True):
+            classes = there(np.arange(3))
+            model.partial_fit(there(X), there(Y), classes=classes, sample_weight=there(WEIGHT))
+            model.partial_fit(there(X), there(Y))
     np.testing.assert_array_equal(weights(models[0]), weights(models[1]))
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_sample_weights_and_scores(cls, on_gpu):
+    models = [cls(**QUICK, device="cuda") for _ in range(2)]
+    results = []
+    with scheduled(0):
+        for model, there in zip(models, (np.asarray, on_gpu), strict=True):
+            x, y, weight = there(X), there(Y), there(WEIGHT)
+            model.fit(x, y, weight, eval_set=(x, y, weight))
+            scores = model.score(x, y), model.score(x, y, weight), model.score(X, y)
+            results.append((*scores, model.history_["validation_score"]))
+    assert results[0] == results[1]
+    np.testing.assert_array_equal(weights(models[0]), weights(models[1]))
+
+
+def test_scores_of_quantiles(on_gpu):
+    model = MLPRegressor("quantile", quantiles=[0.2, 0.8], **QUICK, device="cuda")
+    with scheduled(0):
+        model.fit(X, Y)
+        score = model.score(on_gpu(X), on_gpu(Y), on_gpu(WEIGHT))
+        assert score == model.score(X, Y, WEIGHT)
+
+
+def test_scorers_of_early_stopping(on_gpu):
+    options = {"early_stopping": True, "validation_fraction": 0.3, "scoring": "accuracy"}
+    models = [MLPClassifier(**QUICK, **options, device="cuda") for _ in range(2)]
+    with scheduled(0):
+        models[0].fit(X, Y, WEIGHT)
+        models[1].fit(on_gpu(X), on_gpu(Y), on_gpu(WEIGHT))
+    assert models[0].validation_scores_ == models[1].validation_scores_
+
+
+def test_rows_are_taken_as_from_an_array(on_gpu):
+    from fastmlp.cuda.arrays import device_matrix
+
+    with scheduled(0):
+        matrix = device_matrix(on_gpu(X), False)
+        assert device_matrix(matrix, False) is matrix
+        for key in ([3, 0, 3], np.array([29, 1]), slice(4, 9), (np.arange(30) % 2 == 0, ...)):
+            np.testing.assert_array_equal(np.asarray(matrix[key]), X[key])
 
 
 def test_matrices_in_other_orders_are_copied_there(on_gpu):

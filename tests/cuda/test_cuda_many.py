@@ -3,6 +3,8 @@
 import copy
 import threading
 import warnings
+import weakref
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -74,6 +76,20 @@ def mixed():
         network(MLPRegressor, (3,), loss="poisson", shuffle=False, learning_rate_init=0.1),
         network(class_weight="balanced", early_stopping=True, validation_fraction=0.2),
     ]
+
+
+def in_time(function, *args, **kwargs):
+    """Call a function; an error where it hangs, which would end no other way."""
+    result = Future()
+
+    def call():
+        try:
+            result.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return result.result(300)
 
 
 def learned(model):
@@ -163,6 +179,20 @@ def test_shared_data_are_looked_at_once(monkeypatch):
     assert sum(array is X or array.base is X for array in seen) == 1
 
 
+def test_equal_data_are_kept_once_and_until_they_are_sent():
+    from fastmlp.cuda.gang import Gang
+
+    gang = Gang(1, 1)
+    first, second = (gang._data(array, np.float32) for array in (Y, Y.copy()))
+    assert first.elements is second.elements
+    alive = weakref.ref(first.elements)
+    del first, second
+    assert alive() is not None
+    with pytest.raises(RuntimeError):
+        in_time(gang.run_epoch, "a member of no crew", None)
+    assert alive() is None
+
+
 def test_data_that_cannot_be_sent_fail_everyone(monkeypatch):
     from fastmlp.cuda import gang
 
@@ -181,6 +211,21 @@ def test_so_many_at_a_time(n_jobs, launches):
     expected = [clone(model).fit(X, Y) for model in models]
     fit_many(models, X, Y, n_jobs=n_jobs)
     assert launches == {2: [2, 2], 3: [3, 2]}[n_jobs]  # one that is left over has the GPU alone
+    for model, other in zip(models, expected, strict=True):
+        np.testing.assert_array_equal(learned(model), learned(other))
+
+
+def test_as_many_at_a_time_as_there_is_memory_for(monkeypatch, launches):
+    from fastmlp import many
+
+    copied = 4 * (X.size + 2 * Y.size)
+    monkeypatch.setattr(many, "_BYTES_TOGETHER", 2.5 * copied)
+    stopping = {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 1}
+    models = [network(random_state=seed, **stopping) for seed in range(3)]
+    models += [network(random_state=seed, max_iter=1) for seed in range(4)]
+    expected = [clone(model).fit(X, Y) for model in models]
+    fit_many(models, X, Y)
+    assert launches == [2, 5]
     for model, other in zip(models, expected, strict=True):
         np.testing.assert_array_equal(learned(model), learned(other))
 
@@ -236,24 +281,50 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
     assert met and all(model.n_iter_ > 0 and len(model.predict(X)) == 23 for model in models)
 
 
-def test_interrupt_before_all_have_begun(monkeypatch):
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
     from fastmlp import many
 
     class Interrupted(many.ThreadPoolExecutor):
         n_submitted = 0
 
         def submit(self, *args):
-            if self.n_submitted == 2:
-                raise KeyboardInterrupt
             self.n_submitted += 1
-            return super().submit(*args)
+            if self.n_submitted < 3:
+                return super().submit(*args)
+            if has_begun:
+                super().submit(*args)  # and nobody learns of it
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(many, "ThreadPoolExecutor", Interrupted)
     models = [network(random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
               for seed in range(3)]  # fmt: skip
     with pytest.warns(UserWarning, match="interrupted by user"):
-        fit_many(models, X, Y)
-    assert not hasattr(models[2], "coefs_")
+        in_time(fit_many, models, X, Y)
+    assert not any(hasattr(model, "coefs_") for model in models)
+
+
+@pytest.mark.parametrize("most, expected", [(4, [3, 3]), (2, [2, 2, 2]), (1, None), (0, None)])
+def test_groups_are_smaller_where_threads_cannot_be_started(most, expected, monkeypatch, launches):
+    start = threading.Thread.start
+
+    def start_few(thread):
+        n_fits = sum("fastmlp-fit" in other.name for other in threading.enumerate())
+        if "fastmlp-fit" in thread.name and n_fits == most:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_few)
+    models = [network(random_state=seed, max_iter=1) for seed in range(6)]
+    if expected is None:
+        with pytest.raises(RuntimeError, match="can't start"):
+            in_time(fit_many, models, X, Y, n_jobs=6)
+        return
+    in_time(fit_many, models, X, Y, n_jobs=6)
+    assert launches == expected
+    monkeypatch.undo()
+    for model in models:
+        np.testing.assert_array_equal(learned(model), learned(clone(model).fit(X, Y)))
 
 
 def test_fits_inside_a_fit():
@@ -268,6 +339,36 @@ def test_fits_inside_a_fit():
     fit_many(models, X, Y)
     for seed, model in enumerate(models):
         np.testing.assert_array_equal(learned(model), learned(network(random_state=seed).fit(X, Y)))
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_fits_inside_a_callback(device, launches):
+    """The gang waits for the member whose callback fits another network."""
+    inner = [network(device=device, random_state=seed) for seed in range(2)]
+
+    class Nested(MLPClassifier):
+        def fit(self, X, y, sample_weight, callback):
+            def tell(epoch):
+                inner[self.random_state].fit(X, y)
+                return callback(epoch)
+
+            return super().fit(X, y, sample_weight, callback=tell)
+
+    models = [network(Nested, random_state=seed) for seed in range(2)]
+    in_time(fit_many, models, X, Y)
+    assert launches == [2, 2]
+    for seed, (model, other) in enumerate(zip(models, inner, strict=True)):
+        expected = network(random_state=seed)
+        np.testing.assert_array_equal(learned(model), learned(expected.fit(X, Y)))
+        expected.set_params(device=device)
+        np.testing.assert_array_equal(learned(other), learned(expected.fit(X, Y)))
+
+
+def test_nobody_waits_for_an_epoch_that_nobody_runs():
+    from fastmlp.cuda.gang import Gang
+
+    with pytest.raises(RuntimeError, match="has left the gang"):
+        in_time(Gang(1, 1).run_epoch, "a member of no crew", None)
 
 
 def test_warnings_are_those_of_single_fits():

@@ -5,6 +5,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -15,8 +16,10 @@ import scipy.sparse as sp
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.cuda import support
 from fastmlp.cuda.support import is_simulated, why_not
+from fastmlp.devices import backend
 from fastmlp.doctor import examine
 from fastmlp.errors import DeviceError
+from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
 
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 Y = np.arange(12) % 3
@@ -118,7 +121,7 @@ def test_driver_is_described(fake_driver, monkeypatch):
 
 
 def test_auto_falls_back_quietly(no_gpu, monkeypatch):
-    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    monkeypatch.setattr("fastmlp.devices._least_work", lambda *work: 0)
     models = [fit(MLPClassifier(**QUICK, device=device)) for device in ("auto", "cpu")]
     np.testing.assert_array_equal(weights(models[0]), weights(models[1]))
     np.testing.assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
@@ -166,7 +169,7 @@ def test_package_that_cannot_be_imported_is_named(error, monkeypatch, another_an
     assert why_not() == reason
     facts, problems = examine()
     assert facts["GPU"] == f"not usable: {reason}" and reason in problems
-    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    monkeypatch.setattr("fastmlp.devices._least_work", lambda *work: 0)
     fit(MLPClassifier(**QUICK, device="auto")).predict(X)
 
 
@@ -269,7 +272,7 @@ def child_says():
         if support.why_not():
             status = 1
             assert "forked" in support.why_not() and "spawn" in support.why_not()
-            devices._AUTO_MULTIPLY_ADDS = 0
+            devices._least_work = lambda *work: 0
             X, y = np.eye(6), np.arange(6) % 2
             model = MLPClassifier((3,), device="auto", max_iter=1)
             model.fit(X, y, callback=lambda epoch: True).set_params(device="cuda").predict(X)
@@ -363,7 +366,7 @@ def test_partial_fit_and_lbfgs_on_the_gpu(gpu):
 
 @pytest.mark.parametrize("is_known", [False, True])
 def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, is_known, monkeypatch, request):
-    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS", 0)
+    monkeypatch.setattr("fastmlp.devices._least_work", lambda *work: 0)
     expected = fit(MLPClassifier(**QUICK))
     request.getfixturevalue("device_memory" if is_known else "full_device")
     for device in ("auto", "cuda"):
@@ -374,6 +377,32 @@ def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, is_known, monke
     said = "are free on the GPU" if is_known else "memory for the GPU ran out"
     with pytest.raises(DeviceError, match=said):
         fit(MLPClassifier(**QUICK, device="cuda"))
+
+
+@pytest.mark.parametrize("n_epochs", [0, 3])
+def test_auto_takes_a_gpu_for_less_once_kernels_are_compiled(n_epochs, gpu, monkeypatch):
+    from fastmlp.cpu.engine import CpuEngine
+    from fastmlp.cuda.engine import CudaEngine
+
+    def engine(plan, device="auto", n_epochs=n_epochs):
+        return backend(device, plan, X, n_epochs).engine
+
+    kinds = Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM
+    plan = TrainingPlan((4, 5, 3), *kinds, dtype=np.dtype(np.float32), batch_size=6)
+    work = (4 * 5 + 5 + 5 * 3 + 3) * len(X) * max(1, 3 * n_epochs)
+    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS_COMPILED", work)
+    monkeypatch.setattr("fastmlp.devices._compiled", set())
+    assert engine(plan) is CpuEngine
+    assert engine(plan, "cuda", 3 - n_epochs) is CudaEngine
+    assert engine(plan) is CpuEngine  # training and predicting are kernels of their own
+    assert engine(plan, "cuda") is CudaEngine
+    assert engine(plan) is CudaEngine
+    for others in (
+        {"layer_units": (4, 4, 3)},
+        {"activation": Activation.GELU},
+        {"dtype": np.dtype(np.float64)},
+    ):
+        assert engine(replace(plan, **others)) is CpuEngine
 
 
 def test_sparse_inputs_are_for_the_cpu(gpu):
