@@ -59,6 +59,7 @@ def test_dependencies(module):
             "plan",
             "parameters",
             "narrowing",
+            "kernel_cache",
             "errors",
             "__version__",
         )

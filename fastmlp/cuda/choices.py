@@ -49,6 +49,11 @@ class Choices:
     clips_norms: bool = False
     limits_columns: bool = False
 
+    def key(self):
+        """What tells these choices from others, the same in every process."""
+        sets = (sorted(map(int, s)) for s in (self.activations, self.losses, self.optimizers))
+        return *map(tuple, sets), *(getattr(self, name) for name in _FLAGS)
+
     def __or__(self, other):
         """What either can do; both have the same custom loss."""
         return Choices(

@@ -1,9 +1,11 @@
-"""How every CUDA kernel and device function is compiled."""
+"""How every CUDA kernel and device function is compiled, and cached on disk."""
 
+import contextlib
 from functools import cache
 
 from numba import cuda
 
+from ..kernel_cache import is_switched_on, kernel_cache
 from ..narrowing import with_narrow_constants
 from .support import is_simulated
 
@@ -26,7 +28,9 @@ if is_simulated():
         return type(like)(number)
 
 else:
-    from numba.cuda.core import config
+    import numba_cuda
+    from numba.cuda.core import caching, config
+    from numba.cuda.dispatcher import CUDACache, CUDACacheImpl
     from numba.cuda.extending import intrinsic
 
     inside_kernels = cuda
@@ -39,6 +43,14 @@ else:
             return context.cast(builder, args[0], number, like)
 
         return like(number, like), codegen
+
+    KernelCache = kernel_cache(
+        "cuda", caching, CUDACache, CUDACacheImpl,
+        (caching._UserProvidedCacheLocator, caching._InTreeCacheLocator,
+         caching._UserWideCacheLocator),
+        numba_cuda.__version__,
+        key=lambda cache, signature, codegen: (signature, codegen.magic_tuple(), cache.choices),
+    )  # fmt: skip
 
 
 def _for_few_blocks(kernel):
@@ -57,18 +69,37 @@ def _for_few_blocks(kernel):
     return kernel
 
 
-def compile_kernel(function):
-    """A kernel, compiled when it is first launched."""
-    kernel = cuda.jit(function)
-    return kernel if is_simulated() else _for_few_blocks(kernel)
+def compile_kernel(choices=None, n_threads=None):
+    """Decorates a kernel, which is compiled when it is first launched.
 
+    Parameters
+    ----------
+    choices : Choices or None
+        What it encloses, to tell it in the cache from others of its name; None where that is
+        nothing.
+    n_threads : int or None
+        Threads of its blocks, of which at least one has to fit a multiprocessor; None is any
+        number.
 
-def compile_bounded(n_threads, n_blocks):
-    """Like `compile_kernel`, with so few registers that so many blocks fit a multiprocessor."""
+    Returns
+    -------
+    function
+        From a Python function to a kernel.
+    """
     if is_simulated():
-        return compile_kernel
-    jit = cuda.jit(launch_bounds=(n_threads, n_blocks))
-    return lambda function: _for_few_blocks(jit(function))
+        return cuda.jit
+    options = {} if n_threads is None else {"launch_bounds": (n_threads, 1)}
+
+    def decorate(function):
+        kernel = _for_few_blocks(cuda.jit(**options)(function))
+        if is_switched_on() and (choices is None or choices.custom_loss is None):
+            # Without any writable folder: compile in memory.
+            with contextlib.suppress(RuntimeError):
+                kernel._cache = KernelCache(function)
+                kernel._cache.choices = choices and choices.key()
+        return kernel
+
+    return decorate
 
 
 def compile_device(function):

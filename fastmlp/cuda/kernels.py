@@ -8,7 +8,7 @@ import numpy as np
 
 from . import layout as at
 from .blocks import N_SHARED, THREADS, total_of
-from .jit import compile_bounded, compile_kernel
+from .jit import compile_kernel
 from .jit import inside_kernels as cuda
 from .memory import load, store
 from .outputs import output_functions
@@ -36,7 +36,7 @@ def training_kernels(dtype, choices):
         choices.clips_norms, choices.limits_columns, choices.measures_gradients,
     )  # fmt: skip
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def train_rows(
         arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses, step,
         steps_done,
@@ -48,7 +48,7 @@ def training_kernels(dtype, choices):
             sample_weight, order, numbers, row_losses, step, steps_done,
         )  # fmt: skip
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def train_weights(arena, layers, settings, constants, n_in_order, numbers, step):
         """The second phase of one step, as a launch of its own."""
         shared = cuda.shared.array(N_SHARED, FLOAT)
@@ -57,20 +57,20 @@ def training_kernels(dtype, choices):
             numbers, step,
         )  # fmt: skip
 
-    @compile_kernel
+    @compile_kernel(choices)
     def clip_norm(arena, layers, settings, constants, numbers, step):
         """The third phase of one step, as a launch of its own."""
         clip_phase(
             cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants, numbers, step
         )
 
-    @compile_kernel
+    @compile_kernel(choices)
     def limit_columns(arena, layers, settings, constants):
         """The last phase of one step, as a launch of its own."""
         shared = cuda.shared.array(THREADS, FLOAT)
         limit_phase(cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants)
 
-    @compile_kernel
+    @compile_kernel(choices)
     def add_step(
         arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
     ):  # fmt: skip
@@ -80,7 +80,7 @@ def training_kernels(dtype, choices):
             shared, arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
         )
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def train(
         arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
         penalties, gradient_norms, first_step, last_step, steps_done,
@@ -104,7 +104,7 @@ def training_kernels(dtype, choices):
                 numbers, penalties, gradient_norms, step,
             )  # fmt: skip
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def train_many(
         arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
         penalties, gradient_norms, runs, totals,
@@ -179,7 +179,7 @@ def prediction_kernels(dtype, choices):
     copy_group, multiply_group = phase.copy_group, phase.multiply_group
     activate_outputs, _ = output_functions(choices)
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def predict(arena, layers, settings, X, n_rows, outputs):
         """Predictions for the first rows of X.
 
@@ -219,7 +219,7 @@ def prediction_kernels(dtype, choices):
 def array_kernels(dtype):
     """The kernels for arenas and matrices of one dtype, whatever the networks, by name."""
 
-    @compile_kernel
+    @compile_kernel()
     def transpose(arena, layers, settings):
         """Fill the transposed copies of the weights."""
         for number in range(1, settings[at.N_LAYERS]):
@@ -229,7 +229,7 @@ def array_kernels(dtype):
                 to = layers[number, at.TRANSPOSED] + column * fan_in + row
                 store(arena, to, load(arena, layers[number, at.WEIGHTS] + i))
 
-    @compile_kernel
+    @compile_kernel()
     def add_up(values, result):
         """Sum of all values, by one block."""
         sums = cuda.shared.array(THREADS, numba.float64)
@@ -237,14 +237,14 @@ def array_kernels(dtype):
         if cuda.threadIdx.x == 0:
             result[0] = total
 
-    @compile_kernel
+    @compile_kernel()
     def take(source, rows, result):
         """Some rows of a matrix, to the type of another."""
         for i in range(cuda.blockIdx.x, rows.size, cuda.gridDim.x):
             for j in range(cuda.threadIdx.x, source.shape[1], THREADS):
                 result[i, j] = source[rows[i], j]
 
-    @compile_kernel
+    @compile_kernel()
     def find_infinite(values, found):
         """Set an element where a value is infinite or not a number."""
         for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):

@@ -18,7 +18,7 @@ import numpy as np
 from ..parameters import n_parameters
 from . import layout as at
 from .blocks import N_SHARED, THREADS
-from .jit import compile_bounded, compile_device, compile_kernel
+from .jit import compile_device, compile_kernel
 from .jit import inside_kernels as cuda
 from .layers import unit_functions
 from .memory import add_products, load, load4, quotient, repeated, store, store4, zeros
@@ -435,14 +435,14 @@ def wide_kernels(dtype, choices):
         phases.gather_phase, phases.product_phase, phases.outputs_phase, phases.update_phase,
     )  # fmt: skip
 
-    @compile_kernel
+    @compile_kernel(choices)
     def wide_gather(arena, layers, settings, X, order, step):
         """Copy the rows of a batch."""
         gather_phase(
             cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, X, order, step
         )  # fmt: skip
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def wide_product(arena, layers, settings, n_in_order, step, steps_done, number, is_back):
         """Activations of a layer, or deltas of the layer before."""
         shared = cuda.shared.array(_N_SHARED, FLOAT)
@@ -452,7 +452,7 @@ def wide_kernels(dtype, choices):
             (steps_done + step) * settings[at.BATCH_SIZE], number, is_back,
         )  # fmt: skip
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def wide_outputs(
         arena, layers, settings, constants, Y, sample_weight, order, numbers, row_losses, step,
         steps_done,
@@ -465,7 +465,7 @@ def wide_kernels(dtype, choices):
             (steps_done + step) * settings[at.BATCH_SIZE],
         )  # fmt: skip
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def wide_update(arena, layers, settings, constants, n_in_order, numbers, step):
         """Gradients of all weights, and updates."""
         shared = cuda.shared.array(_N_SHARED, FLOAT)
@@ -474,7 +474,7 @@ def wide_kernels(dtype, choices):
             n_in_order, numbers, step,
         )  # fmt: skip
 
-    @compile_bounded(THREADS, 1)
+    @compile_kernel(choices, THREADS)
     def train_wide(
         arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
         penalties, gradient_norms, first_step, last_step, steps_done,
