@@ -113,7 +113,8 @@ class CudaEngine(DeviceNetwork):
             self._chunks = None
         else:
             self._chunks = Chunks(plan, X, Y, sample_weight, n_chunk)
-        self._total = cuda.to_device(np.zeros(1))
+        self._totals = cuda.to_device(np.zeros(3))
+        self._epoch = self._order = None
         self.push(theta)
 
     def __enter__(self):
@@ -122,8 +123,8 @@ class CudaEngine(DeviceNetwork):
     @one_at_a_time
     def __exit__(self, *exc_info):
         """Give the device's memory back; nothing but the plan can be used after that."""
-        self._arena = self._layers = self._settings = self._constants = self._total = None
-        self._data = self._chunks = None
+        self._arena = self._layers = self._settings = self._constants = self._totals = None
+        self._data = self._chunks = self._epoch = self._order = None
         self._kept, self._starts = (None, []), []
         give_memory_back()
 
@@ -155,26 +156,37 @@ class CudaEngine(DeviceNetwork):
         ValueError
             When the sample weights of a batch sum to zero.
         """
-        dtype = self.plan.dtype
         numbers = self._numbers(order, learning_rate, self._host_weight)
         self._keep_start()
         n_steps = len(numbers)
-        numbers = cuda.to_device(numbers)
-        row_losses = cuda.device_array(order.size, dtype)
-        by_step = cuda.device_array(n_steps, dtype), cuda.device_array(n_steps, dtype)
+        on_device, *sums = self._arrays_of_an_epoch(order.size, n_steps)
+        on_device.copy_to_device(numbers)
         if self._chunks is None:
-            rows = *self._data, to_device(order, np.int64)
-            self._run_steps(rows, numbers, row_losses, *by_step, self.step)
+            self._order.copy_to_device(np.ascontiguousarray(order, np.int64))
+            self._run_steps((*self._data, self._order), on_device, *sums, self.step)
         else:
-            self._run_chunks(order, numbers, row_losses, *by_step)
+            self._run_chunks(order, on_device, *sums)
         self.step += n_steps
-        penalties, gradient_norms = by_step
-        loss = self._sum(row_losses)
-        if self._has_penalty:
-            loss += self._sum(penalties)
+        self._launch("add_up", *sums, self._totals, n_blocks=1)
+        loss, penalty, norms = self._totals.copy_to_host().tolist()
         if measures_gradients(self.plan):
-            self.gradient_norm = self._sum(gradient_norms) / n_steps
-        return loss / order.size
+            self.gradient_norm = norms / n_steps
+        return (loss + penalty) / order.size
+
+    def _arrays_of_an_epoch(self, n_rows, n_steps):
+        """What changes from step to step, losses of rows, and penalties and norms of steps.
+
+        They stay for the next epoch: allocating them takes as long as many a step.
+        """
+        if self._epoch is None or self._epoch[1].size != n_rows:
+            dtype = self.plan.dtype
+            self._epoch = tuple(
+                cuda.to_device(np.zeros(shape, dtype))
+                for shape in ((n_steps, at.N_NUMBERS), n_rows, n_steps, n_steps)
+            )
+            if self._chunks is None:
+                self._order = cuda.device_array(n_rows, np.int64)
+        return self._epoch
 
     def _run_chunks(self, order, numbers, row_losses, penalties, gradient_norms):
         """All steps, over rows that come from the host."""
@@ -282,10 +294,6 @@ class CudaEngine(DeviceNetwork):
         self._is_checked = True
         self._is_cooperative = most >= 1
         return self._is_cooperative
-
-    def _sum(self, values):
-        self._launch("add_up", values, self._total, n_blocks=1)
-        return float(self._total.copy_to_host()[0])
 
     @one_at_a_time
     def loss_and_gradient(self, theta):

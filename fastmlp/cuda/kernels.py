@@ -230,12 +230,15 @@ def array_kernels(dtype):
                 store(arena, to, load(arena, layers[number, at.WEIGHTS] + i))
 
     @compile_kernel()
-    def add_up(values, result):
-        """Sum of all values, by one block."""
+    def add_up(losses, penalties, gradient_norms, totals):
+        """Sums over an epoch, by one block."""
         sums = cuda.shared.array(THREADS, numba.float64)
-        total = total_of(sums, values)
+        loss, penalty = total_of(sums, losses), total_of(sums, penalties)
+        norm = total_of(sums, gradient_norms)
         if cuda.threadIdx.x == 0:
-            result[0] = total
+            totals[0] = loss
+            totals[1] = penalty
+            totals[2] = norm
 
     @compile_kernel()
     def take(source, rows, result):

@@ -121,7 +121,7 @@ def signature(name, dtype):
         "add_step": (vector, integers, vector, int64, matrix, vector, vector, int64),
         "predict": (vector, layers, integers, vector, int64, matrix),
         "transpose": (vector, layers, integers),
-        "add_up": (vector, doubles),
+        "add_up": (vector, vector, vector, doubles),
         "take": (types.Array(element, 2, "A"), integers, matrix),
         "find_infinite": (vector, integers),
         "wide_gather": (vector, layers, integers, vector, integers, int64),
