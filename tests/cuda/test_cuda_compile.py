@@ -27,7 +27,7 @@ if is_simulated():
 # have. Those of `MOST_WITH_OPTIONS` are for plans that have all options.
 MOST_REGISTERS = {
     "train": 255, "train_wide": 255, "train_many": 255, "train_rows": 240, "train_weights": 216,
-    "add_step": 32, "predict": 255, "transpose": 56, "add_up": 32, "take": 72,
+    "add_step": 32, "predict": 255, "transpose": 56, "add_up": 40, "take": 72,
     "find_infinite": 40, "wide_gather": 72, "wide_product": 208, "wide_outputs": 232,
     "wide_update": 224, "clip_norm": 72, "limit_columns": 104,
 }  # fmt: skip
