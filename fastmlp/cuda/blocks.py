@@ -15,6 +15,8 @@ WARPS = THREADS // LANES
 _OF_ROWS = WARPS * at.GROUP * (4 * LANES + 8)
 _OF_WEIGHTS = 4 * at.TILE * (at.TILE + 5)
 N_SHARED = max(_OF_ROWS, _OF_WEIGHTS)
+# Bytes at a multiple of which it begins: quadruples are read at once. The simulator knows none.
+ALIGNMENT = None if is_simulated() else 16
 
 
 @compile_device

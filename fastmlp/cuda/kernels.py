@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 from . import layout as at
-from .blocks import N_SHARED, THREADS, total_of
+from .blocks import ALIGNMENT, N_SHARED, THREADS, total_of
 from .jit import compile_kernel
 from .jit import inside_kernels as cuda
 from .memory import load, store
@@ -42,7 +42,7 @@ def training_kernels(dtype, choices):
         steps_done,
     ):  # fmt: skip
         """The first phase of one step, as a launch of its own."""
-        shared = cuda.shared.array(N_SHARED, FLOAT)
+        shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         rows_phase(
             cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants, X, Y,
             sample_weight, order, numbers, row_losses, step, steps_done,
@@ -51,7 +51,7 @@ def training_kernels(dtype, choices):
     @compile_kernel(choices, THREADS)
     def train_weights(arena, layers, settings, constants, n_in_order, numbers, step):
         """The second phase of one step, as a launch of its own."""
-        shared = cuda.shared.array(N_SHARED, FLOAT)
+        shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         weights_phase(
             cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants, n_in_order,
             numbers, step,
@@ -86,7 +86,7 @@ def training_kernels(dtype, choices):
         penalties, gradient_norms, first_step, last_step, steps_done,
     ):  # fmt: skip
         """Many steps in one cooperative launch: all blocks have to be resident at once."""
-        shared = cuda.shared.array(N_SHARED, FLOAT)
+        shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         grid = cuda.cg.this_grid()
         block, n_blocks = cuda.blockIdx.x, cuda.gridDim.x
         for step in range(first_step, last_step):
@@ -110,7 +110,7 @@ def training_kernels(dtype, choices):
         penalties, gradient_norms, runs, totals,
     ):  # fmt: skip
         """Steps of many networks, a block for each; sums over the epoch when it ends."""
-        shared = cuda.shared.array(N_SHARED, FLOAT)
+        shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         sums = cuda.shared.array(THREADS, numba.float64)
         block = cuda.blockIdx.x
         model = runs[block, at.MODEL]
@@ -186,7 +186,7 @@ def prediction_kernels(dtype, choices):
         A block has a group of rows of the activations to itself: as many blocks as the batch has
         groups, at most.
         """
-        shared = cuda.shared.array(N_SHARED, FLOAT)
+        shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         last = settings[at.N_LAYERS] - 1
         n_features, n_outputs = layers[0, at.FAN_IN], layers[last, at.FAN_OUT]
         mine, row = cuda.blockIdx.x * at.GROUP, cuda.threadIdx.x % at.GROUP

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..parameters import n_parameters
 from . import layout as at
-from .blocks import N_SHARED, THREADS
+from .blocks import ALIGNMENT, N_SHARED, THREADS
 from .jit import compile_device, compile_kernel
 from .jit import inside_kernels as cuda
 from .layers import unit_functions
@@ -445,7 +445,7 @@ def wide_kernels(dtype, choices):
     @compile_kernel(choices, THREADS)
     def wide_product(arena, layers, settings, n_in_order, step, steps_done, number, is_back):
         """Activations of a layer, or deltas of the layer before."""
-        shared = cuda.shared.array(_N_SHARED, FLOAT)
+        shared = cuda.shared.array(_N_SHARED, FLOAT, ALIGNMENT)
         n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
         product_phase(
             cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, n_rows,
@@ -458,7 +458,7 @@ def wide_kernels(dtype, choices):
         steps_done,
     ):  # fmt: skip
         """Losses, and deltas of the outputs."""
-        shared = cuda.shared.array(N_SHARED, FLOAT)
+        shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         outputs_phase(
             cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants, Y,
             sample_weight, order, numbers, row_losses, step,
@@ -468,7 +468,7 @@ def wide_kernels(dtype, choices):
     @compile_kernel(choices, THREADS)
     def wide_update(arena, layers, settings, constants, n_in_order, numbers, step):
         """Gradients of all weights, and updates."""
-        shared = cuda.shared.array(_N_SHARED, FLOAT)
+        shared = cuda.shared.array(_N_SHARED, FLOAT, ALIGNMENT)
         update_phase(
             cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants,
             n_in_order, numbers, step,
@@ -480,7 +480,7 @@ def wide_kernels(dtype, choices):
         penalties, gradient_norms, first_step, last_step, steps_done,
     ):  # fmt: skip
         """Many steps in one cooperative launch: all blocks have to be resident at once."""
-        shared = cuda.shared.array(_N_SHARED, FLOAT)
+        shared = cuda.shared.array(_N_SHARED, FLOAT, ALIGNMENT)
         grid = cuda.cg.this_grid()
         block, n_blocks = cuda.blockIdx.x, cuda.gridDim.x
         n_layers, batch_size = settings[at.N_LAYERS], settings[at.BATCH_SIZE]

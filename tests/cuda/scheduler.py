@@ -57,7 +57,7 @@ class _Cuda:
     def gridsize(self, n_dimensions):
         return self.gridDim.x * self.blockDim.x
 
-    def _shared_array(self, shape, dtype):
+    def _shared_array(self, shape, dtype, alignment=None):
         caller = sys._getframe(1)
         place = caller.f_code, caller.f_lineno
         shared = greenlet.getcurrent().block.shared

@@ -151,7 +151,10 @@ def compile_and_assemble(kernel, types, capability, most, tmp_path, most_local=0
     registers = [int(n) for n in re.findall(r"Used (\d+) registers", result.stderr)]
     assert registers and max(registers) <= most, result.stderr
     assert max(stacks, default=0) <= most_local, result.stderr
-    assert sum(map(int, re.findall(r"\.shared[^;]*\[(\d+)\];", ptx))) <= MOST_SHARED
+    shared = re.findall(r"\.shared \.align (\d+) [^;]*\[(\d+)\];", ptx)
+    assert sum(int(size) for _, size in shared) <= MOST_SHARED
+    if re.search(r"(ld|st)\.shared\.v", ptx):
+        assert max(int(alignment) for alignment, _ in shared) >= 16
     return ptx
 
 
