@@ -153,12 +153,10 @@ def measure(case, found, product, report):
 
 def free_memory():
     """Give back what a case had on the device, before the next one captures a graph."""
-    from numba import cuda
+    from fastmlp.cuda.network import give_memory_back
 
     gc.collect()
-    deallocations = getattr(cuda.current_context(), "deallocations", None)
-    if deallocations is not None:
-        deallocations.clear()
+    give_memory_back()
 
 
 def many_networks(case):
@@ -215,7 +213,10 @@ def run_tests(options):
     if importlib.util.find_spec("xdist"):
         command += ["-n", str(min(_TEST_PROCESSES, os.cpu_count()))]
     last = ""
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+    environment = os.environ | {"FASTMLP_REQUIRE_GPU": "1"}
+    with subprocess.Popen(
+        [*command, *options], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         for line in process.stdout:
             click.echo(line, nl=False, err=True)
             last = line.strip(" =\n") or last

@@ -40,9 +40,9 @@ def host_array(array):
     """A NumPy array with the contents of one on a GPU; all else unchanged."""
     if not is_on_gpu(array):
         return array
-    from .cuda.support import require
+    from .cuda.support import require_for_arrays
 
-    require()
+    require_for_arrays()
     from .cuda.arrays import to_host
 
     return to_host(array)
@@ -61,9 +61,9 @@ def device_matrix(device, X, may_be_infinite):
             f"X is a {type(X).__module__}.{type(X).__name__} on a GPU; use device='cuda', or copy "
             "it to a NumPy array"
         )
-    from .cuda.support import require
+    from .cuda.support import require_for_arrays
 
-    require()
+    require_for_arrays()
     from .cuda.arrays import device_matrix
 
     return device_matrix(X, may_be_infinite)

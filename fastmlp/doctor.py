@@ -5,6 +5,15 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from . import __version__
+
+_MISSING = "not installed"
+# What numba-cuda compiles and links with.
+_TOOLCHAIN = (
+    "cuda-bindings", "cuda-core", "nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-nvjitlink",
+    "nvidia-cuda-runtime",
+)  # fmt: skip
+
 
 def examine():
     """Facts about processor, threads, compiled code, GPU and versions.
@@ -45,9 +54,16 @@ def examine():
         problems.append(reason)
     facts["GPU"] = describe() if not reason else f"not usable: {reason}"
     facts["python"] = f"{platform.python_version()}, {sys.platform}"
-    for package in ("fastmlp", "numba", "numpy", "scipy", "scikit-learn", "numba-cuda"):
-        try:
-            facts[package] = version(package)
-        except PackageNotFoundError:
-            facts[package] = "not installed"
+    facts["fastmlp"] = __version__
+    for package in ("numba", "numpy", "scipy", "scikit-learn", "numba-cuda"):
+        facts[package] = _version(package)
+    if facts["numba-cuda"] != _MISSING:
+        facts |= {package: _version(package) for package in _TOOLCHAIN}
     return facts, problems
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return _MISSING

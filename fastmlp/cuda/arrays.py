@@ -65,6 +65,7 @@ def _taken(array, rows, dtype):
 @one_at_a_time
 def to_host(array):
     """A NumPy array with the contents of an array on the device."""
+    _check_gpu(array)
     return cuda.as_cuda_array(array).copy_to_host()
 
 
@@ -91,6 +92,7 @@ def device_matrix(X, may_be_infinite):
     """
     if isinstance(X, DeviceMatrix):
         return X
+    _check_gpu(X)
     array = cuda.as_cuda_array(X)
     if array.ndim != 2:
         raise ValueError(f"Expected 2D array, got {array.ndim}D array on the GPU instead")
@@ -98,7 +100,6 @@ def device_matrix(X, may_be_infinite):
         raise ValueError(f"X on the GPU has no elements: its shape is {tuple(array.shape)}")
     if array.dtype not in (np.float32, np.float64):
         raise ValueError(f"X on the GPU must be float32 or float64, got {array.dtype}")
-    _check_gpu(array)
     if not array.is_c_contiguous():
         array = _taken(array, np.arange(array.shape[0]), array.dtype)
     matrix = DeviceMatrix(array)
@@ -112,16 +113,17 @@ def device_matrix(X, may_be_infinite):
 
 
 def _check_gpu(array):
-    """Raise unless an array lies on the current GPU."""
-    if is_simulated():
+    """Raise unless an array lies on the current GPU, before it is used there."""
+    address = 0 if is_simulated() else array.__cuda_array_interface__["data"][0]
+    if not address:  # or empty
         return
     from numba.cuda.cudadrv.driver import binding, driver
 
     ordinal = binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
-    there = driver.cuPointerGetAttribute(ordinal, array.gpu_data.device_pointer)
+    there = driver.cuPointerGetAttribute(ordinal, address)
     here = cuda.get_current_device().id
     if there != here:
         raise ValueError(
-            f"X lies on GPU {there}, and the current one is GPU {here}; copy X to GPU {here}, or "
+            f"an array lies on GPU {there}, and the current one is GPU {here}; copy it there, or "
             f"call numba.cuda.select_device({there})"
         )

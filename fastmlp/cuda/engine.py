@@ -253,10 +253,9 @@ class CudaEngine(DeviceNetwork):
                 ),
                 "wide_update": (settings, constants, order.size, numbers, step),
             }[name]
-            # Two blocks fit a multiprocessor.
             self._launch(
                 name, arena, layers, *arguments, stream=stream,
-                n_blocks=min(n_blocks, 2 * self._n_blocks),
+                n_blocks=min(n_blocks, self._n_blocks),
             )  # fmt: skip
 
     def _finish_step(self, tables, n_rows, numbers, penalties, gradient_norms, step, stream):

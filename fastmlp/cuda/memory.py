@@ -172,6 +172,12 @@ else:
         return sums(sums, a, b), codegen
 
 
+@compile_device
+def add_product(total, a, b):
+    """total + a b, rounded once."""
+    return add_products((total,), (a,), (b,))[0]
+
+
 @cache
 def repeated(step, count):
     """A device function that calls another one so often, in straight line.

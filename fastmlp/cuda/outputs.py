@@ -195,7 +195,8 @@ def _mean_squared_error(
     while j < n_outputs:
         place = p + at.GROUP * j
         y, prediction = load(Y, at_y + j), load(arena, place)
-        _add_loss(shared, slots, j, squared_error(y, prediction) / n_outputs * weight)
+        loss = squared_error(y, prediction) / number_like(n_outputs, weight)
+        _add_loss(shared, slots, j, loss * weight)
         store(arena, place, output_delta(y, prediction) * weight)
         j += stride
 

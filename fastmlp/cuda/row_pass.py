@@ -68,10 +68,12 @@ def _panel_product(n_columns, batch):
 
     @compile_device
     def add_row_if(k, sums, arena, a, b, width, n):
-        rows = load4(arena, a + at.GROUP * min(k, n - 1))
+        inside = min(k, n - 1)
+        rows = load4(arena, a + at.GROUP * inside)
+        columns = columns_at(arena, b + inside * width)
         if k >= n:
-            rows = zeros(4, arena)
-        return add_products(sums, rows, columns_at(arena, b + min(k, n - 1) * width))
+            rows, columns = zeros(4, arena), zeros(n_columns, arena)
+        return add_products(sums, rows, columns)
 
     add_batch, add_part = repeated(add_row, batch), repeated(add_row_if, batch)
 
@@ -294,7 +296,7 @@ def row_phase(dtype, choices, n_at_once=32):
             total = load(shared, slots + member)
             for other in range(1, n_slots):
                 total += load(shared, slots + member + at.GROUP * other)
-            row_losses[place + member] = total * numbers[step, at.INVERSE] * n_in_batch
+            row_losses[place + member] = total * numbers[step, at.INVERSE] * FLOAT(n_in_batch)
         cuda.syncthreads()
 
     @compile_device

@@ -30,7 +30,9 @@ def why_not():
     if find_spec("numba_cuda") is None:
         return "the package numba-cuda is not installed; pip install 'fastmlp[cuda]'"
     try:
-        return _why_not_here()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of what numba-cuda imports
+            return _why_not_here()
     except Exception as error:
         if is_out_of_memory(error):
             return NO_MEMORY
@@ -119,6 +121,15 @@ def is_out_of_memory(error):
 def refusal(reason):
     """The error that says why a GPU does not do what was asked for."""
     return DeviceError(f"device='cuda' cannot be used: {reason}")
+
+
+def require_for_arrays():
+    """Raise :class:`DeviceError` unless arrays on a GPU can be read here."""
+    reason = why_not()
+    if reason:
+        raise DeviceError(
+            f"an array on a GPU cannot be read here: {reason}; or copy it to a NumPy array"
+        )
 
 
 def require():

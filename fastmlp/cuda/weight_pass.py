@@ -16,7 +16,7 @@ from . import layout as at
 from .blocks import N_SHARED, THREADS, block_sum
 from .jit import compile_device
 from .jit import inside_kernels as cuda
-from .memory import add_products, load, load4, quotient, repeated, store, zeros
+from .memory import add_product, add_products, load, load4, quotient, repeated, store, zeros
 from .optimizers import update_functions
 
 TILE, GROUP = at.TILE, at.GROUP
@@ -148,40 +148,52 @@ def weight_phases(dtype, choices):
                 arena[settings[at.SQUARES] + tile] = square
 
     @compile_device
-    def update(arena, settings, constants, w, fetched, total, alpha, l1, decay, rates):
+    def facts(settings, constants, numbers, step):
+        """What updates in a step have in common, in registers: constants, plan, rates, decay."""
+        return (
+            (
+                constants[at.ALPHA], constants[at.MOMENTUM], constants[at.BETA_1],
+                constants[at.ONE_MINUS_BETA_1], constants[at.BETA_2],
+                constants[at.ONE_MINUS_BETA_2], constants[at.EPSILON],
+                constants[at.MACHINE_EPSILON], constants[at.L1], constants[at.CLIP_VALUE],
+            ),
+            (settings[at.OPTIMIZER], settings[at.N_PARAMETERS], settings[at.CLIPS_NORM]),
+            (numbers[step, at.RATE], numbers[step, at.INVERSE], numbers[step, at.GRADIENT_SHARE]),
+            numbers[step, at.DECAY],
+        )  # fmt: skip
+
+    @compile_device
+    def update(arena, known, w, fetched, total, alpha, l1, decay):
         """Update a parameter from a sum over the batch; its gradient, and its new value.
 
         Where the norm of the gradient is limited, it is left for the next phase instead.
         """
-        rate, inverse, share = rates
-        value, n_parameters = fetched[0], settings[at.N_PARAMETERS]
+        constants, (optimizer, n_parameters, leaves_gradient), (rate, inverse, share), _ = known
+        value = fetched[0]
         g = shape_gradient(total, value, alpha, l1, inverse, constants)
-        if clips_norms and settings[at.CLIPS_NORM]:
+        if clips_norms and leaves_gradient:
             store(arena, w + 3 * n_parameters, g)
         else:
             value = change(
-                settings[at.OPTIMIZER], arena, w, n_parameters, fetched, g, rate, share, decay,
-                constants,
-            )  # fmt: skip
+                optimizer, arena, w, n_parameters, fetched, g, rate, share, decay, constants
+            )
         return g, value
 
     @compile_device
-    def update_element(
-        arena, shared, settings, constants, is_inside, place, total, w, fetched, decay, rates, sums
-    ):  # fmt: skip
+    def update_element(arena, shared, known, is_inside, place, total, w, fetched, sums):
         """Update a weight from its sum over the batch; its new value goes to a place for all."""
         if not is_inside:
             return sums
+        constants, decay = known[0], known[3]
         norm, absolute, square = sums
-        norm += fetched[0] * fetched[0]
+        norm = add_product(norm, fetched[0], fetched[0])
         if has_l1:
             absolute += abs(fetched[0])
         g, value = update(
-            arena, settings, constants, w, fetched, total, constants[at.ALPHA],
-            constants[at.L1], decay, rates,
-        )  # fmt: skip
+            arena, known, w, fetched, total, constants[at.ALPHA], constants[at.L1], decay
+        )
         if measures:
-            square += g * g
+            square = add_product(square, g, g)
         store(shared, place, value)
         return norm, absolute, square
 
@@ -195,8 +207,7 @@ def weight_phases(dtype, choices):
         """
         batch_size, n_parameters = settings[at.BATCH_SIZE], settings[at.N_PARAMETERS]
         n_groups = (min(batch_size, n_in_order - step * batch_size) + GROUP - 1) // GROUP
-        rates = numbers[step, at.RATE], numbers[step, at.INVERSE], numbers[step, at.GRADIENT_SHARE]
-        decay = numbers[step, at.DECAY]
+        known = facts(settings, constants, numbers, step)
         thread = cuda.threadIdx.x
         part, in_part = thread // (_APART * _APART), thread % (_APART * _APART)
         thread_row, thread_column = in_part // _APART, in_part % _APART
@@ -248,32 +259,32 @@ def weight_phases(dtype, choices):
             of_tile = zeros(3, arena)
             to = row * _STRIDE + column
             of_tile = update_element(
-                arena, shared, settings, constants, is_column and row_0 < fan_in, to,
-                _total(shared, to, TILE * _STRIDE), w_0, fetched_0, decay, rates, of_tile,
+                arena, shared, known, is_column and row_0 < fan_in, to,
+                _total(shared, to, TILE * _STRIDE), w_0, fetched_0, of_tile,
             )  # fmt: skip
             to += _ROWS_APART * _STRIDE
             of_tile = update_element(
-                arena, shared, settings, constants, is_column and row_1 < fan_in, to,
-                _total(shared, to, TILE * _STRIDE), w_1, fetched_1, decay, rates, of_tile,
+                arena, shared, known, is_column and row_1 < fan_in, to,
+                _total(shared, to, TILE * _STRIDE), w_1, fetched_1, of_tile,
             )  # fmt: skip
             to += _ROWS_APART * _STRIDE
             of_tile = update_element(
-                arena, shared, settings, constants, is_column and row_2 < fan_in, to,
-                _total(shared, to, TILE * _STRIDE), w_2, fetched_2, decay, rates, of_tile,
+                arena, shared, known, is_column and row_2 < fan_in, to,
+                _total(shared, to, TILE * _STRIDE), w_2, fetched_2, of_tile,
             )  # fmt: skip
             to += _ROWS_APART * _STRIDE
             of_tile = update_element(
-                arena, shared, settings, constants, is_column and row_3 < fan_in, to,
-                _total(shared, to, TILE * _STRIDE), w_3, fetched_3, decay, rates, of_tile,
+                arena, shared, known, is_column and row_3 < fan_in, to,
+                _total(shared, to, TILE * _STRIDE), w_3, fetched_3, of_tile,
             )  # fmt: skip
             norm, absolute, square = of_tile
             if top == 0 and row == 0 and is_column:
                 g, _ = update(
-                    arena, settings, constants, bias, fetched_bias,
-                    _total(shared, _BIASES + column, TILE), FLOAT(0), FLOAT(0), FLOAT(1), rates,
+                    arena, known, bias, fetched_bias, _total(shared, _BIASES + column, TILE),
+                    FLOAT(0), FLOAT(0), FLOAT(1),
                 )  # fmt: skip
                 if measures:
-                    square += g * g
+                    square = add_product(square, g, g)
             cuda.syncthreads()
             if number > 0 and not (clips_norms and settings[at.CLIPS_NORM]):
                 # Neighbouring threads write neighbouring elements here, too.
@@ -377,7 +388,7 @@ def weight_phases(dtype, choices):
                 absolute += arena[settings[at.ABSOLUTES] + tile]
             penalty += block_sum(shared, absolute) * constants[at.L1]
         if cuda.threadIdx.x == 0:
-            penalties[step] = penalty * numbers[step, at.INVERSE] * n_rows
+            penalties[step] = penalty * numbers[step, at.INVERSE] * FLOAT(n_rows)
         if measures and settings[at.SQUARES] >= 0:
             square = squared_gradient(squares, arena, settings)
             if cuda.threadIdx.x == 0:
@@ -413,7 +424,8 @@ def weight_phases(dtype, choices):
             )  # fmt: skip
 
     return SimpleNamespace(
-        fetch=fetch, update=update, update_element=update_element, leave_sums=leave_sums,
+        fetch=fetch, facts=facts, update=update, update_element=update_element,
+        leave_sums=leave_sums,
         weights_phase=weights_phase, clip_phase=clip_phase, limit_phase=limit_phase,
         add_sums=add_sums, has_sums=has_sums, finish_step=finish_step,
     )  # fmt: skip

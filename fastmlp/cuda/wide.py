@@ -21,7 +21,7 @@ from .blocks import ALIGNMENT, N_SHARED, THREADS
 from .jit import compile_device, compile_kernel
 from .jit import inside_kernels as cuda
 from .layers import unit_functions
-from .memory import add_products, load, load4, quotient, repeated, store, store4, zeros
+from .memory import add_product, add_products, load, load4, quotient, repeated, store, store4, zeros
 from .row_pass import PANEL, row_phase
 from .weight_pass import weight_phases
 
@@ -108,11 +108,10 @@ def _tile_product(is_gradient):
         @compile_device
         def fetch(arena, a, b, a_width, b_width, first, depth):
             group, last = first // GROUP + cuda.threadIdx.x // EDGE, (depth - 1) // GROUP
-            inside = GROUP * min(group, last)
-            of_a = load4(arena, a + inside * a_width)
             if group > last:
-                of_a = zeros(4, arena)
-            return of_a, load4(arena, b + inside * b_width)
+                return zeros(4, arena), zeros(4, arena)
+            inside = GROUP * group
+            return load4(arena, a + inside * a_width), load4(arena, b + inside * b_width)
 
         @compile_device
         def keep(shared, to, fetched):
@@ -133,6 +132,13 @@ def _tile_product(is_gradient):
             )  # fmt: skip
 
         @compile_device
+        def fetch_if(arena, b, b_width, k, last):
+            (value,) = zeros(1, arena)
+            if k <= last:
+                value = load(arena, b + k * b_width)
+            return value
+
+        @compile_device
         def fetch(arena, a, b, a_width, b_width, first, depth):
             thread, last = cuda.threadIdx.x, depth - 1
             k_a, k_b = first + thread % _DEPTH, first + thread // EDGE
@@ -142,10 +148,10 @@ def _tile_product(is_gradient):
             if k_a > last:
                 of_a = zeros(4, arena)
             return of_a, (
-                load(arena, b + min(k_b, last) * b_width),
-                load(arena, b + min(k_b + _ROWS_APART, last) * b_width),
-                load(arena, b + min(k_b + 2 * _ROWS_APART, last) * b_width),
-                load(arena, b + min(k_b + 3 * _ROWS_APART, last) * b_width),
+                fetch_if(arena, b, b_width, k_b, last),
+                fetch_if(arena, b, b_width, k_b + _ROWS_APART, last),
+                fetch_if(arena, b, b_width, k_b + 2 * _ROWS_APART, last),
+                fetch_if(arena, b, b_width, k_b + 3 * _ROWS_APART, last),
             )
 
         @compile_device
@@ -226,9 +232,8 @@ def wide_phases(dtype, choices):
     gather, multiply_group, finish_group = (
         by_rows.gather, by_rows.multiply_group, by_rows.finish_group,
     )  # fmt: skip
-    fetch_weight, update, update_element, leave_sums = (
-        of_weights.fetch, of_weights.update, of_weights.update_element, of_weights.leave_sums,
-    )  # fmt: skip
+    fetch_weight, facts, leave_sums = of_weights.fetch, of_weights.facts, of_weights.leave_sums
+    update, update_element = of_weights.update, of_weights.update_element
     finish_unit, finish_delta = unit_functions(choices)
     measures, clips_norms = choices.measures_gradients, choices.clips_norms
 
@@ -334,8 +339,7 @@ def wide_phases(dtype, choices):
         """Gradients of all weights, and updates; each tile leaves its sums."""
         n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
         n_parameters = settings[at.N_PARAMETERS]
-        rates = numbers[step, at.RATE], numbers[step, at.INVERSE], numbers[step, at.GRADIENT_SHARE]
-        decay = numbers[step, at.DECAY]
+        known = facts(settings, constants, numbers, step)
         thread = cuda.threadIdx.x
         in_row, in_column = thread // EDGE, thread % EDGE
         # The blocks take turns over the tiles of all layers.
@@ -370,33 +374,33 @@ def wide_phases(dtype, choices):
                     fetched_3 = fetch_weight(arena, w_3, n_parameters)
                     to = (in_row + i * _ROWS_APART) * _STRIDE + in_column
                     of_tile = update_element(
-                        arena, shared, settings, constants, is_column and row_0 < fan_in, to,
-                        load(shared, to), w_0, fetched_0, decay, rates, of_tile,
+                        arena, shared, known, is_column and row_0 < fan_in, to,
+                        load(shared, to), w_0, fetched_0, of_tile,
                     )  # fmt: skip
                     to += _ROWS_APART * _STRIDE
                     of_tile = update_element(
-                        arena, shared, settings, constants, is_column and row_1 < fan_in, to,
-                        load(shared, to), w_1, fetched_1, decay, rates, of_tile,
+                        arena, shared, known, is_column and row_1 < fan_in, to,
+                        load(shared, to), w_1, fetched_1, of_tile,
                     )  # fmt: skip
                     to += _ROWS_APART * _STRIDE
                     of_tile = update_element(
-                        arena, shared, settings, constants, is_column and row_2 < fan_in, to,
-                        load(shared, to), w_2, fetched_2, decay, rates, of_tile,
+                        arena, shared, known, is_column and row_2 < fan_in, to,
+                        load(shared, to), w_2, fetched_2, of_tile,
                     )  # fmt: skip
                     to += _ROWS_APART * _STRIDE
                     of_tile = update_element(
-                        arena, shared, settings, constants, is_column and row_3 < fan_in, to,
-                        load(shared, to), w_3, fetched_3, decay, rates, of_tile,
+                        arena, shared, known, is_column and row_3 < fan_in, to,
+                        load(shared, to), w_3, fetched_3, of_tile,
                     )  # fmt: skip
                 norm, absolute, square = of_tile
                 if top == 0 and in_row == 0 and is_column:
                     bias = layers[number, at.BIASES] + column
                     g, _ = update(
-                        arena, settings, constants, bias, fetch_weight(arena, bias, n_parameters),
-                        total, FLOAT(0), FLOAT(0), FLOAT(1), rates,
+                        arena, known, bias, fetch_weight(arena, bias, n_parameters), total,
+                        FLOAT(0), FLOAT(0), FLOAT(1),
                     )  # fmt: skip
                     if measures:
-                        square += g * g
+                        square = add_product(square, g, g)
                 cuda.syncthreads()
                 if number > 0 and not (clips_norms and settings[at.CLIPS_NORM]):
                     # Neighbouring threads write neighbouring elements here, too.

@@ -1,8 +1,10 @@
 """What the tests of the CUDA backend need: a GPU, or numba's simulator of one.
 
-``NUMBA_ENABLE_CUDASIM=1 pytest tests/cuda`` runs them without a GPU.
+``NUMBA_ENABLE_CUDASIM=1 pytest tests/cuda`` runs them without a GPU. With it, or with
+``FASTMLP_REQUIRE_GPU=1``, tests fail that would be skipped where there is neither.
 """
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -11,10 +13,11 @@ import pytest
 @pytest.fixture(scope="session")
 def gpu():
     """Skip unless kernels can run here."""
-    from fastmlp.cuda.support import why_not
+    from fastmlp.cuda.support import is_simulated, why_not
 
     if why_not():
-        pytest.skip(why_not())
+        is_required = is_simulated() or os.environ.get("FASTMLP_REQUIRE_GPU") == "1"
+        (pytest.fail if is_required else pytest.skip)(why_not())
 
 
 @pytest.fixture(scope="session")

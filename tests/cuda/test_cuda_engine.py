@@ -102,6 +102,11 @@ def test_three_steps_of_float32_equal_the_cpus(loss):
     compare(*problem(activation=activation, loss=loss, optimizer=Optimizer.NESTEROV))
 
 
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_optimizers_of_float32_equal_the_cpus(optimizer):
+    compare(*problem(optimizer=optimizer, activation=Activation.TANH), tolerance=1e-5)
+
+
 @pytest.mark.parametrize(
     ("units", "n_rows", "batch_size"),
     [((1, 1), 1, 1), ((1, 1, 1), 3, 2), ((3, 40, 2), 9, 9), ((20, 70, 3), 6, 4), ((2, 130), 5, 3),

@@ -187,8 +187,10 @@ def test_arrays_on_a_gpu_that_cannot_be_used(monkeypatch):
     monkeypatch.setattr(support, "why_not", lambda: "it was taken away")
     monkeypatch.setitem(sys.modules, "fastmlp.cuda.arrays", None)  # nor imported
     for data in ((OnGpu(), Y), (X, OnGpu())):
-        with pytest.raises(DeviceError, match="it was taken away"):
-            MLPClassifier(**QUICK, device="cuda").fit(*data)
+        with pytest.raises(
+            DeviceError, match="array on a GPU cannot be read here: it was taken away"
+        ):
+            MLPClassifier(**QUICK, device="auto").fit(*data)
 
 
 def test_another_gpu_than_the_current_one_is_named(fake_driver, monkeypatch):
@@ -196,12 +198,12 @@ def test_another_gpu_than_the_current_one_is_named(fake_driver, monkeypatch):
 
     from fastmlp.cuda.arrays import _check_gpu
 
-    array = SimpleNamespace(gpu_data=SimpleNamespace(device_pointer=4096))
+    array = SimpleNamespace(__cuda_array_interface__={"data": (4096, False)})
     monkeypatch.setattr(cuda, "get_current_device", lambda: SimpleNamespace(id=0))
     fake_driver.start(cuPointerGetAttribute=lambda attribute, pointer: pointer // 4096)
     with pytest.raises(ValueError, match=r"on GPU 1, .* is GPU 0; .*select_device\(1"):
         _check_gpu(array)
-    array.gpu_data.device_pointer = 0
+    array.__cuda_array_interface__["data"] = 0, False
     _check_gpu(array)
 
 
