@@ -1,11 +1,8 @@
 """Steps of wide networks: each layer is a matrix product of its own, by tiles.
 
-A block computes a square tile of a product. Parts of both factors lie in shared memory, while the
-next ones are on their way. Half of the threads take one half of each part's depth, half the other;
-a thread has eight rows and four columns, so that twelve elements that it reads from there serve 32
-multiply-adds. Every sum is in one order. Where a layer is wide and the batch large, an element
-that is brought from the memory of the device so serves a whole tile, where the first phase of
-:mod:`fastmlp.cuda.row_pass` uses a weight for four rows.
+Where a layer is wide and the batch large, an element that is brought from the memory of the device
+so serves a whole tile, where the first phase of :mod:`fastmlp.cuda.row_pass` uses a weight for four
+rows.
 """
 
 from functools import cache
@@ -21,8 +18,10 @@ from .blocks import ALIGNMENT, N_SHARED, THREADS
 from .jit import compile_device, compile_kernel
 from .jit import inside_kernels as cuda
 from .layers import unit_functions
-from .memory import add_product, add_products, load, load4, quotient, repeated, store, store4, zeros
+from .memory import add_product, load, quotient, store, store4, zeros
 from .row_pass import PANEL, row_phase
+from .tiles import DEPTH, EDGE, ELEMENTS, N_TILE_SHARED, ROWS_APART, STRIDE, multiply_over_batch
+from .tiles import multiply as multiply_tile
 from .weight_pass import weight_phases
 
 # A network is wide from so many units in each hidden layer and, with few rows of a batch, so many
@@ -33,19 +32,6 @@ _WIDE_UNITS = 256
 _WIDE_MULTIPLY_ADDS = 2**28
 
 GROUP = at.GROUP
-# Rows and columns of a tile: as many times 8 x 4 as half a block has threads.
-EDGE = 32 if THREADS == 64 else 64
-assert 2 * (EDGE // 8) * (EDGE // 4) == THREADS
-# Depth of the parts in shared memory: a thread brings four elements of each factor.
-_DEPTH = 4 * THREADS // EDGE
-# How far apart rows begin there: a multiple of four, but not of the number of banks.
-_STRIDE = EDGE + 4
-# Elements of one part of both factors; two take turns. In the end the sums lie there.
-_PART = 2 * _DEPTH * _STRIDE
-_N_SHARED = max(N_SHARED, 2 * _PART, EDGE * _STRIDE)
-# Rows of a tile between those that a thread brings, or takes in the end.
-_ROWS_APART = THREADS // EDGE
-_ELEMENTS = EDGE * EDGE // THREADS
 
 
 def is_wide(plan):
@@ -71,157 +57,6 @@ def launches(plan, n_rows):
     for number, (fan_in, _) in reversed(layers[1:]):
         yield "wide_product", number, True, _n_tiles(n_rows, fan_in)
     yield "wide_update", 0, False, sum(_n_tiles(*units) for _, units in layers)
-
-
-@compile_device
-def _add_depth(k, sums, shared, a, b):
-    """Add the products of one element of the depth."""
-    rows = load4(shared, a + k * _STRIDE) + load4(shared, a + k * _STRIDE + EDGE // 2)
-    return add_products(sums, rows, load4(shared, b + k * _STRIDE))
-
-
-_add_part = repeated(_add_depth, _DEPTH // 2)
-
-
-@compile_device
-def _keep_columns(shared, to, values):
-    """Write four elements that are of one column."""
-    store(shared, to, values[0])
-    store(shared, to + _STRIDE, values[1])
-    store(shared, to + 2 * _STRIDE, values[2])
-    store(shared, to + 3 * _STRIDE, values[3])
-
-
-@compile_device
-def _add_to(shared, to, sums):
-    """Add to four elements."""
-    s0, s1, s2, s3 = load4(shared, to)
-    store4(shared, to, (s0 + sums[0], s1 + sums[1], s2 + sums[2], s3 + sums[3]))
-
-
-@cache
-def _tile_product(is_gradient):
-    """A tile of a product: of activations and weights, or inputs and deltas over the batch."""
-    if is_gradient:
-        # Both factors lie in groups of rows, over which the sums go. A thread brings a column of a
-        # group of each.
-        @compile_device
-        def fetch(arena, a, b, a_width, b_width, first, depth):
-            group, last = first // GROUP + cuda.threadIdx.x // EDGE, (depth - 1) // GROUP
-            if group > last:
-                return zeros(4, arena), zeros(4, arena)
-            inside = GROUP * group
-            return load4(arena, a + inside * a_width), load4(arena, b + inside * b_width)
-
-        @compile_device
-        def keep(shared, to, fetched):
-            thread = cuda.threadIdx.x
-            to += thread // EDGE * GROUP * _STRIDE + thread % EDGE
-            _keep_columns(shared, to, fetched[0])
-            _keep_columns(shared, to + _DEPTH * _STRIDE, fetched[1])
-
-    else:
-        # A thread brings a column of a group of rows of the first factor, and four elements of the
-        # second, some rows apart.
-        @compile_device
-        def fetch_all(arena, a, b, b_width, k_a, k_b):
-            place, apart = b + k_b * b_width, _ROWS_APART * b_width
-            return load4(arena, a + GROUP * k_a), (
-                load(arena, place), load(arena, place + apart), load(arena, place + 2 * apart),
-                load(arena, place + 3 * apart),
-            )  # fmt: skip
-
-        @compile_device
-        def fetch_if(arena, b, b_width, k, last):
-            (value,) = zeros(1, arena)
-            if k <= last:
-                value = load(arena, b + k * b_width)
-            return value
-
-        @compile_device
-        def fetch(arena, a, b, a_width, b_width, first, depth):
-            thread, last = cuda.threadIdx.x, depth - 1
-            k_a, k_b = first + thread % _DEPTH, first + thread // EDGE
-            if first + _DEPTH <= depth:
-                return fetch_all(arena, a, b, b_width, k_a, k_b)
-            of_a = load4(arena, a + GROUP * min(k_a, last))
-            if k_a > last:
-                of_a = zeros(4, arena)
-            return of_a, (
-                fetch_if(arena, b, b_width, k_b, last),
-                fetch_if(arena, b, b_width, k_b + _ROWS_APART, last),
-                fetch_if(arena, b, b_width, k_b + 2 * _ROWS_APART, last),
-                fetch_if(arena, b, b_width, k_b + 3 * _ROWS_APART, last),
-            )
-
-        @compile_device
-        def keep(shared, to, fetched):
-            thread = cuda.threadIdx.x
-            store4(shared, to + thread % _DEPTH * _STRIDE + thread // _DEPTH * GROUP, fetched[0])
-            to += _DEPTH * _STRIDE + thread // EDGE * _STRIDE + thread % EDGE
-            b0, b1, b2, b3 = fetched[1]
-            store(shared, to, b0)
-            store(shared, to + _ROWS_APART * _STRIDE, b1)
-            store(shared, to + 2 * _ROWS_APART * _STRIDE, b2)
-            store(shared, to + 3 * _ROWS_APART * _STRIDE, b3)
-
-    @compile_device
-    def multiply_tile(shared, arena, a, b, a_width, b_width, depth, sums_columns):
-        """Leave a tile in shared memory, where row i begins at i * _STRIDE.
-
-        `a` and `b` are where this thread begins to bring elements. The sum of a column of the
-        second factor is returned, if wanted, to the first threads.
-        """
-        thread = cuda.threadIdx.x
-        half, in_half = thread // (THREADS // 2), thread % (THREADS // 2)
-        # Eight threads side by side, and the next ones below them.
-        across = in_half // (EDGE // 8 * 8)
-        row, column = in_half % (EDGE // 8 * 8) // 8 * GROUP, (across * 8 + in_half % 8) * 4
-        from_a = half * (_DEPTH // 2) * _STRIDE + row
-        from_b = (_DEPTH + half * (_DEPTH // 2)) * _STRIDE + column
-        sums = zeros(32, arena)
-        (column_sum,) = zeros(1, arena)
-        fetched = fetch(arena, a, b, a_width, b_width, 0, depth)
-        part = 0
-        for first in range(0, depth, _DEPTH):
-            keep(shared, part, fetched)
-            cuda.syncthreads()
-            if first + _DEPTH < depth:
-                fetched = fetch(arena, a, b, a_width, b_width, first + _DEPTH, depth)
-            sums = _add_part(0, sums, shared, part + from_a, part + from_b)
-            if sums_columns and thread < EDGE:
-                for k in range(min(_DEPTH, depth - first)):
-                    column_sum += load(shared, part + (_DEPTH + k) * _STRIDE + thread)
-            part = _PART - part
-        cuda.syncthreads()
-        to = row * _STRIDE + column
-        below = to + EDGE // 2 * _STRIDE
-        if half == 0:
-            store4(shared, to, sums[0:4])
-            store4(shared, to + _STRIDE, sums[4:8])
-            store4(shared, to + 2 * _STRIDE, sums[8:12])
-            store4(shared, to + 3 * _STRIDE, sums[12:16])
-            store4(shared, below, sums[16:20])
-            store4(shared, below + _STRIDE, sums[20:24])
-            store4(shared, below + 2 * _STRIDE, sums[24:28])
-            store4(shared, below + 3 * _STRIDE, sums[28:32])
-        cuda.syncthreads()
-        if half == 1:
-            _add_to(shared, to, sums[0:4])
-            _add_to(shared, to + _STRIDE, sums[4:8])
-            _add_to(shared, to + 2 * _STRIDE, sums[8:12])
-            _add_to(shared, to + 3 * _STRIDE, sums[12:16])
-            _add_to(shared, below, sums[16:20])
-            _add_to(shared, below + _STRIDE, sums[20:24])
-            _add_to(shared, below + 2 * _STRIDE, sums[24:28])
-            _add_to(shared, below + 3 * _STRIDE, sums[28:32])
-        cuda.syncthreads()
-        return column_sum
-
-    return multiply_tile
-
-
-_product, _gradient = _tile_product(is_gradient=False), _tile_product(is_gradient=True)
 
 
 @cache
@@ -269,18 +104,18 @@ def wide_phases(dtype, choices):
         while tile < n_tiles:
             above = quotient(tile, n_across)
             top, left = above * EDGE, (tile - above * n_across) * EDGE
-            group = min(top // GROUP + thread // _DEPTH, last_group)
-            _product(
+            group = min(top // GROUP + thread // DEPTH, last_group)
+            multiply_tile(
                 shared, arena, a + group * GROUP * depth,
                 b + min(left + thread % EDGE, width - 1), depth, width, depth, False,
             )  # fmt: skip
             column = left + thread % EDGE
-            for i in range(thread // EDGE, EDGE // GROUP, _ROWS_APART):
+            for i in range(thread // EDGE, EDGE // GROUP, ROWS_APART):
                 row = top + i * GROUP
                 if row < n_rows and column < width:
-                    place = i * GROUP * _STRIDE + thread % EDGE
-                    z0, z1 = load(shared, place), load(shared, place + _STRIDE)
-                    z2, z3 = load(shared, place + 2 * _STRIDE), load(shared, place + 3 * _STRIDE)
+                    place = i * GROUP * STRIDE + thread % EDGE
+                    z0, z1 = load(shared, place), load(shared, place + STRIDE)
+                    z2, z3 = load(shared, place + 2 * STRIDE), load(shared, place + 3 * STRIDE)
                     if is_back:
                         z0 = finish_delta(arena, layers, number - 1, row, column, z0)
                         z1 = finish_delta(arena, layers, number - 1, row + 1, column, z1)
@@ -353,16 +188,16 @@ def wide_phases(dtype, choices):
                 above = quotient(tile, n_across)
                 top, left = above * EDGE, (tile - above * n_across) * EDGE
                 column, is_column = min(left + in_column, fan_out - 1), left + in_column < fan_out
-                total = _gradient(
+                total = multiply_over_batch(
                     shared, arena,
                     layers[number, at.INPUT] + GROUP * min(top + in_column, fan_in - 1),
                     layers[number, at.DELTA] + GROUP * column, fan_in, fan_out, n_rows, top == 0,
                 )  # fmt: skip
                 of_tile = zeros(3, arena)
-                for i in range(0, _ELEMENTS, 4):
-                    row_0 = top + in_row + i * _ROWS_APART
-                    row_1, row_2 = row_0 + _ROWS_APART, row_0 + 2 * _ROWS_APART
-                    row_3 = row_0 + 3 * _ROWS_APART
+                for i in range(0, ELEMENTS, 4):
+                    row_0 = top + in_row + i * ROWS_APART
+                    row_1, row_2 = row_0 + ROWS_APART, row_0 + 2 * ROWS_APART
+                    row_3 = row_0 + 3 * ROWS_APART
                     w = layers[number, at.WEIGHTS] + column
                     w_0 = w + min(row_0, fan_in - 1) * fan_out
                     w_1 = w + min(row_1, fan_in - 1) * fan_out
@@ -372,22 +207,22 @@ def wide_phases(dtype, choices):
                     fetched_1 = fetch_weight(arena, w_1, n_parameters)
                     fetched_2 = fetch_weight(arena, w_2, n_parameters)
                     fetched_3 = fetch_weight(arena, w_3, n_parameters)
-                    to = (in_row + i * _ROWS_APART) * _STRIDE + in_column
+                    to = (in_row + i * ROWS_APART) * STRIDE + in_column
                     of_tile = update_element(
                         arena, shared, known, is_column and row_0 < fan_in, to,
                         load(shared, to), w_0, fetched_0, of_tile,
                     )  # fmt: skip
-                    to += _ROWS_APART * _STRIDE
+                    to += ROWS_APART * STRIDE
                     of_tile = update_element(
                         arena, shared, known, is_column and row_1 < fan_in, to,
                         load(shared, to), w_1, fetched_1, of_tile,
                     )  # fmt: skip
-                    to += _ROWS_APART * _STRIDE
+                    to += ROWS_APART * STRIDE
                     of_tile = update_element(
                         arena, shared, known, is_column and row_2 < fan_in, to,
                         load(shared, to), w_2, fetched_2, of_tile,
                     )  # fmt: skip
-                    to += _ROWS_APART * _STRIDE
+                    to += ROWS_APART * STRIDE
                     of_tile = update_element(
                         arena, shared, known, is_column and row_3 < fan_in, to,
                         load(shared, to), w_3, fetched_3, of_tile,
@@ -404,11 +239,11 @@ def wide_phases(dtype, choices):
                 cuda.syncthreads()
                 if number > 0 and not (clips_norms and settings[at.CLIPS_NORM]):
                     # Neighbouring threads write neighbouring elements here, too.
-                    for i in range(_ELEMENTS):
-                        across = in_row + i * _ROWS_APART
+                    for i in range(ELEMENTS):
+                        across = in_row + i * ROWS_APART
                         if top + in_column < fan_in and left + across < fan_out:
                             to = layers[number, at.TRANSPOSED] + (left + across) * fan_in
-                            store(arena, to + top + in_column, shared[in_column * _STRIDE + across])
+                            store(arena, to + top + in_column, shared[in_column * STRIDE + across])
                     cuda.syncthreads()
                 leave_sums(
                     shared, arena, settings, constants[at.ALPHA],
@@ -449,7 +284,7 @@ def wide_kernels(dtype, choices):
     @compile_kernel(choices, THREADS)
     def wide_product(arena, layers, settings, n_in_order, step, steps_done, number, is_back):
         """Activations of a layer, or deltas of the layer before."""
-        shared = cuda.shared.array(_N_SHARED, FLOAT, ALIGNMENT)
+        shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         n_rows = min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
         product_phase(
             cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, n_rows,
@@ -472,7 +307,7 @@ def wide_kernels(dtype, choices):
     @compile_kernel(choices, THREADS)
     def wide_update(arena, layers, settings, constants, n_in_order, numbers, step):
         """Gradients of all weights, and updates."""
-        shared = cuda.shared.array(_N_SHARED, FLOAT, ALIGNMENT)
+        shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         update_phase(
             cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants,
             n_in_order, numbers, step,
@@ -484,7 +319,7 @@ def wide_kernels(dtype, choices):
         penalties, gradient_norms, first_step, last_step, steps_done,
     ):  # fmt: skip
         """Many steps in one cooperative launch: all blocks have to be resident at once."""
-        shared = cuda.shared.array(_N_SHARED, FLOAT, ALIGNMENT)
+        shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         grid = cuda.cg.this_grid()
         block, n_blocks = cuda.blockIdx.x, cuda.gridDim.x
         n_layers, batch_size = settings[at.N_LAYERS], settings[at.BATCH_SIZE]
