@@ -77,11 +77,11 @@ def kernel_cache(folder, caching, base, impl, locators, machine, key):
         def save(self, key, data):
             with contextlib.suppress(OSError):  # no room, say: the kernel is there all the same
                 self._save_data(self._file_name(key), data)
-            # What other versions of the sources left.
-            common = self._data_name_pattern.replace("{number:d}", "*")
-            for path in Path(self._cache_path).glob(common):
-                if not path.name.startswith(self._prefix):
-                    path.unlink(missing_ok=True)
+                # What other versions of the sources left.
+                common = self._data_name_pattern.replace("{number:d}", "*")
+                for path in Path(self._cache_path).glob(common):
+                    if not path.name.startswith(self._prefix):
+                        path.unlink(missing_ok=True)
 
         def load(self, key):
             try:

@@ -120,8 +120,8 @@ def _check_gpu(array):
     from numba.cuda.cudadrv.driver import binding, driver
 
     ordinal = binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
-    there = driver.cuPointerGetAttribute(ordinal, address)
     here = cuda.get_current_device().id
+    there = driver.cuPointerGetAttribute(ordinal, address)
     if there != here:
         raise ValueError(
             f"an array lies on GPU {there}, and the current one is GPU {here}; copy it there, or "

@@ -48,7 +48,7 @@ else:
         "cuda", caching, CUDACache, CUDACacheImpl,
         (caching._UserProvidedCacheLocator, caching._InTreeCacheLocator,
          caching._UserWideCacheLocator),
-        numba_cuda.__version__,
+        (numba_cuda.__version__, config.CUDA_DEBUGINFO_DEFAULT),
         key=lambda cache, signature, codegen: (signature, codegen.magic_tuple(), cache.choices),
     )  # fmt: skip
 

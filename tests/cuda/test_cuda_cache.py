@@ -66,6 +66,7 @@ def test_the_next_process_finds_the_kernels(tmp_path):
     # Another kernel of the same name.
     assert compile_kernel(tmp_path, "others")[:2] == [0, 1]
     assert compile_kernel(tmp_path, FASTMLP_CACHE="0")[:2] == [0, 1]
+    assert compile_kernel(tmp_path, NUMBA_CUDA_DEBUGINFO="1")[:2] == [0, 1]
     for path in tmp_path.rglob("*.nbc"):
         path.write_bytes(path.read_bytes()[:100])
     assert compile_kernel(tmp_path) == [0, 1, size]
