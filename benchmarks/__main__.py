@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fastmlp.bench import CASES, hardware, training_table
+from fastmlp.tools.bench import CASES, hardware, training_table
 
 from . import grid_search, inference, options, scaling, sparse, startup
 from .peers import available_peers

@@ -24,7 +24,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from fastmlp.bench import REPEATS, Case
+from fastmlp.tools.bench import REPEATS, Case
 
 from .gpu_peers import peers
 from .gpu_report import Record, faults, notes, table
@@ -153,7 +153,7 @@ def measure(case, found, product, report):
 
 def free_memory():
     """Give back what a case had on the device, before the next one captures a graph."""
-    from fastmlp.cuda.network import give_memory_back
+    from fastmlp.engines.cuda.network import give_memory_back
 
     gc.collect()
     give_memory_back()
@@ -238,7 +238,7 @@ def main(name, names, no_tests, tests_only, folder, pytest_options):
 
     What follows -- are options for pytest.
     """
-    from fastmlp.cuda.support import describe, why_not
+    from fastmlp.engines.cuda.support import describe, why_not
 
     known = [*(case.name for case in CASES), MANY]
     for unknown in set(names) - set(known):

@@ -33,9 +33,9 @@ class FastMLP:
     """The engine of ``device='cuda'``, with a softmax output for two classes, too."""
 
     def __init__(self, case):
-        from fastmlp.cuda.engine import CudaEngine
-        from fastmlp.parameters import flatten
-        from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
+        from fastmlp.engines.cuda.engine import CudaEngine
+        from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
+        from fastmlp.network.weights import flatten
 
         X, y, self._order = rows(case)
         plan = TrainingPlan(

@@ -8,9 +8,9 @@ import numpy as np
 import sklearn.neural_network
 
 import fastmlp
-from fastmlp import parameters
-from fastmlp.bench import CASES, QUIET, REPEATS
-from fastmlp.cpu.engine import outputs
+from fastmlp.engines.cpu.engine import outputs
+from fastmlp.network import weights
+from fastmlp.tools.bench import CASES, QUIET, REPEATS
 
 LETTER = CASES[1]
 
@@ -48,7 +48,7 @@ def table(report):
 
     def beyond_validation():
         plan = model._fitted_plan()
-        theta = parameters.flatten(model.coefs_, model.intercepts_, plan.dtype)
+        theta = weights.flatten(model.coefs_, model.intercepts_, plan.dtype)
         return outputs(plan, theta, row)
 
     rows.append(

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from fastmlp.bench import CASES, QUIET, REPEATS, estimator_run
+from fastmlp.tools.bench import CASES, QUIET, REPEATS, estimator_run
 
 LETTER = next(case for case in CASES if case.name == "letter")
 TABULAR = next(case for case in CASES if case.name == "tabular")

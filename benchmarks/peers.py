@@ -1,4 +1,4 @@
-"""The peers beyond scikit-learn, as :func:`fastmlp.bench.measure` wants them.
+"""The peers beyond scikit-learn, as :func:`fastmlp.tools.bench.measure` wants them.
 
 Each trains the same network from the same weights on the same batches.
 """
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastmlp.bench import PEERS
+from fastmlp.tools.bench import PEERS
 
 LEARNING_RATE = 0.001
 

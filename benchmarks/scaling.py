@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from fastmlp import MLPClassifier
-from fastmlp.bench import CASES, QUIET, REPEATS, Case, estimator_run
+from fastmlp.tools.bench import CASES, QUIET, REPEATS, Case, estimator_run
 
 
 def table(report):

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from fastmlp.bench import REPEATS
+from fastmlp.tools.bench import REPEATS
 
 FIT = """
 from sklearn.datasets import load_iris

@@ -28,7 +28,7 @@ def remark(text):
 @contextmanager
 def about(path):
     """Name the file in errors about the table that was read from it."""
-    from fastmlp.tables import DataError
+    from fastmlp.tabular.model.tables import DataError
 
     try:
         yield
@@ -72,7 +72,7 @@ class Command(click.Command):
                 raise
             if isinstance(error, click.ClickException):
                 raise
-            from fastmlp.errors import InputError
+            from fastmlp.exceptions import InputError
 
             if isinstance(error, InputError | OSError):
                 raise UserError(_one_line(error)) from None

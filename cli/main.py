@@ -204,7 +204,7 @@ def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet
     Ctrl-C ends the training early: what was learned so far is measured and written, and the
     exit code is 0. Before the end of the first epoch nothing is written, and it is 130.
     """
-    from fastmlp.tabular import TabularModel
+    from fastmlp.tabular.model.model import TabularModel
 
     from .output import describe, print_json, print_metrics, print_rows, remarks
     from .progress import epoch_bar
@@ -250,7 +250,7 @@ def predict(model, data, output, proba, as_json, separator, encoding, na_values)
     """Predict the target of every row of the CSV file DATA with MODEL."""
     import pandas as pd
 
-    from fastmlp.files import check_output, written_aside
+    from fastmlp.export.files import check_output, written_aside
 
     from .output import print_json
 
@@ -300,7 +300,7 @@ def evaluate(model, data, as_json, separator, encoding, na_values):
 @click.argument("model", type=click.Path(path_type=Path))
 def info(model, as_json):
     """Say what the file MODEL holds."""
-    from fastmlp.persistence import load_model, read_manifest
+    from fastmlp.export.model_file import load_model, read_manifest
 
     from .output import describe, format_metrics, print_json, print_rows
 
@@ -341,9 +341,9 @@ def export(model, output, as_json):
     Each feature column is an input of shape (rows, 1): float64, not-a-number for what is
     missing, or strings. Needs the onnx extra: pip install 'fastmlp[onnx]'.
     """
-    from fastmlp.files import check_output
-    from fastmlp.onnx_export import export_onnx, is_onnx_file
-    from fastmlp.persistence import load_model
+    from fastmlp.export.files import check_output
+    from fastmlp.export.model_file import load_model
+    from fastmlp.export.onnx import export_onnx, is_onnx_file
 
     from .output import print_json, print_rows
 
@@ -367,11 +367,11 @@ def _stem(data):
 
 def _check_model_path(path):
     """Refuse a model file that could not be written, or that is something else by now."""
-    from fastmlp.files import check_output
+    from fastmlp.export.files import check_output
 
     check_output(path)
     if path.exists() and path.stat().st_size:  # in an empty file there is nothing to lose
-        from fastmlp.persistence import ModelFileError, read_manifest
+        from fastmlp.export.model_file import ModelFileError, read_manifest
 
         try:
             read_manifest(path)
@@ -383,13 +383,13 @@ def _check_model_path(path):
 
 
 def _save(model, path):
-    from fastmlp.persistence import save_model
+    from fastmlp.export.model_file import save_model
 
     save_model(model, path)
 
 
 def _load_table_model(path):
-    from fastmlp.persistence import load_model
+    from fastmlp.export.model_file import load_model
 
     model = load_model(path)
     if not hasattr(model, "columns_"):

@@ -46,7 +46,7 @@ def bench(names, dtype, as_json):
     Both train the same networks from the same weights on the same batches; their losses are
     compared first. Medians of five runs in turn. It takes about a minute.
     """
-    from fastmlp.bench import CASES, hardware, training_table
+    from fastmlp.tools.bench import CASES, hardware, training_table
 
     known = [case.name for case in CASES]
     if unknown := set(names) - set(known):
@@ -71,7 +71,7 @@ def _remark(text):
 @click.command(cls=Command)
 def doctor(as_json):
     """Say what this machine has for training, and what is wrong with it."""
-    from fastmlp.doctor import examine
+    from fastmlp.tools.doctor import examine
 
     from .output import print_rows
 

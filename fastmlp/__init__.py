@@ -9,19 +9,19 @@ import importlib
 __version__ = "0.1.0"
 
 _HOME = {
-    "MLPClassifier": "classifier",
-    "MLPRegressor": "regressor",
-    "check_gradient": "gradient_check",
-    "warmup": "cpu.warmup",
-    "DivergenceError": "errors",
-    "TabularModel": "tabular",
-    "TrainingWarning": "errors",
-    "export_onnx": "onnx_export",
-    "fit_many": "many",
-    "from_sklearn": "interop",
-    "load_model": "persistence",
-    "save_model": "persistence",
-    "to_onnx": "onnx_export",
+    "MLPClassifier": "estimators.classifier",
+    "MLPRegressor": "estimators.regressor",
+    "check_gradient": "estimators.gradient_check",
+    "warmup": "engines.cpu.warmup",
+    "DivergenceError": "exceptions",
+    "TabularModel": "tabular.model",
+    "TrainingWarning": "exceptions",
+    "export_onnx": "export.onnx",
+    "fit_many": "estimators.fit_many",
+    "from_sklearn": "estimators.conversion",
+    "load_model": "export.model_file",
+    "save_model": "export.model_file",
+    "to_onnx": "export.onnx",
 }
 
 _MODULES = ("demos", "plotting")

@@ -12,10 +12,10 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from .errors import InputError
-from .files import check_output, written_aside
-from .formulas import activations
-from .plan import Activation
+from .exceptions import InputError
+from .export.files import check_output, written_aside
+from .network.formulas import activations
+from .network.plan import Activation
 
 # The palette of Okabe and Ito (2008), its grey and yellow left out.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -374,7 +374,7 @@ def check_picture(path):
     ------
     InputError
         When matplotlib is missing, it writes no files of this ending, or for what
-        :func:`fastmlp.files.check_output` refuses.
+        :func:`fastmlp.export.files.check_output` refuses.
     """
     require_matplotlib()
     from matplotlib.backend_bases import FigureCanvasBase

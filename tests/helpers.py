@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp.cpu import engine
+from fastmlp.engines.cpu import engine
 
 
 def flat(model):

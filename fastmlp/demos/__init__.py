@@ -6,7 +6,7 @@ called so, too, and all take `seed`. Modules are imported when a demo is first u
 
 import importlib
 
-from ..errors import InputError
+from ..exceptions import InputError
 
 # Name on the command line: module, and what it shows.
 _DEMOS = {

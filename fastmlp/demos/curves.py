@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..regressor import MLPRegressor
+from ..estimators.regressor import MLPRegressor
 from .result import Result, fit_all, units
 
 WIDTHS = (1, 2, 4, 8, 16, 32)

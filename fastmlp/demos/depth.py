@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from ..classifier import MLPClassifier
-from ..gradient_check import analytic_gradient
-from ..parameters import views
+from ..estimators.classifier import MLPClassifier
+from ..estimators.gradient_check import analytic_gradient
+from ..network.weights import views
 from .result import Result, fit_all
 
 NETWORKS = (("logistic", "glorot_normal"), ("tanh", "glorot_normal"), ("relu", "he_normal"))

@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import train_test_split
 
-from ..classifier import MLPClassifier
-from ..errors import InputError
+from ..estimators.classifier import MLPClassifier
+from ..exceptions import InputError
 from .result import Result, fit_all
 
 # Names that arrays of images and labels have in the files that go around.
@@ -172,7 +172,7 @@ def _read_archive(path):
 def _read_csv(path):
     import pandas as pd
 
-    from ..tables import read_table
+    from ..tabular.tables import read_table
 
     with path.open(errors="replace") as file:
         fields = file.readline().strip().split(",")

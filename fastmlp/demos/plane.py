@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..classifier import MLPClassifier
+from ..estimators.classifier import MLPClassifier
 from .result import Result, fit_all, units
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sklearn.exceptions import ConvergenceWarning
 
-from ..many import fit_many
+from ..estimators.fit_many import fit_many
 
 
 @dataclass(frozen=True)

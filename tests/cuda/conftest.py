@@ -13,7 +13,7 @@ import pytest
 @pytest.fixture(scope="session")
 def gpu():
     """Skip unless kernels can run here."""
-    from fastmlp.cuda.support import is_simulated, why_not
+    from fastmlp.engines.cuda.support import is_simulated, why_not
 
     if why_not():
         is_required = is_simulated() or os.environ.get("FASTMLP_REQUIRE_GPU") == "1"
@@ -23,7 +23,7 @@ def gpu():
 @pytest.fixture(scope="session")
 def simulator(gpu):
     """Skip unless kernels are simulated."""
-    from fastmlp.cuda.support import is_simulated
+    from fastmlp.engines.cuda.support import is_simulated
 
     if not is_simulated():
         pytest.skip("for the simulator: set NUMBA_ENABLE_CUDASIM=1")
@@ -34,7 +34,7 @@ def device_memory(monkeypatch):
     """Sets what is free on the device, of which nothing is reserved, and what numba keeps back."""
     from numba import cuda
 
-    from fastmlp.cuda import network
+    from fastmlp.engines.cuda import network
 
     memory = SimpleNamespace(free=0, pending=0, events=[])
 

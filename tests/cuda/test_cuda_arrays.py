@@ -5,7 +5,7 @@ import pytest
 from test_cuda_engine import scheduled
 
 from fastmlp import MLPClassifier, MLPRegressor, fit_many
-from fastmlp.cuda.support import is_simulated
+from fastmlp.engines.cuda.support import is_simulated
 
 pytestmark = [
     pytest.mark.usefixtures("gpu"),
@@ -122,7 +122,7 @@ def test_scorers_of_early_stopping(on_gpu):
 
 
 def test_rows_are_taken_as_from_an_array(on_gpu):
-    from fastmlp.cuda.arrays import device_matrix
+    from fastmlp.engines.cuda.arrays import device_matrix
 
     with scheduled(0):
         matrix = device_matrix(on_gpu(X), False)
@@ -182,7 +182,7 @@ def test_many_fits_and_too_little_memory(on_gpu, monkeypatch):
     with scheduled(0):
         expected = weights(MLPRegressor(**QUICK, device="cuda").fit(X, Y))
         fit_many(models, on_gpu(X), Y)
-        monkeypatch.setattr("fastmlp.cuda.engine.has_room", lambda n_bytes: False)
+        monkeypatch.setattr("fastmlp.engines.cuda.engine.has_room", lambda n_bytes: False)
         streamed = MLPRegressor(**QUICK, device="cuda").fit(on_gpu(X), Y)
     for model in (*models, streamed):
         np.testing.assert_array_equal(weights(model), expected)

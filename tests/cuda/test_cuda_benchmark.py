@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 import fastmlp  # noqa: F401  before the checkout's copy could be found
-from fastmlp.bench import Case
-from fastmlp.cuda.support import is_simulated
+from fastmlp.engines.cuda.support import is_simulated
+from fastmlp.tools.bench import Case
 
 # Warnings of other packages are none of ours.
 pytestmark = [pytest.mark.usefixtures("gpu"), pytest.mark.filterwarnings("ignore")]

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
-from fastmlp.cuda.support import is_simulated
+from fastmlp.engines.cuda.support import is_simulated
 
 if is_simulated():
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
@@ -33,8 +33,8 @@ dispatcher._Kernel.bind = lambda kernel: kernel._codelibrary.get_cubin()
 import numpy as np
 from test_cuda_compile import ordinary, signature, with_options
 
-from fastmlp.cuda.choices import training_choices
-from fastmlp.cuda.kernels import training_kernels
+from fastmlp.engines.cuda.specialization import training_choices
+from fastmlp.engines.cuda.kernels import training_kernels
 
 plan = {"ordinary": ordinary, "others": lambda: replace(ordinary(), clip_value=1.0),
         "custom": with_options}[sys.argv[1]]()

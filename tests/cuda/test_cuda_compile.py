@@ -13,10 +13,10 @@ pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from test_cuda_engine import quartic, quartic_derivative
 
-from fastmlp.cuda.choices import prediction_choices, training_choices
-from fastmlp.cuda.support import is_simulated
-from fastmlp.errors import DeviceError
-from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
+from fastmlp.engines.cuda.specialization import prediction_choices, training_choices
+from fastmlp.engines.cuda.support import is_simulated
+from fastmlp.exceptions import DeviceError
+from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 
 if is_simulated():
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
@@ -171,8 +171,8 @@ def busiest_block(ptx):
 
 def all_kernels(plan, dtype, choices):
     """Every kernel of a plan, those that only other choices launch included."""
-    from fastmlp.cuda.kernels import prediction_kernels, training_kernels
-    from fastmlp.cuda.wide import wide_kernels
+    from fastmlp.engines.cuda.kernels import prediction_kernels, training_kernels
+    from fastmlp.engines.cuda.wide import wide_kernels
 
     return {
         **training_kernels(dtype, choices),
@@ -293,7 +293,7 @@ def reads_a_file(y, p):
     ],
 )
 def test_custom_losses_that_do_not_compile(function, message, pretended_device):
-    from fastmlp.cuda.kernels import training_kernels
+    from fastmlp.engines.cuda.kernels import training_kernels
 
     pretended_device((9, 0))
     plan = replace(with_options(), custom_loss=(quartic, function))
@@ -306,7 +306,7 @@ def test_few_blocks_are_no_reason_to_warn(monkeypatch):
     from numba.cuda.core import config
     from numba.cuda.core.errors import NumbaPerformanceWarning
 
-    from fastmlp.cuda.jit import compile_kernel
+    from fastmlp.engines.cuda.jit import compile_kernel
 
     def kernel(x):
         x[0] = 1

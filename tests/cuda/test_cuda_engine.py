@@ -5,17 +5,17 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from fastmlp.cpu.engine import CpuEngine
-from fastmlp.cpu.engine import loss_and_gradient as cpu_loss_and_gradient
-from fastmlp.parameters import initialise
-from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
+from fastmlp.engines.cpu.engine import CpuEngine
+from fastmlp.engines.cpu.engine import loss_and_gradient as cpu_loss_and_gradient
+from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
+from fastmlp.network.weights import initialise
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
 
 def scheduled(seed):
     """The scheduler of whole grids in the simulator; nothing on a GPU."""
-    from fastmlp.cuda.support import is_simulated
+    from fastmlp.engines.cuda.support import is_simulated
 
     if not is_simulated():
         return nullcontext()
@@ -58,7 +58,7 @@ def problem(units=(5, 9, 6, 3), n_rows=13, batch_size=5, dtype=np.float32, **opt
 
 
 def cuda_engine(*args, **options):
-    from fastmlp.cuda.engine import CudaEngine
+    from fastmlp.engines.cuda.engine import CudaEngine
 
     return CudaEngine(*args, **options)
 
@@ -120,8 +120,8 @@ def test_odd_shapes(units, n_rows, batch_size, is_cooperative):
 
 
 def test_predictions_between_epochs_follow_the_parameters(monkeypatch):
-    from fastmlp.cuda import network
-    from fastmlp.cuda.engine import outputs
+    from fastmlp.engines.cuda import network
+    from fastmlp.engines.cuda.engine import outputs
 
     monkeypatch.setattr(network, "_PREDICTED_ROWS", 5)
     sent = []
@@ -142,8 +142,8 @@ def test_predictions_between_epochs_follow_the_parameters(monkeypatch):
 
 
 def test_memory_for_predictions_and_penalties():
-    from fastmlp.cuda.layout import BEYOND, device_layout
-    from fastmlp.parameters import n_parameters
+    from fastmlp.engines.cuda.layout import BEYOND, device_layout
+    from fastmlp.network.weights import n_parameters
 
     plan, *_ = problem((5, 9, 3))
     n_theta = n_parameters(plan.layer_units)
@@ -168,7 +168,7 @@ def test_float64_equals_to_its_rounding():
 
 
 def test_a_penalty_that_is_zero_in_float32_is_none(simulator, monkeypatch):
-    from fastmlp.cuda import engine
+    from fastmlp.engines.cuda import engine
 
     def unknown(size, dtype):  # as memory on a device is
         fill = np.nan if np.issubdtype(dtype, np.floating) else 7
@@ -192,7 +192,7 @@ def test_too_little_memory_is_said(device_memory):
 
 
 def test_memory_that_waits_to_be_freed_is_room(device_memory):
-    from fastmlp.cuda.network import has_room
+    from fastmlp.engines.cuda.network import has_room
 
     device_memory.free, device_memory.pending = 1000, 1000
     assert has_room(1000) and not device_memory.events
@@ -205,7 +205,7 @@ def test_some_memory_is_reserved(monkeypatch):
 
     from numba import cuda
 
-    from fastmlp.cuda.network import free_bytes, has_room
+    from fastmlp.engines.cuda.network import free_bytes, has_room
 
     for free, usable in ((2**30, 0.95 * 2**30 - 2**28), (2**28, 0), (np.inf, np.inf)):
         context = SimpleNamespace(get_memory_info=lambda free=free: (free, 2**40))
@@ -227,8 +227,8 @@ def test_the_end_of_a_fit_gives_memory_back(device_memory):
 
 
 def test_other_errors_of_the_driver_stay_what_they_are():
-    from fastmlp.cuda.network import memory_errors
-    from fastmlp.errors import DeviceError
+    from fastmlp.engines.cuda.network import memory_errors
+    from fastmlp.exceptions import DeviceError
 
     with pytest.raises(RuntimeError, match="CUDA_ERROR_ILLEGAL_ADDRESS"), memory_errors():
         raise RuntimeError("Call to cuMemAlloc results in CUDA_ERROR_ILLEGAL_ADDRESS")

@@ -11,7 +11,7 @@ import pytest
 from sklearn.base import clone
 
 from fastmlp import MLPClassifier, MLPRegressor, fit_many
-from fastmlp.cuda.support import is_simulated
+from fastmlp.engines.cuda.support import is_simulated
 
 pytestmark = [
     pytest.mark.usefixtures("gpu"),
@@ -39,7 +39,7 @@ def threads_in_any_order():
 @pytest.fixture
 def launches(monkeypatch):
     """Blocks of each launch of a gang, as they come."""
-    from fastmlp.cuda import gang
+    from fastmlp.engines.cuda import grouped
 
     blocks = []
 
@@ -54,8 +54,8 @@ def launches(monkeypatch):
 
         return found | {"train_many": Counting()}
 
-    kernels = gang.training_kernels
-    monkeypatch.setattr(gang, "training_kernels", counting)
+    kernels = grouped.training_kernels
+    monkeypatch.setattr(grouped, "training_kernels", counting)
     return blocks
 
 
@@ -125,7 +125,9 @@ def test_float64_networks_have_launches_of_their_own(launches):
 
 
 def test_long_epochs_are_several_launches(monkeypatch, launches):
-    monkeypatch.setattr("fastmlp.cuda.gang._LAUNCH_MULTIPLY_ADDS", 3 * 2 * 8 * (6 * 6 + 7 * 3))
+    monkeypatch.setattr(
+        "fastmlp.engines.cuda.grouped._LAUNCH_MULTIPLY_ADDS", 3 * 2 * 8 * (6 * 6 + 7 * 3)
+    )
     models = [network(max_iter=1), network(sizes=(40,), max_iter=1)]
     expected = [clone(model).fit(X, Y) for model in models]
     fit_many(models, X, Y)
@@ -135,7 +137,7 @@ def test_long_epochs_are_several_launches(monkeypatch, launches):
 
 
 def test_large_networks_and_other_solvers_train_alone(monkeypatch, launches):
-    monkeypatch.setattr("fastmlp.cuda.gang._BLOCK_MULTIPLY_ADDS", 400)
+    monkeypatch.setattr("fastmlp.engines.cuda.grouped._BLOCK_MULTIPLY_ADDS", 400)
     models = [network(sizes=(50,)), network(MLPRegressor, (3,), solver="lbfgs"),
               network(), network(random_state=1), network(device="auto", sizes=(2,)),
               network(device="cpu")]  # fmt: skip
@@ -147,9 +149,9 @@ def test_large_networks_and_other_solvers_train_alone(monkeypatch, launches):
 
 
 def test_networks_beyond_the_memory_train_alone(monkeypatch, launches):
-    from fastmlp.cuda import gang
+    from fastmlp.engines.cuda import grouped
 
-    monkeypatch.setattr(gang, "free_bytes", lambda: 2 * 4 * (23 * 5 + 23 * 3 + 2 * 600))
+    monkeypatch.setattr(grouped, "free_bytes", lambda: 2 * 4 * (23 * 5 + 23 * 3 + 2 * 600))
     models = [network(random_state=seed) for seed in range(5)]
     expected = [clone(model).fit(X, Y) for model in models]
     fit_many(models, X, Y)
@@ -159,7 +161,7 @@ def test_networks_beyond_the_memory_train_alone(monkeypatch, launches):
 
 
 def test_equal_data_are_sent_once():
-    from fastmlp.cuda.gang import _Crew, _Data
+    from fastmlp.engines.cuda.grouped import _Crew, _Data
 
     crew = _Crew(np.dtype(np.float32))
     n_bytes = crew.n_bytes(data=[_Data(X, np.float32), _Data(Y, np.float32)])
@@ -170,36 +172,36 @@ def test_equal_data_are_sent_once():
 
 
 def test_shared_data_are_looked_at_once(monkeypatch):
-    from fastmlp.cuda import gang
+    from fastmlp.engines.cuda import grouped
 
     seen = []
-    data = gang._Data
-    monkeypatch.setattr(gang, "_Data", lambda *args: seen.append(args[0]) or data(*args))
+    data = grouped._Data
+    monkeypatch.setattr(grouped, "_Data", lambda *args: seen.append(args[0]) or data(*args))
     fit_many([network(random_state=seed) for seed in range(4)], X, Y)
     assert sum(array is X or array.base is X for array in seen) == 1
 
 
 def test_equal_data_are_kept_once_and_until_they_are_sent():
-    from fastmlp.cuda.gang import Gang
+    from fastmlp.engines.cuda.grouped import Gang
 
-    gang = Gang(1, 1)
-    first, second = (gang._data(array, np.float32) for array in (Y, Y.copy()))
+    grouped = Gang(1, 1)
+    first, second = (grouped._data(array, np.float32) for array in (Y, Y.copy()))
     assert first.elements is second.elements
     alive = weakref.ref(first.elements)
     del first, second
     assert alive() is not None
     with pytest.raises(RuntimeError):
-        in_time(gang.run_epoch, "a member of no crew", None)
+        in_time(grouped.run_epoch, "a member of no crew", None)
     assert alive() is None
 
 
 def test_data_that_cannot_be_sent_fail_everyone(monkeypatch):
-    from fastmlp.cuda import gang
+    from fastmlp.engines.cuda import grouped
 
     def fail(array, dtype):
         raise MemoryError("no room for a copy")
 
-    monkeypatch.setattr(gang, "_Data", fail)
+    monkeypatch.setattr(grouped, "_Data", fail)
     models = [network(random_state=seed) for seed in range(3)]
     with pytest.raises(MemoryError, match="no room"):
         fit_many(models, X, Y)
@@ -216,10 +218,10 @@ def test_so_many_at_a_time(n_jobs, launches):
 
 
 def test_as_many_at_a_time_as_there_is_memory_for(monkeypatch, launches):
-    from fastmlp import many
+    from fastmlp.estimators import fit_many
 
     copied = 4 * (X.size + 2 * Y.size)
-    monkeypatch.setattr(many, "_BYTES_TOGETHER", 2.5 * copied)
+    monkeypatch.setattr(fit_many, "_BYTES_TOGETHER", 2.5 * copied)
     stopping = {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 1}
     models = [network(random_state=seed, **stopping) for seed in range(3)]
     models += [network(random_state=seed, max_iter=1) for seed in range(4)]
@@ -244,18 +246,18 @@ def test_a_failure_is_raised_when_the_others_are_fitted(launches):
 
 
 def test_a_failing_launch_fails_everyone(monkeypatch):
-    from fastmlp.cuda import gang
+    from fastmlp.engines.cuda import grouped
 
     def fail(crew, epochs):
         raise MemoryError(f"of {len(epochs)}")
 
-    monkeypatch.setattr(gang._Crew, "run", fail)
+    monkeypatch.setattr(grouped._Crew, "run", fail)
     with pytest.raises(MemoryError, match="of 3"):
         fit_many([network(random_state=seed) for seed in range(3)], X, Y)
 
 
 def test_interrupt_keeps_what_was_learned(monkeypatch):
-    from fastmlp import many
+    from fastmlp.estimators import fit_many
 
     all_train = threading.Barrier(4, timeout=60)
     met = []
@@ -273,7 +275,7 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
         met.append(all_train.wait())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(many, "wait", interrupt)
+    monkeypatch.setattr(fit_many, "wait", interrupt)
     models = [network(Endless, random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
               for seed in range(3)]  # fmt: skip
     with pytest.warns(UserWarning, match="interrupted by user"):
@@ -283,9 +285,9 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
 
 @pytest.mark.parametrize("has_begun", [False, True])
 def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
-    from fastmlp import many
+    from fastmlp.estimators import fit_many
 
-    class Interrupted(many.ThreadPoolExecutor):
+    class Interrupted(fit_many.ThreadPoolExecutor):
         n_submitted = 0
 
         def submit(self, *args):
@@ -296,7 +298,7 @@ def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
                 super().submit(*args)  # and nobody learns of it
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(many, "ThreadPoolExecutor", Interrupted)
+    monkeypatch.setattr(fit_many, "ThreadPoolExecutor", Interrupted)
     models = [network(random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
               for seed in range(3)]  # fmt: skip
     with pytest.warns(UserWarning, match="interrupted by user"):
@@ -365,7 +367,7 @@ def test_fits_inside_a_callback(device, launches):
 
 
 def test_nobody_waits_for_an_epoch_that_nobody_runs():
-    from fastmlp.cuda.gang import Gang
+    from fastmlp.engines.cuda.grouped import Gang
 
     with pytest.raises(RuntimeError, match="has left the gang"):
         in_time(Gang(1, 1).run_epoch, "a member of no crew", None)

@@ -8,8 +8,8 @@ from sklearn.base import clone
 from test_cuda_engine import compare, cuda_engine, problem, quartic, quartic_derivative, scheduled
 
 from fastmlp import MLPClassifier, MLPRegressor, fit_many
-from fastmlp.cpu.engine import CpuEngine
-from fastmlp.plan import Activation, Loss, Optimizer
+from fastmlp.engines.cpu.engine import CpuEngine
+from fastmlp.network.plan import Activation, Loss, Optimizer
 
 pytestmark = [
     pytest.mark.usefixtures("gpu"),
@@ -80,7 +80,7 @@ def test_option_of_float32(name):
 
 @pytest.mark.parametrize("name", WITH_EVERYTHING)
 def test_option_of_wide_networks(name, monkeypatch):
-    from fastmlp.cuda import wide
+    from fastmlp.engines.cuda import wide
 
     monkeypatch.setattr(wide, "_WIDE_UNITS", 1)
     monkeypatch.setattr(wide, "_WIDE_MULTIPLY_ADDS", 1)
@@ -147,7 +147,7 @@ def test_norm_of_the_gradient_is_measured_if_wanted():
 
 
 def test_only_what_a_plan_needs_is_compiled():
-    from fastmlp.cuda.choices import Choices, prediction_choices, training_choices
+    from fastmlp.engines.cuda.specialization import Choices, prediction_choices, training_choices
 
     def choices(**options):
         return training_choices(problem(**options)[0])
@@ -195,11 +195,11 @@ def learned(model):
 
 
 def test_networks_with_options_train_together(monkeypatch):
-    from fastmlp.cuda import gang
+    from fastmlp.engines.cuda import grouped
 
     crews = []
-    run = gang._Crew.run
-    monkeypatch.setattr(gang._Crew, "run", lambda crew, epochs: (
+    run = grouped._Crew.run
+    monkeypatch.setattr(grouped._Crew, "run", lambda crew, epochs: (
         crews.append(len(epochs)), run(crew, epochs))[1])  # fmt: skip
     custom = [
         network(MLPRegressor, loss=(quartic, quartic_derivative), random_state=seed)
@@ -235,7 +235,7 @@ def test_masks_go_on_in_partial_fit():
 
 
 def test_predictions_drop_nothing():
-    from fastmlp.cuda.engine import outputs
+    from fastmlp.engines.cuda.engine import outputs
 
     plan, theta, X, Y = problem(dropout=(0.5, 0.5))
     with scheduled(0):

@@ -7,7 +7,7 @@ import pytest
 from test_cuda_engine import problem, scheduled
 
 from fastmlp import MLPClassifier
-from fastmlp.plan import Loss
+from fastmlp.network.plan import Loss
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -17,7 +17,7 @@ def little_memory(monkeypatch):
     """Room for the network and rows of two steps in each half, not for the data."""
     from numba import cuda
 
-    from fastmlp.cuda import engine, streaming
+    from fastmlp.engines.cuda import engine, streaming
 
     chunks = []
 
@@ -106,7 +106,7 @@ def lazy_streams(request, simulator, monkeypatch):
     from numba import cuda
     from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
-    from fastmlp.cuda.network import DeviceNetwork
+    from fastmlp.engines.cuda.network import DeviceNetwork
 
     streams = LazyStreams(request.param)
     copy, launch = FakeCUDAArray.copy_to_device, DeviceNetwork._launch
@@ -129,7 +129,7 @@ def lazy_streams(request, simulator, monkeypatch):
 
 def trained(arguments, weight, n_epochs=2, **options):
     """Losses, parameters and state after some epochs in different orders."""
-    from fastmlp.cuda.engine import CudaEngine
+    from fastmlp.engines.cuda.engine import CudaEngine
 
     rng = np.random.default_rng(1)
     with scheduled(0):
@@ -183,7 +183,7 @@ def test_other_types_of_data(little_memory):
 
 
 def test_size_of_chunks(monkeypatch):
-    from fastmlp.cuda import streaming
+    from fastmlp.engines.cuda import streaming
 
     plan, *_ = problem(units=(5, 9, 3), batch_size=10)
     step = streaming.bytes_of_a_step(plan)
@@ -196,8 +196,8 @@ def test_size_of_chunks(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_by_the_memory_that_is_free(monkeypatch, device_memory, simulator):
-    from fastmlp.cuda import engine
-    from fastmlp.errors import DeviceError
+    from fastmlp.engines.cuda import engine
+    from fastmlp.exceptions import DeviceError
 
     X = np.random.default_rng(0).normal(size=(100, 50)).astype(np.float32)
     y = X[:, 0] > 0

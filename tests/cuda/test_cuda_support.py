@@ -14,12 +14,12 @@ import pytest
 import scipy.sparse as sp
 
 from fastmlp import MLPClassifier, MLPRegressor
-from fastmlp.cuda import support
-from fastmlp.cuda.support import is_simulated, why_not
-from fastmlp.devices import backend
-from fastmlp.doctor import examine
-from fastmlp.errors import DeviceError
-from fastmlp.plan import Activation, Loss, Optimizer, TrainingPlan
+from fastmlp.engines.cuda import support
+from fastmlp.engines.cuda.support import is_simulated, why_not
+from fastmlp.engines.devices import backend
+from fastmlp.exceptions import DeviceError
+from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
+from fastmlp.tools.doctor import examine
 
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 Y = np.arange(12) % 3
@@ -121,7 +121,7 @@ def test_driver_is_described(fake_driver, monkeypatch):
 
 
 def test_auto_falls_back_quietly(no_gpu, monkeypatch):
-    monkeypatch.setattr("fastmlp.devices._least_work", lambda *work: 0)
+    monkeypatch.setattr("fastmlp.engines.devices._least_work", lambda *work: 0)
     models = [fit(MLPClassifier(**QUICK, device=device)) for device in ("auto", "cpu")]
     np.testing.assert_array_equal(weights(models[0]), weights(models[1]))
     np.testing.assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
@@ -169,7 +169,7 @@ def test_package_that_cannot_be_imported_is_named(error, monkeypatch, another_an
     assert why_not() == reason
     facts, problems = examine()
     assert facts["GPU"] == f"not usable: {reason}" and reason in problems
-    monkeypatch.setattr("fastmlp.devices._least_work", lambda *work: 0)
+    monkeypatch.setattr("fastmlp.engines.devices._least_work", lambda *work: 0)
     fit(MLPClassifier(**QUICK, device="auto")).predict(X)
 
 
@@ -185,7 +185,7 @@ def test_arrays_on_a_gpu_that_cannot_be_used(monkeypatch):
         __cuda_array_interface__: ClassVar = {"version": 3}
 
     monkeypatch.setattr(support, "why_not", lambda: "it was taken away")
-    monkeypatch.setitem(sys.modules, "fastmlp.cuda.arrays", None)  # nor imported
+    monkeypatch.setitem(sys.modules, "fastmlp.engines.cuda.arrays", None)  # nor imported
     for data in ((OnGpu(), Y), (X, OnGpu())):
         with pytest.raises(
             DeviceError, match="array on a GPU cannot be read here: it was taken away"
@@ -196,7 +196,7 @@ def test_arrays_on_a_gpu_that_cannot_be_used(monkeypatch):
 def test_another_gpu_than_the_current_one_is_named(fake_driver, monkeypatch):
     from numba import cuda
 
-    from fastmlp.cuda.arrays import _check_gpu
+    from fastmlp.engines.cuda.arrays import _check_gpu
 
     array = SimpleNamespace(__cuda_array_interface__={"data": (4096, False)})
     monkeypatch.setattr(cuda, "get_current_device", lambda: SimpleNamespace(id=0))
@@ -222,7 +222,7 @@ def test_numpy_without_row_stack():
 import numpy as np
 vars(np).pop("row_stack", None)
 assert not hasattr(np, "row_stack")
-from fastmlp.cuda.support import is_simulated
+from fastmlp.engines.cuda.support import is_simulated
 import numba.cuda.np.arrayobj
 from numba import cuda, float64
 if not is_simulated():
@@ -237,7 +237,7 @@ def test_packages_in_a_folder_whose_pth_files_are_not_read(is_first):
         f"""
 if not {is_first}:
     import numba.cuda
-from fastmlp.cuda.support import why_not
+from fastmlp.engines.cuda.support import why_not
 assert ("is numba's own" in why_not()) != {is_first}, why_not()
 from numba import cuda
 assert ("numba_cuda" in cuda.__file__) == {is_first}
@@ -257,8 +257,8 @@ import numpy as np
 from numba import cuda
 from numba.cuda.cudadrv import driver
 from fastmlp import MLPClassifier, devices
-from fastmlp.cuda import support
-from fastmlp.errors import DeviceError
+from fastmlp.engines.cuda import support
+from fastmlp.exceptions import DeviceError
 
 class Driver:
     pid = None
@@ -303,7 +303,7 @@ assert support.why_not() == "" and child_says() == 1
 def test_a_forked_process_does_not_wait_for_threads_of_the_other(gpu):
     in_a_new_process("""
 import os, threading
-from fastmlp.cuda import network
+from fastmlp.engines.cuda import network
 
 held, end = threading.Event(), threading.Event()
 
@@ -334,7 +334,7 @@ def test_nothing_of_cuda_is_imported_for_the_cpu():
 import sys, numpy as np, fastmlp
 model = fastmlp.MLPRegressor(device="auto", max_iter=1)
 model.fit(np.eye(5), np.arange(5), callback=lambda epoch: True).predict(np.eye(5))
-assert not [name for name in sys.modules if name.startswith(("fastmlp.cuda", "numba.cuda.cudadrv"))]
+assert not [name for name in sys.modules if name.startswith(("fastmlp.engines.cuda", "numba.cuda.cudadrv"))]
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -368,7 +368,7 @@ def test_partial_fit_and_lbfgs_on_the_gpu(gpu):
 
 @pytest.mark.parametrize("is_known", [False, True])
 def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, is_known, monkeypatch, request):
-    monkeypatch.setattr("fastmlp.devices._least_work", lambda *work: 0)
+    monkeypatch.setattr("fastmlp.engines.devices._least_work", lambda *work: 0)
     expected = fit(MLPClassifier(**QUICK))
     request.getfixturevalue("device_memory" if is_known else "full_device")
     for device in ("auto", "cuda"):
@@ -383,8 +383,8 @@ def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, is_known, monke
 
 @pytest.mark.parametrize("n_epochs", [0, 3])
 def test_auto_takes_a_gpu_for_less_once_kernels_are_compiled(n_epochs, gpu, monkeypatch):
-    from fastmlp.cpu.engine import CpuEngine
-    from fastmlp.cuda.engine import CudaEngine
+    from fastmlp.engines.cpu.engine import CpuEngine
+    from fastmlp.engines.cuda.engine import CudaEngine
 
     def engine(plan, device="auto", n_epochs=n_epochs):
         return backend(device, plan, X, n_epochs).engine
@@ -392,8 +392,8 @@ def test_auto_takes_a_gpu_for_less_once_kernels_are_compiled(n_epochs, gpu, monk
     kinds = Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM
     plan = TrainingPlan((4, 5, 3), *kinds, dtype=np.dtype(np.float32), batch_size=6)
     work = (4 * 5 + 5 + 5 * 3 + 3) * len(X) * max(1, 3 * n_epochs)
-    monkeypatch.setattr("fastmlp.devices._AUTO_MULTIPLY_ADDS_COMPILED", work)
-    monkeypatch.setattr("fastmlp.devices._compiled", set())
+    monkeypatch.setattr("fastmlp.engines.devices._AUTO_MULTIPLY_ADDS_COMPILED", work)
+    monkeypatch.setattr("fastmlp.engines.devices._compiled", set())
     assert engine(plan) is CpuEngine
     assert engine(plan, "cuda", 3 - n_epochs) is CudaEngine
     assert engine(plan) is CpuEngine  # training and predicting are kernels of their own
@@ -416,6 +416,6 @@ def test_sparse_inputs_are_for_the_cpu(gpu):
 def test_models_work_without_the_gpu_that_trained_them(gpu, monkeypatch, another_answer):
     model = fit(MLPClassifier(**QUICK, device="cuda"))
     expected = model.predict_proba(X)
-    monkeypatch.setattr("fastmlp.cuda.support.why_not", lambda: "it was taken away")
+    monkeypatch.setattr("fastmlp.engines.cuda.support.why_not", lambda: "it was taken away")
     copy = pickle.loads(pickle.dumps(model))
     np.testing.assert_allclose(copy.predict_proba(X), expected, rtol=0, atol=1e-6)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from test_cuda_engine import compare, cuda_engine, problem, scheduled
 
-from fastmlp.plan import Activation, Loss, Optimizer
+from fastmlp.network.plan import Activation, Loss, Optimizer
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
 
 @pytest.fixture(autouse=True)
 def everything_is_wide(monkeypatch):
-    from fastmlp.cuda import wide
+    from fastmlp.engines.cuda import wide
 
     monkeypatch.setattr(wide, "_WIDE_UNITS", 1)
     monkeypatch.setattr(wide, "_WIDE_MULTIPLY_ADDS", 1)
@@ -76,7 +76,7 @@ def test_any_number_of_blocks_and_any_order_of_threads_give_the_same_bits(
 
 
 def test_rows_in_chunks_give_the_same_bits(monkeypatch):
-    from fastmlp.cuda import engine
+    from fastmlp.engines.cuda import engine
 
     arguments = problem(n_rows=23)
     results = []
@@ -91,7 +91,7 @@ def test_rows_in_chunks_give_the_same_bits(monkeypatch):
 
 
 def test_what_is_wide(monkeypatch):
-    from fastmlp.cuda import wide
+    from fastmlp.engines.cuda import wide
 
     monkeypatch.undo()
     for units, batch_size, answer in [
@@ -105,7 +105,7 @@ def test_what_is_wide(monkeypatch):
 
 
 def test_gradient():
-    from fastmlp.cpu.engine import loss_and_gradient
+    from fastmlp.engines.cpu.engine import loss_and_gradient
 
     plan, theta, X, Y = problem(dtype=np.float64, optimizer=Optimizer.GRADIENT, batch_size=13)
     with scheduled(0):

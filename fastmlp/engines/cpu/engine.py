@@ -1,0 +1,373 @@
+"""The CPU engine: one network in its arena, and the team of threads that trains it."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import issparse
+
+from ...network.plan import Optimizer
+from ...network.weights import check_parameters, n_parameters
+from . import kernels
+from . import layout as at
+from .custom_loss import compile_custom
+from .dispatch import with_prediction_kernels, with_training_kernels
+from .sparse import work_size
+from .threads import Team, default_n_threads
+from .vector_unit import lanes
+from .views import FIELDS, describe
+from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS
+
+# Below this many multiply-adds a step a second thread does not pay: it gains less than handing
+# over an epoch costs.
+_TEAM_MULTIPLY_ADDS = 200_000
+# The same for a whole prediction, which has to start its team.
+_TEAM_PREDICTION = 10_000_000
+# Up to this many rows, predictions use the weights as they are instead of packing them.
+_FEW_ROWS = 48
+# Steps are handed over in pieces of about this many multiply-adds, so that Ctrl-C acts soon.
+_PIECE_MULTIPLY_ADDS = 5_000_000_000
+
+_NO_FEATURES, _NO_STARTS = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
+
+
+def _aligned(size, dtype):
+    """Zeros that start at a cache line."""
+    line = 64 // dtype.itemsize
+    raw = np.zeros(size + line, dtype=dtype)
+    offset = (-raw.ctypes.data % 64) // dtype.itemsize
+    return raw[offset : offset + size]
+
+
+def _inputs(X, dtype):
+    """X as kernels take it: values, and for a sparse matrix their features and row starts."""
+    if not issparse(X):
+        return kernel_input(X, dtype), _NO_FEATURES, _NO_STARTS
+    X = X.tocsr()
+    values = kernel_input(X.data.reshape(1, -1), dtype)
+    return values, kernel_input(X.indices, np.int32), kernel_input(X.indptr, np.int64)
+
+
+class _Borrowed:
+    """The memory of an array, without its read-only flag."""
+
+    def __init__(self, array):
+        self.array = array  # keeps the memory alive
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def kernel_input(array, dtype):
+    """An array as kernels take it: C-contiguous, of one type, and not marked read-only.
+
+    numba would compile every kernel again for arrays marked so. Kernels do not write inputs.
+    """
+    array = np.ascontiguousarray(array, dtype)
+    return array if array.flags.writeable else np.asarray(_Borrowed(array))
+
+
+def resolve_n_threads(n_jobs):
+    """Threads for an ``n_jobs`` parameter, in scikit-learn's meaning; None is numba's limit."""
+    limit = default_n_threads()
+    if n_jobs is None:
+        return limit
+    if n_jobs < 0:
+        return max(1, limit + 1 + n_jobs)
+    return min(n_jobs, limit)
+
+
+def _hyper(plan):
+    """The numbers of a step, but for what changes from epoch to epoch."""
+    hyper = np.zeros(at.N_HYPER)
+    hyper[at.UNIT] = 1
+    hyper[[at.ALPHA, at.L1]] = plan.alpha, plan.l1
+    hyper[[at.CLIP_VALUE, at.CLIP_NORM, at.MAX_NORM]] = (
+        plan.clip_value, plan.clip_norm, plan.max_norm,
+    )  # fmt: skip
+    hyper[at.MOMENTUM] = plan.momentum
+    hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
+    hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
+    hyper[at.EPSILON] = plan.epsilon
+    return hyper
+
+
+class CpuEngine:
+    """Runs one plan in compiled kernels.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    theta : ndarray of shape (n_parameters,)
+        Initial parameters in the order of :mod:`fastmlp.network.weights`; copied.
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+        Kept; copied if it is not C-contiguous, or in compressed rows, or not of the plan's dtype.
+    Y : ndarray of shape (n_rows, n_outputs)
+        Likewise.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Likewise.
+    n_jobs : int or None
+        Threads; None is numba's limit.
+
+    Attributes
+    ----------
+    step : int
+        Updates done so far, as Adam's bias correction counts them.
+    gradient_norm : float or None
+        Norm of the gradient of all parameters, before it is limited to the plan's `clip_norm`,
+        as the mean over the steps of the last epoch; None unless the plan wants it, or shapes
+        gradients.
+    """
+
+    gradient_norm = None
+
+    def __init__(self, plan, theta, X, Y, sample_weight=None, n_jobs=None):
+        plan.check_data(X, Y)
+        self.plan = plan
+        self.step = 0
+        self._n_jobs = n_jobs
+        work = plan.batch_size * n_parameters(plan.layer_units)
+        n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
+        is_sparse = issparse(X)
+        n_groups = at.n_groups(plan, is_sparse)
+        if n_groups > 1:
+            n_threads = min(n_threads, n_groups)
+        self._team = Team(n_threads)
+        self._layout = at.training_layout(plan, n_threads, is_sparse)
+        self._custom_loss = plan.custom_loss and compile_custom(plan.custom_loss)  # keeps its code
+        self._layers, self._settings = with_training_kernels(self._layout, plan)
+        self._arena = _aligned(self._layout.size, plan.dtype)
+        self._set_constants()
+        weights = np.empty(0) if sample_weight is None else sample_weight
+        self._inputs = _inputs(X, plan.dtype)
+        self._Y, self._sample_weight = (kernel_input(array, plan.dtype) for array in (Y, weights))
+        self._work = self._room_for_entries(n_threads)
+        self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
+        n_sums = N_SUMS + plan.batch_size + 3 * self._layout.n_blocks
+        self._sums = np.zeros(n_sums)
+        self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
+        hyper = self._hyper = _hyper(plan)
+        self._decays, self._shapes = plan.weight_decay > 0, plan.shapes_gradient
+        self._keeps = plan.optimizer != Optimizer.GRADIENT
+        # A velocity that is a running mean is one that adds up steps of a smaller rate.
+        self._gain = 1 - plan.momentum if plan.averages_gradients else 1.0
+        self._order = np.empty(X.shape[0], dtype=np.int64)
+        self._arrays = (
+            self._layers, self._settings, hyper, *self._inputs, self._work, self._Y,
+            self._sample_weight, self._order, self._sums, self._shares,
+        )  # fmt: skip
+        self._job = describe(self._arrays)
+        first = int(self._settings[at.KEEP_AT])
+        self._slots = [first, first + int(self._settings[at.N_PARAMETERS])]  # the newest last
+        self._n_kept = 0
+        self.push(theta)
+
+    def _set_constants(self):
+        """Numbers that kernels look up in the arena."""
+        arena, settings, plan = self._arena, self._settings, self.plan
+        arena[settings[at.ONE]] = 1
+        arena[settings[at.MACHINE_EPSILON]] = np.finfo(plan.dtype).eps
+        first = settings[at.LOSS_PARAMETERS]
+        arena[first : first + len(plan.loss_parameters)] = plan.loss_parameters
+        for layer, dropout in zip(self._layers, plan.dropouts, strict=False):
+            arena[layer[at.DROP_SCALE]] = 1 / (1 - dropout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self._team.close()
+
+    def _room_for_entries(self, n_threads):
+        """The work array for sparse inputs; see ``sparse.group_by_feature``."""
+        if not self._settings[at.IS_SPARSE]:
+            return np.empty(0, dtype=np.int64)
+        entries = np.sort(np.diff(self._inputs[2]))[-self.plan.batch_size :].sum()
+        size = work_size(self.plan.layer_units[0], entries)
+        self._settings[at.WORK_SIZE] = size
+        return np.zeros(n_threads * size, dtype=np.int64)
+
+    def last_finite(self):
+        """The newest parameters from the start of an epoch that are all finite.
+
+        They are kept at the start of each epoch, in two slots by turns, because a loss becomes
+        not finite in the first epoch whose updates overflow, or, where those were its last ones,
+        in the next.
+
+        Returns
+        -------
+        theta : ndarray of shape (n_parameters,) or None
+            None where there are none.
+        """
+        for start in self._slots[::-1][: self._n_kept]:
+            theta = self._unpacked(start)
+            if np.isfinite(theta).all():
+                return theta
+        return None
+
+    def push(self, theta, state=None):
+        """Set the parameters, and the optimiser's state (see :meth:`state`) if given."""
+        units, arena, layout = self.plan.layer_units, self._arena, self._layout
+        if theta.size != n_parameters(units):
+            raise ValueError(f"{theta.size} parameters do not fit units {units}")
+        at.pack(theta, units, arena, layout.settings[at.PARAMETERS], layout)
+        at.pack_transposed(theta, units, arena, layout)
+        if state is not None:
+            self.step, first, second = state
+            at.pack(first, units, arena, self._start(at.TO_FIRST), layout)
+            at.pack(second, units, arena, self._start(at.TO_SECOND), layout)
+
+    def _start(self, vector=None):
+        """Where the parameters lie in the arena, or a vector of the optimiser's state."""
+        start = self._settings[at.PARAMETERS]
+        return start if vector is None else start + self._settings[vector]
+
+    def _pull(self, vector=None):
+        return self._unpacked(self._start(vector))
+
+    def _unpacked(self, start):
+        units = self.plan.layer_units
+        result = np.empty(n_parameters(units), dtype=self.plan.dtype)
+        at.unpack(result, units, self._arena, start, self._layout)
+        return result
+
+    def pull(self):
+        """A copy of the parameters, in the order of :mod:`fastmlp.network.weights`."""
+        return self._pull()
+
+    def state(self):
+        """A copy of the optimiser's state: updates done and two vectors ordered like theta.
+
+        The vectors are the velocity or the mean gradient, and the sum or mean of squared
+        gradients; one that an optimiser does not use stays zero.
+        """
+        return self.step, self._pull(at.TO_FIRST), self._pull(at.TO_SECOND)
+
+    def run_epoch(self, order, learning_rate):
+        """Update the parameters once for each mini-batch of one epoch.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n_rows,), int64
+            Rows in the order in which batches are cut.
+        learning_rate : float
+
+        Returns
+        -------
+        loss : float
+            Mean over rows of the batches' losses before their updates, penalty included.
+
+        Raises
+        ------
+        ValueError
+            When the sample weights of a batch sum to zero.
+        """
+        plan = self.plan
+        if self._sample_weight.size:
+            plan.batch_weights(order, self._sample_weight)
+        hyper, settings = self._hyper, self._settings
+        if self._decays:
+            hyper[at.DECAY] = 1 - learning_rate * plan.weight_decay
+        hyper[at.LEARNING_RATE] = learning_rate * self._gain
+        self._sums[EPOCH_LOSS] = self._sums[GRADIENT_NORM] = 0.0
+        if self._keeps:
+            self._slots.reverse()
+            self._n_kept = 2 if self._n_kept else 1
+            settings[at.KEEP_AT] = self._slots[-1]
+        for start in range(0, order.size, self._piece):
+            piece = order[start : start + self._piece]
+            hyper[at.STEPS_DONE] = self.step
+            self._order[: piece.size] = piece
+            self._job[kernels.ORDER * FIELDS + 1] = piece.size
+            self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
+            self.step += -(-piece.size // plan.batch_size)
+            settings[at.KEEP_AT] = -1
+        if self._shapes:
+            n_steps = -(-order.size // plan.batch_size)
+            self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
+        return self._sums[EPOCH_LOSS] / order.size
+
+    @property
+    def total_weight(self):
+        """Sum of the sample weights of all rows; without weights their number."""
+        weights = self._sample_weight
+        return float(weights.sum()) if weights.size else len(self._Y)
+
+    def loss_and_gradient(self, theta):
+        """Loss at `theta` of all rows as one batch, and its gradient.
+
+        The plan has the optimiser ``GRADIENT`` and all rows in a batch.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (n_parameters,)
+        """
+        self.push(theta)
+        loss = self.run_epoch(np.arange(self.plan.batch_size), 0.0)
+        return loss, self._pull(at.TO_FIRST)
+
+    def outputs(self, X):
+        """Predictions of the current parameters; see :func:`outputs`."""
+        return outputs(self.plan, self.pull(), X, self._n_jobs)
+
+
+def loss_and_gradient(plan, theta, X, Y, sample_weight=None, n_jobs=None):
+    """Loss of all rows as one batch, and its gradient.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Its optimiser and batch size do not matter.
+    theta, X, Y, sample_weight, n_jobs
+        As for :class:`CpuEngine`.
+
+    Returns
+    -------
+    loss : float
+    gradient : ndarray of shape (n_parameters,)
+    """
+    plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=X.shape[0])
+    with CpuEngine(plan, theta, X, Y, sample_weight, n_jobs) as engine:
+        return engine.loss_and_gradient(theta)
+
+
+def outputs(plan, theta, X, n_jobs=None):
+    """Predictions of a network: its output activations.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Its optimiser and batch size do not matter.
+    theta : ndarray of shape (n_parameters,)
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    n_jobs : int or None
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+    """
+    units, dtype, n_rows = plan.layer_units, plan.dtype, X.shape[0]
+    check_parameters(theta, X, units)
+    many = n_rows > _FEW_ROWS
+    work = n_rows * n_parameters(units)
+    n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_PREDICTION else 1
+    layout = at.prediction_layout(
+        units, plan.activation, plan.loss, dtype, n_threads, many, issparse(X)
+    )
+    layers, settings = with_prediction_kernels(layout, plan)
+    arena = _aligned(layout.size, dtype)
+    start = settings[at.PARAMETERS]
+    if many:
+        at.pack(theta, units, arena, start, layout)
+    else:
+        arena[start : start + len(theta)] = theta
+    inputs = _inputs(X, dtype)
+    order = np.arange(n_rows) if issparse(X) else _NO_STARTS
+    result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
+    with Team(n_threads) as team:
+        arrays = layers, settings, *inputs, order, result
+        team.run(kernels.predict, arena, describe(arrays), keeps=arrays)
+    return result

@@ -1,0 +1,77 @@
+"""Compile everything ahead, for container images and first impressions."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...network.plan import Activation, Loss, Optimizer, TrainingPlan
+from ...network.weights import n_parameters
+from . import layout as at
+from .dispatch import with_training_kernels
+from .engine import CpuEngine, outputs
+
+
+def warmup(report=None):
+    """Compile all kernels for float32 and float64, or load them from the cache.
+
+    Later fits, in this process and in others that share the cache folder, compile nothing.
+
+    Parameters
+    ----------
+    report : callable, optional
+        Called as ``report(done, total, what)`` before each piece of work and, with
+        ``done == total``, at the end.
+    """
+    work = []
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        plan = _small_plan(dtype)
+        work += [
+            (f"{dtype.name} sparse inputs", lambda plan=plan: _prepare(plan, is_sparse=True)),
+            (f"{dtype.name} training", lambda plan=plan: _train(plan)),
+            (f"{dtype.name} prediction", lambda plan=plan: _predict(plan)),
+            (f"{dtype.name} options", lambda plan=plan: _prepare_options(plan)),
+        ]
+    for done, (what, compile_it) in enumerate(work):
+        if report is not None:
+            report(done, len(work), what)
+        compile_it()
+    if report is not None:
+        report(len(work), len(work), "done")
+
+
+def _small_plan(dtype):
+    return TrainingPlan(
+        (1, 1, 1), Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM, epsilon=1.0, dtype=dtype
+    )
+
+
+def _theta_and_data(plan):
+    return np.zeros(n_parameters(plan.layer_units), plan.dtype), np.zeros((1, 1), plan.dtype)
+
+
+def _prepare(plan, is_sparse=False):
+    with_training_kernels(at.training_layout(plan, 1, is_sparse), plan)
+
+
+def _prepare_options(plan):
+    """All kernels of which a plan chooses some."""
+    for activation in Activation:
+        for dropout in (0.0, 0.5):
+            _prepare(replace(plan, activation=activation, dropout=(dropout,)))
+    for loss in Loss:
+        if loss != Loss.CUSTOM:
+            _prepare(replace(plan, loss=loss))
+    for optimizer in Optimizer:
+        _prepare(replace(plan, optimizer=optimizer))
+    _prepare(replace(plan, clip_norm=1.0, weight_decay=1.0, max_norm=1.0))
+
+
+def _train(plan):
+    theta, X = _theta_and_data(plan)
+    with CpuEngine(plan, theta, X, X) as engine:
+        engine.run_epoch(np.arange(1), 0.1)
+
+
+def _predict(plan):
+    theta, X = _theta_and_data(plan)
+    outputs(plan, theta, X)

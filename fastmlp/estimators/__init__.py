@@ -1,0 +1,4 @@
+"""scikit-learn's contract: estimators, their parameters, and a fit from data to fitted attributes.
+
+Everything below this room works without scikit-learn.
+"""

@@ -1,0 +1,99 @@
+"""The record of training as attributes of an estimator, which warm starts continue."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+
+from ..network import weights
+from ..training.loop import History
+
+
+def snapshot(estimator):
+    """All attributes of an estimator, with copies of what training changes in place."""
+    state = dict(vars(estimator))
+    for name in ("loss_curve_", "validation_scores_", "history_"):
+        if state.get(name) is not None:
+            state[name] = copy.copy(state[name])
+    for name, numbers in state.get("history_", {}).items():
+        state["history_"][name] = list(numbers)
+    if "_optimizer" in state:
+        optimizer = state["_optimizer"]
+        state["_optimizer"] = replace(optimizer, schedule=copy.copy(optimizer.schedule))
+    return state
+
+
+def restore(estimator, state):
+    """Make an estimator what it was: see :func:`snapshot`."""
+    vars(estimator).clear()
+    vars(estimator).update(state)
+
+
+def begin(estimator):
+    """Attributes of an estimator that has not been trained."""
+    estimator.t_ = 0
+    estimator.loss_curve_ = []
+    estimator.history_ = {}
+    estimator._no_improvement_count = 0
+    estimator.best_loss_ = estimator.validation_scores_ = None
+    estimator.best_validation_score_ = None
+    estimator._best_coefs = estimator._best_intercepts = None
+
+
+def continued(estimator, incremental):
+    """The record to go on with; what an earlier fit without it cannot know starts afresh.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    incremental : bool
+        Whether ``partial_fit`` goes on, which counts on epochs without improvement.
+
+    Returns
+    -------
+    History
+    """
+    history = History(
+        loss_curve=estimator.loss_curve_,
+        no_improvement_count=estimator._no_improvement_count if incremental else 0,
+        n_samples_seen=estimator.t_,
+        numbers=getattr(estimator, "history_", {}),  # lacking where attributes were set by hand
+    )
+    if estimator.early_stopping:
+        history.validation_scores = estimator.validation_scores_ or []
+        history.best_validation_score = -np.inf
+        known = estimator._best_coefs is not None and estimator.best_validation_score_ is not None
+        if known and getattr(estimator, "_best_scoring", None) == estimator.scoring:
+            history.best_validation_score = estimator.best_validation_score_
+            history.best_theta = weights.flatten(
+                estimator._best_coefs, estimator._best_intercepts, estimator.coefs_[0].dtype
+            )
+    else:
+        history.best_loss = np.inf if estimator.best_loss_ is None else estimator.best_loss_
+    return history
+
+
+def keep(estimator, history, layer_units):
+    """Set an estimator's attributes from the record of training.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Modified in place.
+    history : History
+    layer_units : sequence of int
+    """
+    estimator.loss_curve_ = history.loss_curve
+    if history.loss_curve:
+        estimator.loss_ = history.loss_curve[-1]
+    estimator.history_ = history.numbers
+    estimator.t_ = history.n_samples_seen
+    estimator._no_improvement_count = history.no_improvement_count
+    estimator.best_loss_ = history.best_loss
+    estimator.validation_scores_ = history.validation_scores
+    estimator.best_validation_score_ = history.best_validation_score
+    estimator._best_coefs = estimator._best_intercepts = None
+    if history.best_theta is not None:
+        best = history.best_theta.copy()
+        estimator._best_coefs, estimator._best_intercepts = weights.views(best, layer_units)
+        estimator._best_scoring = estimator.scoring

@@ -1,0 +1,317 @@
+"""Fitted models as ONNX graphs, preprocessing included, for runtimes without Python.
+
+Needs the ``onnx`` extra. Opset 17 of ONNX and version 3 of its machine-learning operators.
+"""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .. import __version__
+from ..estimators.base import BaseMLP
+from ..exceptions import InputError
+from ..network.plan import Activation
+from ..tabular.model import SQUASH_BOUND, SQUASH_LIMIT, TabularModel
+from ..tabular.tables import MISSING
+from .files import written_aside
+
+_OPSETS = {"": 17, "ai.onnx.ml": 3}
+_OUTPUT_ACTIVATIONS = {
+    "softmax": ("Softmax", {"axis": 1}),
+    "logistic": ("Sigmoid", {}),
+    "exp": ("Exp", {}),
+    "identity": ("Identity", {}),
+}
+_ACTIVATIONS = {
+    Activation.RELU: "Relu",
+    Activation.TANH: "Tanh",
+    Activation.LOGISTIC: "Sigmoid",
+}
+
+
+def to_onnx(model):
+    """A fitted model as an ONNX graph.
+
+    A :class:`TabularModel` has one input for each feature column, each of shape (n_rows, 1):
+    float64 with not-a-number for what is missing, or strings with '' for what is missing. An
+    estimator has the input ``X`` of shape (n_rows, n_features) in the type of its weights.
+    The output is ``prediction`` of shape (n_rows, n_outputs) for regression; ``label`` of
+    shape (n_rows,) and ``probabilities`` of shape (n_rows, n_classes) for classification; for
+    a multilabel problem ``label`` is a matrix of the same shape. An output whose name a column
+    has already is called ``label_output`` and so on.
+
+    Parameters
+    ----------
+    model : TabularModel, MLPClassifier or MLPRegressor
+
+    Returns
+    -------
+    onnx.ModelProto
+
+    Raises
+    ------
+    InputError
+        When the package onnx is not installed.
+    """
+    onnx = _import_onnx()
+    graph = _Graph(onnx)
+    if not isinstance(model, TabularModel | BaseMLP):
+        raise InputError(
+            f"to_onnx takes the models of fastmlp, got a {type(model).__module__}."
+            f"{type(model).__qualname__}; convert scikit-learn's networks with from_sklearn"
+        )
+    if isinstance(model, TabularModel):
+        if not hasattr(model, "estimator_"):
+            raise InputError("this TabularModel has not been fitted; call fit first")
+        _write_table_model(graph, model)
+    else:
+        check_is_fitted(model)
+        dtype = model.coefs_[0].dtype
+        X = graph.input("X", dtype, model.n_features_in_)
+        _write_outputs(graph, model, _write_network(graph, model, X))
+    return graph.model(type(model).__name__)
+
+
+def export_onnx(model, path):
+    """Write :func:`to_onnx`'s graph to a file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    model : TabularModel, MLPClassifier or MLPRegressor
+    path : str or Path
+    """
+    graph = to_onnx(model)
+    with written_aside(path) as aside, open(aside, "wb") as file:
+        file.write(graph.SerializeToString())
+
+
+def is_onnx_file(path):
+    """Whether a file holds an ONNX graph."""
+    onnx = _import_onnx()
+    try:
+        return len(onnx.load(path, load_external_data=False).graph.node) > 0
+    except Exception:  # whatever protobuf says of other bytes
+        return False
+
+
+def _import_onnx():
+    try:
+        import onnx
+    except ImportError:
+        raise InputError(
+            "ONNX export needs the package onnx; install it with: pip install 'fastmlp[onnx]'"
+        ) from None
+    return onnx
+
+
+class _Graph:
+    """Nodes, constants, inputs and outputs, as they come."""
+
+    def __init__(self, onnx):
+        self._onnx = onnx
+        self._nodes, self._constants, self._inputs, self._outputs = [], [], [], []
+        self._names = {""}
+
+    def _type(self, dtype):
+        if np.dtype(dtype).kind in "OUS":
+            return self._onnx.TensorProto.STRING
+        return self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+
+    def _value(self, name, dtype, shape):
+        return self._onnx.helper.make_tensor_value_info(name, self._type(dtype), shape)
+
+    def _unused(self, name):
+        """A name that no column has."""
+        while name in self._names:
+            name += "_"
+        return name
+
+    def reserve(self, names):
+        """Take the names of all inputs, so that nothing else is called so."""
+        for name in names:
+            if name in self._names:
+                raise InputError(
+                    f"column name {name!r} is empty or occurs twice as text; ONNX inputs need "
+                    "different names"
+                )
+            self._names.add(name)
+
+    def input(self, name, dtype, n_columns):
+        self._inputs.append(self._value(name, dtype, ["rows", n_columns]))
+        return name
+
+    def output(self, source, name, dtype, *columns):
+        name = name if name not in self._names else self._unused(f"{name}_output")
+        self._nodes.append(self._onnx.helper.make_node("Identity", [source], [name]))
+        self._outputs.append(self._value(name, dtype, ["rows", *columns]))
+
+    def constant(self, array):
+        array = np.asarray(array)
+        name = self._unused(f"constant_{len(self._constants)}")
+        if array.dtype.kind in "OU":
+            array = array.astype(object)
+        self._constants.append(self._onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, kind, *inputs, domain="", n_results=1, **attributes):
+        """A node of any number of results; the name of the first."""
+        name = self._unused(f"{kind}_{len(self._nodes)}")
+        results = [name, *(self._unused(f"{name}_{i}") for i in range(1, n_results))]
+        self._nodes.append(
+            self._onnx.helper.make_node(kind, list(inputs), results, domain=domain, **attributes)
+        )
+        return name
+
+    def cast(self, x, dtype):
+        return self.node("Cast", x, to=self._type(dtype))
+
+    def model(self, name):
+        helper = self._onnx.helper
+        graph = helper.make_graph(
+            self._nodes, name, self._inputs, self._outputs, initializer=self._constants
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid(*opset) for opset in _OPSETS.items()],
+            producer_name="fastmlp",
+            producer_version=__version__,
+            ir_version=8,
+        )
+        self._onnx.checker.check_model(model)
+        return model
+
+
+def _write_network(graph, estimator, x):
+    """From inputs to the network's output activations."""
+    activations = (*estimator._fitted_plan().activations, Activation.IDENTITY)
+    for w, b, activation in zip(estimator.coefs_, estimator.intercepts_, activations, strict=True):
+        x = graph.node("Add", graph.node("MatMul", x, graph.constant(w)), graph.constant(b))
+        x = _write_activation(graph, activation, x, w.dtype.type)
+    operator, attributes = _OUTPUT_ACTIVATIONS[estimator.out_activation_]
+    return graph.node(operator, x, **attributes)
+
+
+def _write_activation(graph, activation, x, dtype):
+    """A hidden layer's activation, from operators that runtimes have for float64, too."""
+    if activation == Activation.IDENTITY:
+        return x
+    if activation in _ACTIVATIONS:
+        return graph.node(_ACTIVATIONS[activation], x)
+
+    def times(factor, z):
+        return graph.node("Mul", graph.constant(dtype(factor)), z)
+
+    def plus(term, z):
+        return graph.node("Add", graph.constant(dtype(term)), z)
+
+    if activation == Activation.SILU:
+        return graph.node("Mul", x, graph.node("Sigmoid", x))
+    if activation == Activation.GELU:
+        # onnxruntime has it for float32 alone.
+        z = graph.cast(times(0.5**0.5, x), np.float32)
+        distribution = times(0.5, plus(1, graph.cast(graph.node("Erf", z), dtype)))
+        return graph.node("Mul", x, distribution)
+    zero = graph.constant(dtype(0))
+    positive, negative = graph.node("Max", x, zero), graph.node("Min", x, zero)
+    if activation == Activation.LEAKY_RELU:
+        return graph.node("Add", positive, times(0.01, negative))
+    if activation == Activation.SOFTPLUS:
+        e = graph.node("Exp", graph.node("Neg", graph.node("Abs", x)))
+        return graph.node("Add", positive, graph.node("Log", plus(1, e)))
+    e = plus(-1, graph.node("Exp", negative))
+    if activation == Activation.SELU:
+        positive, e = times(1.0507009873554805, positive), times(1.7580993408473766, e)
+    return graph.node("Add", positive, e)
+
+
+def _write_outputs(graph, estimator, p, scale=None):
+    """Labels and probabilities, or predicted numbers: `scale` is their factor and offset."""
+    dtype, n_outputs = estimator.coefs_[0].dtype, estimator.n_outputs_
+    if not hasattr(estimator, "classes_"):
+        if estimator._quantile_levels().size > 1:
+            k = graph.constant(np.array([n_outputs]))
+            p = graph.node("TopK", p, k, n_results=2, axis=1, largest=0, sorted=1)
+        if scale is not None:
+            dtype = np.dtype(np.float64)
+            p = graph.node("Mul", graph.cast(p, dtype), graph.constant(np.float64(scale[0])))
+            p = graph.node("Add", p, graph.constant(np.float64(scale[1])))
+        graph.output(p, "prediction", dtype, n_outputs)
+        return
+    classes = estimator.classes_
+    if estimator._label_binarizer.y_type_.startswith("multilabel"):
+        label = graph.cast(graph.node("Greater", p, graph.constant(dtype.type(0.5))), np.int64)
+        graph.output(label, "label", np.int64, n_outputs)
+        graph.output(p, "probabilities", dtype, n_outputs)
+        return
+    if n_outputs == 1:
+        second = graph.node("Greater", p, graph.constant(dtype.type(0.5)))
+        which = graph.node("Squeeze", second, graph.constant(np.array([1])))
+        which = graph.cast(which, np.int64)
+        p = graph.node("Concat", graph.node("Sub", graph.constant(dtype.type(1)), p), p, axis=1)
+        # A table with a single class has one label for both outputs.
+        classes = np.resize(classes, 2)
+    else:
+        which = graph.node("ArgMax", p, axis=1, keepdims=0)
+    label = graph.node("Gather", graph.constant(classes), which)
+    graph.output(label, "label", classes.dtype)
+    graph.output(p, "probabilities", dtype, len(classes))
+
+
+def _write_table_model(graph, model):
+    parts = []
+    numeric, text = model._names("numeric"), model._names("text")
+    graph.reserve(map(str, (*numeric, *text)))
+    steps = model.preprocessor_.named_transformers_
+    if numeric:
+        columns = [graph.input(str(name), np.float64, 1) for name in numeric]
+        parts.append(_write_numbers(graph, columns, *(step for _, step in steps["numeric"].steps)))
+    for name, levels, codes in zip(
+        text, model.levels_, steps["text"].categories_ if text else [], strict=True
+    ):
+        column = graph.input(str(name), str, 1)
+        parts.append(_write_text(graph, column, levels, codes))
+    x = graph.node("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+    x = _write_squash(graph, x)
+    p = _write_network(graph, model.estimator_, graph.cast(x, np.float32))
+    scale = None
+    if model.task_ == "regression":
+        scale = model.target_scale_, model.target_mean_
+    _write_outputs(graph, model.estimator_, p, scale)
+
+
+def _write_numbers(graph, columns, imputer, scaler):
+    x = graph.node("Concat", *columns, axis=1)
+    missing = graph.node("IsNaN", x)
+    x = graph.node("Where", missing, graph.constant(imputer.statistics_[None]), x)
+    if imputer.indicator_ is not None and len(imputer.indicator_.features_):
+        indicators = graph.node(
+            "Gather", missing, graph.constant(imputer.indicator_.features_.astype(np.int64)), axis=1
+        )
+        x = graph.node("Concat", x, graph.cast(indicators, np.float64), axis=1)
+    x = graph.node("Sub", x, graph.constant(scaler.mean_[None]))
+    return graph.node("Div", x, graph.constant(scaler.scale_[None]))
+
+
+def _write_text(graph, column, levels, codes):
+    places = {level: place for place, level in enumerate(levels)}
+    if MISSING in places:
+        places.setdefault("", places[MISSING])
+    code = graph.node(
+        "LabelEncoder",
+        column,
+        domain="ai.onnx.ml",
+        keys_strings=list(places),
+        values_int64s=list(places.values()),
+        default_int64=len(levels),
+    )
+    one_hot = graph.node("Equal", code, graph.constant(codes.astype(np.int64)[None]))
+    return graph.cast(one_hot, np.float64)
+
+
+def _write_squash(graph, x):
+    """:func:`fastmlp.tabular.model.squash`."""
+    limits = (graph.constant(np.float64(limit)) for limit in (-SQUASH_LIMIT, SQUASH_LIMIT))
+    x = graph.node("Clip", x, *limits)
+    third = graph.node("Div", x, graph.constant(np.float64(SQUASH_BOUND)))
+    square = graph.node("Mul", third, third)
+    root = graph.node("Sqrt", graph.node("Add", square, graph.constant(np.float64(1))))
+    return graph.node("Div", x, root)

@@ -1,0 +1,1 @@
+"""What looks at the installation instead of data: ``fastmlp doctor`` and ``fastmlp bench``."""

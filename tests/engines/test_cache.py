@@ -1,0 +1,154 @@
+"""The on-disk cache of compiled kernels is used, and never serves stale code."""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+
+# A kernel that compiles quickly and inlines formulas of another file.
+SCRIPT = """
+import os
+import numba
+import numpy as np
+from fastmlp.engines.cpu.layers import activation_kernel
+from fastmlp.network.plan import Activation
+
+activate = activation_kernel(Activation[os.environ.get("ACTIVATION", "RELU")])
+
+@numba.njit
+def relu(z):
+    activate(z, 0, z.size)
+
+z = np.array([-1.0, 3.0], dtype=os.environ.get("DTYPE", "float64"))
+relu(z)
+stats = activate.stats
+print(*z, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), sep=",")
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package that a test may edit."""
+    source = Path(fastmlp.__file__).parent
+    ignore = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(source, tmp_path / "site" / "fastmlp", ignore=ignore))
+
+
+def start(package, cache=None, **environment):
+    """SCRIPT in a process of its own."""
+    env = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "FASTMLP_CACHE")}
+    env |= {"PYTHONPATH": str(package.parent), **environment}
+    if cache is not None:
+        env["NUMBA_CACHE_DIR"] = str(cache)
+    command = [sys.executable, "-c", SCRIPT]
+    return subprocess.Popen(command, env=env, cwd=package.parent, stdout=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    """Values, cache hits and cache misses of a process."""
+    stdout, _ = process.communicate()
+    assert process.returncode == 0
+    *values, hits, misses = stdout.split(",")
+    return [float(v) for v in values], int(hits), int(misses)
+
+
+def run(*args, **kwargs):
+    return finish(start(*args, **kwargs))
+
+
+def test_second_process_compiles_nothing(package, tmp_path):
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
+
+
+def test_processes_that_compile_at_once_do_no_harm(package, tmp_path):
+    processes = [start(package, tmp_path / "cache") for _ in range(3)]
+    for process in processes:
+        assert finish(process)[0] == [0.0, 3.0]
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
+
+
+def test_edited_formula_is_compiled_anew(package, tmp_path):
+    run(package, tmp_path / "cache")
+    formulas = package / "formulas" / "activations.py"
+    text = formulas.read_text()
+    assert "return 0 if z < 0 else z" in text
+    formulas.write_text(text.replace("return 0 if z < 0 else z", "return 7.0"))
+    assert run(package, tmp_path / "cache") == ([7.0, 7.0], 0, 1)
+    # The stale file is gone, and the new one is used.
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 1
+    assert run(package, tmp_path / "cache") == ([7.0, 7.0], 1, 0)
+
+
+@pytest.mark.parametrize("source", ["plan.py", "cpu/vector_math.py", "formulas/losses.py"])
+def test_any_edit_compiles_anew(source, package, tmp_path):
+    run(package, tmp_path / "cache")
+    with open(package / source, "a") as file:
+        file.write("\n# edited\n")
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+
+
+def test_choices_do_not_mix(package, tmp_path):
+    run(package, tmp_path / "cache")
+    for counts in ((0, 1), (1, 0)):
+        values, *found = run(package, tmp_path / "cache", ACTIVATION="TANH")
+        assert values == pytest.approx([math.tanh(-1), math.tanh(3)]) and tuple(found) == counts
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
+
+
+def test_types_compiled_at_once_do_not_mix(package, tmp_path):
+    processes = [start(package, tmp_path / "cache", DTYPE=d) for d in ("float32", "float64") * 2]
+    for process in processes:
+        assert finish(process)[0] == [0.0, 3.0]
+    for dtype in ("float32", "float64"):
+        assert run(package, tmp_path / "cache", DTYPE=dtype) == ([0.0, 3.0], 1, 0)
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 2
+
+
+def test_damaged_file_is_compiled_anew(package, tmp_path):
+    run(package, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").rglob("*.nbc")
+    path.write_bytes(path.read_bytes()[:100])
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
+
+
+def test_new_version_is_compiled_anew(package, tmp_path):
+    run(package, tmp_path / "cache")
+    init = package / "__init__.py"
+    init.write_text(init.read_text().replace(fastmlp.__version__, "99.0.0"))
+    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+
+
+def test_cache_can_be_switched_off(package, tmp_path):
+    assert run(package, tmp_path / "cache", FASTMLP_CACHE="0") == ([0.0, 3.0], 0, 1)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_installed_in_place_by_default(package):
+    assert run(package)[1:] == (0, 1)
+    assert run(package)[1:] == (1, 0)
+    assert list((package / "cpu" / "__pycache__").glob("*.nbc"))
+
+
+def test_read_only_installation_uses_the_user_cache(package, tmp_path):
+    # A file where the folder would be: this stops even a superuser from writing there.
+    (package / "cpu" / "__pycache__").write_text("")
+    home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
+    assert run(package, **home)[1:] == (0, 1)
+    assert run(package, **home)[1:] == (1, 0)
+    assert list((tmp_path / "home").rglob("*.nbc"))
+
+
+def test_no_writable_folder_compiles_in_memory(package, tmp_path):
+    (package / "cpu" / "__pycache__").write_text("")
+    (tmp_path / "home").write_text("")
+    home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
+    assert run(package, **home) == ([0.0, 3.0], 0, 1)
+    assert run(package, **home) == ([0.0, 3.0], 0, 1)

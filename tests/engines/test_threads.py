@@ -1,0 +1,119 @@
+"""The team of threads: barriers, failures, forks, and many teams at once."""
+
+import multiprocessing
+import os
+import threading
+
+import joblib
+import numpy as np
+import pytest
+from helpers import flat
+
+from fastmlp import MLPClassifier
+from fastmlp.engines.cpu import engine
+from fastmlp.engines.cpu.threads import Team, default_n_threads
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 40))
+    return X, X[:, :4].argmax(axis=1)
+
+
+@pytest.fixture(autouse=True)
+def two_threads(monkeypatch):
+    """Teams of two, also on a machine with one core."""
+    monkeypatch.setattr(engine, "default_n_threads", lambda: 2)
+
+
+def fit(problem, n_jobs, **params):
+    # Large enough a step for a team of two.
+    model = MLPClassifier((64, 64), random_state=0, max_iter=3, tol=0, n_jobs=n_jobs, **params)
+    with pytest.warns(match="Maximum iterations"):
+        return model.fit(*problem)
+
+
+def test_every_member_runs_with_its_number():
+    seen = []
+    with Team(3) as team:
+        team.run(lambda number, n_threads, barrier, x: seen.append((number, n_threads, x)), "x")
+    assert sorted(seen) == [(0, 3, "x"), (1, 3, "x"), (2, 3, "x")]
+
+
+def test_failure_of_a_member_is_raised_and_the_team_goes_on():
+    def fail(number, n_threads, barrier):
+        if number == 1:
+            raise ArithmeticError("member 1")
+
+    with Team(2) as team:
+        with pytest.raises(ArithmeticError, match="member 1"):
+            team.run(fail)
+        team.run(lambda *args: None)
+
+
+def test_members_leave_when_the_team_is_closed():
+    before = threading.active_count()
+    with Team(4) as team:
+        team.run(lambda *args: None)
+        assert threading.active_count() == before + 3
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("batch_size", [200, 60])  # summed in groups of rows, and not
+def test_a_second_thread_changes_nothing(problem, batch_size):
+    one, two = (fit(problem, n_jobs, batch_size=batch_size) for n_jobs in (1, 2))
+    np.testing.assert_array_equal(flat(one), flat(two))
+    assert one.loss_curve_ == two.loss_curve_
+    np.testing.assert_array_equal(one.predict_proba(problem[0]), two.predict_proba(problem[0]))
+
+
+def test_four_fits_at_once(problem):
+    expected = flat(fit(problem, 1))
+    models = [MLPClassifier((64, 64), random_state=0, max_iter=3, tol=0) for _ in range(4)]
+    threads = [threading.Thread(target=_fit_quietly, args=(m, *problem)) for m in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for model in models:
+        np.testing.assert_array_equal(flat(model), expected)
+
+
+def _fit_quietly(model, X, y):
+    # A callback that ends training: no warning, which another thread could not catch.
+    model.fit(X, y, callback=lambda epoch: epoch.epoch == 3)
+
+
+def test_threading_backend_of_joblib(problem):
+    expected = flat(fit(problem, 1))
+    models = [MLPClassifier((64, 64), random_state=0, max_iter=4, tol=0) for _ in range(4)]
+    joblib.Parallel(n_jobs=4, backend="threading")(
+        joblib.delayed(_fit_quietly)(model, *problem) for model in models
+    )
+    for model in models:
+        np.testing.assert_array_equal(flat(model), expected)
+
+
+def test_joblib_workers_share_the_cores():
+    limits = joblib.Parallel(n_jobs=2)(joblib.delayed(default_n_threads)() for _ in range(2))
+    assert limits == [max(1, joblib.cpu_count() // 2)] * 2
+
+
+def _fit_in_child(problem, queue):
+    model = MLPClassifier((64, 64), random_state=0, max_iter=4, tol=0)
+    _fit_quietly(model, *problem)
+    queue.put(flat(model))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_fit_in_a_forked_child(problem):
+    expected = flat(fit(problem, 2))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_fit_in_child, args=(problem, queue))
+    child.start()
+    np.testing.assert_array_equal(queue.get(), expected)
+    child.join()
+    assert child.exitcode == 0
