@@ -204,7 +204,7 @@ def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet
     Ctrl-C ends the training early: what was learned so far is measured and written, and the
     exit code is 0. Before the end of the first epoch nothing is written, and it is 130.
     """
-    from fastmlp.tabular.model.model import TabularModel
+    from fastmlp.tabular.model import TabularModel
 
     from .output import describe, print_json, print_metrics, print_rows, remarks
     from .progress import epoch_bar

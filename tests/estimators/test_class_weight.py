@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from fastmlp.tabular.model.tables import DataError
 from helpers import flat
 from sklearn.datasets import load_iris, make_classification, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
@@ -10,6 +9,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from fastmlp import MLPClassifier, TabularModel
+from fastmlp.tabular.tables import DataError
 
 X, LABELS = load_iris(return_X_y=True)
 X, LABELS = X[:110], LABELS[:110]  # 50, 50 and 10

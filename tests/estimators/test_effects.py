@@ -107,8 +107,8 @@ def test_max_norm_holds_after_every_fit():
     X, y = scaled(load_digits)
     model = MLPClassifier((30, 20), max_norm=0.7, max_iter=5, random_state=0, diagnose=False)
     fit_quietly(model, X, y)
-    for weights in model.coefs_:
-        norms = np.linalg.norm(weights, axis=0)
+    for matrix in model.coefs_:
+        norms = np.linalg.norm(matrix, axis=0)
         assert norms.max() <= 0.7 + 1e-12
     assert np.linalg.norm(model.coefs_[0], axis=0).max() == pytest.approx(0.7)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from fastmlp.training.loop.losses import mean_loss
 from helpers import fit_quietly, flat
 from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
@@ -19,6 +18,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.engines.cpu.engine import loss_and_gradient
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
+from fastmlp.training.losses import mean_loss
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 X, X_VAL, Y, Y_VAL = train_test_split(IRIS, SPECIES, random_state=0, test_size=40)
@@ -80,7 +80,7 @@ def test_losses_are_those_of_the_kernels_and_of_a_plain_implementation(name, wei
 
 
 def test_every_loss_has_its_function():
-    from fastmlp.training.loop.losses import _ROW_LOSSES
+    from fastmlp.training.losses import _ROW_LOSSES
 
     assert set(_ROW_LOSSES) == set(Loss)
 

@@ -5,18 +5,18 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-from fastmlp.tabular.model.metrics import baseline_metrics
-from fastmlp.tabular.model.model import squash
-from fastmlp.tabular.model.tables import (
+from sklearn.exceptions import NotFittedError
+
+from fastmlp import TabularModel
+from fastmlp.tabular.metrics import baseline_metrics
+from fastmlp.tabular.model import squash
+from fastmlp.tabular.tables import (
     DataError,
     decide_task,
     frequent_levels,
     level_codes,
     read_table,
 )
-from sklearn.exceptions import NotFittedError
-
-from fastmlp import TabularModel
 
 SMALL = {"hidden": (8,), "max_epochs": 30}
 

@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from fastmlp.training.loop.diagnosis import diverging, dying, overfitting, still_improving, stopped
 from helpers import fit_quietly
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from fastmlp import MLPClassifier, MLPRegressor, TrainingWarning
+from fastmlp.training.diagnosis import diverging, dying, overfitting, still_improving, stopped
 
 TOL = 1e-4
 FALLING = [1.0, 0.5, 0.3, 0.2, 0.15, 0.1]

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor
-from fastmlp.training.loop import lbfgs
+from fastmlp.training import lbfgs
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
