@@ -28,7 +28,7 @@ def remark(text):
 @contextmanager
 def about(path):
     """Name the file in errors about the table that was read from it."""
-    from fastmlp.tabular.tables import DataError
+    from fastmlp.exceptions import DataError
 
     try:
         yield

@@ -371,7 +371,8 @@ def _check_model_path(path):
 
     check_output(path)
     if path.exists() and path.stat().st_size:  # in an empty file there is nothing to lose
-        from fastmlp.export.model_file import ModelFileError, read_manifest
+        from fastmlp.exceptions import ModelFileError
+        from fastmlp.export.model_file import read_manifest
 
         try:
             read_manifest(path)

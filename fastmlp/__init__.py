@@ -5,26 +5,54 @@ used, numba when a network is first trained or asked for predictions.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    # What a type checker and an editor see; at run time ``__getattr__`` imports each when used.
+    from . import demos, exceptions, plotting, schedules
+    from .engines.cpu.warmup import warmup
+    from .estimators.classifier import MLPClassifier
+    from .estimators.conversion import from_sklearn
+    from .estimators.fit_many import fit_many
+    from .estimators.gradient_check import check_gradient
+    from .estimators.regressor import MLPRegressor
+    from .exceptions import (
+        DataError,
+        DeviceError,
+        DivergenceError,
+        InputError,
+        InterruptedTrainingWarning,
+        ModelFileError,
+        TrainingWarning,
+    )
+    from .export.model_file import load_model, save_model
+    from .export.onnx import export_onnx, to_onnx
+    from .tabular.model import TabularModel
+
 _HOME = {
+    "DataError": "exceptions",
+    "DeviceError": "exceptions",
+    "DivergenceError": "exceptions",
+    "InputError": "exceptions",
+    "InterruptedTrainingWarning": "exceptions",
     "MLPClassifier": "estimators.classifier",
     "MLPRegressor": "estimators.regressor",
-    "check_gradient": "estimators.gradient_check",
-    "warmup": "engines.cpu.warmup",
-    "DivergenceError": "exceptions",
+    "ModelFileError": "exceptions",
     "TabularModel": "tabular.model",
     "TrainingWarning": "exceptions",
+    "check_gradient": "estimators.gradient_check",
     "export_onnx": "export.onnx",
     "fit_many": "estimators.fit_many",
     "from_sklearn": "estimators.conversion",
     "load_model": "export.model_file",
     "save_model": "export.model_file",
     "to_onnx": "export.onnx",
+    "warmup": "engines.cpu.warmup",
 }
 
-_MODULES = ("demos", "plotting")
+_MODULES = ("demos", "exceptions", "plotting", "schedules")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

@@ -5,6 +5,14 @@ class InputError(ValueError):
     """What was given cannot be used; the message says why and what to do."""
 
 
+class DataError(InputError):
+    """A table that a model cannot be made of or used on; the message says why."""
+
+
+class ModelFileError(InputError):
+    """A file that holds no model that could be loaded."""
+
+
 class DeviceError(InputError):
     """The device that was asked for cannot be used; the message says why."""
 
@@ -20,3 +28,7 @@ class DivergenceError(ValueError):
 
 class TrainingWarning(UserWarning):
     """A fit went wrong in a known way; the message says what to do."""
+
+
+class InterruptedTrainingWarning(UserWarning):
+    """Ctrl-C ended a fit; what was learned until then is kept."""

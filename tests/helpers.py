@@ -1,5 +1,7 @@
 """What several test files do with estimators."""
 
+import subprocess
+import sys
 import warnings
 from contextlib import contextmanager
 from unittest import mock
@@ -8,6 +10,14 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.engines.cpu import engine
+
+
+def imported_by(code):
+    """Modules loaded after some code ran in a fresh interpreter."""
+    script = f"{code}\nimport sys; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
 
 
 def flat(model):

@@ -11,7 +11,7 @@ import sklearn
 import skops.io
 
 from .. import __version__
-from ..exceptions import InputError
+from ..exceptions import ModelFileError
 from .files import written_aside
 
 _MANIFEST = "fastmlp.json"
@@ -39,10 +39,6 @@ _TRUSTED = (
     "fastmlp.training.loop.OptimizerState",
     "numpy.dtype",
 )
-
-
-class ModelFileError(InputError):
-    """A file that holds no model that could be loaded."""
 
 
 def save_model(model, path):

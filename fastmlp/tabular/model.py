@@ -15,10 +15,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
-from ..exceptions import DeviceError
+from ..exceptions import DataError, DeviceError
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .tables import (
-    DataError,
     check_complete,
     check_frame,
     check_learnable,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..exceptions import InputError
+from ..exceptions import DataError
 
 _MOST_INTEGER_CLASSES = 20
 _MOST_DATE_LEVELS = 20
@@ -24,10 +24,6 @@ MISSING = "(missing)"
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _BROKEN_ARCHIVE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?([ T]\d\d?:.*)?|\d\d?/\d\d?/\d{4}|\d\d?\.\d\d?\.\d{4}")
-
-
-class DataError(InputError):
-    """A table, or a file of one, that cannot be used."""
 
 
 # ---- reading -----------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from fastmlp_cli.main import main
+from helpers import imported_by
 from sklearn.datasets import load_digits
-from test_architecture import imported_by
 
 from fastmlp import demos
 from fastmlp.demos.curves import bump, bump_by_hand

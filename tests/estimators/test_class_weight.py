@@ -9,7 +9,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from fastmlp import MLPClassifier, TabularModel
-from fastmlp.tabular.tables import DataError
+from fastmlp.exceptions import DataError
 
 X, LABELS = load_iris(return_X_y=True)
 X, LABELS = X[:110], LABELS[:110]  # 50, 50 and 10

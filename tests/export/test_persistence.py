@@ -17,9 +17,9 @@ from sklearn.svm import SVC
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, TabularModel, load_model, save_model
-from fastmlp.exceptions import InputError
+from fastmlp.exceptions import InputError, ModelFileError
 from fastmlp.export.files import check_output, written_aside
-from fastmlp.export.model_file import ModelFileError, read_manifest
+from fastmlp.export.model_file import read_manifest
 
 
 @pytest.fixture

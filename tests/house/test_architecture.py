@@ -1,12 +1,11 @@
 """Who may import what, and what an import costs."""
 
 import ast
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from helpers import imported_by
 
 import fastmlp
 
@@ -66,14 +65,6 @@ def test_dependencies(module):
         assert all(name.startswith(allowed) for name in inner), inner
     if module == "training.py":
         assert inner == {"schedules", "parameters"}
-
-
-def imported_by(code):
-    """Modules loaded after some code ran in a fresh interpreter."""
-    script = f"{code}\nimport sys; print(*sys.modules)"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return set(result.stdout.split())
 
 
 def test_import_is_light():

@@ -8,10 +8,10 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from fastmlp import TabularModel
+from fastmlp.exceptions import DataError
 from fastmlp.tabular.metrics import baseline_metrics
 from fastmlp.tabular.model import squash
 from fastmlp.tabular.tables import (
-    DataError,
     decide_task,
     frequent_levels,
     level_codes,
