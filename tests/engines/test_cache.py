@@ -76,7 +76,7 @@ def test_processes_that_compile_at_once_do_no_harm(package, tmp_path):
 
 def test_edited_formula_is_compiled_anew(package, tmp_path):
     run(package, tmp_path / "cache")
-    formulas = package / "formulas" / "activations.py"
+    formulas = package / "network" / "formulas" / "activations.py"
     text = formulas.read_text()
     assert "return 0 if z < 0 else z" in text
     formulas.write_text(text.replace("return 0 if z < 0 else z", "return 7.0"))
@@ -86,7 +86,9 @@ def test_edited_formula_is_compiled_anew(package, tmp_path):
     assert run(package, tmp_path / "cache") == ([7.0, 7.0], 1, 0)
 
 
-@pytest.mark.parametrize("source", ["plan.py", "cpu/vector_math.py", "formulas/losses.py"])
+@pytest.mark.parametrize(
+    "source", ["network/plan.py", "engines/cpu/vector_math.py", "network/formulas/losses.py"]
+)
 def test_any_edit_compiles_anew(source, package, tmp_path):
     run(package, tmp_path / "cache")
     with open(package / source, "a") as file:
@@ -134,12 +136,12 @@ def test_cache_can_be_switched_off(package, tmp_path):
 def test_installed_in_place_by_default(package):
     assert run(package)[1:] == (0, 1)
     assert run(package)[1:] == (1, 0)
-    assert list((package / "cpu" / "__pycache__").glob("*.nbc"))
+    assert list((package / "engines" / "cpu" / "__pycache__").glob("*.nbc"))
 
 
 def test_read_only_installation_uses_the_user_cache(package, tmp_path):
     # A file where the folder would be: this stops even a superuser from writing there.
-    (package / "cpu" / "__pycache__").write_text("")
+    (package / "engines" / "cpu" / "__pycache__").write_text("")
     home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
     assert run(package, **home)[1:] == (0, 1)
     assert run(package, **home)[1:] == (1, 0)
@@ -147,7 +149,7 @@ def test_read_only_installation_uses_the_user_cache(package, tmp_path):
 
 
 def test_no_writable_folder_compiles_in_memory(package, tmp_path):
-    (package / "cpu" / "__pycache__").write_text("")
+    (package / "engines" / "cpu" / "__pycache__").write_text("")
     (tmp_path / "home").write_text("")
     home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
     assert run(package, **home) == ([0.0, 3.0], 0, 1)

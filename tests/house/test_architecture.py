@@ -10,61 +10,154 @@ from helpers import imported_by
 import fastmlp
 
 PACKAGE = Path(fastmlp.__file__).parent
+CLI = Path(__file__).parent.parent.parent / "cli"
+
+# The rooms of the house, each with those that it may import beside itself. A room without a
+# folder is a module of that name at the top.
+ROOMS = {
+    "exceptions": set(),
+    "schedules": set(),
+    "network": {"exceptions"},
+    "engines": {"exceptions", "network"},
+    "training": {"exceptions", "schedules", "network", "engines"},
+    "estimators": {"exceptions", "schedules", "network", "engines", "training"},
+    "tabular": {"exceptions", "network", "training", "estimators"},
+    "export": {"exceptions", "network", "estimators", "tabular"},
+    "tools": {"exceptions", "network", "engines", "estimators"},
+    "plotting": {"exceptions", "network", "training", "estimators", "export"},
+    "demos": {"exceptions", "network", "training", "estimators", "tabular", "export", "plotting"},
+}
+
+# Packages that only some rooms may import.
+OWNERS = {
+    "numba": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
+    "llvmlite": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
+    "sklearn": {"estimators", "tabular", "export", "tools", "plotting.py", "demos"},
+    "pandas": {"tabular", "demos"},
+    "skops": {"export"},
+    "onnx": {"export"},
+    "matplotlib": {"plotting.py", "demos"},
+    "click": set(),
+    "fastmlp_cli": set(),
+}
 
 
 def modules():
     return sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
-def imports(module):
-    """Top-level names of other packages, and modules of this one, that a module imports."""
-    outer, inner = set(), set()
-    for node in ast.walk(ast.parse((PACKAGE / module).read_text())):
+def imports(source, path):
+    """Absolute names of all that a module of this package imports, wherever in the file it does.
+
+    Names after ``from`` count as modules where such a file exists.
+    """
+    parts = ("fastmlp", *Path(path).with_suffix("").parts)
+    package = parts[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            outer |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            outer.add(node.module.split(".")[0])
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = list(Path(module).parts)[: -node.level]
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            inner |= {"/".join([*base, *name.split(".")]) for name in names}
-    return outer, inner
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            for alias in node.names:
+                full = PACKAGE.parent.joinpath(*base, alias.name)
+                is_module = full.is_dir() or full.with_suffix(".py").exists()
+                found.add(".".join([*base, alias.name] if is_module else base))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            # Only the package itself finds modules by names that are made at run time.
+            found |= {ast.unparse(node.args[0]).strip("'\"")}
+    return found
 
 
-SKLEARN = {
-    "base.py", "bench.py", "classifier.py", "interop.py", "many.py", "metrics.py",
-    "onnx_export.py", "options.py", "persistence.py", "plotting.py", "regressor.py",
-    "tabular.py", "targets.py", "validation.py", "demos/depth.py", "demos/images.py",
-    "demos/result.py",
-}  # fmt: skip
+def room(name):
+    """The room of a module of this package, by its absolute name; '' is the package itself."""
+    return [*name.split("."), ""][1]
 
 
 @pytest.mark.parametrize("module", modules())
-def test_dependencies(module):
-    outer, inner = imports(module)
-    assert "click" not in outer and "fastmlp_cli" not in outer
-    if not module.startswith(("cpu/", "cuda/")):
-        assert not outer & {"numba", "llvmlite"}
-    if module not in SKLEARN:
-        assert "sklearn" not in outer
-    if module != "plotting.py" and not module.startswith("demos/"):
-        assert "matplotlib" not in outer
-    if module.startswith("formulas/"):
-        assert outer <= {"math"} and not inner
-    if module.startswith(("cpu/", "cuda/")):
-        allowed = (
-            module.split("/")[0],
-            "formulas",
-            "plan",
-            "parameters",
-            "narrowing",
-            "kernel_cache",
-            "errors",
-            "__version__",
-        )
-        assert all(name.startswith(allowed) for name in inner), inner
-    if module == "training.py":
-        assert inner == {"schedules", "parameters"}
+def test_imports_run_one_way(module):
+    if module == "__init__.py":
+        return  # it finds every public name when that is used
+    own = module.split("/")[0].removesuffix(".py")
+    ours = {name for name in imports((PACKAGE / module).read_text(), module) if "fastmlp" in name}
+    reached = {room(name) for name in ours} - {own, ""}
+    assert reached <= ROOMS[own], f"{module} must not import {reached - ROOMS[own]}"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_packages_have_owners(module):
+    outer = {name.split(".")[0] for name in imports((PACKAGE / module).read_text(), module)}
+    for package, owners in OWNERS.items():
+        if package in outer:
+            places = {module, *(parent.as_posix() for parent in Path(module).parents)}
+            assert places & owners, f"{module} must not import {package}"
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("engines/c")])
+def test_devices_do_not_know_each_other(module):
+    device = module.split("/")[1]
+    other = {"cpu": "cuda", "cuda": "cpu"}[device]
+    ours = imports((PACKAGE / module).read_text(), module)
+    assert not any(name.startswith(f"fastmlp.engines.{other}") for name in ours)
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("network/")])
+def test_a_network_is_numpy_and_math(module):
+    found = imports((PACKAGE / module).read_text(), module)
+    outer = {name.split(".")[0] for name in found} - {"fastmlp"}
+    assert outer <= {"collections", "dataclasses", "enum", "itertools", "math", "numpy", "typing"}
+    if module.startswith("network/formulas/"):
+        assert outer <= {"math", "typing"}
+        assert all(name.startswith("fastmlp.network.formulas") for name in found - outer)
+
+
+def test_no_circle():
+    """A module that is imported at the top of another never imports that, by whatever way."""
+    graph = {}
+    for module in modules():
+        name = ".".join(("fastmlp", *Path(module).with_suffix("").parts))
+        tree = ast.parse((PACKAGE / module).read_text())
+        # What is imported inside functions and for type checkers is not part of a circle.
+        top = ast.Module([n for n in tree.body if isinstance(n, ast.ImportFrom)], [])
+        found = imports(ast.unparse(top), module)
+        graph[name.removesuffix(".__init__")] = {n for n in found if n.startswith("fastmlp.")}
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"a circle of imports: {' -> '.join([*path, name])}"
+        if name in done:
+            return
+        path.append(name)
+        for other in sorted(graph.get(name, ())):
+            visit(other)
+        done.add(path.pop())
+
+    for name in graph:
+        visit(name)
+
+
+def test_the_rules_see_what_they_forbid():
+    """A name that begins like an allowed one, a late import, and one by a name are all found."""
+    source = """
+from ...estimators import planning
+from ..cuda.engine import CudaEngine
+
+def late():
+    from ....fastmlp import tabular
+    import importlib
+    importlib.import_module("fastmlp.export")
+"""
+    found = imports(source, "engines/cpu/kernels.py")
+    assert "fastmlp.estimators.planning" in found
+    assert "fastmlp.engines.cuda.engine" in found
+    assert "fastmlp.export" in found
+
+
+def test_the_command_line_makes_library_calls():
+    for path in CLI.glob("*.py"):
+        outer = {name.split(".")[0] for name in imports(path.read_text(), path.name)}
+        assert not outer & {"numba", "sklearn"}, path
 
 
 def test_import_is_light():
@@ -90,6 +183,19 @@ def test_public_names_exist_and_unknown_ones_are_errors():
     assert set(fastmlp.__all__) <= set(dir(fastmlp))
     with pytest.raises(AttributeError, match="no attribute 'Perceptron'"):
         _ = fastmlp.Perceptron
+
+
+@pytest.mark.parametrize("name", fastmlp.__all__)
+def test_public_names_are_there_at_once(name):
+    """Whatever was used before: a submodule is no attribute until something imports it."""
+    imported_by(f"import fastmlp; fastmlp.{name}")
+
+
+def test_type_checkers_see_the_public_names():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (block,) = (n for n in tree.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n))
+    seen = {alias.asname or alias.name for node in block.body for alias in node.names}
+    assert seen == set(fastmlp.__all__) - {"__version__"}
 
 
 def test_oldest_versions_are_those_declared():
