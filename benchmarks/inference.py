@@ -9,6 +9,7 @@ import sklearn.neural_network
 
 import fastmlp
 from fastmlp.engines.cpu.engine import outputs
+from fastmlp.estimators.planning import prediction_plan
 from fastmlp.network import weights
 from fastmlp.tools.bench import CASES, QUIET, REPEATS
 
@@ -47,7 +48,7 @@ def table(report):
     model, row = models[0], X[:1]
 
     def beyond_validation():
-        plan = model._fitted_plan()
+        plan = prediction_plan(model)
         theta = weights.flatten(model.coefs_, model.intercepts_, plan.dtype)
         return outputs(plan, theta, row)
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from . import demos, exceptions, plotting, schedules
     from .engines.cpu.warmup import warmup
     from .estimators.classifier import MLPClassifier
-    from .estimators.conversion import from_sklearn
     from .estimators.fit_many import fit_many
     from .estimators.gradient_check import check_gradient
+    from .estimators.interop import from_sklearn
     from .estimators.regressor import MLPRegressor
     from .exceptions import (
         DataError,
@@ -45,12 +45,15 @@ _HOME = {
     "check_gradient": "estimators.gradient_check",
     "export_onnx": "export.onnx",
     "fit_many": "estimators.fit_many",
-    "from_sklearn": "estimators.conversion",
+    "from_sklearn": "estimators.interop",
     "load_model": "export.model_file",
     "save_model": "export.model_file",
     "to_onnx": "export.onnx",
     "warmup": "engines.cpu.warmup",
 }
+
+# What pickles and model files name beside the public classes.
+_IN_FILES = {"OptimizerState": "training.history"}
 
 _MODULES = ("demos", "exceptions", "plotting", "schedules")
 
@@ -60,9 +63,10 @@ __all__ = ["__version__", *_HOME, *_MODULES]
 def __getattr__(name):
     if name in _MODULES:
         return importlib.import_module(f"fastmlp.{name}")
-    if name not in _HOME:
+    home = _HOME.get(name) or _IN_FILES.get(name)
+    if home is None:
         raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"fastmlp.{_HOME[name]}"), name)
+    value = getattr(importlib.import_module(f"fastmlp.{home}"), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,12 @@
-"""Errors that the user of a file, a table or an estimator can mend, and a warning."""
+"""Errors that the user of a file, a table or an estimator can mend, and warnings."""
+
+import sys
+import warnings
+from pathlib import Path
+
+# Frames of these files are not the user's: this package, and scikit-learn's wrapper around `fit`.
+_PACKAGE = str(Path(__file__).parent)
+_WRAPPER = str(Path("sklearn", "callback"))
 
 
 class InputError(ValueError):
@@ -32,3 +40,21 @@ class TrainingWarning(UserWarning):
 
 class InterruptedTrainingWarning(UserWarning):
     """Ctrl-C ended a fit; what was learned until then is kept."""
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, at the line outside of this package that led here.
+
+    Parameters
+    ----------
+    message : str
+    category : class, default=UserWarning
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_inside(filename: str) -> bool:
+    return filename.startswith(_PACKAGE) or _WRAPPER in filename

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from ..estimators.classifier import MLPClassifier
-from ..estimators.gradient_check import analytic_gradient
+from ..estimators.gradient_check import analytic_gradient, objective_of
 from ..network.weights import views
 from .result import Result, fit_all
 
@@ -88,6 +88,6 @@ def vanishing_gradients(seed=0, n_layers=10, width=32, n_rows=500, max_iter=60):
 
 def _gradient_norms(model, X, y):
     """Norm of the gradient of each layer's weights at the initial weights, from all rows."""
-    plan, theta, X, Y, sample_weight = model._objective(X, y, None)
-    gradient = analytic_gradient(plan, theta, X, Y, sample_weight)
-    return [float(np.linalg.norm(g)) for g in views(gradient, plan.layer_units)[0]]
+    objective = objective_of(model, X, y)
+    gradient = analytic_gradient(objective)
+    return [float(np.linalg.norm(g)) for g in views(gradient, objective.plan.layer_units)[0]]

@@ -1,13 +1,19 @@
-"""Which engine serves ``device='cpu'``, ``'cuda'`` and ``'auto'``."""
+"""Which engine serves ``device='cpu'``, ``'cuda'`` and ``'auto'``: the only reader of `device`."""
 
-import threading
-from collections.abc import Callable
-from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from scipy.sparse import issparse
 
+from ..exceptions import DeviceError
+from ..network.plan import TrainingPlan
 from ..network.weights import n_parameters
+from .custom_functions import frozen
+from .engine import Data, Engine, Matrix
+
+if TYPE_CHECKING:
+    from .cuda.grouped import FitGroup, Slot
 
 # Multiply-adds from which on 'auto' takes a GPU. A CPU does some 1e11 a second, and compiling
 # kernels takes seconds; afterwards, starting and copying take milliseconds.
@@ -15,30 +21,18 @@ _AUTO_MULTIPLY_ADDS = 5e11
 _AUTO_MULTIPLY_ADDS_COMPILED = 1e10
 # Epochs after which many a fit has converged.
 _EXPECTED_EPOCHS = 50
-# What kernels this process has used.
-_compiled = set()
-
-_this_thread = threading.local()
+# What identifies the kernels that this process has used.
+_compiled: set[tuple] = set()
 
 
-class Backend(NamedTuple):
-    """What a device offers."""
-
-    engine: Callable
-    """``engine(plan, theta, X, Y, sample_weight, n_jobs)`` trains a plan: ``run_epoch``, ``push``,
-    ``pull``, ``state``, ``loss_and_gradient``."""
-    outputs: Callable
-    """``outputs(plan, theta, X, n_jobs)``: predictions of a network."""
-
-
-def is_on_gpu(array):
-    """Whether an array of another library, or what stands for one here, lies on a GPU."""
+def is_device_array(array: Any) -> bool:
+    """Tell whether an array of another library, or what stands for one here, lies on a GPU."""
     return hasattr(array, "__cuda_array_interface__") or getattr(array, "is_on_gpu", False)
 
 
-def host_array(array):
-    """A NumPy array with the contents of one on a GPU; all else unchanged."""
-    if not is_on_gpu(array):
+def host_array(array: Any) -> Any:
+    """Return a NumPy array with the contents of one on a GPU; return all else unchanged."""
+    if not is_device_array(array):
         return array
     from .cuda.support import require_for_arrays
 
@@ -48,8 +42,19 @@ def host_array(array):
     return to_host(array)
 
 
-def device_matrix(device, X, may_be_infinite):
-    """What stands for an X on a GPU: see :func:`fastmlp.engines.cuda.arrays.device_matrix`.
+def device_matrix(device: str, X: Any, may_be_infinite: bool) -> Any:
+    """Check an X that lies on a GPU; see :func:`fastmlp.engines.cuda.arrays.device_matrix`.
+
+    Parameters
+    ----------
+    device : {'cpu', 'cuda', 'auto'}
+    X : array of shape (n_rows, n_features) with ``__cuda_array_interface__``
+    may_be_infinite : bool
+        Whether values that are not finite are let through.
+
+    Returns
+    -------
+    DeviceMatrix
 
     Raises
     ------
@@ -69,89 +74,142 @@ def device_matrix(device, X, may_be_infinite):
     return device_matrix(X, may_be_infinite)
 
 
-def backend(device, plan, X, n_epochs=0):
-    """The backend for some work.
+def open_engine(
+    device: str,
+    plan: TrainingPlan,
+    theta: np.ndarray,
+    data: Data,
+    *,
+    n_jobs: int | None = None,
+    n_epochs: int = 0,
+    slot: "Slot | None" = None,
+) -> Engine:
+    """Open an engine for a network and its data.
 
     'auto' is 'cuda' where that works and X lies on the GPU, or the work is estimated to be large:
     5e11 multiply-adds, and 1e10 where this process has used a GPU for a network with the same
     options. Multiply-adds are parameters times rows; for a fit, three times that for each
-    epoch, of which no more than 50 are expected.
+    epoch, of which no more than 50 are expected. Where 'auto' finds no room on the GPU it is the
+    CPU.
 
     Parameters
     ----------
     device : {'cpu', 'cuda', 'auto'}
     plan : TrainingPlan
-    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    theta : ndarray of shape (n_parameters,)
+        Initial parameters; copied.
+    data : Data
+    n_jobs : int or None
+        Threads of the CPU; None is numba's limit.
     n_epochs : int, default=0
-        Epochs that a fit may take; none are predictions.
+        Epochs that the fit may take.
+    slot : Slot or None
+        Place of the fit among others that share a GPU; see :mod:`fastmlp.engines.cuda.grouped`.
 
     Returns
     -------
-    Backend
+    Engine
 
     Raises
     ------
     DeviceError
-        When CUDA was asked for and cannot be used; the message says why.
+        When 'cuda' was asked for and cannot be used; the message says why.
     """
-    seat = getattr(_this_thread, "seat", None)
-    if device == "cuda" or (device == "auto" and _is_worth_a_gpu(plan, X, n_epochs)):
-        from .cuda.support import refusal, why_not
+    if plan.custom_loss is not None:
+        # Engines keep what they compiled by the functions, whose globals may have changed.
+        plan = replace(plan, custom_loss=frozen(plan.custom_loss))
+    arguments = plan, theta, *data, n_jobs
+    if _is_for_gpu(device, plan, data.X, n_epochs):
+        from .cuda.engine import CudaEngine
 
-        reason = why_not()
-        if not reason and issparse(X):
-            reason = "it takes dense X; call X.toarray(), or use device='cpu'"
-        if not reason:
-            from .cuda.engine import CudaEngine, outputs
+        try:
+            return CudaEngine(*arguments) if slot is None else slot.open(CudaEngine, *arguments)
+        except DeviceError:
+            if device != "auto":
+                raise
+    from .cpu.engine import CpuEngine
 
-            _compiled.add(_kernels(plan, n_epochs))
-            return Backend(CudaEngine if seat is None else seat.engine, outputs)
-        if device == "cuda":
-            raise refusal(reason)
-    from .cpu.engine import CpuEngine, outputs
-
-    return Backend(CpuEngine if seat is None else seat.alone(CpuEngine), outputs)
+    return CpuEngine(*arguments) if slot is None else slot.open(CpuEngine, *arguments)
 
 
-def gang(n_fits, n_turns):
-    """A ``cuda.grouped.Gang`` for fits on the GPU; None where there is none."""
+def predict(
+    device: str, plan: TrainingPlan, theta: np.ndarray, X: Matrix, n_jobs: int | None = None
+) -> np.ndarray:
+    """Predict with a network: its output activations.
+
+    A model that was trained on a GPU predicts without one, too: where the device cannot be used,
+    the CPU does it.
+
+    Parameters
+    ----------
+    device : {'cpu', 'cuda', 'auto'}
+    plan : TrainingPlan
+        Its optimiser and batch size do not matter.
+    theta : ndarray of shape (n_parameters,)
+    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
+    n_jobs : int or None
+        Threads of the CPU; None is numba's limit.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+    """
+    try:
+        if _is_for_gpu(device, plan, X, 0):
+            from .cuda.engine import outputs as cuda_outputs
+
+            return cuda_outputs(plan, theta, X)
+    except DeviceError:
+        pass
+    from .cpu.engine import outputs
+
+    return outputs(plan, theta, X, n_jobs)
+
+
+def fit_group(n_fits: int, n_turns: int) -> "FitGroup | None":
+    """Return a :class:`fastmlp.engines.cuda.grouped.FitGroup`, or None where there is no GPU."""
     from .cuda.support import why_not
 
     if why_not():
         return None
-    from .cuda.grouped import Gang
+    from .cuda.grouped import FitGroup
 
-    return Gang(n_fits, n_turns)
-
-
-@contextmanager
-def seated(seat):
-    """Inside, :func:`backend` gives this thread the engines of a seat in a gang."""
-    before = getattr(_this_thread, "seat", None)
-    _this_thread.seat = seat
-    try:
-        with seat:
-            yield
-    finally:
-        _this_thread.seat = before
+    return FitGroup(n_fits, n_turns)
 
 
-def _is_worth_a_gpu(plan, X, n_epochs):
-    if is_on_gpu(X):
+def _is_for_gpu(device: str, plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
+    """Tell whether some work is the GPU's; raise DeviceError where it has to be and cannot."""
+    if device == "cpu" or (device == "auto" and not _is_worth_a_gpu(plan, X, n_epochs)):
+        return False
+    from .cuda.support import refusal, why_not
+
+    reason = why_not()
+    if not reason and issparse(X):
+        reason = "it takes dense X; call X.toarray(), or use device='cpu'"
+    if not reason:
+        _compiled.add(_kernels(plan, n_epochs))
+        return True
+    if device == "cuda":
+        raise refusal(reason)
+    return False
+
+
+def _is_worth_a_gpu(plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
+    if is_device_array(X):
         return True
     n_passes = 3 * min(n_epochs, _EXPECTED_EPOCHS) or 1
     work = n_passes * X.shape[0] * n_parameters(plan.layer_units)
     return work >= _least_work(plan, n_epochs) and not issparse(X)
 
 
-def _least_work(plan, n_epochs):
+def _least_work(plan: TrainingPlan, n_epochs: int) -> float:
     """Multiply-adds for which a GPU is taken."""
     is_compiled = _compiled and _kernels(plan, n_epochs) in _compiled
     return _AUTO_MULTIPLY_ADDS_COMPILED if is_compiled else _AUTO_MULTIPLY_ADDS
 
 
-def _kernels(plan, n_epochs):
-    """What tells the kernels that are compiled for some work."""
+def _kernels(plan: TrainingPlan, n_epochs: int) -> tuple:
+    """What identifies the kernels that are compiled for some work."""
     from .cuda.specialization import prediction_choices, training_choices
 
     return plan.dtype, (training_choices if n_epochs else prediction_choices)(plan), n_epochs > 0

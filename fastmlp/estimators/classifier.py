@@ -4,17 +4,16 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from ..engines.devices import host_array
-from ..network.plan import Loss
-from . import targets
-from .base import BaseMLP, solver_has_partial_fit, validated
+from ._sklearn import Interval, StrOptions, check_partial_fit_first_call
+from .base import BaseMLP, solver_has_partial_fit
 from .parameters import with_shared_docs
+from .targets import ClassTargets, class_probabilities, decode
 
 
 @with_shared_docs
@@ -214,9 +213,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self : MLPClassifier
         """
         y, classes = host_array(y), host_array(classes)
-        if _check_partial_fit_first_call(self, classes):
+        if check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = targets.fit_label_binarizer(y if multilabel else classes)
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
         return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X):
@@ -231,7 +230,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return targets.decode(self._label_binarizer_of_fit(), self._outputs(X))
+        check_is_fitted(self)
+        return decode(self._label_binarizer, self._outputs(X))
 
     def predict_proba(self, X):
         """Probability of each class, in the order of ``classes_``.
@@ -246,7 +246,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ndarray of shape (n_samples, n_classes)
             For multilabel problems the probability of each label.
         """
-        return targets.class_probabilities(self._outputs(X))
+        return class_probabilities(self._outputs(X))
 
     def predict_log_proba(self, X):
         """Logarithm of :meth:`predict_proba`.
@@ -279,67 +279,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return super().score(X, host_array(y), host_array(sample_weight))
 
-    def _label_binarizer_of_fit(self):
-        check_is_fitted(self)
-        return self._label_binarizer
-
-    def _loss(self):
-        if self.loss == "margin" and self.label_smoothing > 0:
-            raise ValueError(
-                "label_smoothing is for loss='log_loss'; the margin loss has one true class"
-            )
-        return targets.classification_loss(self._label_binarizer, self.loss)
-
-    def _loss_parameters(self, n_outputs):
-        return (float(self.rho),) * n_outputs if self.loss == "margin" else ()
-
-    def _training_targets(self, Y):
-        n_classes = Y.shape[1] if self._loss() == Loss.CROSS_ENTROPY else 2
-        return targets.smoothed(Y, self.label_smoothing, n_classes)
-
-    def _encode(self, X, y, first_pass, incremental):
-        X, y = validated(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            dtype=[np.float64, np.float32],
-            reset=first_pass,
+    def _targets(self):
+        known = getattr(self, "_label_binarizer", None)
+        return ClassTargets(
+            self.loss, self.label_smoothing, self.rho, self.class_weight, label_binarizer=known
         )
-        y = targets.flatten_column(y)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = targets.fit_label_binarizer(y)
-            self.classes_ = self._label_binarizer.classes_
-        else:
-            targets.check_same_classes(y, self.classes_, all_required=not incremental)
-        return X, self._label_binarizer.transform(y).astype(bool), y
-
-    def _weigh(self, y, sample_weight, incremental, trained=None):
-        if self.class_weight is None:
-            return sample_weight
-        if incremental and isinstance(self.class_weight, str):
-            raise ValueError(
-                "class_weight='balanced' is not known to partial_fit, which sees a part of the "
-                "rows; pass a dict, as sklearn.utils.class_weight.compute_class_weight makes it"
-            )
-        by_class = targets.class_weights(
-            self.class_weight,
-            y,
-            self._label_binarizer,
-            sample_weight,
-            None if trained is None else (trained.y, trained.given_weight),
-        )
-        return by_class if sample_weight is None else by_class * sample_weight
-
-    def _stratify(self):
-        return self.n_outputs_ == 1
-
-    def _score_outputs(self, Y, outputs, sample_weight):
-        # Labels are compared, as scikit-learn does: a tie at one half is the first class.
-        y_true = targets.decode(self._label_binarizer, Y)
-        y_pred = targets.decode(self._label_binarizer, outputs)
-        return accuracy_score(y_true, y_pred, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -2,16 +2,20 @@
 
 import math
 import threading
-import warnings
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context, get_config
-from sklearn.utils.validation import _get_feature_names, check_array
+from sklearn.utils import check_array
 
-from ..engines.devices import gang, host_array, is_on_gpu, seated
+from ..engines.devices import fit_group, host_array, is_device_array, open_engine
+from ..exceptions import InterruptedTrainingWarning, warn_user
+from ._sklearn import get_feature_names
 from .base import BaseMLP
 
 # Networks that are trained together on a GPU, each by a thread that mostly waits.
@@ -20,7 +24,14 @@ _MOST_TOGETHER = 512
 _BYTES_TOGETHER = 2**32
 
 
-def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
+def fit_many(
+    estimators: Sequence[BaseMLP],
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    n_jobs: int | None = None,
+) -> list[BaseMLP]:
     """Fit estimators on the same data, each on a thread of its own.
 
     For networks too small to share a step among threads this is faster than fitting them one
@@ -90,28 +101,37 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
     X, y, sample_weight = _as_fits_read(X), host_array(y), host_array(sample_weight)
     told_to_stop, config = threading.Event(), get_config()
 
-    def fit(estimator, seat=None):
-        with at_most(1), config_context(**config), seated(seat) if seat else nullcontext():
-            if not told_to_stop.is_set():
-                estimator.fit(X, y, sample_weight, callback=lambda epoch: told_to_stop.is_set())
+    def stops(epoch: Any) -> bool:
+        return told_to_stop.is_set()
 
-    futures = {}
+    def fit(estimator: BaseMLP, slot: Any = None) -> None:
+        with at_most(1), config_context(**config):
+            if told_to_stop.is_set():
+                return
+            if slot is None:
+                estimator.fit(X, y, sample_weight, callback=stops)
+                return
+            opener = partial(open_engine, slot=slot)
+            with slot:
+                estimator._fit(X, y, sample_weight, callback=stops, open_engine=opener)
+
+    futures: dict[int, Future] = {}
     with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
         try:
             sharing = []
             for estimator in estimators:
-                if estimator.device == "cpu" or issparse(X) or is_on_gpu(X):
+                if estimator.device == "cpu" or issparse(X) or is_device_array(X):
                     futures[id(estimator)] = pool.submit(fit, estimator)
                 else:
                     sharing.append(estimator)
             most = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
             while sharing:
                 group = sharing[: _n_together(sharing[:most], X, y)]
-                meeting = gang(len(group), n_threads) if len(group) > 1 else None
-                if meeting is None:
+                shared = fit_group(len(group), n_threads) if len(group) > 1 else None
+                if shared is None:
                     for estimator in group:
                         futures[id(estimator)] = pool.submit(fit, estimator)
-                elif not _fit_together(group, meeting, fit, told_to_stop, futures):
+                elif not _fit_together(group, shared, fit, told_to_stop, futures):
                     most = (len(group) + 1) // 2
                     continue
                 sharing = sharing[len(group) :]
@@ -119,7 +139,7 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
         except KeyboardInterrupt:
             told_to_stop.set()
             failures = _failures(estimators, futures)
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            warn_user("Training interrupted by user.", InterruptedTrainingWarning)
         except BaseException:
             told_to_stop.set()
             raise
@@ -129,23 +149,23 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
     return estimators
 
 
-def _failures(estimators, futures):
+def _failures(estimators: list[BaseMLP], futures: dict[int, Future]) -> list[BaseException | None]:
     """What the fits raised, None for nothing, in the order of the estimators."""
     return [futures[id(e)].exception() for e in estimators if id(e) in futures]
 
 
-def _as_fits_read(X):
+def _as_fits_read(X: Any) -> Any:
     """X as each fit would convert it; as it is where a fit needs more, or would refuse it."""
-    if not is_on_gpu(X):
+    if not is_device_array(X):
         # Fits say what is wrong with X.
         with suppress(TypeError, ValueError):
-            if _get_feature_names(X) is None:
+            if get_feature_names(X) is None:
                 types = [np.float64, np.float32]
                 return check_array(X, accept_sparse="csr", dtype=types, ensure_all_finite=False)
     return X
 
 
-def _n_together(estimators, X, y):
+def _n_together(estimators: list[BaseMLP], X: Any, y: Any) -> int:
     """How many of the first estimators there is memory for; at least one."""
     n_X, n_y = (math.prod(getattr(array, "shape", ())) for array in (X, y))
     size = getattr(getattr(X, "dtype", None), "itemsize", 8)
@@ -160,30 +180,37 @@ def _n_together(estimators, X, y):
     return len(estimators)
 
 
-def _fit_together(group, meeting, fit, told_to_stop, futures):
-    """Fit in as many threads, which meet in a gang; False where these cannot be started.
+def _fit_together(
+    estimators: list[BaseMLP],
+    group: Any,
+    fit: Callable[..., None],
+    told_to_stop: threading.Event,
+    futures: dict[int, Future],
+) -> bool:
+    """Fit a group in as many threads; return False where these cannot be started.
 
-    Fits in a gang wait for each other: they begin when all have threads, and each thread leaves
-    its own seat.
+    Fits of a group wait for each other: they begin when all have threads, and each thread leaves
+    its own slot.
     """
-    all_have_threads, seats = threading.Event(), []
+    all_have_threads = threading.Event()
+    slots: list[Any] = []
 
-    def fit_seated(number):
+    def fit_in_slot(number: int) -> None:
         all_have_threads.wait()
-        if seats:
-            fit(group[number], seats[number])
+        if slots:
+            fit(estimators[number], slots[number])
 
-    with ThreadPoolExecutor(len(group), "fastmlp-fit") as pool:
+    with ThreadPoolExecutor(len(estimators), "fastmlp-fit") as pool:
         try:
             try:
-                for number, estimator in enumerate(group):
-                    futures[id(estimator)] = pool.submit(fit_seated, number)
+                for number, estimator in enumerate(estimators):
+                    futures[id(estimator)] = pool.submit(fit_in_slot, number)
             except RuntimeError:
                 all_have_threads.set()
                 return False
-            seats[:] = [meeting.seat() for _ in group]
+            slots[:] = [group.slot() for _ in estimators]
             all_have_threads.set()
-            wait([futures[id(estimator)] for estimator in group])
+            wait([futures[id(estimator)] for estimator in estimators])
         except BaseException:
             told_to_stop.set()
             all_have_threads.set()

@@ -1,23 +1,89 @@
 """Backpropagation against central differences."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import check_random_state
 
-from ..network.plan import Loss
-from ..network.weights import penalty, views
-
-
-def analytic_gradient(plan, theta, X, Y, sample_weight=None):
-    """Gradient of the training objective by backpropagation, in the compiled kernels."""
-    from ..engines.cpu.engine import loss_and_gradient
-
-    return loss_and_gradient(plan, theta, X, Y, sample_weight)[1]
+from ..engines.devices import open_engine
+from ..engines.engine import Data
+from ..network.plan import Loss, TrainingPlan
+from ..network.weights import flatten, initialise, penalty, views
+from . import inputs, planning
 
 
-def numerical_gradient(objective, theta, step=1e-5):
-    """Central differences: (f(x + h) - f(x - h)) / 2h for one coordinate after the other.
+class Objective(NamedTuple):
+    """The objective that training follows, as a function of the parameters.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        In float64, with all rows in a batch.
+    theta : ndarray of shape (n_parameters,)
+        The parameters of the network.
+    data : Data
+    """
+
+    plan: TrainingPlan
+    theta: np.ndarray
+    data: Data
+
+
+def objective_of(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> Objective:
+    """Return an estimator's objective for some rows; the estimator is not modified.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        A fitted one keeps its weights and its classes; another one begins with the initial
+        weights that its ``random_state`` gives.
+    X : array-like of shape (n_rows, n_features)
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    sample_weight : array-like of shape (n_rows,), optional
+
+    Returns
+    -------
+    Objective
+    """
+    estimator._validate_params()
+    is_fitted = hasattr(estimator, "coefs_")
+    if not is_fitted:
+        estimator = type(estimator)(**estimator.get_params(deep=False))
+    targets = estimator._targets()
+    X, y = inputs.read_rows(estimator, X, y, reset=not is_fitted, is_numeric=targets.is_numeric)
+    y = inputs.flatten_column(y)
+    if is_fitted:
+        targets.check_known(y, all_required=False)
+    else:
+        targets = targets.learned_from(y)
+    X, Y = X.astype(np.float64), targets.encode(y).astype(np.float64)
+    given = inputs.read_weight(sample_weight, X, dtype=np.float64)
+    weight = targets.row_weight(y, given)
+    if is_fitted:
+        units = planning.layer_units(estimator)
+        theta = flatten(estimator.coefs_, estimator.intercepts_, np.float64)
+    else:
+        units = (X.shape[1], *planning.hidden_units(estimator), Y.shape[1])
+        rng = check_random_state(estimator.random_state)
+        activation = planning.activations(estimator, len(units) - 2)
+        theta = initialise(units, activation, rng, np.float64, estimator.init)
+    plan = planning.objective_plan(estimator, targets, units, np.float64, X.shape[0])
+    return Objective(plan, theta, Data(X, targets.to_train(Y), weight))
+
+
+def analytic_gradient(objective: Objective) -> np.ndarray:
+    """Return the gradient of an objective by backpropagation, in the compiled kernels."""
+    with open_engine("cpu", *objective) as engine:
+        return engine.loss_and_gradient(objective.theta)[1]
+
+
+def numerical_gradient(
+    objective: Callable[[np.ndarray], float], theta: np.ndarray, step: float = 1e-5
+) -> np.ndarray:
+    """Return central differences, (f(x + h) - f(x - h)) / 2h, one coordinate after the other.
 
     Parameters
     ----------
@@ -43,7 +109,7 @@ def numerical_gradient(objective, theta, step=1e-5):
     return gradient
 
 
-def check_gradient(estimator, X, y, sample_weight=None):
+def check_gradient(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
     """Compare the gradient of an estimator's network with central differences.
 
     The whole of `X` is one batch, in float64. A fitted estimator is checked at its weights,
@@ -68,19 +134,19 @@ def check_gradient(estimator, X, y, sample_weight=None):
         Below 1e-6 the gradient is right; above 1e-4 it is wrong, or the network sits on a
         kink of its activation.
     """
-    from ..engines.cpu.engine import loss_and_gradient
-
-    plan, theta, X, Y, sample_weight = estimator._objective(X, y, sample_weight)
+    objective = objective_of(estimator, X, y, sample_weight)
+    plan = objective.plan
     unpenalised = replace(plan, alpha=0.0, l1=0.0)
     scale = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
-    total_weight = X.shape[0] if sample_weight is None else sample_weight.sum()
+    with open_engine("cpu", unpenalised, *objective[1:]) as engine:
 
-    def objective(moved):
-        loss, _ = loss_and_gradient(unpenalised, moved, X, Y, sample_weight)
-        return scale * loss + penalty(moved, plan, total_weight)
+        def total_loss(theta: np.ndarray) -> float:
+            engine.step = 0  # which keeps the masks of dropout
+            loss, _ = engine.loss_and_gradient(theta)
+            return scale * loss + penalty(theta, plan, engine.total_weight)
 
-    analytic = analytic_gradient(plan, theta, X, Y, sample_weight)
-    numerical = numerical_gradient(objective, theta)
+        numerical = numerical_gradient(total_loss, objective.theta)
+    analytic = analytic_gradient(objective)
     errors = [
         np.linalg.norm(a - n) / max(np.linalg.norm(a), np.linalg.norm(n), np.finfo(float).tiny)
         for a, n in zip(

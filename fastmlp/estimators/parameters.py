@@ -3,11 +3,11 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..network.plan import Activation
 from ..network.weights import INITIALISERS
 from ..schedules import SCHEDULES, Schedule
+from ._sklearn import Interval, Options, StrOptions
 
 ACTIVATIONS = {activation.name.lower() for activation in Activation}
 SOLVERS = {

@@ -1,11 +1,16 @@
 """From an estimator's parameters to the plan of its network and training."""
 
+from collections.abc import Sequence
 from math import inf
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from ..exceptions import warn_user
 from ..network.plan import Activation, Loss, Optimizer, TrainingPlan
+from .targets import Targets
 
 _OPTIMIZERS = {
     "gd": Optimizer.SGD,
@@ -27,8 +32,8 @@ PREDICTION_LOSSES = {
 }
 
 
-def hidden_units(estimator):
-    """Units of each hidden layer, as a list of int.
+def hidden_units(estimator: Any) -> list[int]:
+    """Return the units of each hidden layer.
 
     Raises
     ------
@@ -45,26 +50,14 @@ def hidden_units(estimator):
     return [int(size) for size in sizes]
 
 
-def check(estimator, n_hidden):
+def check(estimator: Any, n_hidden: int) -> None:
     """Raise ValueError for parameters that make no plan, before any data are looked at."""
     activations(estimator, n_hidden)
     dropouts(estimator, n_hidden)
-    estimator._loss_parameters(1)
-    _custom_loss(estimator)
 
 
-def _custom_loss(estimator):
-    """The functions of a custom loss, others whenever the values that they use have changed."""
-    functions = estimator._custom_loss()
-    if functions is None:
-        return None
-    from ..engines.cpu.custom_loss import compile_custom  # late: it imports numba
-
-    return compile_custom(functions).functions
-
-
-def activations(estimator, n_hidden):
-    """The activation of all hidden layers, or a tuple of one for each.
+def activations(estimator: Any, n_hidden: int) -> Activation | tuple[Activation, ...]:
+    """Return the activation of all hidden layers, or a tuple with one for each.
 
     Raises
     ------
@@ -82,8 +75,8 @@ def activations(estimator, n_hidden):
     return tuple(Activation[name.upper()] for name in given)
 
 
-def dropouts(estimator, n_hidden):
-    """The dropout probability of each hidden layer, as a tuple; () is none.
+def dropouts(estimator: Any, n_hidden: int) -> tuple[float, ...]:
+    """Return the dropout probability of each hidden layer; () is no dropout.
 
     Raises
     ------
@@ -102,7 +95,7 @@ def dropouts(estimator, n_hidden):
     return tuple(map(float, given)) if any(given) else ()
 
 
-def _check_one_for_each(name, given, n_hidden):
+def _check_one_for_each(name: str, given: Sequence, n_hidden: int) -> None:
     if len(given) != n_hidden:
         raise ValueError(
             f"{name} has {len(given)} entries, and hidden_layer_sizes {n_hidden}; give one for "
@@ -110,8 +103,8 @@ def _check_one_for_each(name, given, n_hidden):
         )
 
 
-def optimizer_constants(estimator):
-    """The optimiser and its constants, as arguments of a plan."""
+def optimizer_constants(estimator: Any) -> dict[str, Any]:
+    """Return the optimiser and its constants, as arguments of a plan."""
     solver = estimator.solver
     code = _OPTIMIZERS[solver]
     if solver == "sgd" and estimator.nesterovs_momentum:
@@ -126,13 +119,20 @@ def optimizer_constants(estimator):
     }
 
 
-def objective_plan(estimator, layer_units, dtype, batch_size=1):
-    """The plan of an estimator's objective alone: loss, penalties and dropout; no steps.
+def objective_plan(
+    estimator: Any,
+    targets: Targets,
+    layer_units: Sequence[int],
+    dtype: DTypeLike,
+    batch_size: int = 1,
+) -> TrainingPlan:
+    """Return the plan of an estimator's objective alone: loss, penalties, dropout, no steps.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Its targets are known.
+    targets : Targets
+        Of the estimator; they have been learned.
     layer_units : sequence of int
     dtype : numpy.dtype
     batch_size : int
@@ -146,20 +146,61 @@ def objective_plan(estimator, layer_units, dtype, batch_size=1):
     return TrainingPlan(
         layer_units=tuple(layer_units),
         activation=activations(estimator, n_hidden),
-        loss=estimator._loss(),
+        loss=targets.loss,
         optimizer=Optimizer.GRADIENT,
         alpha=float(estimator.alpha),
         batch_size=batch_size,
         dtype=np.dtype(dtype),
         l1=float(estimator.l1),
         dropout=dropouts(estimator, n_hidden),
-        loss_parameters=estimator._loss_parameters(layer_units[-1]),
-        custom_loss=_custom_loss(estimator),
+        loss_parameters=targets.loss_parameters(layer_units[-1]),
+        custom_loss=targets.custom_loss,
     )
 
 
-def step_options(estimator):
-    """What makes a step other than its gradient, as arguments of a plan."""
+def prediction_plan(estimator: Any) -> TrainingPlan:
+    """Return the plan with which a fitted network predicts.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Fitted; `activation` is its parameter.
+
+    Returns
+    -------
+    TrainingPlan
+        Its loss is that of :data:`PREDICTION_LOSSES` for the output activation.
+    """
+    units = layer_units(estimator)
+    return TrainingPlan(
+        layer_units=units,
+        activation=activations(estimator, len(units) - 2),
+        loss=PREDICTION_LOSSES[estimator.out_activation_],
+        optimizer=Optimizer.GRADIENT,
+        dtype=estimator.coefs_[0].dtype,
+    )
+
+
+def layer_units(estimator: Any) -> tuple[int, ...]:
+    """Return the units of every layer of a fitted network, from the inputs to the outputs."""
+    return estimator.coefs_[0].shape[0], *(w.shape[1] for w in estimator.coefs_)
+
+
+def batch_size(estimator: Any, n_rows: int) -> int:
+    """Return the rows of a mini-batch, with scikit-learn's warning where there are fewer."""
+    if estimator.solver == "gd":
+        return n_rows
+    if estimator.batch_size == "auto":
+        return min(200, n_rows)
+    if estimator.batch_size > n_rows:
+        warn_user(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+        )
+    return int(min(estimator.batch_size, n_rows))
+
+
+def step_options(estimator: Any) -> dict[str, Any]:
+    """Return what changes a step beside its gradient, as arguments of a plan."""
     decay = estimator.weight_decay
     if decay is None:
         decay = _DECAY_OF_ADAMW if estimator.solver == "adamw" else 0.0
@@ -172,5 +213,5 @@ def step_options(estimator):
     }
 
 
-def _limit(value):
+def _limit(value: float | None) -> float:
     return inf if value is None else float(value)

@@ -1,16 +1,16 @@
 """The record of training as attributes of an estimator, which warm starts continue."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
+from typing import Any
 
 from ..network import weights
-from ..training.loop import History
+from ..training.history import History
 
 
-def snapshot(estimator):
-    """All attributes of an estimator, with copies of what training changes in place."""
+def snapshot(estimator: Any) -> dict[str, Any]:
+    """Return all attributes of an estimator, with copies of what training changes in place."""
     state = dict(vars(estimator))
     for name in ("loss_curve_", "validation_scores_", "history_"):
         if state.get(name) is not None:
@@ -23,14 +23,14 @@ def snapshot(estimator):
     return state
 
 
-def restore(estimator, state):
+def restore(estimator: Any, state: dict[str, Any]) -> None:
     """Make an estimator what it was: see :func:`snapshot`."""
     vars(estimator).clear()
     vars(estimator).update(state)
 
 
-def begin(estimator):
-    """Attributes of an estimator that has not been trained."""
+def begin(estimator: Any) -> None:
+    """Set the attributes of an estimator whose network has not been trained yet."""
     estimator.t_ = 0
     estimator.loss_curve_ = []
     estimator.history_ = {}
@@ -38,10 +38,16 @@ def begin(estimator):
     estimator.best_loss_ = estimator.validation_scores_ = None
     estimator.best_validation_score_ = None
     estimator._best_coefs = estimator._best_intercepts = None
+    forget_optimizer(estimator)
 
 
-def continued(estimator, incremental):
-    """The record to go on with; what an earlier fit without it cannot know starts afresh.
+def forget_optimizer(estimator: Any) -> None:
+    """Drop what the optimiser of ``partial_fit`` remembers: it belongs to other weights."""
+    vars(estimator).pop("_optimizer", None)
+
+
+def continued(estimator: Any, incremental: bool) -> History:
+    """Return the record to go on with; what an earlier fit cannot know starts afresh.
 
     Parameters
     ----------
@@ -53,27 +59,26 @@ def continued(estimator, incremental):
     -------
     History
     """
-    history = History(
-        loss_curve=estimator.loss_curve_,
-        no_improvement_count=estimator._no_improvement_count if incremental else 0,
-        n_samples_seen=estimator.t_,
-        numbers=getattr(estimator, "history_", {}),  # lacking where attributes were set by hand
-    )
-    if estimator.early_stopping:
-        history.validation_scores = estimator.validation_scores_ or []
-        history.best_validation_score = -np.inf
-        known = estimator._best_coefs is not None and estimator.best_validation_score_ is not None
-        if known and getattr(estimator, "_best_scoring", None) == estimator.scoring:
-            history.best_validation_score = estimator.best_validation_score_
-            history.best_theta = weights.flatten(
-                estimator._best_coefs, estimator._best_intercepts, estimator.coefs_[0].dtype
-            )
-    else:
-        history.best_loss = np.inf if estimator.best_loss_ is None else estimator.best_loss_
+    known = {
+        "loss_curve": estimator.loss_curve_,
+        "no_improvement_count": estimator._no_improvement_count if incremental else 0,
+        "n_samples_seen": estimator.t_,
+        "numbers": getattr(estimator, "history_", {}),  # lacking where attributes were set by hand
+    }
+    if not estimator.early_stopping:
+        best = estimator.best_loss_
+        return History.by_loss(**known) if best is None else History.by_loss(best, **known)
+    history = History.by_score(estimator.validation_scores_, **known)
+    has_best = estimator._best_coefs is not None and estimator.best_validation_score_ is not None
+    if has_best and getattr(estimator, "_best_scoring", None) == estimator.scoring:
+        history.best_validation_score = estimator.best_validation_score_
+        history.best_theta = weights.flatten(
+            estimator._best_coefs, estimator._best_intercepts, estimator.coefs_[0].dtype
+        )
     return history
 
 
-def keep(estimator, history, layer_units):
+def keep(estimator: Any, history: History, layer_units: Sequence[int]) -> None:
     """Set an estimator's attributes from the record of training.
 
     Parameters

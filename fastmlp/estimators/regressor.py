@@ -4,15 +4,13 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import d2_pinball_score, r2_score
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from ..engines.devices import host_array
-from ..network.plan import Loss
-from . import targets
-from .base import BaseMLP, solver_has_partial_fit, validated
+from ._sklearn import Interval, StrOptions
+from .base import BaseMLP, solver_has_partial_fit
 from .parameters import with_shared_docs
+from .targets import RegressionTargets, quantile_score
 
 
 @with_shared_docs
@@ -221,7 +219,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         outputs = self._outputs(X)
-        if self._quantile_levels().size > 1:
+        if len(self._fitted_quantiles()) > 1:
             outputs.sort(axis=1)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
@@ -241,89 +239,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             1 is perfect; 0 is what a constant reaches: the mean, or the quantile of y.
         """
         y, sample_weight = host_array(y), host_array(sample_weight)
-        if self._quantile_levels().size < 2:
+        levels = self._fitted_quantiles()
+        if len(levels) < 2:
             return super().score(X, y, sample_weight)
-        return self._quantile_score(np.ravel(y), self.predict(X), sample_weight)
+        return quantile_score(np.ravel(y), self.predict(X), levels, sample_weight)
 
-    def _quantile_score(self, y, predictions, sample_weight):
-        levels = self._quantile_levels()
-        scores = [
-            d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
-            for level, column in zip(levels, predictions.T, strict=True)
-        ]
-        return float(np.mean(scores))
+    def _fitted_quantiles(self):
+        """Levels of the quantiles that were fitted; () for other losses.
 
-    def _quantile_levels(self):
-        """Levels of the quantile loss; empty for others."""
-        return np.atleast_1d(self.quantiles) if self.loss == "quantile" else np.empty(0)
+        Models that came from scikit-learn have none.
+        """
+        return getattr(self, "_quantile_levels", ())
 
-    def _loss(self):
-        return Loss.CUSTOM if self._custom_loss() else Loss[self.loss.upper()]
-
-    def _custom_loss(self):
-        if isinstance(self.loss, str):
-            return None
-        if len(self.loss) != 2 or not all(map(callable, self.loss)):
-            sizes = all(isinstance(part, Real) for part in self.loss)
-            hint = "; did you mean hidden_layer_sizes=?" if sizes else ""
-            raise ValueError(
-                "a custom loss is a pair of functions (value, derivative) of target and "
-                f"prediction, got {self.loss!r}{hint}"
-            )
-        return tuple(self.loss)
-
-    def _loss_parameters(self, n_outputs):
-        if self.loss == "huber":
-            return (float(self.huber_delta),) * n_outputs
-        if self.loss != "quantile":
-            return ()
-        levels = self._quantile_levels()
-        if not (
-            levels.size
-            and levels.ndim == 1
-            and levels.dtype.kind == "f"
-            and ((levels > 0) & (levels < 1)).all()
-            and (np.diff(levels) > 0).all()
-        ):
-            raise ValueError(
-                f"quantiles must be numbers in (0, 1), in increasing order, got {self.quantiles!r}"
-            )
-        return tuple(map(float, levels)) if levels.size > 1 else (float(levels[0]),) * n_outputs
-
-    def _encode(self, X, y, first_pass, incremental):
-        X, y = validated(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=True,
-            dtype=[np.float64, np.float32],
-            reset=first_pass,
-        )
-        y = targets.flatten_column(y)
-        if self.loss == "poisson" and y.min() < 0:
-            raise ValueError(
-                "Some value(s) of y are negative, which is not possible for loss='poisson'; "
-                "use loss='squared_error'"
-            )
-        Y = y.reshape(len(y), -1)
-        if (n_levels := self._quantile_levels().size) > 1:
-            if Y.shape[1] > 1:
-                raise ValueError(
-                    f"several quantiles are for y of one column, got {Y.shape[1]}; fit a model "
-                    "for each"
-                )
-            Y = np.repeat(Y, n_levels, axis=1)
-        return X, Y, y
-
-    def _stratify(self):
-        return False
-
-    def _score_outputs(self, Y, outputs, sample_weight):
-        if self._quantile_levels().size > 1:
-            return self._quantile_score(Y[:, 0], np.sort(outputs, axis=1), sample_weight)
-        return r2_score(Y, outputs, sample_weight=sample_weight)
+    def _targets(self):
+        return RegressionTargets(self.loss, self.huber_delta, self.quantiles)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,125 +1,479 @@
-"""Targets: labels and numbers to the 2-D matrix that a network is trained on, and back."""
+"""Targets: labels and numbers to the matrix that a network is trained on, and back.
+
+An estimator makes an object of its targets from its parameters; the fit asks that object for
+everything that differs between classes and numbers.
+"""
+
+from numbers import Real
+from typing import Any, Protocol, Self
 
 import numpy as np
+from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
 from ..network.plan import Loss
 
-
-def flatten_column(y):
-    """A single column as a vector, with scikit-learn's warning; all else unchanged."""
-    if y.ndim == 2 and y.shape[1] == 1:
-        return column_or_1d(y, warn=True)
-    return y
+Weight = np.ndarray | None
 
 
-def fit_label_binarizer(y):
-    """The encoder of class labels, or of a multilabel indicator matrix."""
-    return LabelBinarizer().fit(y)
+class Targets(Protocol):
+    """What a fit asks about its targets.
+
+    Attributes
+    ----------
+    is_numeric : bool
+        Whether y has to be numbers.
+    is_learned : bool
+        Whether :meth:`encode` works, because nothing has to be learned or has been.
+    is_scored_alone : bool
+        Whether one row is enough for a score.
+    needs_scale : bool
+        Whether y should be standardised, like X.
+    loss : Loss
+    custom_loss : tuple of functions or None
+        See :class:`fastmlp.network.plan.TrainingPlan`.
+    """
+
+    is_numeric: bool
+    is_scored_alone: bool
+    needs_scale: bool
+
+    @property
+    def is_learned(self) -> bool:
+        """See the class."""
+
+    @property
+    def loss(self) -> Loss:
+        """See the class."""
+
+    @property
+    def custom_loss(self) -> tuple | None:
+        """See the class."""
+
+    def loss_parameters(self, n_outputs: int) -> tuple[float, ...]:
+        """Return the loss's parameters for that many outputs."""
+
+    def learned_from(self, y: np.ndarray) -> Self:
+        """Return targets that know what is to be learned from y, such as its classes."""
+
+    def check_known(self, y: np.ndarray, all_required: bool) -> None:
+        """Raise ValueError unless y is of the kind that was learned."""
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Return y as a matrix of shape (n_rows, n_outputs)."""
+
+    def to_train(self, Y: np.ndarray) -> np.ndarray:
+        """Return what the network shall learn of an encoded matrix."""
+
+    def row_weight(
+        self,
+        y: np.ndarray,
+        sample_weight: Weight,
+        incremental: bool = False,
+        counted: tuple[np.ndarray, Weight] | None = None,
+    ) -> Weight:
+        """Return the weight of each row in the loss; None is one each."""
+
+    def score(self, Y: np.ndarray, outputs: np.ndarray, sample_weight: Weight) -> float:
+        """Return how good outputs are, the higher the better."""
+
+    def strata(self, Y: np.ndarray) -> np.ndarray | None:
+        """Return by what a validation split is stratified."""
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a fitted estimator has to remember, by attribute."""
 
 
-def check_same_classes(y, classes, all_required):
-    """Raise ValueError unless the labels in `y` fit the classes of an earlier fit.
+class ClassTargets:
+    """Exclusive classes, or a multilabel indicator matrix.
 
     Parameters
     ----------
-    y : array-like
-    classes : ndarray
-    all_required : bool
-        Whether `y` has to contain every class (a warm start), not just known ones.
+    loss : {'log_loss', 'margin'}
+    label_smoothing : float
+        Share of each target's probability that is spread over all classes.
+    rho : float
+        Margin beyond which the margin loss is zero.
+    class_weight : dict, 'balanced', list of dict or None
+    label_binarizer : LabelBinarizer or None
+        Of an earlier fit.
+
+    Raises
+    ------
+    ValueError
+        For parameters that cannot be used together.
     """
-    found = unique_labels(y)
-    if all_required:
-        if set(found) != set(classes):
+
+    is_numeric = False
+    is_scored_alone = True
+    needs_scale = False
+    custom_loss = None
+
+    def __init__(
+        self,
+        loss: str,
+        label_smoothing: float = 0.0,
+        rho: float = 1.0,
+        class_weight: Any = None,
+        label_binarizer: LabelBinarizer | None = None,
+    ) -> None:
+        if loss == "margin" and label_smoothing > 0:
             raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {classes}, `y` has {found}"
+                "label_smoothing is for loss='log_loss'; the margin loss has one true class"
             )
-    elif not set(found) <= set(classes):
-        raise ValueError(
-            "`y` has classes not in `self.classes_`. "
-            f"`self.classes_` has {classes}. 'y' has {found}."
+        self._is_margin = loss == "margin"
+        self._label_smoothing = label_smoothing
+        self._rho = float(rho)
+        self._class_weight = class_weight
+        self._binarizer = label_binarizer
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the classes are known."""
+        return self._binarizer is not None
+
+    @property
+    def binarizer(self) -> LabelBinarizer:
+        """The encoder of labels; the classes have to be known."""
+        if self._binarizer is None:
+            raise AttributeError("no classes have been learned yet")
+        return self._binarizer
+
+    def learned_from(self, y: np.ndarray) -> Self:
+        """Return targets whose classes are those in y."""
+        return type(self)(
+            "margin" if self._is_margin else "log_loss",
+            self._label_smoothing,
+            self._rho,
+            self._class_weight,
+            LabelBinarizer().fit(y),
         )
 
+    def check_known(self, y: np.ndarray, all_required: bool) -> None:
+        """Raise ValueError unless the labels in `y` fit the classes of an earlier fit.
 
-def class_weights(class_weight, y, binarizer, sample_weight=None, trained=None):
-    """The weight of each row's class.
+        Parameters
+        ----------
+        y : array-like
+        all_required : bool
+            Whether `y` has to contain every class (a warm start), not just known ones.
+        """
+        classes, found = self.binarizer.classes_, unique_labels(y)
+        if all_required:
+            if set(found) != set(classes):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the "
+                    f"previous call to fit. Previously got {classes}, `y` has {found}"
+                )
+        elif not set(found) <= set(classes):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {classes}. 'y' has {found}."
+            )
 
-    Parameters
-    ----------
-    class_weight : dict, 'balanced' or list of dict
-        As for :class:`fastmlp.MLPClassifier`.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-    binarizer : LabelBinarizer
-        Fitted; its classes may be more than those in `y`.
-    sample_weight : ndarray of shape (n_samples,) or None
-        How much a row counts for 'balanced'.
-    trained : tuple (y, sample_weight) or None
-        Of the rows that 'balanced' counts, where those are others.
+    @property
+    def _is_multilabel(self) -> bool:
+        return self.binarizer.y_type_.startswith("multilabel")
 
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-    """
-    is_multilabel = binarizer.y_type_.startswith("multilabel")
-    if isinstance(class_weight, list) and not is_multilabel:
-        raise ValueError("a list of class weights is for multilabel y; pass a dict of weights")
-    if is_multilabel:
-        weights = compute_sample_weight(class_weight, y)
-        if trained is not None and isinstance(class_weight, str):
-            counted = np.arange(len(trained[0]))
-            both = np.concatenate([trained[0], y])
-            weights = compute_sample_weight(class_weight, both, indices=counted)[len(counted) :]
-    else:
-        classes = binarizer.classes_
-        counted, weight_of_counted = (y, sample_weight) if trained is None else trained
+    @property
+    def loss(self) -> Loss:
+        """One loss over three or more exclusive classes, else one for each output."""
+        if self._is_multilabel or len(self.binarizer.classes_) <= 2:
+            return Loss.BINARY_MARGIN if self._is_margin else Loss.BINARY_CROSS_ENTROPY
+        return Loss.MARGIN if self._is_margin else Loss.CROSS_ENTROPY
+
+    def loss_parameters(self, n_outputs: int) -> tuple[float, ...]:
+        """Return the margin for each output; the cross-entropy has no parameters."""
+        return (self._rho,) * n_outputs if self._is_margin else ()
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Return labels as a boolean matrix of shape (n_rows, n_outputs)."""
+        return self.binarizer.transform(y).astype(bool)
+
+    def to_train(self, Y: np.ndarray) -> np.ndarray:
+        """Spread the targets' probability over all classes (Szegedy et al., 2016).
+
+        Parameters
+        ----------
+        Y : ndarray of shape (n_rows, n_outputs), bool
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs)
+            `Y` itself without label smoothing s; else ``(1 - s) Y + s / n_classes``, where a
+            single output decides between two classes.
+        """
+        share = self._label_smoothing
+        if share == 0:
+            return Y
+        n_classes = Y.shape[1] if self.loss == Loss.CROSS_ENTROPY else 2
+        return (1 - share) * Y + share / n_classes
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return predicted labels; see :func:`decode`."""
+        return decode(self.binarizer, outputs)
+
+    def row_weight(
+        self,
+        y: np.ndarray,
+        sample_weight: Weight,
+        incremental: bool = False,
+        counted: tuple[np.ndarray, Weight] | None = None,
+    ) -> Weight:
+        """Multiply the weights of rows by those of their classes.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            The classes may be more than those in it.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Also how much a row counts for 'balanced'.
+        incremental : bool
+            Whether there are more rows than these.
+        counted : tuple (y, sample_weight) or None
+            The rows that 'balanced' counts, where those are others.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,) or None
+
+        Raises
+        ------
+        ValueError
+            For class weights that do not fit the labels.
+        """
+        if self._class_weight is None:
+            return sample_weight
+        if incremental and isinstance(self._class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' is not known to partial_fit, which sees a part of the "
+                "rows; pass a dict, as sklearn.utils.class_weight.compute_class_weight makes it"
+            )
+        counted = (y, sample_weight) if counted is None else counted
+        weights = self._class_weights(y, *counted)
+        if not (np.isfinite(weights) & (weights >= 0)).all():
+            raise ValueError(
+                f"class weights must be finite and not negative, got {self._class_weight}"
+            )
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _class_weights(
+        self, y: np.ndarray, counted_y: np.ndarray, counted_weight: Weight
+    ) -> np.ndarray:
+        given = self._class_weight
+        if self._is_multilabel:
+            if counted_y is y or not isinstance(given, str):
+                return compute_sample_weight(given, y)
+            counted = np.arange(len(counted_y))
+            both = np.concatenate([counted_y, y])
+            return compute_sample_weight(given, both, indices=counted)[len(counted) :]
+        if isinstance(given, list):
+            raise ValueError("a list of class weights is for multilabel y; pass a dict of weights")
+        classes = self.binarizer.classes_
         by_class = compute_class_weight(
-            class_weight, classes=classes, y=counted, sample_weight=weight_of_counted
+            given, classes=classes, y=counted_y, sample_weight=counted_weight
         )
-        weights = by_class[np.searchsorted(classes, y)]
-    if not (np.isfinite(weights) & (weights >= 0)).all():
-        raise ValueError(f"class weights must be finite and not negative, got {class_weight}")
-    return weights
+        return by_class[np.searchsorted(classes, y)]
+
+    def score(self, Y: np.ndarray, outputs: np.ndarray, sample_weight: Weight) -> float:
+        """Return the accuracy.
+
+        Labels are compared, as scikit-learn does: a tie at one half is the first class.
+        """
+        return accuracy_score(self.decode(Y), self.decode(outputs), sample_weight=sample_weight)
+
+    def strata(self, Y: np.ndarray) -> np.ndarray | None:
+        """Return the targets themselves where there is one output, as scikit-learn does."""
+        return Y if Y.shape[1] == 1 else None
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the classes and their encoder."""
+        return {"_label_binarizer": self.binarizer, "classes_": self.binarizer.classes_}
 
 
-def classification_loss(binarizer, name="log_loss"):
-    """The loss 'log_loss' or 'margin': one over three or more exclusive classes, else one for
-    each output."""
-    if binarizer.y_type_.startswith("multilabel") or len(binarizer.classes_) <= 2:
-        return Loss.BINARY_MARGIN if name == "margin" else Loss.BINARY_CROSS_ENTROPY
-    return Loss.MARGIN if name == "margin" else Loss.CROSS_ENTROPY
-
-
-def smoothed(Y, share, n_classes):
-    """Targets whose probability is spread over all classes by a share (Szegedy et al., 2016).
+class RegressionTargets:
+    """Numbers, of which several quantiles may be wanted.
 
     Parameters
     ----------
-    Y : ndarray of shape (n_samples, n_outputs), bool
-    share : float
-    n_classes : int
-        Between which a row, or each of its outputs, decides.
+    loss : str or pair of functions
+    huber_delta : float
+    quantiles : float or sequence of float
+
+    Raises
+    ------
+    ValueError
+        For a pair that is none of functions, and for quantiles that are not in (0, 1) or not in
+        increasing order.
+    """
+
+    is_numeric = True
+    is_learned = True
+    is_scored_alone = False
+    needs_scale = True
+
+    def __init__(self, loss: Any, huber_delta: float = 1.0, quantiles: Any = 0.5) -> None:
+        self._loss = loss
+        self._huber_delta = float(huber_delta)
+        self.custom_loss = None if isinstance(loss, str) else _checked_pair(loss)
+        is_quantile = isinstance(loss, str) and loss == "quantile"
+        self.quantile_levels = _checked_levels(quantiles) if is_quantile else ()
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of the parameter's name, or a custom one."""
+        return Loss.CUSTOM if self.custom_loss is not None else Loss[self._loss.upper()]
+
+    def loss_parameters(self, n_outputs: int) -> tuple[float, ...]:
+        """Return the Huber loss's limit, or the quantile, of each output."""
+        if self._loss == "huber":
+            return (self._huber_delta,) * n_outputs
+        levels = self.quantile_levels
+        return levels * n_outputs if len(levels) == 1 else levels
+
+    def learned_from(self, y: np.ndarray) -> Self:
+        """Return these targets: nothing has to be learned."""
+        return self
+
+    def check_known(self, y: np.ndarray, all_required: bool) -> None:
+        """Accept any y: nothing was learned."""
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Return y as a matrix, with a column for each quantile where there are several.
+
+        Raises
+        ------
+        ValueError
+            For negative y with the Poisson loss, and for several columns with several quantiles.
+        """
+        if self._loss == "poisson" and y.min() < 0:
+            raise ValueError(
+                "Some value(s) of y are negative, which is not possible for loss='poisson'; "
+                "use loss='squared_error'"
+            )
+        Y = y.reshape(len(y), -1)
+        n_levels = len(self.quantile_levels)
+        if n_levels < 2:
+            return Y
+        if Y.shape[1] > 1:
+            raise ValueError(
+                f"several quantiles are for y of one column, got {Y.shape[1]}; fit a model for each"
+            )
+        return np.repeat(Y, n_levels, axis=1)
+
+    def to_train(self, Y: np.ndarray) -> np.ndarray:
+        """Return the matrix itself."""
+        return Y
+
+    def row_weight(
+        self,
+        y: np.ndarray,
+        sample_weight: Weight,
+        incremental: bool = False,
+        counted: tuple[np.ndarray, Weight] | None = None,
+    ) -> Weight:
+        """Return the weights of the rows as they are."""
+        return sample_weight
+
+    def score(self, Y: np.ndarray, outputs: np.ndarray, sample_weight: Weight) -> float:
+        """Return R^2, or for several quantiles the mean of their D^2 pinball scores."""
+        if len(self.quantile_levels) > 1:
+            outputs = np.sort(outputs, axis=1)
+            return quantile_score(Y[:, 0], outputs, self.quantile_levels, sample_weight)
+        return r2_score(Y, outputs, sample_weight=sample_weight)
+
+    def strata(self, Y: np.ndarray) -> np.ndarray | None:
+        """Return None: numbers are not stratified."""
+        return None
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the levels of the quantiles; () for other losses."""
+        return {"_quantile_levels": self.quantile_levels}
+
+
+def quantile_score(
+    y: np.ndarray, predictions: np.ndarray, levels: tuple[float, ...], sample_weight: Weight
+) -> float:
+    """Return the mean of the D^2 pinball scores of several quantiles.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,)
+    predictions : ndarray of shape (n_rows, n_levels)
+    levels : tuple of float
+        The quantile of each column.
+    sample_weight : ndarray of shape (n_rows,) or None
 
     Returns
     -------
-    ndarray of shape (n_samples, n_outputs)
-        `Y` itself where the share is zero; else (1 - share) Y + share / n_classes.
+    float
+        1 is perfect; 0 is what the constant quantiles of y reach.
     """
-    return (1 - share) * Y + share / n_classes if share > 0 else Y
+    scores = [
+        d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
+        for level, column in zip(levels, predictions.T, strict=True)
+    ]
+    return float(np.mean(scores))
 
 
-def decode(binarizer, probabilities):
-    """Predicted labels: the most probable class, or every one above one half."""
-    if probabilities.shape[1] == 1:
-        probabilities = probabilities.ravel()
-    return binarizer.inverse_transform(probabilities)
+def decode(binarizer: LabelBinarizer, outputs: np.ndarray) -> np.ndarray:
+    """Return the most probable class of each row, or every label above one half.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        Fitted.
+    outputs : ndarray of shape (n_rows, n_outputs)
+        Probabilities, or encoded labels.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), or (n_rows, n_outputs) for multilabel problems
+    """
+    if outputs.shape[1] == 1:
+        outputs = outputs.ravel()
+    return binarizer.inverse_transform(outputs)
 
 
-def class_probabilities(outputs):
-    """Probabilities of all classes; a single output is that of the second class."""
+def class_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return probabilities of all classes; a single output is that of the second class.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_rows, n_outputs)
+
+    Returns
+    -------
+    ndarray of shape (n_rows, max(2, n_outputs))
+    """
     if outputs.shape[1] == 1:
         return np.hstack([1 - outputs, outputs])
     return outputs
+
+
+def _checked_pair(functions: Any) -> tuple:
+    if len(functions) != 2 or not all(map(callable, functions)):
+        sizes = all(isinstance(part, Real) for part in functions)
+        hint = "; did you mean hidden_layer_sizes=?" if sizes else ""
+        raise ValueError(
+            "a custom loss is a pair of functions (value, derivative) of target and "
+            f"prediction, got {functions!r}{hint}"
+        )
+    return tuple(functions)
+
+
+def _checked_levels(quantiles: Any) -> tuple[float, ...]:
+    levels = np.atleast_1d(quantiles)
+    if not (
+        levels.size
+        and levels.ndim == 1
+        and levels.dtype.kind == "f"
+        and ((levels > 0) & (levels < 1)).all()
+        and (np.diff(levels) > 0).all()
+    ):
+        raise ValueError(
+            f"quantiles must be numbers in (0, 1), in increasing order, got {quantiles!r}"
+        )
+    return tuple(map(float, levels))

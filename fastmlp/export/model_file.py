@@ -36,7 +36,7 @@ _TRUSTED = (
     "fastmlp.schedules.Plateau",
     "fastmlp.schedules.Step",
     "fastmlp.tabular.model.TabularModel",
-    "fastmlp.training.loop.OptimizerState",
+    "fastmlp.OptimizerState",
     "numpy.dtype",
 )
 

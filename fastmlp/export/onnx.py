@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
 from ..estimators.base import BaseMLP
+from ..estimators.planning import prediction_plan
 from ..exceptions import InputError
 from ..network.plan import Activation
 from ..tabular.model import SQUASH_BOUND, SQUASH_LIMIT, TabularModel
@@ -182,7 +183,7 @@ class _Graph:
 
 def _write_network(graph, estimator, x):
     """From inputs to the network's output activations."""
-    activations = (*estimator._fitted_plan().activations, Activation.IDENTITY)
+    activations = (*prediction_plan(estimator).activations, Activation.IDENTITY)
     for w, b, activation in zip(estimator.coefs_, estimator.intercepts_, activations, strict=True):
         x = graph.node("Add", graph.node("MatMul", x, graph.constant(w)), graph.constant(b))
         x = _write_activation(graph, activation, x, w.dtype.type)
@@ -227,7 +228,7 @@ def _write_outputs(graph, estimator, p, scale=None):
     """Labels and probabilities, or predicted numbers: `scale` is their factor and offset."""
     dtype, n_outputs = estimator.coefs_[0].dtype, estimator.n_outputs_
     if not hasattr(estimator, "classes_"):
-        if estimator._quantile_levels().size > 1:
+        if len(estimator._fitted_quantiles()) > 1:
             k = graph.constant(np.array([n_outputs]))
             p = graph.node("TopK", p, k, n_results=2, axis=1, largest=0, sorted=1)
         if scale is not None:

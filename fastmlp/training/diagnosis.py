@@ -137,17 +137,54 @@ def still_improving(losses, tol):
     return "The training loss fluctuates: lower learning_rate_init, or raise tol or max_iter."
 
 
-def diverged(estimator, epoch):
-    """The message of a :class:`fastmlp.DivergenceError`, in an epoch counted from 1."""
-    scale = "X" if hasattr(estimator, "classes_") else "X and y"
-    remedy = f"standardise {scale}"
-    unit = "iteration" if estimator.solver == "lbfgs" else "epoch"
-    if estimator.solver != "lbfgs":
+def diverged(epoch: int, learning_rate_init: float | None, scales_y: bool) -> str:
+    """Return the message of a :class:`fastmlp.DivergenceError`.
+
+    Parameters
+    ----------
+    epoch : int
+        Epoch, or iteration of L-BFGS, counted from 1.
+    learning_rate_init : float or None
+        None for L-BFGS, which has no learning rate.
+    scales_y : bool
+        Whether y should be standardised, like X.
+
+    Returns
+    -------
+    str
+    """
+    unit = "iteration" if learning_rate_init is None else "epoch"
+    remedy = f"standardise {'X and y' if scales_y else 'X'}"
+    if learning_rate_init is not None:
         remedy += (
-            f", lower learning_rate_init={estimator.learning_rate_init:g}, or limit the gradient "
-            "with clip_norm"
+            f", lower learning_rate_init={learning_rate_init:g}, or limit the gradient with "
+            "clip_norm"
         )
     return (
         "Solver produced non-finite parameter weights. The input data may contain large values "
         f"and need to be preprocessed. Training diverged in {unit} {epoch}: {remedy}."
     )
+
+
+def lbfgs_stopped(n_iterations: int, max_iter: int, message: str) -> str:
+    """Return what to say where L-BFGS ended before it converged, in scikit-learn's words.
+
+    Parameters
+    ----------
+    n_iterations : int
+        Iterations done.
+    max_iter : int
+        Most iterations.
+    message : str
+        scipy's reason.
+
+    Returns
+    -------
+    str
+    """
+    text = f"lbfgs failed to converge after {n_iterations} iteration(s): {message}"
+    if n_iterations >= max_iter:
+        text += (
+            f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+        )
+    return text + "\nYou might also want to standardise X."

@@ -2,33 +2,20 @@
 
 import threading
 import time
+from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from threadpoolctl import ThreadpoolController
 
+from ..engines.engine import Engine
 from ..network.plan import Loss
 from ..network.weights import attributes, penalty
-from .loop import Epoch, Validation, Watch, add_epochs
-
-
-class Outcome(NamedTuple):
-    """How training ended."""
-
-    theta: np.ndarray
-    """The parameters, finite unless they began otherwise."""
-    n_iterations: int
-    """Iterations done."""
-    loss: float
-    """Loss at the parameters."""
-    result: OptimizeResult
-    """Of scipy; its status is 0 also where the listener or Ctrl-C ended training."""
-    diverged: bool
-    """Whether the loss or the next parameters are not finite."""
-    interrupted: bool = False
-    """Whether Ctrl-C ended training."""
+from .callbacks import Listener
+from .history import Epoch, History, Outcome, Vector, add_epochs
+from .loop import EpochMetrics, Validation
 
 
 class _OneBlasThread:
@@ -38,17 +25,17 @@ class _OneBlasThread:
     other, and for ours. The limit is the process's, and fits may overlap in any way.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_inside = 0
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         with self._lock:
             if not self._n_inside:
                 self._limit = _blas().limit(limits=1, user_api="blas")
             self._n_inside += 1
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         with self._lock:
             self._n_inside -= 1
             if not self._n_inside:
@@ -56,17 +43,16 @@ class _OneBlasThread:
 
 
 @cache
-def _blas():
+def _blas() -> ThreadpoolController:
     return ThreadpoolController()  # looks through all loaded libraries
 
 
 _one_blas_thread = _OneBlasThread()
 
 
-def train(
-    engine, theta, history, listener, *, max_iter, max_fun, tol, watch=None, verbose=False
-):  # fmt: skip
-    """Minimise the loss of all rows as one batch (Liu and Nocedal, 1989).
+@dataclass
+class LbfgsRun:
+    """Minimises the loss of all rows as one batch (Liu and Nocedal, 1989).
 
     With several outputs the sum of their squared errors is minimised, whose gradient the
     engine has, and their mean is reported. (scikit-learn's line search compares this gradient
@@ -74,101 +60,127 @@ def train(
 
     Parameters
     ----------
-    engine : engine
+    engine : Engine
         Its plan has the optimiser ``GRADIENT`` and all rows in a batch.
-    theta : ndarray of shape (n_parameters,), float64
-        Start.
+    start : ndarray of shape (n_parameters,), float64
     history : History
-        Modified in place: the loss after each iteration, and what is watched.
+        Modified in place: the loss after each iteration, and what is measured.
     listener : Listener
         An iteration counts as an epoch.
     max_iter, max_fun : int
         Most iterations, and most evaluations of the loss.
     tol : float
         Training ends when no element of the gradient is larger.
-    watch : Watch or None
+    metrics : EpochMetrics
     verbose : bool
         Print the loss of each iteration to stdout.
-
-    Returns
-    -------
-    Outcome
     """
-    began = time.perf_counter()
-    watch = watch or Watch()
-    epochs = []
-    reached, plan, gradient_norm = theta, engine.plan, 0.0
-    n_terms = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
-    n_iterations, loss, told_to_stop, diverged = 0, np.nan, False, False
 
-    def penalty_at(x):
-        return penalty(x, plan, engine.total_weight)
+    engine: Engine
+    start: Vector
+    history: History
+    listener: Listener
+    max_iter: int
+    max_fun: int
+    tol: float
+    metrics: EpochMetrics = field(default_factory=EpochMetrics)
+    verbose: bool = False
 
-    def objective(x):
-        nonlocal gradient_norm
-        loss, gradient = engine.loss_and_gradient(x)
-        if watch.gradient_norm is not None:
-            gradient_norm = float(np.linalg.norm(gradient))
-        return n_terms * loss - (n_terms - 1) * penalty_at(x), gradient
+    def run(self) -> Outcome:
+        """Run iterations until scipy, the listener, divergence or Ctrl-C ends training.
 
-    def mean_loss(fun, x):
-        return float((fun + (n_terms - 1) * penalty_at(x)) / n_terms)
+        Returns
+        -------
+        Outcome
+        """
+        self._began = time.perf_counter()
+        self._reached, self._loss, self._gradient_norm = self.start, np.nan, 0.0
+        self._told_to_stop = self._diverged = False
+        self._epochs: list[Epoch] = []
+        plan = self.engine.plan
+        # The engine reports the mean squared error of the outputs; its gradient is the sum's.
+        self._n_terms = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
+        curve = self.history.loss_curve
+        n_before = len(curve)
+        try:
+            self.listener.epoch_begins()
+            with _one_blas_thread:
+                result = minimize(
+                    self._objective,
+                    self.start,
+                    method="L-BFGS-B",
+                    jac=True,
+                    callback=self._iteration_ends,
+                    options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
+                )
+        except KeyboardInterrupt:
+            return self._outcome(converged=True, interrupted=True)
+        finally:
+            # Ctrl-C may come between the two lists: an iteration counts in both or in none.
+            del curve[n_before + len(self._epochs) :]
+            add_epochs(self.history.numbers, self._epochs)
+        if self._diverged or not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
+            return self._outcome(diverged=True)
+        self._reached, self._loss = result.x, self._mean_loss(result.fun, result.x)
+        if self._told_to_stop or result.status == 0:
+            return self._outcome(n_iterations=result.nit, converged=True)
+        return self._outcome(n_iterations=result.nit, message=str(result.message))
 
-    def iteration_ends(intermediate_result):
-        nonlocal reached, told_to_stop, diverged, loss, n_iterations
-        x, fun = intermediate_result.x, intermediate_result.fun
-        if not (np.isfinite(fun) and np.isfinite(x).all()):
-            diverged = True
+    def _outcome(self, n_iterations: int | None = None, **ending: Any) -> Outcome:
+        n_epochs = len(self._epochs) if n_iterations is None else n_iterations
+        return Outcome(self._reached, n_epochs, loss=self._loss, **ending)
+
+    def _penalty(self, theta: Vector) -> float:
+        return penalty(theta, self.engine.plan, self.engine.total_weight)
+
+    def _objective(self, theta: Vector) -> tuple[float, Vector]:
+        """Sum over the outputs of their losses, penalty included once, and its gradient."""
+        loss, gradient = self.engine.loss_and_gradient(theta)
+        if self.metrics.gradient_norm is not None:
+            self._gradient_norm = float(np.linalg.norm(gradient))
+        return self._n_terms * loss - (self._n_terms - 1) * self._penalty(theta), gradient
+
+    def _mean_loss(self, objective: float, theta: Vector) -> float:
+        others = (self._n_terms - 1) * self._penalty(theta)
+        return float((objective + others) / self._n_terms)
+
+    def _iteration_ends(self, intermediate_result: OptimizeResult) -> None:
+        # scipy passes a result to callbacks whose argument has this name.
+        x, objective = intermediate_result.x, intermediate_result.fun
+        if not (np.isfinite(objective) and np.isfinite(x).all()):
+            self._diverged = True
             raise StopIteration
-        reached, n_iterations = x.copy(), n_iterations + 1
-        loss = mean_loss(fun, reached)
-        history.loss_curve.append(loss)
-        if verbose:
-            print(f"Iteration {n_iterations}, loss = {loss:.8f}")
-        epoch = measured_epoch()
-        epochs.append(epoch)
-        told_to_stop = listener.epoch_ends(epoch, lambda: attributes(reached, plan.layer_units))
-        if told_to_stop:
+        reached = x.copy()
+        loss = self._mean_loss(objective, reached)
+        epoch = self._measure(reached, loss)
+        self._reached, self._loss = reached, loss
+        self.history.loss_curve.append(loss)
+        self._epochs.append(epoch)
+        if self.verbose:
+            print(f"Iteration {epoch.epoch}, loss = {loss:.8f}")
+        layer_units = self.engine.plan.layer_units
+        self._told_to_stop = self.listener.epoch_ends(
+            epoch, lambda: attributes(reached, layer_units)
+        )
+        if self._told_to_stop:
             raise StopIteration
-        if n_iterations < max_iter:
-            listener.epoch_begins()
+        if epoch.epoch < self.max_iter:
+            self.listener.epoch_begins()
 
-    def measured_epoch():
-        if watch.validate is not None or watch.dead_units is not None:
-            engine.push(reached)
-        validation = Validation() if watch.validate is None else watch.validate(engine)
+    def _measure(self, theta: Vector, loss: float) -> Epoch:
+        engine, metrics = self.engine, self.metrics
+        if metrics.validate is not None or metrics.dead_units is not None:
+            engine.push(theta)
+        validation = Validation() if metrics.validate is None else metrics.validate(engine)
         return Epoch(
-            n_iterations,
-            max_iter,
+            len(self._epochs) + 1,
+            self.max_iter,
             loss,
             validation.score,
             None,
-            time.perf_counter() - began,
+            time.perf_counter() - self._began,
             validation.loss,
             # The last evaluation of a line search is where it ends.
-            None if watch.gradient_norm is None else gradient_norm,
-            None if watch.dead_units is None else watch.dead_units(engine),
+            None if metrics.gradient_norm is None else self._gradient_norm,
+            None if metrics.dead_units is None else metrics.dead_units(engine),
         )
-
-    options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
-    try:
-        listener.epoch_begins()
-        with _one_blas_thread:
-            result = minimize(
-                objective,
-                theta,
-                method="L-BFGS-B",
-                jac=True,
-                callback=iteration_ends,
-                options=options,
-            )
-    except KeyboardInterrupt:
-        result = OptimizeResult(x=reached, nit=n_iterations, status=0)
-        return Outcome(reached, n_iterations, loss, result, False, interrupted=True)
-    finally:
-        add_epochs(history.numbers, epochs)
-    if told_to_stop:
-        result.status = 0
-    if diverged or not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
-        return Outcome(reached, n_iterations, loss, result, True)
-    return Outcome(result.x, result.nit, mean_loss(result.fun, result.x), result, False)

@@ -38,7 +38,7 @@ def threads_in_any_order():
 
 @pytest.fixture
 def launches(monkeypatch):
-    """Blocks of each launch of a gang, as they come."""
+    """Blocks of each launch of a group, as they come."""
     from fastmlp.engines.cuda import grouped
 
     blocks = []
@@ -182,16 +182,16 @@ def test_shared_data_are_looked_at_once(monkeypatch):
 
 
 def test_equal_data_are_kept_once_and_until_they_are_sent():
-    from fastmlp.engines.cuda.grouped import Gang
+    from fastmlp.engines.cuda.grouped import FitGroup
 
-    grouped = Gang(1, 1)
+    grouped = FitGroup(1, 1)
     first, second = (grouped._data(array, np.float32) for array in (Y, Y.copy()))
     assert first.elements is second.elements
     alive = weakref.ref(first.elements)
     del first, second
     assert alive() is not None
     with pytest.raises(RuntimeError):
-        in_time(grouped.run_epoch, "a member of no crew", None)
+        in_time(grouped.run_epoch, "an engine of no group", None)
     assert alive() is None
 
 
@@ -345,7 +345,7 @@ def test_fits_inside_a_fit():
 
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_fits_inside_a_callback(device, launches):
-    """The gang waits for the member whose callback fits another network."""
+    """The group waits for the fit whose callback fits another network."""
     inner = [network(device=device, random_state=seed) for seed in range(2)]
 
     class Nested(MLPClassifier):
@@ -367,10 +367,10 @@ def test_fits_inside_a_callback(device, launches):
 
 
 def test_nobody_waits_for_an_epoch_that_nobody_runs():
-    from fastmlp.engines.cuda.grouped import Gang
+    from fastmlp.engines.cuda.grouped import FitGroup
 
-    with pytest.raises(RuntimeError, match="has left the gang"):
-        in_time(Gang(1, 1).run_epoch, "a member of no crew", None)
+    with pytest.raises(RuntimeError, match="has left the group"):
+        in_time(FitGroup(1, 1).run_epoch, "an engine of no group", None)
 
 
 def test_warnings_are_those_of_single_fits():

@@ -16,7 +16,6 @@ import scipy.sparse as sp
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.engines.cuda import support
 from fastmlp.engines.cuda.support import is_simulated, why_not
-from fastmlp.engines.devices import backend
 from fastmlp.exceptions import DeviceError
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 from fastmlp.tools.doctor import examine
@@ -256,7 +255,8 @@ import os
 import numpy as np
 from numba import cuda
 from numba.cuda.cudadrv import driver
-from fastmlp import MLPClassifier, devices
+from fastmlp import MLPClassifier
+from fastmlp.engines import devices
 from fastmlp.engines.cuda import support
 from fastmlp.exceptions import DeviceError
 
@@ -384,11 +384,13 @@ def test_a_full_gpu_is_no_obstacle_for_auto_and_predictions(gpu, is_known, monke
 
 @pytest.mark.parametrize("n_epochs", [0, 3])
 def test_auto_takes_a_gpu_for_less_once_kernels_are_compiled(n_epochs, gpu, monkeypatch):
+    from fastmlp.engines import devices
     from fastmlp.engines.cpu.engine import CpuEngine
     from fastmlp.engines.cuda.engine import CudaEngine
 
     def engine(plan, device="auto", n_epochs=n_epochs):
-        return backend(device, plan, X, n_epochs).engine
+        is_for_gpu = devices._is_for_gpu(device, plan, X, n_epochs)
+        return CudaEngine if is_for_gpu else CpuEngine
 
     kinds = Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM
     plan = TrainingPlan((4, 5, 3), *kinds, dtype=np.dtype(np.float32), batch_size=6)

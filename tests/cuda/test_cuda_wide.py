@@ -116,7 +116,7 @@ def test_gradient():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_wide_networks_do_not_join_a_gang():
+def test_wide_networks_do_not_join_a_group():
     """Their sums have another order there."""
     from fastmlp import MLPRegressor, fit_many
 

@@ -156,11 +156,12 @@ def test_gradient_norms_are_those_of_the_loss():
     result = demos.vanishing_gradients(n_layers=1, width=4, n_rows=60, max_iter=1)
     assert [row[0] for row in result.rows[:2]] == ["layer 1", "layer 2"]
     from fastmlp import MLPClassifier
+    from fastmlp.estimators.gradient_check import objective_of
 
     X, y = load_digits(return_X_y=True)
     X, y = X[:60] / 16, y[:60]
     model = MLPClassifier((4,), "tanh", init="glorot_normal", alpha=0.0, random_state=0)
-    weights = model._objective(X, y, None)[1]
+    weights = objective_of(model, X, y).theta
     w1, w2 = weights[:256].reshape(64, 4), weights[256:296].reshape(4, 10)
     b1, b2 = weights[296:300], weights[300:]
     hidden = np.tanh(X @ w1 + b1)

@@ -1,5 +1,7 @@
 """What options are for: each does to a fit what the textbook says."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from helpers import fit_quietly, flat
@@ -10,6 +12,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.engines import devices
+from fastmlp.estimators import planning
 from fastmlp.network import inspection, weights
 
 
@@ -202,16 +206,16 @@ def test_margin_loss_is_zero_beyond_the_margin():
 def test_deep_selu_nets_keep_mean_and_variance():
     """With LeCun's weights; a relu net's units fade."""
     X = np.random.RandomState(0).normal(size=(500, 100))
-    spread = {}
+    spread, predict = {}, partial(devices.predict, "cpu")
     for activation in ("selu", "relu"):
         model = MLPRegressor(
             hidden_layer_sizes=(100,) * 8, activation=activation, init="lecun_normal", max_iter=1,
             learning_rate_init=1e-12, random_state=0, diagnose=False,
         )  # fmt: skip
         fit_quietly(model, X, X[:, 0])
-        plan = model._fitted_plan()
+        plan = planning.prediction_plan(model)
         theta = weights.flatten(model.coefs_, model.intercepts_, plan.dtype)
-        spread[activation] = inspection.preactivations(plan, theta, X, 7, model._predict).std()
+        spread[activation] = inspection.preactivations(plan, theta, X, 7, predict).std()
     assert 0.7 < spread["selu"] < 1.4 and spread["relu"] < 0.3
 
 

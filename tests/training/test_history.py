@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from fastmlp import MLPClassifier, MLPRegressor, TrainingWarning, from_sklearn
 from fastmlp.network.inspection import dead_units, preactivations, some_rows
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
-from fastmlp.training.loop import Epoch, add_epochs
+from fastmlp.training.history import Epoch, add_epochs
 
 X, Y = load_iris(return_X_y=True)
 ALWAYS = {"loss", "learning_rate", "seconds"}

@@ -174,6 +174,10 @@ class CpuEngine:
         return self
 
     def __exit__(self, *exc_info):
+        self.close()
+
+    def close(self):
+        """Let the threads go; see :meth:`fastmlp.engines.engine.Engine.close`."""
         self._team.close()
 
     def _room_for_entries(self, n_threads):

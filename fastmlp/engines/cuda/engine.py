@@ -120,9 +120,12 @@ class CudaEngine(DeviceNetwork):
     def __enter__(self):
         return self
 
-    @one_at_a_time
     def __exit__(self, *exc_info):
-        """Give the device's memory back; nothing but the plan can be used after that."""
+        self.close()
+
+    @one_at_a_time
+    def close(self):
+        """Give the device's memory back; see :meth:`fastmlp.engines.engine.Engine.close`."""
         self._arena = self._layers = self._settings = self._constants = self._totals = None
         self._data = self._chunks = self._epoch = self._order = None
         self._kept, self._starts = (None, []), []

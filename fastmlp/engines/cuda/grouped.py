@@ -1,7 +1,7 @@
 """Many small networks trained together: one launch an epoch, a block for each.
 
-Fits run in threads of their own, each through its own epoch loop, and meet in the gang:
-when all of them have asked for an epoch, one launch runs these. A network's numbers are
+Fits run in threads of their own, each through its own epoch loop, and form a group: when all
+of them have asked for an epoch, one launch runs these. A network's numbers are
 those of :class:`fastmlp.engines.cuda.engine.CudaEngine`, whose results do not depend on the number
 of blocks.
 """
@@ -37,7 +37,7 @@ from .support import require
 from .wide import is_wide
 
 # A network joins whose step is at most this many multiply-adds (parameters times rows of a
-# batch) for each fit of the gang, at most _MOST_SHARERS of them: an estimate of what one block
+# batch) for each fit of the group, at most _MOST_SHARERS of them: an estimate of what one block
 # does in the time in which the whole GPU takes one small step.
 _BLOCK_MULTIPLY_ADDS = 2**18
 _MOST_SHARERS = 128
@@ -59,24 +59,24 @@ class _Data:
 
 
 class _Epoch(NamedTuple):
-    """What a member asks for."""
+    """What an engine asks for."""
 
     order: np.ndarray
     numbers: np.ndarray
 
 
-class Member(DeviceNetwork):
-    """The engine of a fit in a gang; the contract of ``cuda.engine.CudaEngine``.
+class GroupedEngine(DeviceNetwork):
+    """The engine of a fit in a group; the contract of ``cuda.engine.CudaEngine``.
 
     It comes to the device with its first epoch; until then, parameters are only set.
     """
 
     @one_at_a_time
-    def __init__(self, seat, plan, theta, sample_weight):
+    def __init__(self, slot, plan, theta, sample_weight):
         super().__init__(plan)
         if plan.custom_loss is not None:
             custom_functions(*plan.custom_loss)  # an error is that of this fit alone
-        self._seat = seat
+        self._slot = slot
         self._host_weight = sample_weight
         self._beginning = np.array(theta, plan.dtype), None
 
@@ -84,7 +84,11 @@ class Member(DeviceNetwork):
         return self
 
     def __exit__(self, *exc_info):
-        self._seat.leave()
+        self.close()
+
+    def close(self):
+        """Let the others of the group go on without this network."""
+        self._slot.leave()
 
     def settle(self, arena, layers, settings, first):
         """Move to the device."""
@@ -103,38 +107,38 @@ class Member(DeviceNetwork):
     def run_epoch(self, order, learning_rate):
         """Update the parameters once for each mini-batch, when all others ask for that, too."""
         numbers = self._numbers(order, learning_rate, self._host_weight)
-        loss, penalty, norms = self._seat.gang.run_epoch(self, _Epoch(order, numbers))
+        loss, penalty, norms = self._slot.group.run_epoch(self, _Epoch(order, numbers))
         self.step += len(numbers)
         if measures_gradients(self.plan):
             self.gradient_norm = norms / len(numbers)
         return (loss + penalty) / order.size
 
 
-class _Crew:
-    """Members of one dtype and custom loss, their networks and data, as kernels take them."""
+class _KernelGroup:
+    """Engines of one dtype and custom loss, their networks and data, as kernels take them."""
 
     def __init__(self, dtype):
         self.dtype = dtype
-        self._layouts = {}  # of members, each with where it begins in the arena
+        self._layouts = {}  # of engines, each with where it begins in the arena
         self._places = {}  # of data, by their keys
         self._data = []
         self._n_arena = self._n_data = 0
         self._device = self._train_many = None
 
     def n_bytes(self, layout=None, data=()):
-        """Memory on the device, with what a new member needs."""
+        """Memory on the device, with what a new engine needs."""
         new = {one.key: one.elements.size for one in data if one.key not in self._places}
         size = self._n_arena + self._n_data + sum(new.values()) + (layout.size if layout else 0)
         return self.dtype.itemsize * size
 
-    def add(self, member, layout, X, Y, weight=None):
-        """Provide for a member."""
+    def add(self, engine, layout, X, Y, weight=None):
+        """Provide for an engine."""
         layout.move(self._n_arena)
         settings = layout.settings
         settings[[at.FIRST_X, at.FIRST_Y]] = self._place(X), self._place(Y)
         if weight is not None:
             settings[[at.IS_WEIGHTED, at.FIRST_WEIGHT]] = 1, self._place(weight)
-        self._layouts[member] = layout, self._n_arena
+        self._layouts[engine] = layout, self._n_arena
         self._n_arena += -(-layout.size // _ALIGNMENT) * _ALIGNMENT
 
     def _place(self, data):
@@ -146,19 +150,19 @@ class _Crew:
         return self._places[data.key]
 
     def _settle(self):
-        """Move all members to the device."""
+        """Move all engines to the device."""
         depth = max(len(layout.layers) for layout, _ in self._layouts.values())
         layers = np.zeros((len(self._layouts), depth, at.LAYER_FIELDS), np.int64)
         for table, (layout, _) in zip(layers, self._layouts.values(), strict=True):
             table[: len(layout.layers)] = layout.layers
         settings = np.stack([layout.settings for layout, _ in self._layouts.values()])
-        constants = np.stack([at.constants(member.plan) for member in self._layouts])
+        constants = np.stack([at.constants(engine.plan) for engine in self._layouts])
         layers, settings, constants = map(cuda.to_device, (layers, settings, constants))
         arena = np.zeros(self._n_arena, self.dtype)
         for layout, _ in self._layouts.values():
             layout.fill(arena)
         arena = cuda.to_device(arena)
-        choices = reduce(or_, [training_choices(member.plan) for member in self._layouts])
+        choices = reduce(or_, [training_choices(engine.plan) for engine in self._layouts])
         self._train_many = training_kernels(self.dtype, choices)["train_many"]
         data, first = cuda.device_array(self._n_data, self.dtype), 0
         for elements in self._data:
@@ -166,22 +170,22 @@ class _Crew:
             first += elements.size
         self._data = []
         self._device = arena, layers, settings, constants, data, data, data
-        for number, (member, (_, first)) in enumerate(self._layouts.items()):
-            member.settle(arena, layers[number], settings[number], first)
+        for number, (engine, (_, first)) in enumerate(self._layouts.items()):
+            engine.settle(arena, layers[number], settings[number], first)
 
     @one_at_a_time
     @memory_errors()
     def run(self, epochs):
-        """Run epochs of members; by member, the sums of losses, penalties and gradient norms."""
+        """Run epochs of engines; by engine, the sums of losses, penalties and gradient norms."""
         if self._device is None:
             self._settle()
-        places = {member: number for number, member in enumerate(self._layouts)}
+        places = {engine: number for number, engine in enumerate(self._layouts)}
         runs = np.zeros((len(epochs), at.RUN_FIELDS), np.int64)
         first_row = first_step = 0
-        for run, (member, epoch) in zip(runs, epochs.items(), strict=True):
+        for run, (engine, epoch) in zip(runs, epochs.items(), strict=True):
             n_rows, n_steps = epoch.order.size, len(epoch.numbers)
-            run[[at.MODEL, at.FIRST_ROW, at.N_ROWS]] = places[member], first_row, n_rows
-            run[[at.FIRST_OF_STEPS, at.N_STEPS, at.STEPS_DONE]] = first_step, n_steps, member.step
+            run[[at.MODEL, at.FIRST_ROW, at.N_ROWS]] = places[engine], first_row, n_rows
+            run[[at.FIRST_OF_STEPS, at.N_STEPS, at.STEPS_DONE]] = first_step, n_steps, engine.step
             first_row, first_step = first_row + n_rows, first_step + n_steps
         order, numbers = (np.concatenate(parts) for parts in zip(*epochs.values(), strict=True))
         sizes = first_row, first_step, first_step  # of row losses, penalties, gradient norms
@@ -189,10 +193,10 @@ class _Crew:
             *self._device, to_device(order, np.int64), cuda.to_device(numbers),
             *(cuda.device_array(size, self.dtype) for size in sizes),
         )  # fmt: skip
-        for member in epochs:
-            member._keep_start()
+        for engine in epochs:
+            engine._keep_start()
         totals = cuda.to_device(np.zeros((len(places), 3)))
-        pieces = np.array([_steps_of_a_launch(member.plan) for member in epochs])
+        pieces = np.array([_steps_of_a_launch(engine.plan) for engine in epochs])
         while (active := runs[:, at.END] < runs[:, at.N_STEPS]).any():
             runs[:, at.BEGIN] = runs[:, at.END]
             runs[:, at.END] = np.minimum(runs[:, at.END] + pieces, runs[:, at.N_STEPS])
@@ -201,14 +205,14 @@ class _Crew:
             )
             cuda.synchronize()
         totals = totals.copy_to_host().tolist()
-        return {member: totals[places[member]] for member in epochs}
+        return {engine: totals[places[engine]] for engine in epochs}
 
 
 _give_memory_back = one_at_a_time(give_memory_back)
 
 
 def _kind(plan):
-    """What members of a crew have in common."""
+    """What engines of a kernel_group have in common."""
     return plan.dtype, plan.custom_loss
 
 
@@ -222,34 +226,34 @@ def _steps_of_a_launch(plan):
     return max(1, int(_LAUNCH_MULTIPLY_ADDS // (3 * _work(plan))))
 
 
-class Gang:
-    """A meeting of fits.
+class FitGroup:
+    """Fits that train together.
 
     Parameters
     ----------
     n_fits : int
-        Each fit needs a :class:`Seat`; the first epoch waits for all of them.
+        Each fit needs a :class:`Slot`; the first epoch waits for all of them.
     n_turns : int
         Fits that may train at a time among those that do not join.
     """
 
     def __init__(self, n_fits, n_turns):
         require()
-        self._n_fits = self._n_seated = n_fits
+        self._n_fits = self._n_active = n_fits
         self.turns = threading.Semaphore(n_turns)
         self._lock = threading.Lock()
-        self._crews = {}
+        self._kernel_groups = {}
         self._seen = {}  # data by where they lie
         self._contents = {}  # and by what they are
-        self._asked = {}  # epochs of members, with what will be their results
+        self._asked = {}  # epochs of engines, with what will be their results
         self._has_begun = False
         self._room = None
 
-    def seat(self):
+    def slot(self):
         """A place for one of the fits."""
-        return Seat(self)
+        return Slot(self)
 
-    def join(self, seat, plan, theta, X, Y, sample_weight=None):
+    def join(self, slot, plan, theta, X, Y, sample_weight=None):
         """An engine for a network; None where it has to be trained alone."""
         is_small = _work(plan) <= _BLOCK_MULTIPLY_ADDS * min(self._n_fits, _MOST_SHARERS)
         if self._has_begun or not is_small or is_wide(plan) or is_on_gpu(X):
@@ -263,13 +267,14 @@ class Gang:
         with self._lock:
             if self._room is None:
                 self._room = _SHARE_OF_MEMORY * free_bytes()
-            crew = self._crews.setdefault(_kind(plan), _Crew(plan.dtype))
-            others = sum(other.n_bytes() for other in self._crews.values() if other is not crew)
-            if others + crew.n_bytes(layout, data) > self._room:
+            groups = self._kernel_groups
+            kernel_group = groups.setdefault(_kind(plan), _KernelGroup(plan.dtype))
+            others = sum(other.n_bytes() for other in groups.values() if other is not kernel_group)
+            if others + kernel_group.n_bytes(layout, data) > self._room:
                 return None
-            member = Member(seat, plan, theta, sample_weight)
-            crew.add(member, layout, *data)
-        return member
+            engine = GroupedEngine(slot, plan, theta, sample_weight)
+            kernel_group.add(engine, layout, *data)
+        return engine
 
     def _data(self, array, dtype):
         """An array to send; one that several fits have is looked at once."""
@@ -291,10 +296,10 @@ class Gang:
     def leave(self):
         """One fit less is waited for."""
         with self._lock:
-            self._n_seated -= 1
+            self._n_active -= 1
             self._run_if_all_ask()
-            if not self._n_seated:
-                self._crews.clear()
+            if not self._n_active:
+                self._kernel_groups.clear()
                 self._forget_data()
                 _give_memory_back()
 
@@ -302,48 +307,49 @@ class Gang:
         self._seen.clear()
         self._contents.clear()
 
-    def run_epoch(self, member, epoch):
+    def run_epoch(self, engine, epoch):
         """Sums of losses and penalties of an epoch, which runs when all others ask for theirs."""
         result = Future()
         with self._lock:
-            self._asked[member] = epoch, result
+            self._asked[engine] = epoch, result
             self._run_if_all_ask()
         return result.result()
 
     def _run_if_all_ask(self):
-        if not self._asked or len(self._asked) < self._n_seated:
+        if not self._asked or len(self._asked) < self._n_active:
             return
         self._has_begun = True
         self._forget_data()  # nobody joins any more
         asked, self._asked = self._asked, {}
-        for kind, crew in self._crews.items():
+        for kind, kernel_group in self._kernel_groups.items():
             epochs = {m: epoch for m, (epoch, _) in asked.items() if _kind(m.plan) == kind}
             if not epochs:
                 continue
             try:
-                sums = crew.run(epochs)
+                sums = kernel_group.run(epochs)
             except BaseException as error:  # nobody shall wait for ever
-                for member in epochs:
-                    asked[member][1].set_exception(error)
+                for engine in epochs:
+                    asked[engine][1].set_exception(error)
             else:
-                for member in epochs:
-                    asked[member][1].set_result(sums[member])
+                for engine in epochs:
+                    asked[engine][1].set_result(sums[engine])
         for _, result in asked.values():
             if not result.done():
-                result.set_exception(RuntimeError("this network has left the gang"))
+                result.set_exception(RuntimeError("this network has left the group"))
 
 
-class Seat:
-    """The place of one fit in a gang: a context around the fit.
+class Slot:
+    """The place of one fit in a group: a context around the fit, which opens its engine.
 
-    Its thread's engines come from here (see :func:`fastmlp.engines.devices.backend`), and no other
-    thread leaves it.
+    Parameters
+    ----------
+    group : FitGroup
     """
 
-    def __init__(self, gang):
-        self.gang = gang
+    def __init__(self, group):
+        self.group = group
         self._is_taken = True
-        self._has_member = False
+        self._is_grouped = False
         self._has_turn = False
 
     def __enter__(self):
@@ -353,34 +359,37 @@ class Seat:
         self.leave()
         if self._has_turn:
             self._has_turn = False
-            self.gang.turns.release()
+            self.group.turns.release()
 
     def leave(self):
         """Let the others go on without this fit."""
-        self._has_member = False
+        self._is_grouped = False
         if self._is_taken:
             self._is_taken = False
-            self.gang.leave()
+            self.group.leave()
 
-    def engine(self, *arguments):
-        """A member of the gang, or a CUDA engine; arguments are those of the latter."""
-        if self._is_taken and not self._has_member:
+    def open(self, engine_class, *arguments):
+        """Open an engine in the group, or alone where the network cannot join.
+
+        Parameters
+        ----------
+        engine_class : class
+            The engine for a fit by itself. Only networks for a :class:`CudaEngine` join.
+        *arguments
+            Those of the class.
+
+        Returns
+        -------
+        Engine
+        """
+        if engine_class is CudaEngine and self._is_taken and not self._is_grouped:
             *data, _ = arguments
-            member = self.gang.join(self, *data)
-            if member is not None:
-                self._has_member = True
-                return member
-        return self.alone(CudaEngine)(*arguments)
-
-    def alone(self, engine):
-        """An engine's class for a fit that trains by itself, when it is its turn."""
-
-        def begin(*arguments):
-            if not self._has_member:  # else this is a fit in its callback, and others wait for it
-                self.leave()
-                if not self._has_turn:
-                    self.gang.turns.acquire()
-                    self._has_turn = True
-            return engine(*arguments)
-
-        return begin
+            engine = self.group.join(self, *data)
+            if engine is not None:
+                self._is_grouped = True
+                return engine
+        self.leave()
+        if not self._has_turn:
+            self.group.turns.acquire()
+            self._has_turn = True
+        return engine_class(*arguments)

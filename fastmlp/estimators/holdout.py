@@ -1,19 +1,20 @@
 """Rows that are not trained on: held out or given, scored after each epoch."""
 
-import copy
-from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import spmatrix
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import _check_sample_weight
 
-from ..engines.devices import host_array
+from ..engines.devices import predict
+from ..engines.engine import Engine, Matrix
+from ..network.plan import TrainingPlan
 from ..network.weights import attributes
-from .loop import Validation
-from .losses import mean_loss
+from ..training.loop import Validation
+from ..training.losses import mean_loss
+from . import inputs
+from ._sklearn import takes_sample_weight, without_callbacks
+from .targets import Targets, Weight
 
 
 class Rows(NamedTuple):
@@ -22,21 +23,26 @@ class Rows(NamedTuple):
     The weights that training uses include those of classes; scorers get those that were given.
     """
 
-    X: "np.ndarray | spmatrix"
+    X: Matrix
     Y: np.ndarray
-    weight: np.ndarray | None
+    weight: Weight
     y: np.ndarray
-    given_weight: np.ndarray | None
+    given_weight: Weight
 
 
-def hold_out(estimator, rows):
-    """Split rows into those to train on and `validation_fraction` of them to validate on.
+def hold_out(
+    rows: Rows, targets: Targets, fraction: float, random_state: np.random.RandomState
+) -> tuple[Rows, Rows]:
+    """Split rows into those to train on and those to validate on.
 
     Parameters
     ----------
-    estimator : BaseMLP
-        Its random state makes the split.
     rows : Rows
+    targets : Targets
+    fraction : float
+        Share of the rows to validate on.
+    random_state : numpy.random.RandomState
+        It makes the split.
 
     Returns
     -------
@@ -49,25 +55,22 @@ def hold_out(estimator, rows):
     """
     given = [array for array in rows if array is not None]
     parts = train_test_split(
-        *given,
-        random_state=estimator._random_state,
-        test_size=estimator.validation_fraction,
-        stratify=rows.Y if estimator._stratify() else None,
+        *given, random_state=random_state, test_size=fraction, stratify=targets.strata(rows.Y)
     )
     if parts[1].shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of "
             "your dataset."
         )
-    train, held = iter(parts[0::2]), iter(parts[1::2])
     train, held = (
-        Rows(*(None if array is None else next(part) for array in rows)) for part in (train, held)
+        Rows(*(None if array is None else next(part) for array in rows))
+        for part in (iter(parts[0::2]), iter(parts[1::2]))
     )
     _check_weight(held, "the rows held out by validation_fraction")
     return train, held
 
 
-def _check_weight(rows, which):
+def _check_weight(rows: Rows, which: str) -> None:
     if rows.weight is not None and not rows.weight.any():
         raise ValueError(
             f"the weights of {which} are all zero, so that no score is defined: check class_weight "
@@ -75,16 +78,18 @@ def _check_weight(rows, which):
         )
 
 
-def read_eval_set(estimator, eval_set, trained):
-    """The rows of ``fit(..., eval_set=...)``, validated as X and y were.
+def read_eval_set(estimator: Any, targets: Targets, eval_set: Any, trained: Rows) -> Rows:
+    """Read the rows of ``fit(..., eval_set=...)``, validated as X and y were.
 
     Parameters
     ----------
     estimator : BaseMLP
-        It knows features and classes already.
+        It knows its features already.
+    targets : Targets
+        Learned from the rows of training.
     eval_set : tuple (X, y) or (X, y, sample_weight)
     trained : Rows
-        Of training; they decide the weights of balanced classes.
+        Those of training; they decide the weights of balanced classes.
 
     Returns
     -------
@@ -102,46 +107,49 @@ def read_eval_set(estimator, eval_set, trained):
         )
     X, y, *weight = eval_set
     try:
-        X, Y, y = estimator._encode(X, y, first_pass=False, incremental=True)
+        X, y = inputs.read_rows(estimator, X, y, reset=False, is_numeric=targets.is_numeric)
+        y = inputs.flatten_column(y)
+        targets.check_known(y, all_required=False)
+        Y = targets.encode(y)
         if Y.shape[1] != trained.Y.shape[1]:
             raise ValueError(f"y has {Y.shape[1]} outputs, that of training {trained.Y.shape[1]}")
-        given = None
-        if weight and weight[0] is not None:
-            given = _check_sample_weight(host_array(weight[0]), X)
-        weight = estimator._weigh(y, given, False, trained)
+        given = inputs.read_weight(weight[0] if weight else None, X)
+        counted = trained.y, trained.given_weight
+        row_weight = targets.row_weight(y, given, counted=counted)
     except (ValueError, TypeError) as error:
         cause = str(error).strip().rstrip(".")
         raise ValueError(
             f"eval_set does not fit the rows of training: {cause}. It needs the same columns, "
             "prepared in the same way, and only classes that y has"
         ) from error
-    rows = Rows(X, Y, weight, y, given)
+    rows = Rows(X, Y, row_weight, y, given)
     _check_weight(rows, "eval_set")
-    if X.shape[0] < 2 and estimator.scoring is None and not hasattr(estimator, "classes_"):
+    if X.shape[0] < 2 and estimator.scoring is None and not targets.is_scored_alone:
         raise ValueError("eval_set has one row, and R^2 needs two; pass more, or scoring='loss'")
     return rows
 
 
-class Fixed(NamedTuple):
-    """Parameters with what a :class:`Validator` asks an engine for."""
-
-    plan: object
-    theta: np.ndarray
-    predict: object
-
-    def outputs(self, X):
-        """Predictions."""
-        return self.predict(self.plan, self.theta, X)
-
-    def pull(self):
-        """The parameters."""
-        return self.theta
-
-
-def _described(value):
+def _described(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}"
+
+
+class FixedWeights(NamedTuple):
+    """Parameters that do not change, with what a :class:`Validator` asks an engine for."""
+
+    device: str
+    plan: TrainingPlan
+    theta: np.ndarray
+    n_jobs: int | None
+
+    def outputs(self, X: Matrix) -> np.ndarray:
+        """Predict with the parameters."""
+        return predict(self.device, self.plan, self.theta, X, self.n_jobs)
+
+    def pull(self) -> np.ndarray:
+        """Return the parameters."""
+        return self.theta
 
 
 class Validator:
@@ -150,51 +158,57 @@ class Validator:
     Parameters
     ----------
     estimator : BaseMLP
+    targets : Targets
     rows : Rows
     wants_loss : bool
         Whether the loss is wanted, too; computing it costs a prediction where `scoring` is a
         scorer.
     """
 
-    def __init__(self, estimator, rows, wants_loss):
-        self._estimator, self._rows = estimator, rows
+    def __init__(self, estimator: Any, targets: Targets, rows: Rows, wants_loss: bool) -> None:
+        self._targets, self._rows = targets, rows
         self._scoring = estimator.scoring
         self._wants_loss = wants_loss or self._scoring == "loss"
         if self._scoring not in (None, "loss"):
             self._scorer = check_scoring(estimator, self._scoring)
-            self._options = _weight_option(self._scorer, rows.given_weight)
-            self._copy = copy.copy(estimator)
-            for name in ("feature_names_in_", "_skl_callbacks", "_callback_fit_ctx", "_optimizer"):
-                # Rows have lost their names, which would be a warning.
-                self._copy.__dict__.pop(name, None)
+            self._options = {}
+            if rows.given_weight is not None and takes_sample_weight(self._scorer):
+                self._options = {"sample_weight": rows.given_weight}
+            self._copy = without_callbacks(estimator)
+            vars(self._copy).pop("_optimizer", None)
+            # Rows have lost their names, which would be a warning.
+            vars(self._copy).pop("feature_names_in_", None)
 
-    def __call__(self, engine):
-        """Score, the higher the better, and loss; not a number where predictions are not finite.
+    def __call__(self, engine: Engine | FixedWeights) -> Validation:
+        """Score the rows, the higher the better, and compute their loss where that is wanted.
 
         Parameters
         ----------
-        engine : engine
+        engine : Engine or FixedWeights
 
         Returns
         -------
         Validation
+            Not a number where predictions are not finite.
         """
         outputs = loss = None
         if self._scoring in (None, "loss") or self._wants_loss:
             outputs = engine.outputs(self._rows.X)
         if self._wants_loss:
-            targets = self._estimator._training_targets(self._rows.Y)
-            loss = mean_loss(engine.plan, targets, outputs, self._rows.weight)
+            Y = self._targets.to_train(self._rows.Y)
+            loss = mean_loss(engine.plan, Y, outputs, self._rows.weight)
         return Validation(self._score(engine, outputs, loss), loss)
 
-    def _score(self, engine, outputs, loss):
+    def _score(
+        self, engine: Engine | FixedWeights, outputs: np.ndarray | None, loss: float | None
+    ) -> float:
         if self._scoring == "loss":
             return -loss
         rows = self._rows
         if self._scoring is None:
             if not np.isfinite(outputs).all():
                 return np.nan
-            return self._estimator._score_outputs(rows.Y, outputs, rows.weight)
+            return self._targets.score(rows.Y, outputs, rows.weight)
         theta = engine.pull()
         if not np.isfinite(theta).all():
             return np.nan
@@ -210,17 +224,7 @@ class Validator:
         return _number(score, self._scoring)
 
 
-def _weight_option(scorer, weight):
-    """The sample weights as a keyword, for scorers that take them."""
-    if weight is None:
-        return {}
-    function = getattr(scorer, "_score_func", None) or getattr(scorer, "func", scorer)
-    if "sample_weight" in signature(function).parameters:
-        return {"sample_weight": weight}
-    return {}
-
-
-def _number(score, scoring):
+def _number(score: Any, scoring: Any) -> float:
     try:
         score = float(score)
     except (TypeError, ValueError):

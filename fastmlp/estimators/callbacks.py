@@ -1,0 +1,92 @@
+"""The callbacks of scikit-learn's protocol, told of each epoch like the callback of ``fit``."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..training.callbacks import Callback, Listener
+from ..training.history import Epoch
+from ._sklearn import has_callbacks
+
+
+class SklearnListener(Listener):
+    """A listener that also serves the callbacks set by ``set_callbacks``.
+
+    Each epoch is a task below the estimator's root task (see :mod:`sklearn.callback`).
+
+    Parameters
+    ----------
+    callback : callable or None
+    estimator : estimator
+    context : sklearn.callback.CallbackContext
+        Of the root task.
+    X, y : array-like
+        As given to ``fit``.
+    sample_weight : array-like or None
+    """
+
+    def __init__(
+        self,
+        callback: Callback | None,
+        estimator: Any,
+        context: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+    ) -> None:
+        super().__init__(callback)
+        self._context = context
+        self._task: Any = None
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self._shared = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+
+    def epoch_begins(self) -> None:
+        """Begin the task of an epoch."""
+        self._task = self._context.subcontext(task_name="epoch")
+        self._task.call_on_fit_task_begin(**self._shared)
+
+    def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list]]) -> bool:
+        """End the task of an epoch; see :meth:`Listener.epoch_ends`."""
+        told_to_stop = super().epoch_ends(epoch, attributes)
+        task, self._task = self._task, None
+        return (
+            task.call_on_fit_task_end(**self._shared, reconstruction_attributes=attributes)
+            or told_to_stop
+        )
+
+    def fit_begins(self) -> None:
+        """Begin the root task."""
+        self._context.call_on_fit_task_begin(**self._shared)
+
+    def fit_ends(self) -> None:
+        """End the root task, when the estimator is fitted."""
+        if self._task is not None:  # an epoch that began and did not end
+            self._task.call_on_fit_task_end(estimator=self._shared["estimator"])
+        self._context.call_on_fit_task_end(**self._shared, reconstruction_attributes={})
+
+
+@contextmanager
+def listening(
+    estimator: Any, callback: Callback | None, X: Any, y: Any, sample_weight: Any
+) -> Iterator[Listener]:
+    """Provide the listener of one call to ``fit``, while that runs.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    callback : callable or None
+    X, y, sample_weight
+        As given to ``fit``.
+
+    Yields
+    ------
+    Listener
+    """
+    context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+    if not has_callbacks(estimator):
+        yield Listener(callback)
+        return
+    listener = SklearnListener(callback, estimator, context, X, y, sample_weight)
+    listener.fit_begins()
+    yield listener
+    listener.fit_ends()

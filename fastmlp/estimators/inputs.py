@@ -1,0 +1,88 @@
+"""X, y and sample weights as users give them, checked and converted once, at the boundary."""
+
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import validate_data
+
+from ..engines.devices import device_matrix, host_array, is_device_array
+from ._sklearn import check_sample_weight, check_y
+
+_FLOATS = [np.float64, np.float32]
+
+
+def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) -> tuple[Any, Any]:
+    """Check X and y; an X that lies on a GPU is left there.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        It learns the number and names of features where `reset` is set, and compares them else.
+    X : array-like or sparse matrix of shape (n_rows, n_features)
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    reset : bool
+    is_numeric : bool
+        Whether y has to be numbers.
+
+    Returns
+    -------
+    X : ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
+        In float32 where it was, else in float64.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+
+    Raises
+    ------
+    ValueError, TypeError
+        scikit-learn's own, for what cannot be used.
+    """
+    y = host_array(y)
+    checks = {"multi_output": True, "y_numeric": is_numeric}
+    if not is_device_array(X):
+        return validate_data(
+            estimator, X, y, accept_sparse="csr", dtype=_FLOATS, reset=reset, **checks
+        )
+    X = _read_device_array(estimator, X, reset)
+    y = check_y(y, estimator=estimator, **checks)
+    check_consistent_length(X, y)
+    return X, y
+
+
+def read_features(estimator: Any, X: Any) -> Any:
+    """Check the X of a prediction; see :func:`read_rows`. Its type of numbers is kept."""
+    if is_device_array(X):
+        return _read_device_array(estimator, X, reset=False)
+    return validate_data(estimator, X, accept_sparse="csr", reset=False)
+
+
+def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | None:
+    """Check the weights of rows.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_rows,) or None
+    X : array of shape (n_rows, n_features)
+    dtype : numpy.dtype or None
+        Type of the result; None keeps floats as they are.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) or None
+    """
+    if sample_weight is None:
+        return None
+    return check_sample_weight(host_array(sample_weight), X, dtype=dtype)
+
+
+def flatten_column(y: np.ndarray) -> np.ndarray:
+    """Return a single column as a vector, with scikit-learn's warning; all else unchanged."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        return column_or_1d(y, warn=True)
+    return y
+
+
+def _read_device_array(estimator: Any, X: Any, reset: bool) -> Any:
+    X = device_matrix(estimator.device, X, get_config()["assume_finite"])
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return X

@@ -1,0 +1,204 @@
+"""What is known of a fit: a record of each epoch, the history that goes on, and how it ended."""
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from ..schedules import LearningRate
+
+Vector = np.ndarray
+
+
+class Epoch(NamedTuple):
+    """What a callback is told after each epoch."""
+
+    epoch: int
+    """Number of the epoch, from 1."""
+    max_epochs: int
+    """Epochs after which training stops in any case."""
+    loss: float
+    """Mean training loss of the epoch's batches, each before its update, penalty included."""
+    validation_score: float | None
+    """Score on the validation part; None without one."""
+    learning_rate: float | None
+    """Learning rate of the epoch; None for lbfgs."""
+    seconds: float
+    """Time since training began."""
+    validation_loss: float | None = None
+    """Loss on the validation part, without penalty; None where nobody asked for it."""
+    gradient_norm: float | None = None
+    """Mean over the epoch's steps; None without ``monitor``."""
+    dead_units: list[float] | None = None
+    """Share of each hidden relu layer's units that are zero for all rows; None likewise."""
+
+
+# The fields of an epoch that ``history_`` has only where an epoch of the fit has such a number.
+_OPTIONAL = ("validation_loss", "validation_score", "gradient_norm", "dead_units")
+
+
+def add_epochs(record: dict[str, list], epochs: list[Epoch]) -> None:
+    """Append the epochs of a fit to ``history_``; a number that an epoch lacks is None.
+
+    Parameters
+    ----------
+    record : dict of str to list
+        Modified in place; its lists stay of equal length.
+    epochs : list of Epoch
+    """
+    if not epochs:
+        return
+    n_before = len(next(iter(record.values()), ()))
+    columns = dict(zip(Epoch._fields, map(list, zip(*epochs, strict=True)), strict=True))
+    new = {name: columns[name] for name in ("loss", "learning_rate")}
+    ends = columns["seconds"]
+    new["seconds"] = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
+    for name in _OPTIONAL:
+        if any(number is not None for number in columns[name]):
+            new[name] = columns[name]
+    for name in new:
+        record.setdefault(name, [None] * n_before)
+    for name, numbers in record.items():
+        numbers.extend(new.get(name) or [None] * len(epochs))
+
+
+@dataclass
+class History:
+    """The record of training that warm starts and ``partial_fit`` continue.
+
+    Use :meth:`by_loss` or :meth:`by_score`: they say what an epoch is judged by.
+
+    Parameters
+    ----------
+    best_loss : float or None
+        Lowest training loss so far, infinity before the first epoch; None where the validation
+        score is what counts.
+    best_validation_score : float or None
+        Highest score so far, minus infinity before the first epoch; None where the training
+        loss is what counts.
+    validation_scores : list of float or None
+        Score after each epoch; None likewise.
+    best_theta : ndarray of shape (n_parameters,) or None
+        The parameters with the best score.
+    loss_curve : list of float
+        Training loss of each epoch. The list is appended to, not replaced.
+    no_improvement_count : int
+        Epochs in a row without an improvement.
+    n_samples_seen : int
+        Rows trained on so far, counted once for each epoch.
+    numbers : dict of str to list
+        The estimator's ``history_``; see :func:`add_epochs`.
+    """
+
+    best_loss: float | None
+    best_validation_score: float | None
+    validation_scores: list[float] | None
+    best_theta: Vector | None = None
+    loss_curve: list[float] = field(default_factory=list)
+    no_improvement_count: int = 0
+    n_samples_seen: int = 0
+    numbers: dict[str, list] = field(default_factory=dict)
+
+    @classmethod
+    def by_loss(cls, best_loss: float = inf, **known: Any) -> Self:
+        """A history whose epochs are judged by their training loss."""
+        return cls(best_loss, None, None, **known)
+
+    @classmethod
+    def by_score(
+        cls,
+        validation_scores: list[float] | None = None,
+        best_validation_score: float = -inf,
+        best_theta: Vector | None = None,
+        **known: Any,
+    ) -> Self:
+        """A history whose epochs are judged by their score on rows that are not trained on."""
+        scores = [] if validation_scores is None else validation_scores
+        return cls(None, best_validation_score, scores, best_theta, **known)
+
+    def judge(self, loss: float, score: float | None, tol: float) -> bool:
+        """Compare an epoch with the best one so far, and count epochs without an improvement.
+
+        Parameters
+        ----------
+        loss : float
+            Training loss of the epoch.
+        score : float or None
+            Validation score after the epoch.
+        tol : float
+            An improvement is larger than this.
+
+        Returns
+        -------
+        bool
+            Whether the parameters have the best score so far, so that they are worth keeping.
+        """
+        if self.best_loss is not None:
+            is_stale, is_best = loss > self.best_loss - tol, False
+            self.best_loss = min(self.best_loss, loss)
+        else:
+            # Written so that a score that is not a number counts as an improvement, as in
+            # scikit-learn.
+            is_stale = score < self.best_validation_score + tol  # type: ignore[operator]
+            is_best = score > self.best_validation_score  # type: ignore[operator]
+            if is_best:
+                self.best_validation_score = score
+        self.no_improvement_count = self.no_improvement_count + 1 if is_stale else 0
+        return is_best
+
+
+@dataclass
+class OptimizerState:
+    """An optimiser as ``partial_fit`` goes on with it: its constants and what it remembers.
+
+    As in scikit-learn the constants are those of the first call, whatever was set since.
+
+    Parameters
+    ----------
+    schedule : LearningRate
+    constants : dict
+        Arguments of a :class:`fastmlp.network.plan.TrainingPlan`.
+    step : int
+        Updates done.
+    first, second : ndarray of shape (n_parameters,) or None
+        The optimiser's two vectors; None before the first epoch.
+    """
+
+    schedule: LearningRate
+    constants: dict[str, Any]
+    step: int = 0
+    first: Vector | None = None
+    second: Vector | None = None
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next epoch."""
+        return self.schedule.learning_rate
+
+
+# Pickles and model files name this path, so that no move of this module breaks them.
+OptimizerState.__module__ = "fastmlp"
+
+
+class Outcome(NamedTuple):
+    """How training ended, by epochs or by L-BFGS."""
+
+    theta: Vector
+    """The parameters to keep; finite, unless training began with others."""
+    n_epochs: int
+    """Epochs, or iterations of L-BFGS, that were completed."""
+    converged: bool = False
+    """Whether anything but the limit of epochs ended training; for L-BFGS, whether it says so."""
+    diverged: bool = False
+    """Whether the last loss or the last parameters are not finite."""
+    is_best: bool = False
+    """Whether `theta` are the parameters of the epoch with the best validation score."""
+    is_mean: bool = False
+    """Whether `theta` is the mean over epochs."""
+    interrupted: bool = False
+    """Whether Ctrl-C ended training."""
+    loss: float | None = None
+    """Loss at `theta`, which only L-BFGS knows."""
+    message: str = ""
+    """Why scipy's L-BFGS-B stopped before it converged."""
