@@ -304,6 +304,8 @@ _SHARED_ATTRIBUTES = """\
 
 def with_shared_docs(cls):
     """Fill the places of a class's docstring that are the same for both estimators."""
+    if cls.__doc__ is None:  # python -OO has none
+        return cls
     cls.__doc__ = cls.__doc__.replace("    <shared parameters>\n", _SHARED_PARAMETERS)
     cls.__doc__ = cls.__doc__.replace("    <shared attributes>\n", _SHARED_ATTRIBUTES)
     return cls

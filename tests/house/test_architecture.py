@@ -166,6 +166,25 @@ def test_import_is_light():
     assert "sklearn" in loaded and "numba" not in loaded
 
 
+def test_networks_need_no_packages_for_tables_files_and_the_command_line():
+    """Where a package cannot be imported, what does not need it works.
+
+    scikit-learn imports pandas by itself where that is installed, so its absence from
+    ``sys.modules`` would say nothing.
+    """
+    imported_by("""
+import sys
+sys.modules.update(dict.fromkeys(["click", "matplotlib", "onnx", "pandas", "skops", "tqdm"]))
+import warnings
+import numpy as np
+from fastmlp import MLPClassifier, MLPRegressor
+warnings.simplefilter("ignore")
+X = np.linspace(-1, 1, 40).reshape(20, 2)
+MLPClassifier((4,), max_iter=2, n_jobs=1).fit(X, np.arange(20) % 2).predict_proba(X)
+MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, n_jobs=1).fit(X, X[:, 0]).score(X, X[:, 0])
+""")
+
+
 def test_help_is_light():
     code = """
 import contextlib, io
