@@ -174,8 +174,14 @@ def test_networks_need_no_packages_for_tables_files_and_the_command_line():
     """
     imported_by("""
 import sys
-sys.modules.update(dict.fromkeys(["click", "matplotlib", "onnx", "pandas", "skops", "tqdm"]))
 import warnings
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"click", "matplotlib", "onnx", "pandas", "skops", "tqdm"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
 import numpy as np
 from fastmlp import MLPClassifier, MLPRegressor
 warnings.simplefilter("ignore")
