@@ -220,7 +220,8 @@ def test_type_checkers_see_the_public_names():
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     (block,) = (n for n in tree.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n))
     seen = {alias.asname or alias.name for node in block.body for alias in node.names}
-    assert seen == set(fastmlp.__all__) - {"__version__"}
+    assert seen == {*fastmlp._HOME, *fastmlp._MODULES}
+    assert sorted([*seen, "__version__"]) == fastmlp.__all__
 
 
 def test_oldest_versions_are_those_declared():
