@@ -18,7 +18,13 @@ class DeviceError(InputError):
 
 
 class DivergenceError(ValueError):
-    """Training diverged. The estimator keeps the last weights that were finite."""
+    """Training diverged. The estimator keeps the last weights that were finite.
+
+    Parameters
+    ----------
+    message : str
+        In which epoch, and what to do.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

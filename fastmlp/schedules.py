@@ -23,11 +23,8 @@ class LearningRate:
         ``learning_rate_init``.
     horizon : int
         Epochs that the whole schedule takes.
-
-    Attributes
-    ----------
     learning_rate : float
-        Rate of the next epoch.
+        Rate of the next epoch; NaN, the default, becomes the schedule's first one.
     epoch : int
         Epochs done.
     n_samples_seen : int
@@ -84,7 +81,13 @@ class LearningRate:
         return rate
 
     def on_plateau(self) -> bool:
-        """React to training that no longer improves; True to go on, False to stop."""
+        """React to training that no longer improves.
+
+        Returns
+        -------
+        bool
+            Whether to go on, with the rate that is set now, instead of stopping.
+        """
         rate = self.schedule.rate_on_plateau(self.learning_rate)
         if rate is None:
             return False
@@ -100,15 +103,46 @@ class Schedule:
     """
 
     def first_rate(self, state: LearningRate) -> float:
-        """Rate of the first epoch; `state` is a :class:`LearningRate`."""
+        """Choose the rate of the first epoch.
+
+        Parameters
+        ----------
+        state : LearningRate
+            Of a fit that begins; its `learning_rate` is the initial one.
+
+        Returns
+        -------
+        float
+        """
         return state.initial
 
     def next_rate(self, state: LearningRate) -> float:
-        """Rate after an epoch."""
+        """Choose the rate after an epoch.
+
+        Parameters
+        ----------
+        state : LearningRate
+            Counts that epoch already; its `learning_rate` is the rate of that epoch.
+
+        Returns
+        -------
+        float
+        """
         return state.learning_rate
 
     def rate_on_plateau(self, learning_rate: float) -> float | None:
-        """Rate with which to go on when training stalls; None to stop."""
+        """Choose the rate with which to go on when training stalls.
+
+        Parameters
+        ----------
+        learning_rate : float
+            Rate of the last epoch.
+
+        Returns
+        -------
+        float or None
+            None to stop.
+        """
         return None
 
     @property

@@ -136,7 +136,7 @@ def _check_solver(estimator):
 
 
 _SHARED_PARAMETERS = """\
-    hidden_layer_sizes : int or array-like of int, default=(100,)
+    hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(100,)
         Units of each hidden layer; ``()`` is a linear model.
     activation : str or sequence of str, default='relu'
         Activation of the hidden layers, or one for each: 'identity', 'logistic', 'tanh', 'relu',
