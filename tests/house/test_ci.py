@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from test_architecture import ROOMS
 
 ROOT = Path(__file__).parent.parent.parent
 RUN = (ROOT / ".ci" / "run").read_text()
@@ -48,3 +49,30 @@ def test_actions_are_pinned_to_commits():
         assert used
         for action in used:
             assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action), action
+
+
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="there is no documentation yet")
+def test_ci_builds_the_documentation_that_is_there():
+    for path in re.findall(r"docs/[\w./]+\.py", RUN):
+        assert (ROOT / path).is_file(), path
+    assert "docs" in PROJECT["optional-dependencies"]
+
+
+def test_contributing_names_files_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:benchmarks|tests|fastmlp|cli|\.ci|\.github)/[\w./-]*)`", text)
+    assert len(named) > 10
+    for path in named:
+        assert (ROOT / path).exists(), path
+
+
+def test_contributing_has_the_rooms_in_the_order_of_imports():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+    seen = {"exceptions", "schedules"}
+    for row in rows:
+        own = {name.removesuffix(".py") for name in re.findall(r"`([\w.]+)`", row)}
+        for name in own:
+            assert ROOMS[name] <= seen | own, name
+        seen |= own
+    assert seen == set(ROOMS)
