@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import click
 
@@ -16,12 +18,12 @@ _METRIC_NAMES = {
 }
 
 
-def print_json(value):
-    """One JSON object on stdout; numbers that JSON does not know become null."""
+def print_json(value: Any) -> None:
+    """Print one JSON object; numbers that JSON does not know become null."""
     click.echo(json.dumps(_plain(value), indent=2))
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -33,21 +35,23 @@ def _plain(value):
     return value
 
 
-def print_rows(rows):
-    """Aligned lines of a name and a value."""
+def print_rows(rows: Iterable[tuple[str, str]]) -> None:
+    """Print aligned lines of a name and a value."""
     rows = [(name, value) for name, value in rows if value]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         click.echo(f"{name:<{width}}  {value}")
 
 
-def format_metrics(metrics):
-    """Metrics in one line."""
+def format_metrics(metrics: Mapping[str, float]) -> str:
+    """Write metrics in one line."""
     return "   ".join(f"{_METRIC_NAMES[name]} {value:.4g}" for name, value in metrics.items())
 
 
-def print_metrics(metrics, baseline=None, what="test"):
-    """Metrics below each other, beside those of the baseline."""
+def print_metrics(
+    metrics: Mapping[str, float], baseline: Mapping[str, float] | None = None, what: str = "test"
+) -> None:
+    """Print metrics below each other, beside those of the baseline."""
     names = [_METRIC_NAMES[name] for name in metrics]
     width = max(map(len, names))
     header = f"{'':<{width}}  {what:>10}"
@@ -61,8 +65,8 @@ def print_metrics(metrics, baseline=None, what="test"):
         click.echo(line)
 
 
-def describe(report):
-    """Rows of the table that describes a fit."""
+def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the rows of the table that describes a fit."""
     kinds = []
     for key, kind in (("numeric_columns", "numeric"), ("text_columns", "text")):
         if report[key]:
@@ -80,8 +84,8 @@ def describe(report):
     ]
 
 
-def remarks(model):
-    """What the user should know of a fit: decisions, dropped columns, limits that were met."""
+def remarks(model: Any) -> Iterator[str]:
+    """Yield what the user should know of a fit: decisions, dropped columns, limits met."""
     report = model.report_
     if report["task_reason"]:
         yield f"task: {report['task']}, {report['task_reason']} (choose with --task)"
@@ -93,9 +97,9 @@ def remarks(model):
         yield f"stopped at the limit of {report['epochs']} epochs (see --epochs)"
 
 
-def dropped_lines(dropped):
-    """One line for each reason why columns were dropped."""
-    by_reason = {}
+def dropped_lines(dropped: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each reason why columns were dropped."""
+    by_reason: dict[str, list[str]] = {}
     for name, reason in dropped.items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():

@@ -1,12 +1,14 @@
 """A progress bar of epochs on stderr."""
 
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
-def epoch_bar(max_epochs, quiet):
-    """A callback for ``fit`` that draws a bar; None where nobody would see it."""
+def epoch_bar(max_epochs: int, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Give a callback for ``fit`` that draws a bar, or None where nobody would see it."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
@@ -14,7 +16,7 @@ def epoch_bar(max_epochs, quiet):
 
     with tqdm(total=max_epochs, unit="epoch", file=sys.stderr) as bar:
 
-        def show(epoch):
+        def show(epoch: Any) -> None:
             values = {"loss": f"{epoch.loss:.4f}"}
             if epoch.validation_score is not None:
                 values["validation"] = f"{epoch.validation_score:.4f}"

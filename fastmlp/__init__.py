@@ -5,7 +5,7 @@ used, numba when a network is first trained or asked for predictions.
 """
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -57,10 +57,35 @@ _IN_FILES = {"OptimizerState": "training.history"}
 
 _MODULES = ("demos", "exceptions", "plotting", "schedules")
 
-__all__ = ["__version__", *_HOME, *_MODULES]
+# Written out, as type checkers read it and run nothing.
+__all__ = [
+    "DataError",
+    "DeviceError",
+    "DivergenceError",
+    "InputError",
+    "InterruptedTrainingWarning",
+    "MLPClassifier",
+    "MLPRegressor",
+    "ModelFileError",
+    "TabularModel",
+    "TrainingWarning",
+    "__version__",
+    "check_gradient",
+    "demos",
+    "exceptions",
+    "export_onnx",
+    "fit_many",
+    "from_sklearn",
+    "load_model",
+    "plotting",
+    "save_model",
+    "schedules",
+    "to_onnx",
+    "warmup",
+]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"fastmlp.{name}")
     home = _HOME.get(name) or _IN_FILES.get(name)
@@ -71,5 +96,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

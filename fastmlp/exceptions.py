@@ -26,9 +26,15 @@ class DeviceError(InputError):
 
 
 class DivergenceError(ValueError):
-    """Training diverged. The estimator keeps the last weights that were finite."""
+    """Training diverged. The estimator keeps the last weights that were finite.
 
-    def __init__(self, message):
+    Parameters
+    ----------
+    message : str
+        In which epoch, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
         super().__init__(message)
         # Not part of the message: what trains an estimator for something else may drop it.
         self.add_note("The estimator keeps the last finite weights.")

@@ -4,9 +4,14 @@ Every function draws into the given axes, or into those of a new figure of pyplo
 them. Colours are told apart by people with any colour vision; lines and markers differ, too.
 """
 
+from __future__ import annotations
+
 import importlib
 import math
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -16,6 +21,12 @@ from .exceptions import InputError
 from .export.files import check_output, written_aside
 from .network.formulas import activations
 from .network.plan import Activation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from numpy.typing import ArrayLike, NDArray
 
 # The palette of Okabe and Ito (2008), its grey and yellow left out.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -28,8 +39,8 @@ _MOST_IMAGES = 64
 _FORMULAS = {"tanh": "hyperbolic_tangent"}
 
 
-def learning_curve(model, ax=None, *, beside="auto"):
-    """Loss of each epoch, and beside it on an axis of its own what else was recorded.
+def learning_curve(model: Any, ax: Axes | None = None, *, beside: str | None = "auto") -> Axes:
+    """Draw the loss of each epoch, and beside it on an axis of its own what else was recorded.
 
     Parameters
     ----------
@@ -64,7 +75,7 @@ def learning_curve(model, ax=None, *, beside="auto"):
         raise InputError(f"there is no record of {beside!r}; there are {', '.join(history)}")
     ax = _axes(ax)
     epochs = np.arange(1, len(history["loss"]) + 1)
-    lines = []
+    lines: list[Line2D] = []
     for name, label, style in (
         ("loss", "training loss", "-"),
         ("validation_loss", "validation loss", "--"),
@@ -97,8 +108,10 @@ def learning_curve(model, ax=None, *, beside="auto"):
     return ax
 
 
-def confusion_matrix(model, X, y, ax=None):
-    """Rows are the true classes, columns the predicted ones: counts, and shares of each row.
+def confusion_matrix(model: Any, X: ArrayLike, y: ArrayLike, ax: Axes | None = None) -> Axes:
+    """Draw how often each class is taken for which: counts, and shares of each row.
+
+    Rows are the true classes, columns the predicted ones.
 
     Parameters
     ----------
@@ -146,8 +159,8 @@ def confusion_matrix(model, X, y, ax=None):
     return ax
 
 
-def decision_boundary(model, X, y, ax=None):
-    """What a model of two features predicts over the plane, with the data.
+def decision_boundary(model: Any, X: ArrayLike, y: ArrayLike, ax: Axes | None = None) -> Axes:
+    """Draw what a model of two features predicts over the plane, with the data.
 
     Parameters
     ----------
@@ -192,7 +205,9 @@ def decision_boundary(model, X, y, ax=None):
             model, X, response_method="predict", levels=20, cmap="viridis", **options
         )
         surface = display.surface_
-        ax.scatter(*points.T, c=y, cmap="viridis", norm=surface.norm, edgecolors="white")
+        ax.scatter(
+            points[:, 0], points[:, 1], c=y, cmap="viridis", norm=surface.norm, edgecolors="white"
+        )
         ax.figure.colorbar(surface, ax=ax, label="prediction")
         return ax
     classes = model.classes_
@@ -213,7 +228,8 @@ def decision_boundary(model, X, y, ax=None):
         )  # fmt: skip
     for k, label in enumerate(classes):
         ax.scatter(
-            *points[y == label].T,
+            points[y == label, 0],
+            points[y == label, 1],
             color=colors[k],
             marker=MARKERS[k % len(MARKERS)],
             edgecolors="white",
@@ -224,8 +240,10 @@ def decision_boundary(model, X, y, ax=None):
     return ax
 
 
-def first_layer_weights(model, image_shape=None, axes=None):
-    """The weights into each unit of the first layer as an image: what the unit looks for.
+def first_layer_weights(
+    model: Any, image_shape: tuple[int, int] | None = None, axes: Any = None
+) -> NDArray[Any]:
+    """Draw the weights into each unit of the first layer as an image: what the unit looks for.
 
     Parameters
     ----------
@@ -256,31 +274,33 @@ def first_layer_weights(model, image_shape=None, axes=None):
                 f"{n_features} features are no square image; pass image_shape=(rows, columns)"
             )
         image_shape = (side, side)
-    if len(image_shape) != 2 or math.prod(image_shape) != n_features:
+    if len(tuple(image_shape)) != 2 or math.prod(image_shape) != n_features:
         raise InputError(
             f"image_shape={tuple(image_shape)} does not have the {n_features} pixels of the model"
         )
     if axes is None:
         axes = _grid(min(n_units, _MOST_IMAGES))
-    axes = np.atleast_1d(np.asarray(axes, dtype=object))
-    shown = min(n_units, axes.size)
+    panels: NDArray[Any] = np.atleast_1d(np.asarray(axes, dtype=object))
+    shown = min(n_units, panels.size)
     bound = np.abs(weights[:, :shown]).max() or 1.0
-    for k, ax in enumerate(axes.flat):
+    for k, ax in enumerate(panels.flat):
         ax.set_axis_off()
         if k < shown:
             image = ax.imshow(
                 weights[:, k].reshape(image_shape), cmap="RdBu_r", vmin=-bound, vmax=bound
             )
-    axes.flat[0].figure.colorbar(image, ax=list(axes.flat), label="weight", shrink=0.8)
-    return axes
+    panels.flat[0].figure.colorbar(image, ax=list(panels.flat), label="weight", shrink=0.8)
+    return panels
 
 
-def activation_functions(names=None, ax=None, *, derivatives=False):
-    """Curves of activation functions, as training computes them.
+def activation_functions(
+    names: str | Sequence[str] | None = None, ax: Axes | None = None, *, derivatives: bool = False
+) -> Axes:
+    """Draw curves of activation functions, as training computes them.
 
     Parameters
     ----------
-    names : sequence of str, optional
+    names : str or sequence of str, optional
         Values of the parameter ``activation``; all by default.
     ax : matplotlib.axes.Axes, optional
     derivatives : bool, default=False
@@ -335,8 +355,8 @@ def activation_functions(names=None, ax=None, *, derivatives=False):
     return ax
 
 
-def new_figure(width=6.4, height=4.8):
-    """An empty figure apart from pyplot, for files; no window opens.
+def new_figure(width: float = 6.4, height: float = 4.8) -> Figure:
+    """Make an empty figure apart from pyplot, for files; no window opens.
 
     Parameters
     ----------
@@ -358,7 +378,7 @@ def new_figure(width=6.4, height=4.8):
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def check_picture(path):
+def check_picture(path: str | os.PathLike[str]) -> str:
     """Refuse a picture that could not be written, before any work is done for it.
 
     Parameters
@@ -387,7 +407,7 @@ def check_picture(path):
     return ending
 
 
-def save(figure, path, *, dpi=150):
+def save(figure: Figure | Axes, path: str | os.PathLike[str], *, dpi: float = 150) -> None:
     """Write a figure to a file that appears whole or not at all.
 
     Parameters
@@ -405,12 +425,19 @@ def save(figure, path, *, dpi=150):
         See :func:`check_picture`.
     """
     picture_format = check_picture(path)
-    figure = figure.get_figure() or figure
+    whole: Any = figure.get_figure() or figure
     with written_aside(path) as aside:
-        figure.savefig(aside, format=picture_format, dpi=dpi)
+        whole.savefig(aside, format=picture_format, dpi=dpi)
 
 
-def require_matplotlib():
+def require_matplotlib() -> None:
+    """Refuse to draw without matplotlib.
+
+    Raises
+    ------
+    InputError
+        When matplotlib is missing; the message says how to install it.
+    """
     try:
         importlib.import_module("matplotlib")
     except ModuleNotFoundError:
@@ -419,7 +446,7 @@ def require_matplotlib():
         ) from None
 
 
-def _axes(ax):
+def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
     from matplotlib import pyplot
@@ -427,8 +454,8 @@ def _axes(ax):
     return pyplot.subplots(layout="constrained")[1]
 
 
-def _grid(n):
-    """At least `n` axes in a figure of pyplot."""
+def _grid(n: int) -> NDArray[Any]:
+    """Make at least `n` axes in a figure of pyplot."""
     from matplotlib import pyplot
 
     columns = math.ceil(math.sqrt(n))
@@ -437,8 +464,8 @@ def _grid(n):
     return pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")[1]
 
 
-def _network(model, attribute):
-    """The network within a pipeline, a search or a model of a table."""
+def _network(model: Any, attribute: str) -> Any:
+    """Find the network within a pipeline, a search or a model of a table."""
     model = getattr(model, "best_estimator_", model)
     if hasattr(model, "steps"):
         model = model.steps[-1][1]
@@ -449,8 +476,8 @@ def _network(model, attribute):
     return model
 
 
-def _history(network):
-    """``history_``, filled from scikit-learn's attributes where it lacks entries."""
+def _history(network: Any) -> dict[str, Any]:
+    """Return ``history_``, filled from scikit-learn's attributes where it lacks entries."""
     history = dict(getattr(network, "history_", None) or {})
     for name, attribute in (
         ("loss", "loss_curve_"),
@@ -462,7 +489,7 @@ def _history(network):
     return history
 
 
-def _one_column(y):
+def _one_column(y: ArrayLike) -> NDArray[Any]:
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -471,7 +498,7 @@ def _one_column(y):
     return y
 
 
-def _activation_formulas():
-    """Names of activations and their formulas."""
+def _activation_formulas() -> dict[str, Callable[[float], float]]:
+    """Return the names of activations, each with its formula."""
     names = [activation.name.lower() for activation in Activation]
     return {name: getattr(activations, _FORMULAS.get(name, name)) for name in names}

@@ -5,7 +5,7 @@ be compared by it; what changes in the course of a fit is a :class:`LearningRate
 """
 
 from dataclasses import dataclass
-from math import cos, inf, pi
+from math import cos, inf, isnan, nan, pi
 from numbers import Integral
 
 _SMALLEST_ADAPTIVE_RATE = 1e-6
@@ -23,11 +23,8 @@ class LearningRate:
         ``learning_rate_init``.
     horizon : int
         Epochs that the whole schedule takes.
-
-    Attributes
-    ----------
     learning_rate : float
-        Rate of the next epoch.
+        Rate of the next epoch; NaN, the default, becomes the schedule's first one.
     epoch : int
         Epochs done.
     n_samples_seen : int
@@ -41,23 +38,25 @@ class LearningRate:
     schedule: "Schedule"
     initial: float
     horizon: int = 1
-    learning_rate: float | None = None
+    learning_rate: float = nan
     epoch: int = 0
     n_samples_seen: int = 0
     best: float = inf
     waited: int = 0
 
-    def __post_init__(self):
-        if self.learning_rate is None:
+    def __post_init__(self) -> None:
+        if isnan(self.learning_rate):
             self.learning_rate = self.initial
             self.learning_rate = self._checked(self.schedule.first_rate(self))
 
     @property
-    def is_constant(self):
+    def is_constant(self) -> bool:
         """Whether the rate never changes, so that nothing has to be counted."""
         return type(self.schedule) is Constant
 
-    def epoch_ends(self, n_samples_seen, watched=None, tol=0.0):
+    def epoch_ends(
+        self, n_samples_seen: int, watched: float | None = None, tol: float = 0.0
+    ) -> None:
         """Set the rate of the next epoch.
 
         Parameters
@@ -76,13 +75,19 @@ class LearningRate:
             self.best = min(self.best, watched)
         self.learning_rate = self._checked(self.schedule.next_rate(self))
 
-    def _checked(self, rate):
+    def _checked(self, rate: float) -> float:
         if not 0 <= rate < inf:
             raise ValueError(f"{self.schedule} gives the learning rate {rate} for an epoch")
         return rate
 
-    def on_plateau(self):
-        """React to training that no longer improves; True to go on, False to stop."""
+    def on_plateau(self) -> bool:
+        """React to training that no longer improves.
+
+        Returns
+        -------
+        bool
+            Whether to go on, with the rate that is set now, instead of stopping.
+        """
         rate = self.schedule.rate_on_plateau(self.learning_rate)
         if rate is None:
             return False
@@ -97,20 +102,51 @@ class Schedule:
     A schedule of your own is a frozen dataclass that inherits this one and overrides a method.
     """
 
-    def first_rate(self, state):
-        """Rate of the first epoch; `state` is a :class:`LearningRate`."""
+    def first_rate(self, state: LearningRate) -> float:
+        """Choose the rate of the first epoch.
+
+        Parameters
+        ----------
+        state : LearningRate
+            Of a fit that begins; its `learning_rate` is the initial one.
+
+        Returns
+        -------
+        float
+        """
         return state.initial
 
-    def next_rate(self, state):
-        """Rate after an epoch."""
+    def next_rate(self, state: LearningRate) -> float:
+        """Choose the rate after an epoch.
+
+        Parameters
+        ----------
+        state : LearningRate
+            Counts that epoch already; its `learning_rate` is the rate of that epoch.
+
+        Returns
+        -------
+        float
+        """
         return state.learning_rate
 
-    def rate_on_plateau(self, learning_rate):
-        """Rate with which to go on when training stalls; None to stop."""
+    def rate_on_plateau(self, learning_rate: float) -> float | None:
+        """Choose the rate with which to go on when training stalls.
+
+        Parameters
+        ----------
+        learning_rate : float
+            Rate of the last epoch.
+
+        Returns
+        -------
+        float or None
+            None to stop.
+        """
         return None
 
     @property
-    def has_horizon(self):
+    def has_horizon(self) -> bool:
         """Whether it ends with ``max_iter`` epochs, which then are no lack of convergence."""
         return False
 
@@ -137,11 +173,12 @@ class InverseScaling(Schedule):
 
     power_t: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require(self.power_t >= 0, "power_t must not be negative", self)
 
-    def next_rate(self, state):
-        return state.initial / (state.n_samples_seen + 1) ** self.power_t
+    def next_rate(self, state: LearningRate) -> float:
+        divisor: float = (state.n_samples_seen + 1) ** self.power_t
+        return state.initial / divisor
 
 
 @dataclass(frozen=True)
@@ -151,7 +188,7 @@ class Adaptive(Schedule):
     Training stalls as ``n_iter_no_change`` and ``tol`` of the estimator say.
     """
 
-    def rate_on_plateau(self, learning_rate):
+    def rate_on_plateau(self, learning_rate: float) -> float | None:
         if learning_rate <= _SMALLEST_ADAPTIVE_RATE:
             return None
         return learning_rate / _ADAPTIVE_DIVISOR
@@ -181,12 +218,12 @@ class Plateau(Schedule):
     patience: int = 5
     min_rate: float = 1e-6
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require(0 < self.factor < 1, "factor must be between 0 and 1", self)
         _require(self.patience >= 0, "patience must not be negative", self)
         _require(self.min_rate >= 0, "min_rate must not be negative", self)
 
-    def next_rate(self, state):
+    def next_rate(self, state: LearningRate) -> float:
         if state.waited <= self.patience:
             return state.learning_rate
         state.waited = 0
@@ -208,12 +245,12 @@ class Step(Schedule):
     every: int = 10
     factor: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         is_integer = isinstance(self.every, Integral) and self.every >= 1
         _require(is_integer, "every must be an integer of at least 1", self)
         _require(0 < self.factor <= 1, "factor must be above 0 and at most 1", self)
 
-    def next_rate(self, state):
+    def next_rate(self, state: LearningRate) -> float:
         return state.initial * self.factor ** (state.epoch // self.every)
 
 
@@ -233,10 +270,10 @@ class Cosine(Schedule):
 
     min_rate: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require(self.min_rate >= 0, "min_rate must not be negative", self)
 
-    def first_rate(self, state):
+    def first_rate(self, state: LearningRate) -> float:
         if self.min_rate > state.initial:
             raise ValueError(
                 f"{self} ends above the initial rate; raise learning_rate_init={state.initial}, "
@@ -244,12 +281,12 @@ class Cosine(Schedule):
             )
         return state.initial
 
-    def next_rate(self, state):
+    def next_rate(self, state: LearningRate) -> float:
         done = min(1.0, state.epoch / state.horizon)
         return _along_cosine(state.initial, self.min_rate, done)
 
     @property
-    def has_horizon(self):
+    def has_horizon(self) -> bool:
         return True
 
 
@@ -275,26 +312,26 @@ class OneCycle(Schedule):
     start_factor: float = 1 / 25
     end_factor: float = 1e-4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require(0 <= self.warmup < 1, "warmup must be at least 0 and below 1", self)
         _require(0 < self.start_factor <= 1, "start_factor must be above 0 and at most 1", self)
         _require(0 <= self.end_factor <= 1, "end_factor must be between 0 and 1", self)
 
-    def first_rate(self, state):
+    def first_rate(self, state: LearningRate) -> float:
         return self.next_rate(state)
 
-    def next_rate(self, state):
+    def next_rate(self, state: LearningRate) -> float:
         peak, done = state.initial, min(1.0, state.epoch / max(1, state.horizon - 1))
         if done < self.warmup:
             return _along_cosine(self.start_factor * peak, peak, done / self.warmup)
         return _along_cosine(peak, self.end_factor * peak, (done - self.warmup) / (1 - self.warmup))
 
     @property
-    def has_horizon(self):
+    def has_horizon(self) -> bool:
         return True
 
 
-SCHEDULES = {
+SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
     "invscaling": InverseScaling,
     "adaptive": Adaptive,
@@ -305,8 +342,8 @@ SCHEDULES = {
 }
 
 
-def schedule_for(name, power_t):
-    """The schedule of a name, at its defaults but for the estimator's ``power_t``.
+def schedule_for(name: str | Schedule, power_t: float) -> Schedule:
+    """Make the schedule of a name, at its defaults but for the estimator's ``power_t``.
 
     Parameters
     ----------
@@ -324,11 +361,11 @@ def schedule_for(name, power_t):
     return InverseScaling(power_t) if name == "invscaling" else SCHEDULES[name]()
 
 
-def _along_cosine(start, end, done):
-    """A number between two, by the share of the way that is done."""
+def _along_cosine(start: float, end: float, done: float) -> float:
+    """Interpolate between two numbers, by the share of the way that is done."""
     return end + (start - end) * (1 + cos(pi * done)) / 2
 
 
-def _require(condition, message, schedule):
+def _require(condition: bool, message: str, schedule: Schedule) -> None:
     if not condition:
         raise ValueError(f"{message}, got {schedule}")

@@ -5,8 +5,12 @@ called so, too, and all take `seed`. Modules are imported when a demo is first u
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import InputError
+
+if TYPE_CHECKING:
+    from .result import Result
 
 # Name on the command line: module, and what it shows.
 _DEMOS = {
@@ -24,17 +28,37 @@ _DEMOS = {
 __all__ = ["names", "run", "summary", *(name.replace("-", "_") for name in _DEMOS)]
 
 
-def names():
-    """Names of all demos, as the command line has them."""
+def names() -> list[str]:
+    """Return the names of all demos, as the command line has them.
+
+    Returns
+    -------
+    list of str
+    """
     return list(_DEMOS)
 
 
-def summary(name):
-    """What a demo shows, in a few words."""
+def summary(name: str) -> str:
+    """Say in a few words what a demo shows.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        When there is no demo of this name.
+    """
     return _DEMOS[_known(name)][1]
 
 
-def run(name, seed=0, **options):
+def run(name: str, seed: int = 0, **options: Any) -> "Result":
     """Run a demo by its name.
 
     Parameters
@@ -57,23 +81,24 @@ def run(name, seed=0, **options):
     """
     module = _DEMOS[_known(name)][0]
     function = getattr(importlib.import_module(f".{module}", __name__), name.replace("-", "_"))
-    return function(seed=seed, **options)
+    result: Result = function(seed=seed, **options)
+    return result
 
 
-def _known(name):
+def _known(name: str) -> str:
     if name not in _DEMOS:
         raise InputError(f"no demo {name!r}; there are {', '.join(_DEMOS)}")
     return name
 
 
-def __getattr__(name):
-    module = _DEMOS.get(name.replace("_", "-"), (None,))[0]
-    if module is None or "-" in name:
+def __getattr__(name: str) -> Any:
+    module = _DEMOS.get(name.replace("_", "-"), ("", ""))[0]
+    if not module or "-" in name:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

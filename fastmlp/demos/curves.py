@@ -1,9 +1,17 @@
 """Universal approximation in one dimension."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..estimators.regressor import MLPRegressor
 from .result import Result, fit_all, units
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
 ACTIVATIONS = ("logistic", "relu")
@@ -11,25 +19,30 @@ ACTIVATIONS = ("logistic", "relu")
 _SCALE = 100.0
 
 
-def bump(x):
-    """The curve that is approximated: a bell of height 1 in the middle of [0, 1]."""
-    return np.exp(-(((x - 0.5) / 0.1) ** 2))
+def bump(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the curve that is approximated: a bell of height 1 in the middle of [0, 1]."""
+    y: NDArray[np.float64] = np.exp(-(((x - 0.5) / 0.1) ** 2))
+    return y
 
 
-def bump_by_hand(x, gain=30.0, left=0.43, right=0.57):
-    """The difference of two logistic units that rise steeply at `left` and at `right`.
+def bump_by_hand(
+    x: NDArray[np.float64], gain: float = 30.0, left: float = 0.43, right: float = 0.57
+) -> NDArray[np.float64]:
+    """Subtract two logistic units that rise steeply at `left` and at `right`.
 
     `gain` is their input weight. The output weights scale the height in the middle to 1.
     """
 
-    def difference(x):
-        return 1 / (1 + np.exp(-gain * (x - left))) - 1 / (1 + np.exp(-gain * (x - right)))
+    def difference(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        rises, falls = (1 / (1 + np.exp(-gain * (x - place))) for place in (left, right))
+        return np.asarray(rises - falls)
 
-    return difference(x) / difference((left + right) / 2)
+    middle = difference(np.array((left + right) / 2))
+    return np.asarray(difference(x) / middle)
 
 
-def approximation(seed=0, n_points=201, n_seeds=5):
-    """Error of the best fit to a bump on [0, 1] by the number of hidden units.
+def approximation(seed: int = 0, n_points: int = 201, n_seeds: int = 5) -> Result:
+    """Measure the error of the best fit to a bump on [0, 1] by the number of hidden units.
 
     Parameters
     ----------
@@ -73,7 +86,7 @@ def approximation(seed=0, n_points=201, n_seeds=5):
         f"finds two with {rows[1][1]:.2g}.",
     ]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
         axes = figure.subplots(1, 3)
@@ -111,10 +124,10 @@ def approximation(seed=0, n_points=201, n_seeds=5):
     )  # fmt: skip
 
 
-def _rmse(output, y):
+def _rmse(output: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean((output - y) ** 2)))
 
 
-def _scaled(x):
-    """[0, 1] on [-5, 5], where the bends of the initial units lie."""
+def _scaled(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map [0, 1] to [-5, 5], where the bends of the initial units lie."""
     return (10 * x - 5)[:, None]

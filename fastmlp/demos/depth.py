@@ -1,5 +1,9 @@
 """What reaches the first of many layers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -8,11 +12,17 @@ from ..estimators.gradient_check import analytic_gradient, objective_of
 from ..network.weights import views
 from .result import Result, fit_all
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
 NETWORKS = (("logistic", "glorot_normal"), ("tanh", "glorot_normal"), ("relu", "he_normal"))
 
 
-def vanishing_gradients(seed=0, n_layers=10, width=32, n_rows=500, max_iter=60):
-    """Norm of the gradient of each layer of deep networks at their initial weights.
+def vanishing_gradients(
+    seed: int = 0, n_layers: int = 10, width: int = 32, n_rows: int = 500, max_iter: int = 60
+) -> Result:
+    """Compare the gradients' norms of the layers of deep networks at their initial weights.
 
     Parameters
     ----------
@@ -54,7 +64,7 @@ def vanishing_gradients(seed=0, n_layers=10, width=32, n_rows=500, max_iter=60):
         for name, ratio, a, b in zip(names, ratios, before, after, strict=True)
     ]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
         gradients, losses = figure.subplots(1, 2)
@@ -86,8 +96,10 @@ def vanishing_gradients(seed=0, n_layers=10, width=32, n_rows=500, max_iter=60):
     )  # fmt: skip
 
 
-def _gradient_norms(model, X, y):
-    """Norm of the gradient of each layer's weights at the initial weights, from all rows."""
+def _gradient_norms(
+    model: MLPClassifier, X: NDArray[np.float64], y: NDArray[np.int_]
+) -> list[float]:
+    """Compute the norm of each layer's gradient at the initial weights, from all rows."""
     objective = objective_of(model, X, y)
     gradient = analytic_gradient(objective)
     return [float(np.linalg.norm(g)) for g in views(gradient, objective.plan.layer_units)[0]]

@@ -1,8 +1,12 @@
 """Digits: what a small network confuses, and what its hidden units look for."""
 
+from __future__ import annotations
+
 import math
+import os
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -12,6 +16,13 @@ from sklearn.model_selection import train_test_split
 from ..estimators.classifier import MLPClassifier
 from ..exceptions import InputError
 from .result import Result, fit_all
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    # Images and their labels.
+    Part = tuple[NDArray[Any], NDArray[Any]]
 
 # Names that arrays of images and labels have in the files that go around.
 _ARRAYS = (("x_train", "y_train"), ("X_train", "y_train"), ("X", "y"), ("x", "y"),
@@ -23,8 +34,8 @@ _STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 3000, 10, 200
 _SHOWN_UNITS = 25
 
 
-def digits(seed=0, data=None, hidden=50):
-    """A network of one hidden layer on images of digits.
+def digits(seed: int = 0, data: str | os.PathLike[str] | None = None, hidden: int = 50) -> Result:
+    """Train a network of one hidden layer on images of digits.
 
     Parameters
     ----------
@@ -78,10 +89,11 @@ def digits(seed=0, data=None, hidden=50):
         _worst(network, X_test, y_test),
     ]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
-        left, middle, right = figure.subfigures(1, 3, width_ratios=(1, 1.25, 1.25))
+        widths = (1, 1.25, 1.25)
+        ((left, middle, right),) = figure.subfigures(1, 3, squeeze=False, width_ratios=widths)
         ax = plotting.learning_curve(network, left.subplots())
         ax.set_title(f"training of {sizes}")
         ax = plotting.confusion_matrix(network, X_test, y_test, middle.subplots())
@@ -99,8 +111,8 @@ def digits(seed=0, data=None, hidden=50):
     )  # fmt: skip
 
 
-def load_images(path):
-    """Images and labels from a file.
+def load_images(path: str | os.PathLike[str]) -> tuple[Part, Part | None, tuple[int, int]]:
+    """Read images and labels from a file.
 
     Parameters
     ----------
@@ -148,7 +160,7 @@ def load_images(path):
     return (X, y), test, shape
 
 
-def _read_archive(path):
+def _read_archive(path: Path) -> tuple[Part, Part | None]:
     try:
         # Pickled objects could execute code.
         with np.load(path, allow_pickle=False) as archive:
@@ -169,7 +181,7 @@ def _read_archive(path):
         raise InputError(f"{path}: cannot be read as an archive of arrays: {error}") from None
 
 
-def _read_csv(path):
+def _read_csv(path: Path) -> tuple[Part, Part | None]:
     import pandas as pd
 
     from ..tabular.tables import read_table
@@ -198,8 +210,8 @@ def _read_csv(path):
     return (X, frame[label].to_numpy()), None
 
 
-def _flat(path, X):
-    """Images as rows of pixels, and their shape."""
+def _flat(path: Path, X: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, int]]:
+    """Return images as rows of pixels, and their shape."""
     if X.dtype.kind not in "buif":
         raise InputError(f"{path}: images must be numbers, got {X.dtype}")
     if X.ndim == 4 and X.shape[3] == 1:
@@ -217,15 +229,18 @@ def _flat(path, X):
     return X.reshape(len(X), -1), shape
 
 
-def _split(X, y, seed):
-    """A fifth of the images for the test, of each class alike where there are enough."""
+def _split(X: NDArray[Any], y: NDArray[Any], seed: int) -> list[NDArray[Any]]:
+    """Take a fifth of the images for the test, of each class alike where there are enough."""
     counts = np.unique(y, return_counts=True)[1]
     enough = counts.min() >= 2 and len(y) >= 5 * len(counts)
-    return train_test_split(X, y, test_size=0.2, random_state=seed, stratify=y if enough else None)
+    parts: list[NDArray[Any]] = train_test_split(
+        X, y, test_size=0.2, random_state=seed, stratify=y if enough else None
+    )
+    return parts
 
 
-def _worst(model, X, y):
-    """The most frequent error, in words."""
+def _worst(model: MLPClassifier, X: NDArray[Any], y: NDArray[Any]) -> str:
+    """Put the most frequent error into words."""
     labels = model.classes_
     counts = confusion_matrix(y, model.predict(X), labels=labels)
     np.fill_diagonal(counts, 0)

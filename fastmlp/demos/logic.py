@@ -1,16 +1,34 @@
 """Small problems that show what hidden units are for."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ..estimators.classifier import MLPClassifier
 from .result import Result, fit_all, units
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
 _CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 _XOR = np.array([0, 1, 1, 0])
 
 
-def _restarts(hidden, activation, X, y, seed, n_seeds, alpha=1e-5):
-    """Networks from `n_seeds` initial weights, trained to the end by L-BFGS."""
+def _restarts(
+    hidden: tuple[int, ...],
+    activation: str,
+    X: NDArray[Any],
+    y: NDArray[Any],
+    seed: int,
+    n_seeds: int,
+    alpha: float = 1e-5,
+) -> list[MLPClassifier]:
+    """Train networks from `n_seeds` initial weights to the end by L-BFGS."""
     estimators = [
         MLPClassifier(
             hidden, activation, solver="lbfgs", alpha=alpha, max_iter=500,
@@ -21,8 +39,18 @@ def _restarts(hidden, activation, X, y, seed, n_seeds, alpha=1e-5):
     return fit_all(estimators, X, y)
 
 
-def _search(cases, X, y, seed, n_seeds, alpha=1e-5):
-    """For each (units, activation): the best network, its accuracy, and how many are perfect."""
+def _search(
+    cases: Iterable[tuple[int, str]],
+    X: NDArray[Any],
+    y: NDArray[Any],
+    seed: int,
+    n_seeds: int,
+    alpha: float = 1e-5,
+) -> list[tuple[MLPClassifier, float, int]]:
+    """Find the best network, its accuracy and the count of perfect ones for each case.
+
+    A case is a number of hidden units and their activation.
+    """
     found = []
     for n_units, activation in cases:
         hidden = (n_units,) if n_units else ()
@@ -33,8 +61,8 @@ def _search(cases, X, y, seed, n_seeds, alpha=1e-5):
     return found
 
 
-def xor(seed=0, n_seeds=20):
-    """Exclusive or: no line parts the classes, two hidden units do.
+def xor(seed: int = 0, n_seeds: int = 20) -> Result:
+    """Solve exclusive or: no line parts the classes, two hidden units do.
 
     Parameters
     ----------
@@ -67,7 +95,7 @@ def xor(seed=0, n_seeds=20):
     ]
     solved = max(found[3:5], key=lambda case: case[1])[0]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
         axes = figure.subplots(1, 3)
@@ -93,31 +121,43 @@ def xor(seed=0, n_seeds=20):
     )  # fmt: skip
 
 
-def _draw_hidden_space(ax, hidden, y, weights, bias):
-    """The corners as the output unit sees them, and the line that it draws."""
+def _draw_hidden_space(
+    ax: Axes,
+    hidden: NDArray[np.float64],
+    y: NDArray[Any],
+    weights: NDArray[np.float64],
+    bias: float,
+) -> None:
+    """Draw the corners as the output unit sees them, and the line that it makes."""
     from .. import plotting
 
     spread = max(float(np.ptp(hidden)), 1e-3)
     for k in (0, 1):
         ax.scatter(
-            *hidden[y == k].T, color=plotting.COLORS[k], marker=plotting.MARKERS[k], s=70,
-            edgecolors="white", label=f"{k}", zorder=3,
+            hidden[y == k, 0], hidden[y == k, 1], color=plotting.COLORS[k],
+            marker=plotting.MARKERS[k], s=70, edgecolors="white", label=f"{k}", zorder=3,
         )  # fmt: skip
     # Corners of one class may nearly coincide: name all that lie in one place at once.
-    places = []
+    places: list[tuple[NDArray[np.float64], list[str]]] = []
     for point, corner in zip(hidden, _CORNERS, strict=True):
         near = [names for place, names in places if np.abs(place - point).max() < 0.2 * spread]
         names = near[0] if near else []
         if not near:
             places.append((point, names))
         names.append(f"({corner[0]:.0f},{corner[1]:.0f})")
-    for place, names in places:
-        ax.annotate(" ".join(names), place, xytext=(0, 12), textcoords="offset points", ha="center")
+    for (x1, x2), names in places:
+        ax.annotate(
+            " ".join(names), (x1, x2), xytext=(0, 12), textcoords="offset points", ha="center"
+        )
     margin = 0.25 * spread
     low, high = hidden.min(axis=0) - margin, hidden.max(axis=0) + margin
-    direction = np.array([-weights[1], weights[0]])
     start = -bias * weights / (weights @ weights)
-    ax.axline(start, start + direction, color="black", label="output = 1/2")
+    ax.axline(
+        (start[0], start[1]),
+        (start[0] - weights[1], start[1] + weights[0]),
+        color="black",
+        label="output = 1/2",
+    )
     ax.set(
         xlim=(low[0], high[0]), ylim=(low[1], high[1]), title="in the hidden layer",
         xlabel="hidden unit 1", ylabel="hidden unit 2",
@@ -133,8 +173,8 @@ _W2 = np.array([[1.0], [-1.0]])
 _B2 = np.array([-0.5])
 
 
-def threshold_units(seed=0, gains=(2, 5, 10, 20, 40)):
-    """Exclusive or from threshold units with weights set by hand, and logistic units alike.
+def threshold_units(seed: int = 0, gains: Sequence[float] = (2, 5, 10, 20, 40)) -> Result:
+    """Make exclusive or from threshold units with weights set by hand, and logistic units alike.
 
     Parameters
     ----------
@@ -163,7 +203,7 @@ def threshold_units(seed=0, gains=(2, 5, 10, 20, 40)):
         f"{errors[0]:.2g}, with {gains[-1]:g} times the weights by up to {errors[-1]:.2g}.",
     ]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
         axes = figure.subplots(1, 3)
@@ -201,8 +241,8 @@ def threshold_units(seed=0, gains=(2, 5, 10, 20, 40)):
     )  # fmt: skip
 
 
-def _logistic_network(gain, seed):
-    """A fitted network whose weights are replaced by `gain` times those set by hand."""
+def _logistic_network(gain: float, seed: int) -> MLPClassifier:
+    """Fit a network and replace its weights by `gain` times those set by hand."""
     model = MLPClassifier(
         (2,), "logistic", solver="lbfgs", max_iter=1, random_state=seed, diagnose=False
     )
@@ -212,8 +252,8 @@ def _logistic_network(gain, seed):
     return model
 
 
-def three_points(seed=0, n_seeds=20):
-    """Three points on a line, the middle one of another class: two relu units are needed.
+def three_points(seed: int = 0, n_seeds: int = 20) -> Result:
+    """Separate three points on a line, the middle one of another class, by two relu units.
 
     Parameters
     ----------
@@ -241,7 +281,7 @@ def three_points(seed=0, n_seeds=20):
         f"{widths[-1]} units from {rows[-1][2]}.",
     ]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
         ax = figure.subplots()
@@ -279,9 +319,9 @@ def three_points(seed=0, n_seeds=20):
     )  # fmt: skip
 
 
-def _log_odds(model, X):
-    """The sum into the single output unit of a relu network, or a linear one."""
+def _log_odds(model: MLPClassifier, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the sum into the single output unit of a relu network, or a linear one."""
     for weights, biases in zip(model.coefs_[:-1], model.intercepts_[:-1], strict=True):
         X = np.maximum(X @ weights + biases, 0)
-    out = (X @ model.coefs_[-1] + model.intercepts_[-1])[:, 0]
+    out: NDArray[np.float64] = (X @ model.coefs_[-1] + model.intercepts_[-1])[:, 0]
     return out if model.classes_[1] == "+" else -out

@@ -1,17 +1,26 @@
 """Patterns to be told apart wherever they stand."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..estimators.classifier import MLPClassifier
 from .result import Result, fit_all
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 N_POSITIONS = 16
 # Places of the pixels that are on. None of the patterns is a shift of another.
 PATTERNS = {"A": (0, 1, 2, 3), "B": (0, 1, 2, 8), "C": (0, 1, 4, 5), "D": (0, 2, 4, 6)}
 
 
-def translation(seed=0, n_copies=20, max_iter=100):
-    """Binary patterns of 4 pixels on a circle of 16, at any position.
+def translation(seed: int = 0, n_copies: int = 20, max_iter: int = 100) -> Result:
+    """Tell binary patterns of 4 pixels on a circle of 16 apart, at any position.
 
     Parameters
     ----------
@@ -52,10 +61,10 @@ def translation(seed=0, n_copies=20, max_iter=100):
         f"Trained at even positions, the network gets {rows[4][4]:.0%} at odd ones.",
     ]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
-        left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1))
+        ((left, right),) = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.5, 1))
         axes = left.subplots(1, len(PATTERNS), sharey=True)
         for ax, (name, bits) in zip(axes, _shifts(everywhere).items(), strict=True):
             ax.imshow(bits, cmap="Greys", vmin=0, vmax=1)
@@ -83,15 +92,15 @@ def translation(seed=0, n_copies=20, max_iter=100):
     )  # fmt: skip
 
 
-def _classifier(hidden, max_iter, seed):
+def _classifier(hidden: tuple[int, ...], max_iter: int, seed: int) -> MLPClassifier:
     return MLPClassifier(
         hidden, "relu", learning_rate_init=0.01, max_iter=max_iter, random_state=seed,
         diagnose=False,
     )  # fmt: skip
 
 
-def _shifts(positions):
-    """Each pattern at these positions: matrices of shape (n_positions, 16)."""
+def _shifts(positions: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    """Shift each pattern to these positions, as a matrix of shape (n_positions, 16)."""
     shifted = {}
     for name, places in PATTERNS.items():
         bits = np.zeros(N_POSITIONS)
@@ -100,8 +109,10 @@ def _shifts(positions):
     return shifted
 
 
-def _noisy(positions, n_copies, rng):
-    """Copies of all patterns at these positions, each pixel with noise of its own."""
+def _noisy(
+    positions: Sequence[int], n_copies: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+    """Copy all patterns at these positions, each pixel with noise of its own."""
     shifted = _shifts(positions)
     X = np.concatenate([np.tile(bits, (n_copies, 1)) for bits in shifted.values()])
     y = np.repeat(list(shifted), len(positions) * n_copies)

@@ -1,13 +1,21 @@
 """Two classes in the plane that no line parts."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..estimators.classifier import MLPClassifier
 from .result import Result, fit_all, units
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
-def spiral(seed=0, n_points=200, max_iter=600):
-    """Two intertwined spirals.
+
+def spiral(seed: int = 0, n_points: int = 200, max_iter: int = 600) -> Result:
+    """Separate two intertwined spirals.
 
     Parameters
     ----------
@@ -43,7 +51,7 @@ def spiral(seed=0, n_points=200, max_iter=600):
         f"gets {rows[-1][2]:.0%}.",
     ]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
         axes = figure.subplots(1, 3)
@@ -69,8 +77,8 @@ def spiral(seed=0, n_points=200, max_iter=600):
     )  # fmt: skip
 
 
-def circle(seed=0, n_points=200, n_seeds=10):
-    """An inner disc and the ring around it.
+def circle(seed: int = 0, n_points: int = 200, n_seeds: int = 10) -> Result:
+    """Separate an inner disc from the ring around it.
 
     Parameters
     ----------
@@ -110,7 +118,7 @@ def circle(seed=0, n_points=200, n_seeds=10):
     ]
     findings = ["; ".join(findings) + "."]
 
-    def draw(figure):
+    def draw(figure: Figure) -> None:
         from .. import plotting
 
         for ax, k in zip(figure.subplots(1, 3), (0, 2, 3), strict=True):
@@ -139,23 +147,27 @@ def circle(seed=0, n_points=200, n_seeds=10):
     )  # fmt: skip
 
 
-def _network(hidden):
+def _network(hidden: tuple[int, ...]) -> str:
     return "-".join(map(str, hidden)) or "linear"
 
 
-def _spiral_points(n_points, rng):
-    """Spirals of 1.75 turns and radius 5, half a turn apart, with noise."""
+def _spiral_points(
+    n_points: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
+    """Make spirals of 1.75 turns and radius 5, half a turn apart, with noise."""
     along = np.linspace(0.05, 1, n_points)
-    X = []
+    arms = []
     for half_turn in (0, np.pi):
         angle = 1.75 * along * 2 * np.pi + half_turn
-        X.append(5 * along[:, None] * np.column_stack([np.sin(angle), np.cos(angle)]))
-    X = np.concatenate(X)
+        arms.append(5 * along[:, None] * np.column_stack([np.sin(angle), np.cos(angle)]))
+    X = np.concatenate(arms)
     return X + 0.1 * rng.normal(size=X.shape), np.repeat([0, 1], n_points)
 
 
-def _circle_points(n_points, rng):
-    """A disc of radius 2.5, and a ring from radius 3.5 to 5 around it."""
+def _circle_points(
+    n_points: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
+    """Fill a disc of radius 2.5, and a ring from radius 3.5 to 5 around it."""
     radius = np.concatenate([rng.uniform(0, 2.5, n_points), rng.uniform(3.5, 5, n_points)])
     angle = rng.uniform(0, 2 * np.pi, 2 * n_points)
     X = radius[:, None] * np.column_stack([np.sin(angle), np.cos(angle)])

@@ -1,19 +1,24 @@
 """What a demo returns, and how demos fit networks."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from sklearn.exceptions import ConvergenceWarning
 
 from ..estimators.fit_many import fit_many
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
 class Result:
     """What came out of a demo.
 
-    Attributes
+    Parameters
     ----------
     name : str
         As on the command line.
@@ -28,18 +33,20 @@ class Result:
         What is to be learned from it.
     size : tuple of float
         Width and height of the picture in inches.
+    draw : callable
+        Draws the picture into an empty figure of matplotlib.
     """
 
     name: str
     title: str
-    columns: tuple
-    rows: list
-    findings: list
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    findings: list[str]
     lesson: str
-    size: tuple
-    draw: Callable = field(repr=False, compare=False)
+    size: tuple[float, float]
+    draw: "Callable[[Figure], None]" = field(repr=False, compare=False)
 
-    def plot(self, figure=None):
+    def plot(self, figure: "Figure | None" = None) -> "Figure":
         """Draw the demo's picture.
 
         Parameters
@@ -66,19 +73,31 @@ class Result:
         self.draw(figure)
         return figure
 
-    def column(self, name):
-        """The cells of one column."""
+    def column(self, name: str) -> list[Any]:
+        """Return the cells of one column.
+
+        Parameters
+        ----------
+        name : str
+            One of `columns`.
+
+        Returns
+        -------
+        list
+            A text or a number of each row.
+        """
         k = self.columns.index(name)
         return [row[k] for row in self.rows]
 
 
-def fit_all(estimators, X, y):
-    """Fit networks at once; that some would go on for longer is no news here."""
+def fit_all(estimators: Sequence[Any], X: "ArrayLike", y: "ArrayLike") -> list[Any]:
+    """Fit networks at once, without warnings that some have not converged."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return fit_many(estimators, X, y)
+        fitted: list[Any] = fit_many(estimators, X, y)
+    return fitted
 
 
-def units(count, kind="hidden unit"):
-    """A count of units in words: '1 hidden unit', '4 hidden units'."""
+def units(count: int, kind: str = "hidden unit") -> str:
+    """Write a count of units in words: '1 hidden unit', '4 hidden units'."""
     return f"{count} {kind}{'s' * (count != 1)}"

@@ -136,7 +136,7 @@ def _check_solver(estimator):
 
 
 _SHARED_PARAMETERS = """\
-    hidden_layer_sizes : int or array-like of int, default=(100,)
+    hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(100,)
         Units of each hidden layer; ``()`` is a linear model.
     activation : str or sequence of str, default='relu'
         Activation of the hidden layers, or one for each: 'identity', 'logistic', 'tanh', 'relu',
@@ -304,6 +304,8 @@ _SHARED_ATTRIBUTES = """\
 
 def with_shared_docs(cls):
     """Fill the places of a class's docstring that are the same for both estimators."""
+    if cls.__doc__ is None:  # python -OO has none
+        return cls
     cls.__doc__ = cls.__doc__.replace("    <shared parameters>\n", _SHARED_PARAMETERS)
     cls.__doc__ = cls.__doc__.replace("    <shared attributes>\n", _SHARED_ATTRIBUTES)
     return cls

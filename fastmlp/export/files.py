@@ -2,13 +2,14 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..exceptions import InputError
 
 
-def check_output(path):
+def check_output(path: str | os.PathLike[str]) -> None:
     """Refuse a path that could not be written, before any work is done for it.
 
     Parameters
@@ -38,8 +39,8 @@ def check_output(path):
 
 
 @contextmanager
-def written_aside(path):
-    """A temporary path beside `path` that takes its place when the block succeeds.
+def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place when the block succeeds.
 
     Parameters
     ----------
@@ -71,12 +72,12 @@ def written_aside(path):
         aside.unlink(missing_ok=True)
 
 
-def _target(path):
+def _target(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _permissions(path):
-    """Those of the file that is replaced, or of any new file: mkstemp makes private ones."""
+def _permissions(path: Path) -> int:
+    """Return those of the replaced file, or of any new file, as mkstemp makes private ones."""
     if path.exists():
         return path.stat().st_mode & 0o777
     mask = os.umask(0)

@@ -7,12 +7,20 @@ import os
 import platform
 import time
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    # Trains for a while; the seconds it took, and the last loss.
+    Run = Callable[[], tuple[float, float]]
 
 REPEATS = 5
 # Seconds before each timing: thread pools of other libraries spin for a while after their work.
@@ -42,24 +50,27 @@ class Case:
     n_epochs: int
 
     @property
-    def n_steps(self):
+    def n_steps(self) -> int:
         """Steps of a timed run."""
         return self.n_epochs * -(-self.n_rows // self.batch_size)
 
     @property
-    def network(self):
+    def network(self) -> str:
         """Units joined by dashes."""
         return "-".join(map(str, self.units))
 
     @property
-    def flop(self):
-        """Floating-point operations of a step: forward, weight gradients, and deltas of
-        every layer but the first, two for each multiply-add."""
+    def flop(self) -> int:
+        """Floating-point operations of a step, two for each multiply-add.
+
+        They are the forward pass, the weights' gradients, and the deltas of every layer but
+        the first.
+        """
         sizes = [a * b for a, b in pairwise(self.units)]
         return 2 * self.batch_size * (2 * sum(sizes) + sum(sizes[1:]))
 
-    def data(self, dtype):
-        """X and integer labels y, every class occurring."""
+    def data(self, dtype: str) -> "tuple[NDArray[np.floating[Any]], NDArray[np.int_]]":
+        """Make X and integer labels y, in which every class occurs."""
         rng = np.random.default_rng(0)
         X = rng.normal(size=(self.n_rows, self.units[0])).astype(dtype)
         y = (X @ rng.normal(size=(self.units[0], self.units[-1]))).argmax(axis=1)
@@ -77,8 +88,8 @@ CASES = [
 ]
 
 
-def estimator_run(cls, case, dtype, **more_options):
-    """A function that trains an estimator of either library; see :func:`measure`."""
+def estimator_run(cls: type[Any], case: Case, dtype: str, **more_options: Any) -> "Run":
+    """Make a function that trains an estimator of either library; see :func:`measure`."""
     X, y = case.data(dtype)
     options = {
         **more_options,
@@ -88,7 +99,7 @@ def estimator_run(cls, case, dtype, **more_options):
     options |= {"alpha": 0.0, "shuffle": False, "random_state": 0, "tol": 0.0}
     options["n_iter_no_change"] = 10**6
 
-    def fit(n_epochs):
+    def fit(n_epochs: int) -> tuple[float, float]:
         model = cls(max_iter=n_epochs, **options)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -96,7 +107,7 @@ def estimator_run(cls, case, dtype, **more_options):
             model.fit(X, y)
             return time.perf_counter() - start, model.loss_
 
-    def run():
+    def run() -> tuple[float, float]:
         # What happens once a fit (validation, initial weights) is subtracted.
         once, _ = fit(1)
         more, loss = fit(case.n_epochs + 1)
@@ -105,25 +116,28 @@ def estimator_run(cls, case, dtype, **more_options):
     return run
 
 
-def fastmlp_run(case, dtype):
-    """Our classifier."""
+def fastmlp_run(case: Case, dtype: str) -> "Run":
+    """Make a function that trains our classifier."""
     from ..estimators.classifier import MLPClassifier
 
     return estimator_run(MLPClassifier, case, dtype)
 
 
-def sklearn_run(case, dtype):
-    """scikit-learn's classifier."""
+def sklearn_run(case: Case, dtype: str) -> "Run":
+    """Make a function that trains scikit-learn's classifier."""
     from sklearn.neural_network import MLPClassifier
 
     return estimator_run(MLPClassifier, case, dtype)
 
 
-PEERS = {"fastmlp": fastmlp_run, "scikit-learn": sklearn_run}
+PEERS: "dict[str, Callable[[Case, str], Run]]" = {
+    "fastmlp": fastmlp_run,
+    "scikit-learn": sklearn_run,
+}
 
 
-def product_rate(dtype, size=2048):
-    """GFLOP/s of numpy's product of two square matrices, the median of some runs."""
+def product_rate(dtype: str, size: int = 2048) -> float:
+    """Measure GFLOP/s of numpy's product of two square matrices, the median of some runs."""
     a = np.random.default_rng(0).normal(size=(size, size)).astype(dtype)
     out = a @ a
     seconds = []
@@ -134,8 +148,13 @@ def product_rate(dtype, size=2048):
     return 2 * size**3 / float(np.median(seconds)) / 1e9
 
 
-def measure(case, dtype, peers, report):
-    """Microseconds a step, the peers in turn, after all were seen to reach the same loss.
+def measure(
+    case: Case,
+    dtype: str,
+    peers: "Mapping[str, Callable[[Case, str], Run]]",
+    report: Callable[[str], object],
+) -> tuple[dict[str, float], float]:
+    """Measure microseconds a step, the peers in turn, after all reached the same loss.
 
     Parameters
     ----------
@@ -160,7 +179,7 @@ def measure(case, dtype, peers, report):
     AssertionError
         When a peer's loss differs from that of the first.
     """
-    runs = {}
+    runs: dict[str, Run] = {}
     for name, peer in peers.items():
         start = time.perf_counter()
         runs[name] = peer(case, dtype)
@@ -171,7 +190,8 @@ def measure(case, dtype, peers, report):
             expected = loss
         elif abs(loss - expected) > TOLERANCE[dtype] * max(abs(expected), 0.01):
             raise AssertionError(f"{case.name}: {name} has loss {loss}, not {expected}")
-    times, rates = {name: [] for name in runs}, []
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    rates = []
     for _ in range(REPEATS):
         for name, run in runs.items():
             time.sleep(QUIET)
@@ -181,8 +201,13 @@ def measure(case, dtype, peers, report):
     return {name: float(np.median(t)) for name, t in times.items()}, float(np.median(rates))
 
 
-def training_table(dtype, peers=PEERS, names=None, report=print):
-    """Header and rows of a table over the cases.
+def training_table(
+    dtype: str,
+    peers: "Mapping[str, Callable[[Case, str], Run]]" = PEERS,
+    names: Sequence[str] | None = None,
+    report: Callable[[str], object] = print,
+) -> list[list[str]]:
+    """Measure all cases, and return the header and the rows of their table.
 
     Parameters
     ----------
@@ -216,8 +241,8 @@ def training_table(dtype, peers=PEERS, names=None, report=print):
     return rows
 
 
-def hardware():
-    """A line about the processor, and one about the versions."""
+def hardware() -> list[str]:
+    """Write a line about the processor, and one about the versions."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

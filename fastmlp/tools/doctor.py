@@ -15,8 +15,8 @@ _TOOLCHAIN = (
 )  # fmt: skip
 
 
-def examine():
-    """Facts about processor, threads, compiled code, GPU and versions.
+def examine() -> tuple[dict[str, str], list[str]]:
+    """Collect facts about processor, threads, compiled code, GPU and versions.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def examine():
     return facts, problems
 
 
-def _version(package):
+def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,0 +1,78 @@
+"""What runs before a commit and in the workflows is what ``.ci/run`` runs."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from test_architecture import ROOMS
+
+ROOT = Path(__file__).parent.parent.parent
+RUN = (ROOT / ".ci" / "run").read_text()
+HOOKS = re.findall(r"entry: (.+)", (ROOT / ".pre-commit-config.yaml").read_text())
+TESTS = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("entry", HOOKS)
+def test_hooks_are_part_of_ci(entry):
+    assert any(line.startswith(entry) for line in RUN.splitlines()), entry
+
+
+@pytest.mark.parametrize("entry", HOOKS)
+def test_tools_of_hooks_are_in_the_lint_extra(entry):
+    tools = {re.split("[><=]", tool)[0] for tool in PROJECT["optional-dependencies"]["lint"]}
+    assert entry.split()[0] in tools
+
+
+def test_the_test_command_is_readmes():
+    printed = subprocess.run(
+        ["bash", ROOT / ".ci" / "test-command"], capture_output=True, text=True, check=True
+    ).stdout
+    (block,) = re.findall(
+        r"<!-- test command -->\n```bash\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert printed == block and "pytest" in block
+    assert ".ci/test-command" in RUN and ".ci/test-command" in TESTS
+
+
+def test_workflows_begin_with_the_oldest_python():
+    versions = re.findall(r"\"(3\.\d+)\"", TESTS.split("matrix:")[1].split("include:")[0])
+    assert PROJECT["requires-python"] == f">={versions[0]}"
+    assert len(versions) >= 4
+
+
+def test_actions_are_pinned_to_commits():
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        used = re.findall(r"uses: (.+)", path.read_text())
+        assert used
+        for action in used:
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action), action
+
+
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="there is no documentation yet")
+def test_ci_builds_the_documentation_that_is_there():
+    for path in re.findall(r"docs/[\w./]+\.py", RUN):
+        assert (ROOT / path).is_file(), path
+    assert "docs" in PROJECT["optional-dependencies"]
+
+
+def test_contributing_names_files_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:benchmarks|tests|fastmlp|cli|\.ci|\.github)/[\w./-]*)`", text)
+    assert len(named) > 10
+    for path in named:
+        assert (ROOT / path).exists(), path
+
+
+def test_contributing_has_the_rooms_in_the_order_of_imports():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+    seen = {"exceptions", "schedules"}
+    for row in rows:
+        own = {name.removesuffix(".py") for name in re.findall(r"`([\w.]+)`", row)}
+        for name in own:
+            assert ROOMS[name] <= seen | own, name
+        seen |= own
+    assert seen == set(ROOMS)

@@ -1,0 +1,77 @@
+"""What is installed: every module of the packages and what belongs to it, and nothing else."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+
+ROOT = Path(__file__).parent.parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETUPTOOLS = 77  # the oldest one that knows the form of the licence in pyproject.toml
+
+
+def sources(folder, package):
+    """Files of a folder that belong into a package, as the wheel names them."""
+    found = {path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".typed"}}
+    return {f"{package}/{path.relative_to(ROOT / folder).as_posix()}" for path in found}
+
+
+def test_every_folder_of_modules_is_a_package():
+    """setuptools leaves out without a word what the list lacks."""
+    listed = PROJECT["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "fastmlp").rglob("*.py")}
+    assert sorted(listed) == sorted(["fastmlp_cli", *(".".join(f.parts) for f in folders)])
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel of this tree, built in a copy, so that nothing is left behind here."""
+    try:
+        installed = version("setuptools")
+    except ModuleNotFoundError:
+        installed = "0"
+    if int(installed.split(".")[0]) < SETUPTOOLS:
+        pytest.skip(f"needs setuptools {SETUPTOOLS} or later, got {installed}")
+    copy = tmp_path_factory.mktemp("tree") / "fastmlp"
+    ignored = shutil.ignore_patterns(".*", "_build", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    command += ["--wheel-dir", str(out), str(copy)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (path,) = out.iterdir()
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_wheel_has_every_module_and_nothing_else(wheel):
+    info = f"fastmlp-{fastmlp.__version__}.dist-info"
+    about = ["METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"]
+    expected = {f"{info}/{name}" for name in about}
+    expected |= sources("fastmlp", "fastmlp") | sources("cli", "fastmlp_cli")
+    assert "fastmlp/py.typed" in expected
+    assert set(wheel) == expected
+
+
+def test_wheel_installs_the_command(wheel):
+    (points,) = (text for name, text in wheel.items() if name.endswith("entry_points.txt"))
+    assert points.decode().split() == ["[console_scripts]", "fastmlp", "=", "fastmlp_cli.main:main"]
+
+
+def test_metadata_has_what_pyproject_says(wheel):
+    (text,) = (text.decode() for name, text in wheel.items() if name.endswith("METADATA"))
+    lines = text.split("\n\n")[0].splitlines()
+    project = PROJECT["project"]
+    assert f"Version: {fastmlp.__version__}" in lines
+    assert f"Requires-Python: {project['requires-python']}" in lines
+    extras = {line.split(": ")[1] for line in lines if line.startswith("Provides-Extra")}
+    assert extras == set(project["optional-dependencies"])
+    assert "License-Expression: BSD-3-Clause" in lines
