@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .exceptions import InputError
 from .export.files import check_output, written_aside
-from .network.formulas import activations
+from .network.formulas.activations import formula_of
 from .network.plan import Activation
 
 # The palette of Okabe and Ito (2008), its grey and yellow left out.
@@ -25,7 +25,6 @@ LINE_STYLES = ("-", "--", "-.", ":")
 # More classes than this leave no room for numbers in the cells of a confusion matrix.
 _MOST_CLASSES_WITH_NUMBERS = 15
 _MOST_IMAGES = 64
-_FORMULAS = {"tanh": "hyperbolic_tangent"}
 
 
 def learning_curve(model, ax=None, *, beside="auto"):
@@ -473,5 +472,4 @@ def _one_column(y):
 
 def _activation_formulas():
     """Names of activations and their formulas."""
-    names = [activation.name.lower() for activation in Activation]
-    return {name: getattr(activations, _FORMULAS.get(name, name)) for name in names}
+    return {activation.name.lower(): formula_of(activation) for activation in Activation}

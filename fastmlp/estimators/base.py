@@ -24,7 +24,7 @@ from .. import __version__
 from ..engines.devices import backend, device_matrix, host_array, is_on_gpu
 from ..exceptions import DeviceError, DivergenceError, TrainingWarning
 from ..network import inspection, weights
-from ..network.plan import OUTPUT_ACTIVATIONS, Optimizer, TrainingPlan
+from ..network.plan import OUTPUT_ACTIVATIONS, PREDICTION_LOSSES, Optimizer, TrainingPlan
 from ..schedules import LearningRate, schedule_for
 from ..training import diagnosis, holdout, lbfgs
 from ..training.callbacks import Listener, listening
@@ -80,7 +80,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return TrainingPlan(
             layer_units=tuple(units),
             activation=planning.activations(self, len(units) - 2),
-            loss=planning.PREDICTION_LOSSES[self.out_activation_],
+            loss=PREDICTION_LOSSES[self.out_activation_],
             optimizer=Optimizer.GRADIENT,
             dtype=self.coefs_[0].dtype,
         )

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from ..network.plan import Activation, Loss, Optimizer, TrainingPlan
+from ..network.plan import Activation, Optimizer, TrainingPlan
 
 _OPTIMIZERS = {
     "gd": Optimizer.SGD,
@@ -17,14 +17,6 @@ _OPTIMIZERS = {
     "nadam": Optimizer.NADAM,
 }
 _DECAY_OF_ADAMW = 0.01
-
-# One loss for each output activation: predictions need no more.
-PREDICTION_LOSSES = {
-    "identity": Loss.SQUARED_ERROR,
-    "exp": Loss.POISSON,
-    "softmax": Loss.CROSS_ENTROPY,
-    "logistic": Loss.BINARY_CROSS_ENTROPY,
-}
 
 
 def hidden_units(estimator):

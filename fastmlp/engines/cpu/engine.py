@@ -145,7 +145,7 @@ class CpuEngine:
         self._sums = np.zeros(n_sums)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
         hyper = self._hyper = _hyper(plan)
-        self._decays, self._shapes = plan.weight_decay > 0, plan.shapes_gradient
+        self._decays, self._needs_gradient = plan.weight_decay > 0, plan.needs_gradient
         self._keeps = plan.optimizer != Optimizer.GRADIENT
         # A velocity that is a running mean is one that adds up steps of a smaller rate.
         self._gain = 1 - plan.momentum if plan.averages_gradients else 1.0
@@ -280,7 +280,7 @@ class CpuEngine:
             self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
             self.step += -(-piece.size // plan.batch_size)
             settings[at.KEEP_AT] = -1
-        if self._shapes:
+        if self._needs_gradient:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size

@@ -8,7 +8,7 @@ from functools import wraps
 import numpy as np
 from numba import cuda
 
-from ...network.formulas.updates import nadam_gradient_share
+from ...network.formulas import updates
 from ...network.plan import Optimizer
 from ...network.weights import n_parameters
 from . import layout as at
@@ -240,10 +240,10 @@ class DeviceNetwork:
         numbers[:, at.RATE] = learning_rate
         if plan.averages_gradients:
             numbers[:, at.RATE] *= 1 - plan.momentum
-        beta_1, beta_2 = plan.beta_1, plan.beta_2
+        rate, beta_1, beta_2 = numbers[:, at.RATE], plan.beta_1, plan.beta_2
         if plan.optimizer == Optimizer.ADAM:
-            numbers[:, at.RATE] *= np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+            rate[:] = updates.adam_learning_rate(rate, beta_1, beta_2, t)
         elif plan.optimizer == Optimizer.NADAM:
-            numbers[:, at.RATE] *= np.sqrt(1 - beta_2**t) / (1 - beta_1 ** (t + 1))
-            numbers[:, at.GRADIENT_SHARE] = nadam_gradient_share(beta_1, t)
+            rate[:] = updates.nadam_learning_rate(rate, beta_1, beta_2, t)
+            numbers[:, at.GRADIENT_SHARE] = updates.nadam_gradient_share(beta_1, t)
         return numbers.astype(plan.dtype)
