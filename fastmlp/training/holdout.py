@@ -13,7 +13,6 @@ from sklearn.utils.validation import _check_sample_weight
 from ..engines.devices import host_array
 from ..network.weights import attributes
 from .loop import Validation
-from .losses import mean_loss
 
 
 class Rows(NamedTuple):
@@ -122,6 +121,30 @@ def read_eval_set(estimator, eval_set, trained):
     return rows
 
 
+def mean_loss(engine, Y, outputs, sample_weight=None):
+    """Mean loss of predictions, of the kind that training minimises, without penalties.
+
+    Parameters
+    ----------
+    engine : engine
+        It has ``row_losses(Y, outputs)``.
+    Y : ndarray of shape (n_rows, n_outputs)
+        Targets as they are trained on.
+    outputs : ndarray of shape (n_rows, n_outputs)
+        Activations of the output layer.
+    sample_weight : ndarray of shape (n_rows,) or None
+
+    Returns
+    -------
+    float
+        In float64; not a number where outputs are not finite.
+    """
+    if not np.isfinite(outputs).all():
+        return np.nan
+    with np.errstate(over="ignore"):  # infinity is the right word for it
+        return float(np.average(engine.row_losses(Y, outputs), weights=sample_weight))
+
+
 class Fixed(NamedTuple):
     """Parameters with what a :class:`Validator` asks an engine for."""
 
@@ -132,6 +155,12 @@ class Fixed(NamedTuple):
     def outputs(self, X):
         """Predictions."""
         return self.predict(self.plan, self.theta, X)
+
+    def row_losses(self, Y, outputs):
+        """Losses of rows by their predictions, as an engine has them; on the CPU."""
+        from ..engines.cpu.row_losses import row_losses  # late: it imports numba
+
+        return row_losses(self.plan, Y, outputs)
 
     def pull(self):
         """The parameters."""
@@ -184,7 +213,7 @@ class Validator:
             outputs = engine.outputs(self._rows.X)
         if self._wants_loss:
             targets = self._estimator._training_targets(self._rows.Y)
-            loss = mean_loss(engine.plan, targets, outputs, self._rows.weight)
+            loss = mean_loss(engine, targets, outputs, self._rows.weight)
         return Validation(self._score(engine, outputs, loss), loss)
 
     def _score(self, engine, outputs, loss):

@@ -8,14 +8,14 @@ from collections import OrderedDict
 from types import FunctionType
 from typing import NamedTuple
 
-from numba import cloudpickle, njit, types
+from numba import cloudpickle, types
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
 
 from .jit import compile_inline
 from .outputs import elementwise_kernel
 
-_MOST_KEPT = 16
+MOST_KEPT = 16
 _kept = OrderedDict()  # by what the functions say: the latest ones
 _lock = threading.Lock()
 
@@ -25,8 +25,8 @@ class CustomLoss(NamedTuple):
 
     kernel: Dispatcher
     """As :func:`fastmlp.engines.cpu.outputs.loss_kernel` makes them."""
-    row_losses: Dispatcher
-    """``row_losses(Y, P, result)`` writes the loss of each row."""
+    value: Dispatcher
+    """The loss as a function of target and prediction, to be called by kernels."""
     functions: tuple
     """The functions, as objects of their own: others where the content differs."""
 
@@ -62,13 +62,13 @@ def compile_custom(functions):
     # The cache on disk knows kernels by their names, and these functions may be any.
     result = CustomLoss(
         elementwise_kernel(value, derivative, "custom", is_cached=False),
-        _row_losses(value),
+        value,
         functions,
     )
     if key is not None:
         with _lock:
             _kept[key] = result
-            while len(_kept) > _MOST_KEPT:
+            while len(_kept) > MOST_KEPT:
                 _kept.popitem(last=False)
     return result
 
@@ -131,15 +131,3 @@ def _check_cannot_raise(name, function, seen=()):
     used = inspect.getclosurevars(function)
     for callee in (*used.globals.values(), *used.nonlocals.values()):
         _check_cannot_raise(name, callee, (*seen, function))
-
-
-def _row_losses(value):
-    @njit(nogil=True, error_model="numpy")
-    def row_losses(Y, P, result):
-        for row in range(Y.shape[0]):
-            total = 0.0
-            for column in range(Y.shape[1]):
-                total += value(Y[row, column], P[row, column])
-            result[row] = total
-
-    return row_losses

@@ -11,6 +11,7 @@ from . import kernels
 from . import layout as at
 from .custom_loss import compile_custom
 from .dispatch import with_prediction_kernels, with_training_kernels
+from .row_losses import row_losses
 from .sparse import work_size
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
@@ -312,6 +313,10 @@ class CpuEngine:
     def outputs(self, X):
         """Predictions of the current parameters; see :func:`outputs`."""
         return outputs(self.plan, self.pull(), X, self._n_jobs)
+
+    def row_losses(self, Y, outputs):
+        """Losses of rows by their predictions: see :mod:`fastmlp.engines.cpu.row_losses`."""
+        return row_losses(self.plan, Y, outputs)
 
 
 def loss_and_gradient(plan, theta, X, Y, sample_weight=None, n_jobs=None):

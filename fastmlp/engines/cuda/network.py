@@ -14,6 +14,7 @@ from ...network.weights import n_parameters
 from . import layout as at
 from .blocks import THREADS
 from .kernels import prediction_kernels
+from .row_losses import row_losses
 from .specialization import prediction_choices
 from .support import NO_MEMORY, is_out_of_memory, is_simulated, refusal
 
@@ -210,6 +211,12 @@ class DeviceNetwork:
             )  # fmt: skip
             result[start : start + n_rows] = predicted.copy_to_host()
         return result
+
+    @one_at_a_time
+    @memory_errors()
+    def row_losses(self, Y, outputs):
+        """Losses of rows by their predictions; see :mod:`fastmlp.engines.cuda.row_losses`."""
+        return row_losses(self.plan, Y, outputs, self._n_blocks)
 
     def _rows_to_predict(self, X, number, start):
         """Some rows on the device, kept there for the validation of the next epoch."""
