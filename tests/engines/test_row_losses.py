@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+import fastmlp
 from fastmlp.engines.cpu.engine import CpuEngine, loss_and_gradient
 from fastmlp.engines.cpu.row_losses import row_losses
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
@@ -139,6 +140,15 @@ def test_other_kinds_of_arrays_compile_nothing():
         np.testing.assert_array_equal(row_losses(plan, targets, P), expected)
     assert len(module._kernel(Loss.POISSON).signatures) == n_compiled == 1
     assert row_losses(plan, Y[:0], P[:0]).shape == (0,)
+
+
+def test_warmup_prepares_them():
+    from fastmlp.engines.cpu import row_losses as module
+
+    module._kernel.cache_clear()
+    fastmlp.warmup()
+    for loss in Loss:
+        assert loss == Loss.CUSTOM or len(module._kernel(loss).signatures) == 1
 
 
 def test_a_loss_beyond_the_largest_number_is_infinite():

@@ -73,9 +73,9 @@ def _kernel(loss):
 @lru_cache(_MOST_CUSTOM_LOSSES)
 def _custom_kernel(value, derivative):
     """The same for a custom loss."""
-    value, derivative = custom_functions(value, derivative)
     choices = Choices(frozenset(), frozenset([Loss.CUSTOM]), custom_loss=(value, derivative))
-    return _compiled(_sum_over_outputs(_with_parameter(value)), choices)
+    compiled, _ = custom_functions(value, derivative)
+    return _compiled(_sum_over_outputs(_with_parameter(compiled)), choices)
 
 
 def _compiled(loss_of_row, choices):
