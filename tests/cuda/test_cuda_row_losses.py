@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from test_cuda_engine import cuda_engine, problem, quartic, quartic_derivative
+from test_cuda_engine import cuda_engine, problem, quartic, quartic_derivative, scheduled
 
+from fastmlp import MLPClassifier
 from fastmlp.engines.cpu.row_losses import row_losses
 from fastmlp.network.plan import Loss
 from fastmlp.training.holdout import mean_loss
@@ -51,3 +52,17 @@ def test_few_kernels_of_custom_losses_are_kept():
     module._custom_kernel(quartic, quartic_derivative)
     module._custom_kernel(quartic, quartic_derivative)
     assert module._custom_kernel.cache_info().hits == 1
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_validation_losses_of_a_fit_are_the_cpus():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 4)), rng.integers(0, 3, 20)
+
+    def validation_losses(device):
+        model = MLPClassifier((5,), max_iter=3, batch_size=10, random_state=0, device=device)
+        return model.fit(X, y, eval_set=(X[:9], y[:9])).history_["validation_loss"]
+
+    with scheduled(0):
+        found = validation_losses("cuda")
+    assert found == pytest.approx(validation_losses("cpu"), rel=1e-9)
