@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .exceptions import InputError
 from .export.files import check_output, written_aside
-from .network.formulas import activations
+from .network.formulas.activations import formula_of
 from .network.plan import Activation
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ LINE_STYLES = ("-", "--", "-.", ":")
 # More classes than this leave no room for numbers in the cells of a confusion matrix.
 _MOST_CLASSES_WITH_NUMBERS = 15
 _MOST_IMAGES = 64
-_FORMULAS = {"tanh": "hyperbolic_tangent"}
 
 
 def learning_curve(model: Any, ax: Axes | None = None, *, beside: str | None = "auto") -> Axes:
@@ -500,5 +499,4 @@ def _one_column(y: ArrayLike) -> NDArray[Any]:
 
 def _activation_formulas() -> dict[str, Callable[[float], float]]:
     """Return the names of activations, each with its formula."""
-    names = [activation.name.lower() for activation in Activation]
-    return {name: getattr(activations, _FORMULAS.get(name, name)) for name in names}
+    return {activation.name.lower(): formula_of(activation) for activation in Activation}

@@ -30,9 +30,11 @@ class LearningRate:
     n_samples_seen : int
         Rows seen, those of earlier fits included.
     best : float
-        Smallest value of what is watched, and
+        Smallest value of what is watched.
     waited : int
-        epochs since, as :class:`Plateau` counts them.
+        Epochs in a row without an improvement on it.
+    waited_at_rate : int
+        Those of them with the current learning rate.
     """
 
     schedule: "Schedule"
@@ -43,6 +45,7 @@ class LearningRate:
     n_samples_seen: int = 0
     best: float = inf
     waited: int = 0
+    waited_at_rate: int = 0
 
     def __post_init__(self) -> None:
         if isnan(self.learning_rate):
@@ -71,9 +74,17 @@ class LearningRate:
         self.epoch += 1
         self.n_samples_seen = n_samples_seen
         if watched is not None:
-            self.waited = 0 if watched < self.best - tol else self.waited + 1
+            has_improved = watched < self.best - tol
+            self.waited = 0 if has_improved else self.waited + 1
+            self.waited_at_rate = 0 if has_improved else self.waited_at_rate + 1
             self.best = min(self.best, watched)
-        self.learning_rate = self._checked(self.schedule.next_rate(self))
+        self._change(self._checked(self.schedule.next_rate(self)))
+
+    def _change(self, rate):
+        """Set the rate, and begin to count anew where it is another one."""
+        if rate != self.learning_rate:
+            self.waited_at_rate = 0
+        self.learning_rate = rate
 
     def _checked(self, rate: float) -> float:
         if not 0 <= rate < inf:
@@ -91,7 +102,7 @@ class LearningRate:
         rate = self.schedule.rate_on_plateau(self.learning_rate)
         if rate is None:
             return False
-        self.learning_rate = rate
+        self._change(rate)
         return True
 
 
@@ -100,6 +111,7 @@ class Schedule:
     """What all schedules share. The rate begins with ``learning_rate_init`` and stays.
 
     A schedule of your own is a frozen dataclass that inherits this one and overrides a method.
+    Methods read the :class:`LearningRate` that they are given, and do not change it.
     """
 
     def first_rate(self, state: LearningRate) -> float:
@@ -224,9 +236,8 @@ class Plateau(Schedule):
         _require(self.min_rate >= 0, "min_rate must not be negative", self)
 
     def next_rate(self, state: LearningRate) -> float:
-        if state.waited <= self.patience:
+        if state.waited_at_rate <= self.patience:
             return state.learning_rate
-        state.waited = 0
         # Written so that a rate that is smaller from the start does not rise.
         return min(state.learning_rate, max(state.learning_rate * self.factor, self.min_rate))
 

@@ -13,7 +13,10 @@ import numpy as np
 
 
 class _NarrowConstants(ast.NodeTransformer):
-    """Replaces integers by names of int8 numbers, and floats by numbers like the first argument."""
+    """Replaces integers by names of int8 numbers, and floats by numbers like the first argument.
+
+    A name of the module that stands for a float counts as that float.
+    """
 
     def __init__(self, namespace):
         self.namespace = namespace
@@ -32,6 +35,12 @@ class _NarrowConstants(ast.NodeTransformer):
             arguments = [node, ast.Name(self.first_argument, ast.Load())]
             call = ast.Call(ast.Name("number_like", ast.Load()), arguments, [])
             return ast.copy_location(call, node)
+        return node
+
+    def visit_Name(self, node):
+        value = self.namespace.get(node.id)
+        if type(value) is float:
+            return self.visit_Constant(ast.copy_location(ast.Constant(value), node))
         return node
 
 

@@ -240,7 +240,7 @@ def _train_epochs(job: Job) -> Outcome:
     with job.open(plan, theta, max_epochs) as engine:
         if history.best_theta is not None:
             # The rows may be others than those of the fit that found it.
-            best = FixedWeights(estimator.device, plan, history.best_theta, estimator.n_jobs)
+            best = FixedWeights(engine, history.best_theta, estimator.device, estimator.n_jobs)
             history.best_validation_score = metrics.validate(best).score
         if state.first is not None:
             engine.push(theta, (state.step, state.first, state.second))

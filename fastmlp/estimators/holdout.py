@@ -11,7 +11,6 @@ from ..engines.engine import Engine, Matrix
 from ..network.plan import TrainingPlan
 from ..network.weights import attributes
 from ..training.loop import Validation
-from ..training.losses import mean_loss
 from . import inputs
 from ._sklearn import takes_sample_weight, without_callbacks
 from .targets import Targets, Weight
@@ -135,17 +134,54 @@ def _described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-class FixedWeights(NamedTuple):
-    """Parameters that do not change, with what a :class:`Validator` asks an engine for."""
+def mean_loss(
+    engine: "Engine | FixedWeights",
+    Y: np.ndarray,
+    outputs: np.ndarray,
+    sample_weight: Weight = None,
+) -> float:
+    """Return the mean loss of predictions, as training minimises it, without penalties.
 
-    device: str
-    plan: TrainingPlan
+    Parameters
+    ----------
+    engine : Engine or FixedWeights
+    Y : ndarray of shape (n_rows, n_outputs)
+        Targets as they are trained on.
+    outputs : ndarray of shape (n_rows, n_outputs)
+        Activations of the output layer.
+    sample_weight : ndarray of shape (n_rows,) or None
+
+    Returns
+    -------
+    float
+        In float64; not a number where outputs are not finite.
+    """
+    if not np.isfinite(outputs).all():
+        return np.nan
+    with np.errstate(over="ignore"):  # infinity is the right word for it
+        return float(np.average(engine.row_losses(Y, outputs), weights=sample_weight))
+
+
+class FixedWeights(NamedTuple):
+    """Other parameters for an engine's network, with what a :class:`Validator` asks it for."""
+
+    engine: Engine
     theta: np.ndarray
+    device: str
     n_jobs: int | None
+
+    @property
+    def plan(self) -> TrainingPlan:
+        """The engine's plan."""
+        return self.engine.plan
 
     def outputs(self, X: Matrix) -> np.ndarray:
         """Predict with the parameters."""
         return predict(self.device, self.plan, self.theta, X, self.n_jobs)
+
+    def row_losses(self, Y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Compute the loss of each row; see :class:`fastmlp.engines.engine.Engine`."""
+        return self.engine.row_losses(Y, outputs)
 
     def pull(self) -> np.ndarray:
         """Return the parameters."""
@@ -196,7 +232,7 @@ class Validator:
             outputs = engine.outputs(self._rows.X)
         if self._wants_loss:
             Y = self._targets.to_train(self._rows.Y)
-            loss = mean_loss(engine.plan, Y, outputs, self._rows.weight)
+            loss = mean_loss(engine, Y, outputs, self._rows.weight)
         return Validation(self._score(engine, outputs, loss), loss)
 
     def _score(

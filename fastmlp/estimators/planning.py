@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..exceptions import warn_user
-from ..network.plan import Activation, Loss, Optimizer, TrainingPlan
+from ..network.plan import PREDICTION_LOSSES, Activation, Optimizer, TrainingPlan
 from .targets import Targets
 
 _OPTIMIZERS = {
@@ -22,14 +22,6 @@ _OPTIMIZERS = {
     "nadam": Optimizer.NADAM,
 }
 _DECAY_OF_ADAMW = 0.01
-
-# One loss for each output activation: predictions need no more.
-PREDICTION_LOSSES = {
-    "identity": Loss.SQUARED_ERROR,
-    "exp": Loss.POISSON,
-    "softmax": Loss.CROSS_ENTROPY,
-    "logistic": Loss.BINARY_CROSS_ENTROPY,
-}
 
 
 def hidden_units(estimator: Any) -> list[int]:
@@ -169,7 +161,7 @@ def prediction_plan(estimator: Any) -> TrainingPlan:
     Returns
     -------
     TrainingPlan
-        Its loss is that of :data:`PREDICTION_LOSSES` for the output activation.
+        Its loss stands for the output activation; predictions need no more of it.
     """
     units = layer_units(estimator)
     return TrainingPlan(

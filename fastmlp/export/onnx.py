@@ -10,6 +10,12 @@ from .. import __version__
 from ..estimators.base import BaseMLP
 from ..estimators.planning import prediction_plan
 from ..exceptions import InputError
+from ..network.formulas.activations import (
+    LEAKY_SLOPE,
+    SELU_SCALE,
+    SELU_SCALE_ALPHA,
+    SQRT_HALF,
+)
 from ..network.plan import Activation
 from ..tabular.model import SQUASH_BOUND, SQUASH_LIMIT, TabularModel
 from ..tabular.tables import MISSING
@@ -208,19 +214,19 @@ def _write_activation(graph, activation, x, dtype):
         return graph.node("Mul", x, graph.node("Sigmoid", x))
     if activation == Activation.GELU:
         # onnxruntime has it for float32 alone.
-        z = graph.cast(times(0.5**0.5, x), np.float32)
+        z = graph.cast(times(SQRT_HALF, x), np.float32)
         distribution = times(0.5, plus(1, graph.cast(graph.node("Erf", z), dtype)))
         return graph.node("Mul", x, distribution)
     zero = graph.constant(dtype(0))
     positive, negative = graph.node("Max", x, zero), graph.node("Min", x, zero)
     if activation == Activation.LEAKY_RELU:
-        return graph.node("Add", positive, times(0.01, negative))
+        return graph.node("Add", positive, times(LEAKY_SLOPE, negative))
     if activation == Activation.SOFTPLUS:
         e = graph.node("Exp", graph.node("Neg", graph.node("Abs", x)))
         return graph.node("Add", positive, graph.node("Log", plus(1, e)))
     e = plus(-1, graph.node("Exp", negative))
     if activation == Activation.SELU:
-        positive, e = times(1.0507009873554805, positive), times(1.7580993408473766, e)
+        positive, e = times(SELU_SCALE, positive), times(SELU_SCALE_ALPHA, e)
     return graph.node("Add", positive, e)
 
 

@@ -38,6 +38,16 @@ class Loss(IntEnum):
     BINARY_MARGIN = 8  # one for each output
     CUSTOM = 9
 
+    @property
+    def clips_probabilities(self):
+        """Whether its formula takes the machine's epsilon, by which probabilities are clipped."""
+        return self in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY)
+
+    @property
+    def has_parameter(self):
+        """Whether its formula takes a number of the plan's `loss_parameters`."""
+        return self in (Loss.HUBER, Loss.QUANTILE, Loss.MARGIN, Loss.BINARY_MARGIN)
+
 
 OUTPUT_ACTIVATIONS = {
     Loss.SQUARED_ERROR: "identity",
@@ -52,6 +62,14 @@ OUTPUT_ACTIVATIONS = {
     Loss.CUSTOM: "identity",
 }
 
+# One loss for each output activation: predictions need no more.
+PREDICTION_LOSSES = {
+    "identity": Loss.SQUARED_ERROR,
+    "exp": Loss.POISSON,
+    "softmax": Loss.CROSS_ENTROPY,
+    "logistic": Loss.BINARY_CROSS_ENTROPY,
+}
+
 
 class Optimizer(IntEnum):
     """How a gradient changes the parameters."""
@@ -63,6 +81,30 @@ class Optimizer(IntEnum):
     ADAGRAD = 4
     RMSPROP = 5
     NADAM = 6
+
+    @property
+    def uses_first(self):
+        """Whether it keeps something in the first vector of its state."""
+        return self not in (Optimizer.ADAGRAD, Optimizer.RMSPROP)
+
+    @property
+    def uses_second(self):
+        """Whether it keeps something in the second vector of its state."""
+        return self not in (Optimizer.GRADIENT, Optimizer.SGD, Optimizer.NESTEROV)
+
+
+def keeps_derivatives(activation, dropout):
+    """Whether a hidden layer's derivatives are kept from the forward to the backward pass.
+
+    They are where the activations after dropout do not tell them.
+
+    Parameters
+    ----------
+    activation : Activation
+    dropout : float
+        Probability of the layer's units to be switched off.
+    """
+    return dropout > 0 or activation in (Activation.GELU, Activation.SILU)
 
 
 @dataclass(frozen=True)
@@ -192,7 +234,7 @@ class TrainingPlan:
         return self.dropout or (0.0,) * (len(self.layer_units) - 2)
 
     @property
-    def shapes_gradient(self):
+    def needs_gradient(self):
         """Whether the gradient is made before weights change, apart from the optimiser.
 
         It is more than that of loss and L2 penalty, or wanted for its norm, or weights decay
@@ -204,6 +246,29 @@ class TrainingPlan:
             or self.monitors_gradient
             or (self.weight_decay > 0 and self.alpha > 0)
         )
+
+    @property
+    def needs_gradient_norm(self):
+        """Whether the norm of each step's gradient is made: it is wanted, or limited."""
+        return self.monitors_gradient or self.clip_norm < inf
+
+    def row_loss_parameters(self):
+        """The last argument of the loss's formula for each output.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,), float64
+            The machine's epsilon in the plan's dtype, for losses that clip probabilities; or
+            `loss_parameters`; or zeros, for formulas that take none.
+        """
+        parameters = (0.0,)
+        if Loss(self.loss).clips_probabilities:
+            parameters = (np.finfo(self.dtype).eps,)
+        elif Loss(self.loss).has_parameter:
+            parameters = self.loss_parameters
+        result = np.empty(self.n_outputs)
+        result[:] = parameters
+        return result
 
     @property
     def n_outputs(self):

@@ -275,6 +275,24 @@ def test_squares_are_rounded_in_the_same_way_for_one_network_and_for_many(preten
         assert sums and not {name for name, _ in squares} & {name for pair in sums for name in pair}
 
 
+@needs_assembler
+@pytest.mark.parametrize("loss", list(Loss))
+def test_losses_of_rows_compile_within_budget(loss, pretended_device, tmp_path):
+    from numba import types
+
+    from fastmlp.engines.cuda import row_losses
+
+    pretended_device((8, 0))
+    if loss == Loss.CUSTOM:
+        kernel = row_losses._custom_kernel(quartic, quartic_derivative)
+    else:
+        kernel = row_losses._kernel(loss)
+    vectors = [types.Array(types.float64, 1, "C")] * 4
+    ptx = compile_and_assemble(kernel, vectors, (8, 0), 64, tmp_path)
+    # It would make a number of what is none.
+    assert "min.f64" not in ptx and "max.f64" not in ptx
+
+
 def returns_text(y, p):
     return "none"
 

@@ -75,6 +75,7 @@ def mixed():
         network(sizes=(7,), early_stopping=True, validation_fraction=0.3, max_iter=3),
         network(MLPRegressor, (3,), loss="poisson", shuffle=False, learning_rate_init=0.1),
         network(class_weight="balanced", early_stopping=True, validation_fraction=0.2),
+        network(sizes=(3,), early_stopping=True, validation_fraction=0.3, scoring="loss"),
     ]
 
 

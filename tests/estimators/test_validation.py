@@ -16,9 +16,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from fastmlp import MLPClassifier, MLPRegressor
-from fastmlp.engines.cpu.engine import loss_and_gradient
-from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
-from fastmlp.training.losses import mean_loss
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 X, X_VAL, Y, Y_VAL = train_test_split(IRIS, SPECIES, random_state=0, test_size=40)
@@ -43,52 +40,6 @@ def after_each_epoch(model, n_epochs, *args):
         fit.set_params(early_stopping=False, scoring=None)
         fit_quietly(fit, *args, callback=lambda epoch, n=n: epoch.epoch == n)
     return fits
-
-
-PLANS = {
-    "squared_error": Loss.SQUARED_ERROR,
-    "poisson": Loss.POISSON,
-    "cross_entropy": Loss.CROSS_ENTROPY,
-    "binary_cross_entropy": Loss.BINARY_CROSS_ENTROPY,
-}
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", PLANS)
-def test_losses_are_those_of_the_kernels_and_of_a_plain_implementation(name, weighted, dtype):
-    rng = np.random.RandomState(0)
-    rows = rng.normal(size=(20, 4)).astype(dtype)
-    targets = {
-        "squared_error": rng.normal(size=(20, 3)),
-        "poisson": rng.poisson(1, size=(20, 3)),
-        "cross_entropy": np.eye(3)[rng.randint(3, size=20)],
-        "binary_cross_entropy": rng.randint(2, size=(20, 3)),
-    }[name].astype(dtype)
-    weight = rng.uniform(0.1, 2, 20) if weighted else None
-    plan = TrainingPlan(
-        (4, 3), Activation.RELU, PLANS[name], Optimizer.GRADIENT, dtype=np.dtype(dtype)
-    )
-    theta = rng.normal(size=15).astype(dtype)
-    outputs = naive.output_activation(name, rows @ theta[:12].reshape(4, 3) + theta[12:])
-    found = mean_loss(plan, targets, outputs, weight)
-    kernel, _ = loss_and_gradient(plan, theta, rows, targets, weight)
-    assert found == pytest.approx(kernel, rel=1e-5 if dtype == np.float32 else 1e-12)
-    losses = naive.row_losses(name, targets.astype(float), outputs.astype(float))
-    assert found == pytest.approx(np.average(losses, weights=weight), rel=1e-9)
-    assert np.isnan(mean_loss(plan, targets, outputs * np.inf, weight))
-
-
-def test_every_loss_has_its_function():
-    from fastmlp.training.losses import _ROW_LOSSES
-
-    assert set(_ROW_LOSSES) == set(Loss)
-
-
-def test_certain_mistakes_are_clipped_as_in_training():
-    plan = TrainingPlan((1, 2), Activation.RELU, Loss.CROSS_ENTROPY, Optimizer.GRADIENT)
-    found = mean_loss(plan, np.array([[0, 1]]), np.array([[1.0, 0.0]]))
-    assert found == pytest.approx(-np.log(np.finfo(float).eps))
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])

@@ -100,6 +100,37 @@ def test_plateau_by_hand():
     assert rates(schedule, 6, initial=0.1, watched=[1.0] * 6) == [0.1] * 6
 
 
+def test_plateau_reads_the_state_and_does_not_change_it():
+    """Whoever asks twice gets the same answer, and a fit's state may be shown to a schedule."""
+    state = LearningRate(Plateau(factor=0.5, patience=0), 1.0)
+    state.epoch_ends(1, 3.0)
+    state.waited = state.waited_at_rate = 1
+    before = copy.copy(state)
+    assert [state.schedule.next_rate(state) for _ in range(2)] == [0.5, 0.5]
+    assert state == before
+
+
+def test_waiting_is_counted_since_the_best_epoch_and_since_the_rate_changed():
+    state = LearningRate(Plateau(factor=0.5, patience=1), 1.0)
+    found = []
+    for watched in (3.0, 3.0, 3.0, 3.0, 2.0, 2.0):
+        state.epoch_ends(1, watched)
+        found.append((state.learning_rate, state.waited, state.waited_at_rate))
+    expected = [(1, 0, 0), (1, 1, 1), (0.5, 2, 0), (0.5, 3, 1), (0.5, 0, 0), (0.5, 1, 1)]
+    assert found == expected
+    state = LearningRate(Adaptive(), 1.0, waited=2, waited_at_rate=2)
+    assert state.on_plateau() and (state.waited, state.waited_at_rate) == (2, 0)
+
+
+def test_a_schedule_of_ones_own_sees_all_epochs_without_improvement():
+    class Impatient(Schedule):
+        def next_rate(self, state):
+            return state.initial / (1 + state.waited)
+
+    watched = [3.0, 3.0, 3.0, 2.0, 2.0]
+    assert rates(Impatient(), 5, watched=watched) == [1, 1, 1 / 2, 1 / 3, 1]
+
+
 def test_adaptive_divides_by_five_until_it_is_small():
     state = LearningRate(Adaptive(), 1e-5)
     assert state.on_plateau() and state.learning_rate == pytest.approx(2e-6)

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from numba import njit, types
+from numba import types
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
 
@@ -11,14 +11,16 @@ from ..custom_functions import NAMES, frozen
 from .jit import compile_inline
 from .outputs import elementwise_kernel
 
+MOST_KEPT = 16
+
 
 class CustomLoss(NamedTuple):
     """What is compiled of a custom loss."""
 
     kernel: Dispatcher
     """As :func:`fastmlp.engines.cpu.outputs.loss_kernel` makes them."""
-    row_losses: Dispatcher
-    """``row_losses(Y, P, result)`` writes the loss of each row."""
+    value: Dispatcher
+    """The loss as a function of target and prediction, to be called by kernels."""
 
 
 def compile_custom(functions):
@@ -42,13 +44,13 @@ def compile_custom(functions):
     return _compile_frozen(frozen(functions))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=MOST_KEPT)
 def _compile_frozen(functions):
     value, derivative = (_compile(name, f) for name, f in zip(NAMES, functions, strict=True))
     # The cache on disk knows kernels by their names, and these functions may be any.
     return CustomLoss(
         elementwise_kernel(value, derivative, "custom", is_cached=False),
-        _row_losses(value),
+        value,
     )
 
 
@@ -68,15 +70,3 @@ def _compile(name, function):
             f"the {name} function of the custom loss must return a number, not {result.return_type}"
         )
     return compiled
-
-
-def _row_losses(value):
-    @njit(nogil=True, error_model="numpy")
-    def row_losses(Y, P, result):
-        for row in range(Y.shape[0]):
-            total = 0.0
-            for column in range(Y.shape[1]):
-                total += value(Y[row, column], P[row, column])
-            result[row] = total
-
-    return row_losses

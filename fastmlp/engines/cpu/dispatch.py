@@ -4,7 +4,7 @@ from functools import cache
 
 from numba import from_dtype, types
 
-from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss
+from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, keeps_derivatives
 from . import layout as at
 from .custom_loss import compile_custom
 from .gemm import multiply
@@ -133,7 +133,7 @@ def with_training_kernels(layout, plan):
     for layer, activation, dropout in zip(
         layers[:-1], plan.activations, plan.dropouts, strict=True
     ):
-        if at.keeps_derivatives(activation, dropout):
+        if keeps_derivatives(activation, dropout):
             layer[at.CALL_KEEP] = address(keeping_kernel(activation), vector, i, i, i)
             kept = kept or address(multiply_by_kept, vector, i, i, i)
             layer[at.CALL_DERIVATIVE] = kept
@@ -148,7 +148,7 @@ def with_training_kernels(layout, plan):
     settings[at.CALL_LOSSES] = address(losses, vector, INTEGERS, *[i] * 5, DOUBLES, i)
     settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
     settings[at.CALL_APPLY] = address(update_kernel(plan.optimizer), vector, INTEGERS, *[i] * 6)
-    if plan.shapes_gradient:
+    if plan.needs_gradient:
         settings[at.CALL_SHAPE] = address(shape_gradient, vector, *[i] * 6, DOUBLES, i)
     if plan.weight_decay > 0:
         settings[at.CALL_DECAY] = address(scale, vector, i, i, i)

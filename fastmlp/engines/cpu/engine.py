@@ -11,6 +11,7 @@ from . import kernels
 from . import layout as at
 from .custom_loss import compile_custom
 from .dispatch import with_prediction_kernels, with_training_kernels
+from .row_losses import row_losses
 from .sparse import work_size
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
@@ -145,7 +146,7 @@ class CpuEngine:
         self._sums = np.zeros(n_sums)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
         hyper = self._hyper = _hyper(plan)
-        self._decays, self._shapes = plan.weight_decay > 0, plan.shapes_gradient
+        self._decays, self._needs_gradient = plan.weight_decay > 0, plan.needs_gradient
         self._keeps = plan.optimizer != Optimizer.GRADIENT
         # A velocity that is a running mean is one that adds up steps of a smaller rate.
         self._gain = 1 - plan.momentum if plan.averages_gradients else 1.0
@@ -284,7 +285,7 @@ class CpuEngine:
             self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
             self.step += -(-piece.size // plan.batch_size)
             settings[at.KEEP_AT] = -1
-        if self._shapes:
+        if self._needs_gradient:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size
@@ -316,6 +317,10 @@ class CpuEngine:
     def outputs(self, X):
         """Predictions of the current parameters; see :func:`outputs`."""
         return outputs(self.plan, self.pull(), X, self._n_jobs)
+
+    def row_losses(self, Y, outputs):
+        """Losses of rows by their predictions: see :mod:`fastmlp.engines.cpu.row_losses`."""
+        return row_losses(self.plan, Y, outputs)
 
 
 def loss_and_gradient(plan, theta, X, Y, sample_weight=None, n_jobs=None):

@@ -5,25 +5,18 @@ Each function here makes the kernel of one activation, compiled when a network n
 
 from functools import cache
 
-from ...network.formulas import activations, philox
+from ...network.formulas import philox
+from ...network.formulas.activations import derivative_of, formula_of, slope_of
 from .jit import compile_formula, compile_inline, compile_kernel, compile_variant
 from .views import view
 
 philox = compile_inline(philox.philox)
 
 
-def _formula(activation, suffix=""):
-    """The compiled formula of an activation; None where there is none."""
-    name = activation.name.lower()
-    name = {"tanh": "hyperbolic_tangent"}.get(name, name)
-    function = getattr(activations, name + suffix, None)
-    return function and compile_formula(function)
-
-
 @cache
 def activation_kernel(activation):
     """Makes the kernel that replaces pre-activations by activations, in place."""
-    formula = _formula(activation)
+    formula = compile_formula(formula_of(activation))
 
     @compile_variant(activation.name)
     def activate(arena, start, size):
@@ -37,7 +30,7 @@ def activation_kernel(activation):
 @cache
 def derivative_kernel(activation):
     """Makes the kernel that multiplies deltas by the derivative at the activations, in place."""
-    formula = _formula(activation, "_derivative")
+    formula = compile_formula(derivative_of(activation))
 
     @compile_variant(activation.name)
     def multiply_by_derivative(arena, activations, deltas, size):
@@ -51,11 +44,10 @@ def derivative_kernel(activation):
 @cache
 def keeping_kernel(activation):
     """Makes the kernel that activates, in place, and keeps the derivatives, at `kept`."""
-    formula = _formula(activation)
-    slope = _formula(activation, "_slope")
-    derivative = _formula(activation, "_derivative")
+    formula = compile_formula(formula_of(activation))
 
-    if slope is not None:
+    if slope_of(activation) is not None:
+        slope = compile_formula(slope_of(activation))
 
         @compile_variant(activation.name)
         def activate_and_keep(arena, start, kept, size):
@@ -65,6 +57,7 @@ def keeping_kernel(activation):
                 z[j] = formula(z[j])
 
     else:
+        derivative = compile_formula(derivative_of(activation))
 
         @compile_variant(activation.name)
         def activate_and_keep(arena, start, kept, size):

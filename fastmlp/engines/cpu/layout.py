@@ -14,7 +14,7 @@ from math import inf
 
 import numpy as np
 
-from ...network.plan import Activation, Optimizer, TrainingPlan
+from ...network.plan import Optimizer, TrainingPlan, keeps_derivatives
 from ...network.weights import views
 from .gemm import TILE_ROWS
 from .vector_unit import lanes
@@ -92,11 +92,6 @@ class Layout:
     settings: np.ndarray
     size: int
     n_blocks: int
-
-
-def keeps_derivatives(activation, dropout):
-    """Whether a layer's derivatives have to be kept from the forward to the backward pass."""
-    return dropout > 0 or activation in (Activation.GELU, Activation.SILU)
 
 
 def round_up(number, multiple):

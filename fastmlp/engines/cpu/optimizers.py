@@ -1,8 +1,4 @@
-"""From the summed gradient of a batch to new weights.
-
-Each function here that is no kernel makes the kernel of one optimiser, compiled when a
-network needs it.
-"""
+"""From the summed gradient of a batch to new weights."""
 
 from functools import cache, partial
 from math import sqrt
@@ -16,13 +12,6 @@ from .views import view
 gradient = compile_formula(updates.gradient)
 l1_gradient = compile_formula(updates.l1_gradient)
 clipped = compile_formula(updates.clipped)
-velocity = compile_formula(updates.velocity)
-nesterov_step = compile_formula(updates.nesterov_step)
-first_moment = compile_formula(updates.first_moment)
-second_moment = compile_formula(updates.second_moment)
-sum_of_squares = compile_formula(updates.sum_of_squares)
-scaled_step = compile_formula(updates.scaled_step)
-nadam_mixture = compile_formula(updates.nadam_mixture)
 
 
 @cache
@@ -30,144 +19,47 @@ def update_kernel(optimizer):
     """Makes the kernel that changes `size` weights, from `start`, and their optimiser state.
 
     The gradient is summed over the batch; `alpha` and `inverse` are the places, in the scratch,
-    of the L2 penalty and of what makes the sum a mean. For ``Optimizer.GRADIENT`` the mean
-    gradient is written to the first vector of the state, and the weights stay.
+    of the L2 penalty and of the factor that makes the sum a mean. For ``Optimizer.GRADIENT`` the
+    mean gradient is written to the first vector of the state, and the weights stay.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    kernel
+        ``(arena, settings, scratch, batch_sum, start, size, alpha, inverse)``
     """
-    return {
-        Optimizer.GRADIENT: _gradient_kernel,
-        Optimizer.SGD: _sgd_kernel,
-        Optimizer.NESTEROV: _nesterov_kernel,
-        Optimizer.ADAGRAD: _adagrad_kernel,
-        Optimizer.RMSPROP: _rmsprop_kernel,
-        Optimizer.ADAM: _adam_kernel,
-        Optimizer.NADAM: _nadam_kernel,
-    }[optimizer]()
+    optimizer = Optimizer(optimizer)
+    step = compile_formula(updates.step_of(optimizer))
+    uses_first, uses_second = optimizer.uses_first, optimizer.uses_second
 
-
-def _gradient_kernel():
-    @compile_variant("gradient")
-    def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
-        w = view(arena, start, size)
-        first = view(arena, start + settings[at.TO_FIRST], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        for i in range(size):
-            first[i] = gradient(sums[i], w[i], penalty, inverse_weight)
-
-    return update
-
-
-def _sgd_kernel():
-    @compile_variant("sgd")
-    def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
-        w = view(arena, start, size)
-        first = view(arena, start + settings[at.TO_FIRST], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        learning_rate, momentum = hyper[at.LEARNING_RATE], hyper[at.MOMENTUM]
-        for i in range(size):
-            g = gradient(sums[i], w[i], penalty, inverse_weight)
-            v = velocity(first[i], g, learning_rate, momentum)
-            first[i] = v
-            w[i] += v
-
-    return update
-
-
-def _nesterov_kernel():
-    @compile_variant("nesterov")
-    def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
-        w = view(arena, start, size)
-        first = view(arena, start + settings[at.TO_FIRST], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        learning_rate, momentum = hyper[at.LEARNING_RATE], hyper[at.MOMENTUM]
-        for i in range(size):
-            g = gradient(sums[i], w[i], penalty, inverse_weight)
-            v = velocity(first[i], g, learning_rate, momentum)
-            first[i] = v
-            w[i] += nesterov_step(v, g, learning_rate, momentum)
-
-    return update
-
-
-def _adagrad_kernel():
-    @compile_variant("adagrad")
-    def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
-        w = view(arena, start, size)
-        second = view(arena, start + settings[at.TO_SECOND], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        learning_rate, epsilon = hyper[at.LEARNING_RATE], hyper[at.EPSILON]
-        for i in range(size):
-            g = gradient(sums[i], w[i], penalty, inverse_weight)
-            v = sum_of_squares(second[i], g)
-            second[i] = v
-            w[i] += scaled_step(g, v, learning_rate, epsilon)
-
-    return update
-
-
-def _rmsprop_kernel():
-    @compile_variant("rmsprop")
-    def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
-        w = view(arena, start, size)
-        second = view(arena, start + settings[at.TO_SECOND], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        beta_2, one_minus_beta_2 = hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2]
-        learning_rate, epsilon = hyper[at.LEARNING_RATE], hyper[at.EPSILON]
-        for i in range(size):
-            g = gradient(sums[i], w[i], penalty, inverse_weight)
-            v = second_moment(second[i], g, beta_2, one_minus_beta_2)
-            second[i] = v
-            w[i] += scaled_step(g, v, learning_rate, epsilon)
-
-    return update
-
-
-def _adam_kernel():
-    @compile_variant("adam")
+    @compile_variant(optimizer.name.lower())
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
         hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
         w = view(arena, start, size)
         first = view(arena, start + settings[at.TO_FIRST], size)
         second = view(arena, start + settings[at.TO_SECOND], size)
         penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        beta_1, one_minus_beta_1 = hyper[at.BETA_1], hyper[at.ONE_MINUS_BETA_1]
-        beta_2, one_minus_beta_2 = hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2]
-        learning_rate, epsilon = hyper[at.LEARNING_RATE], hyper[at.EPSILON]
+        scalars = updates.StepScalars(
+            hyper[at.LEARNING_RATE], hyper[at.MOMENTUM], hyper[at.BETA_1],
+            hyper[at.ONE_MINUS_BETA_1], hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2],
+            hyper[at.EPSILON], hyper[at.GRADIENT_SHARE],
+        )  # fmt: skip
         for i in range(size):
             g = gradient(sums[i], w[i], penalty, inverse_weight)
-            m = first_moment(first[i], g, beta_1, one_minus_beta_1)
-            v = second_moment(second[i], g, beta_2, one_minus_beta_2)
-            first[i] = m
-            second[i] = v
-            w[i] += scaled_step(m, v, learning_rate, epsilon)
-
-    return update
-
-
-def _nadam_kernel():
-    @compile_variant("nadam")
-    def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
-        w = view(arena, start, size)
-        first = view(arena, start + settings[at.TO_FIRST], size)
-        second = view(arena, start + settings[at.TO_SECOND], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        beta_1, one_minus_beta_1 = hyper[at.BETA_1], hyper[at.ONE_MINUS_BETA_1]
-        beta_2, one_minus_beta_2 = hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2]
-        learning_rate, epsilon = hyper[at.LEARNING_RATE], hyper[at.EPSILON]
-        share = hyper[at.GRADIENT_SHARE]
-        for i in range(size):
-            g = gradient(sums[i], w[i], penalty, inverse_weight)
-            m = first_moment(first[i], g, beta_1, one_minus_beta_1)
-            v = second_moment(second[i], g, beta_2, one_minus_beta_2)
-            first[i] = m
-            second[i] = v
-            mixture = nadam_mixture(m, g, beta_1, share)
-            w[i] += scaled_step(mixture, v, learning_rate, epsilon)
+            value = m = v = w[i]
+            if uses_first:
+                m = first[i]
+            if uses_second:
+                v = second[i]
+            value, m, v = step(value, m, v, g, scalars)
+            w[i] = value
+            if uses_first:
+                first[i] = m
+            if uses_second:
+                second[i] = v
 
     return update
 

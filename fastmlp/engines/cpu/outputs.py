@@ -83,12 +83,10 @@ def loss_kernel(loss):
         return _squared_error_kernel()
     if loss == Loss.BINARY_CROSS_ENTROPY:
         return _binary_cross_entropy_kernel()
-    name = loss.name.lower()
-    value = compile_formula(getattr(losses, name))
-    delta = compile_formula(getattr(losses, f"{name}_delta", losses.delta))
-    if loss in (Loss.HUBER, Loss.QUANTILE, Loss.BINARY_MARGIN):
-        return _columnwise_kernel(value, delta, name)
-    return elementwise_kernel(value, delta, name)
+    value, delta = map(compile_formula, (losses.value_of(loss), losses.delta_of(loss)))
+    if loss.has_parameter:
+        return _columnwise_kernel(value, delta, loss.name.lower())
+    return elementwise_kernel(value, delta, loss.name.lower())
 
 
 def clears_padding(loss):
@@ -118,7 +116,7 @@ def elementwise_kernel(value, delta, name, **options):
 
 
 def _columnwise_kernel(value, delta, name):
-    """Of a loss that has a parameter for each column."""
+    """Makes the kernel of a loss that has a parameter for each column."""
 
     @compile_variant(name)
     def losses_and_deltas(

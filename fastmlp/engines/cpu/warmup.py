@@ -9,6 +9,7 @@ from ...network.weights import n_parameters
 from . import layout as at
 from .dispatch import with_training_kernels
 from .engine import CpuEngine, outputs
+from .row_losses import row_losses
 
 
 def warmup(report=None):
@@ -60,7 +61,9 @@ def _prepare_options(plan):
             _prepare(replace(plan, activation=activation, dropout=(dropout,)))
     for loss in Loss:
         if loss != Loss.CUSTOM:
-            _prepare(replace(plan, loss=loss))
+            chosen = replace(plan, loss=loss, loss_parameters=(1.0,))
+            _prepare(chosen)
+            row_losses(chosen, np.ones((1, 1)), np.ones((1, 1)))
     for optimizer in Optimizer:
         _prepare(replace(plan, optimizer=optimizer))
     _prepare(replace(plan, clip_norm=1.0, weight_decay=1.0, max_norm=1.0))

@@ -5,10 +5,21 @@ from math import sqrt
 from . import layout as at
 from .gemm import TILE_ROWS, transpose_square
 from .indirect_call import call
-from .jit import compile_kernel
+from .jit import compile_inline, compile_kernel
 from .optimizers import absolute_sum, limit_columns, scale, squared_norm
 from .views import copy_elements, row_view, view
 from .work_sharing import N_SUMS, share
+
+
+@compile_inline
+def block_of(block, panel, fan_in, out_width):
+    """A block of a layer's weights: its first row, rows, first column and columns.
+
+    Blocks are counted from left to right, then downwards.
+    """
+    n_panels = (out_width + panel - 1) // panel
+    top, column = block // n_panels * panel, block % n_panels * panel
+    return top, min(panel, fan_in - top), column, min(panel, out_width - column)
 
 
 @compile_kernel
@@ -212,10 +223,7 @@ def update_weights(
                 first_feature, last_feature, fan_in,
             )  # fmt: skip
         for block in range(first_here, last_here):
-            top = block // n_panels * panel
-            rows = min(panel, fan_in - top)
-            column = block % n_panels * panel
-            width = min(panel, out_width - column)
+            top, rows, column, width = block_of(block, panel, fan_in, out_width)
             weights = layer[at.WEIGHTS] + column * fan_in + top * width
             biases = layer[at.BIASES] + column
             if settings[at.N_GROUPS] == 1:
@@ -272,14 +280,10 @@ def finish_update(arena, layers, settings, sums, scratch, first, last):
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
         fan_in, out_width = layer[at.FAN_IN], layer[at.OUT_WIDTH]
-        n_panels = (out_width + panel - 1) // panel
         first_here = max(first - layer[at.FIRST_BLOCK], 0)
         last_here = min(last - layer[at.FIRST_BLOCK], layer[at.N_BLOCKS])
         for block in range(first_here, last_here):
-            top = block // n_panels * panel
-            rows = min(panel, fan_in - top)
-            column = block % n_panels * panel
-            width = min(panel, out_width - column)
+            top, rows, column, width = block_of(block, panel, fan_in, out_width)
             weights = layer[at.WEIGHTS] + column * fan_in + top * width
             if top == 0:
                 use_scaled_gradient(

@@ -23,7 +23,7 @@ from .network import (
     one_at_a_time,
     to_device,
 )
-from .specialization import measures_gradients, training_choices
+from .specialization import training_choices
 from .streaming import Chunks, bytes_of_a_step, rows_of_a_chunk
 from .support import is_simulated, require
 from .wide import is_wide, launches, wide_kernels
@@ -172,7 +172,7 @@ class CudaEngine(DeviceNetwork):
         self.step += n_steps
         self._launch("add_up", *sums, self._totals, n_blocks=1)
         loss, penalty, norms = self._totals.copy_to_host().tolist()
-        if measures_gradients(self.plan):
+        if self.plan.needs_gradient_norm:
             self.gradient_norm = norms / n_steps
         return (loss + penalty) / order.size
 
@@ -268,7 +268,7 @@ class CudaEngine(DeviceNetwork):
             self._launch("clip_norm", *tables, numbers, step, stream=stream)
         if self.plan.max_norm < inf:
             self._launch("limit_columns", *tables, stream=stream)
-        if self._has_penalty or measures_gradients(self.plan):
+        if self._has_penalty or self.plan.needs_gradient_norm:
             self._launch(
                 "add_step", arena, settings, constants, n_rows, numbers, penalties,
                 gradient_norms, step, n_blocks=1, stream=stream,

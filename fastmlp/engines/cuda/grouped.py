@@ -32,7 +32,7 @@ from .network import (
     to_device,
 )
 from .outputs import custom_functions
-from .specialization import measures_gradients, training_choices
+from .specialization import training_choices
 from .support import require
 from .wide import is_wide
 
@@ -109,7 +109,7 @@ class GroupedEngine(DeviceNetwork):
         numbers = self._numbers(order, learning_rate, self._host_weight)
         loss, penalty, norms = self._slot.group.run_epoch(self, _Epoch(order, numbers))
         self.step += len(numbers)
-        if measures_gradients(self.plan):
+        if self.plan.needs_gradient_norm:
             self.gradient_norm = norms / len(numbers)
         return (loss + penalty) / order.size
 

@@ -2,7 +2,8 @@
 
 from functools import cache
 
-from ...network.formulas import activations, philox
+from ...network.formulas import philox
+from ...network.formulas.activations import derivative_of, formula_of, slope_of
 from ...network.plan import Activation
 from . import layout as at
 from .elements import load, store
@@ -17,24 +18,23 @@ def element(row, column, width):
     return (row - row % at.GROUP) * width + at.GROUP * column + row % at.GROUP
 
 
-def _formula(activation, suffix=""):
-    """The compiled formula of an activation; None where there is none."""
-    name = {Activation.TANH: "hyperbolic_tangent"}.get(activation, activation.name.lower())
-    function = getattr(activations, name + suffix, None)
-    return function and compile_formula(function)
+@cache
+def _activate(activation):
+    """An activation, in device code."""
+    return compile_formula(formula_of(activation))
 
 
 @cache
 def _backward(activation):
     """A delta times the derivative at an activation, in device code."""
-    derivative = _formula(activation, "_derivative")
-    if derivative is None:  # it was kept
+    if derivative_of(activation) is None:  # it was kept
 
         @compile_device
         def times_derivative(a, delta):
             return delta
 
     else:
+        derivative = compile_formula(derivative_of(activation))
 
         @compile_device
         def times_derivative(a, delta):
@@ -46,14 +46,15 @@ def _backward(activation):
 @cache
 def _slope(activation):
     """The derivative at a pre-activation z with the activation a, in device code."""
-    of_z, of_a = _formula(activation, "_slope"), _formula(activation, "_derivative")
-    if of_z is not None:
+    if slope_of(activation) is not None:
+        of_z = compile_formula(slope_of(activation))
 
         @compile_device
         def slope(z, a):
             return of_z(z)
 
     else:
+        of_a = compile_formula(derivative_of(activation))
 
         @compile_device
         def slope(z, a):
@@ -84,7 +85,7 @@ def unit_functions(choices):
     finish_delta : device function
         ``(arena, layers, number, row, column, delta)`` to the delta before the activation.
     """
-    activate, times_derivative = _by_code(_formula, choices), _by_code(_backward, choices)
+    activate, times_derivative = _by_code(_activate, choices), _by_code(_backward, choices)
     slope, drops = _by_code(_slope, choices), choices.drops_units
 
     if not choices.keeps_derivatives:

@@ -16,9 +16,8 @@ from math import inf
 
 import numpy as np
 
-from ...network.plan import Activation
+from ...network.plan import Activation, keeps_derivatives
 from ...network.weights import n_parameters
-from .specialization import keeps_derivatives, measures_gradients
 from .support import is_simulated
 
 # Columns of the layer table.
@@ -178,7 +177,7 @@ def device_layout(plan, n_rows, is_trained=True):
                 numbers.append(1 / (1 - dropout))
         end += len(numbers)
         for place, is_wanted in {
-            NORMS: True, ABSOLUTES: plan.l1 > 0, SQUARES: measures_gradients(plan),
+            NORMS: True, ABSOLUTES: plan.l1 > 0, SQUARES: plan.needs_gradient_norm,
         }.items():  # fmt: skip
             if is_wanted:
                 settings[place] = end

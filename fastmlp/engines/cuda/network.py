@@ -8,12 +8,13 @@ from functools import wraps
 import numpy as np
 from numba import cuda
 
-from ...network.formulas.updates import nadam_gradient_share
+from ...network.formulas import updates
 from ...network.plan import Optimizer
 from ...network.weights import n_parameters
 from . import layout as at
 from .blocks import THREADS
 from .kernels import prediction_kernels
+from .row_losses import row_losses
 from .specialization import prediction_choices
 from .support import NO_MEMORY, is_out_of_memory, is_simulated, refusal
 
@@ -211,6 +212,12 @@ class DeviceNetwork:
             result[start : start + n_rows] = predicted.copy_to_host()
         return result
 
+    @one_at_a_time
+    @memory_errors()
+    def row_losses(self, Y, outputs):
+        """Losses of rows by their predictions; see :mod:`fastmlp.engines.cuda.row_losses`."""
+        return row_losses(self.plan, Y, outputs, self._n_blocks)
+
     def _rows_to_predict(self, X, number, start):
         """Some rows on the device, kept there for the validation of the next epoch."""
         kept_X, parts = self._kept
@@ -240,10 +247,10 @@ class DeviceNetwork:
         numbers[:, at.RATE] = learning_rate
         if plan.averages_gradients:
             numbers[:, at.RATE] *= 1 - plan.momentum
-        beta_1, beta_2 = plan.beta_1, plan.beta_2
+        rate, beta_1, beta_2 = numbers[:, at.RATE], plan.beta_1, plan.beta_2
         if plan.optimizer == Optimizer.ADAM:
-            numbers[:, at.RATE] *= np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+            rate[:] = updates.adam_learning_rate(rate, beta_1, beta_2, t)
         elif plan.optimizer == Optimizer.NADAM:
-            numbers[:, at.RATE] *= np.sqrt(1 - beta_2**t) / (1 - beta_1 ** (t + 1))
-            numbers[:, at.GRADIENT_SHARE] = nadam_gradient_share(beta_1, t)
+            rate[:] = updates.nadam_learning_rate(rate, beta_1, beta_2, t)
+            numbers[:, at.GRADIENT_SHARE] = updates.nadam_gradient_share(beta_1, t)
         return numbers.astype(plan.dtype)

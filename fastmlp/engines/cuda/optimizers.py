@@ -11,70 +11,26 @@ from .jit import chosen, compile_device, compile_formula
 gradient = compile_formula(updates.gradient)
 l1_gradient = compile_formula(updates.l1_gradient)
 clipped = compile_formula(updates.clipped)
-velocity = compile_formula(updates.velocity)
-nesterov_step = compile_formula(updates.nesterov_step)
-first_moment = compile_formula(updates.first_moment)
-second_moment = compile_formula(updates.second_moment)
-sum_of_squares = compile_formula(updates.sum_of_squares)
-scaled_step = compile_formula(updates.scaled_step)
-nadam_mixture = compile_formula(updates.nadam_mixture)
 
 
-@compile_device
-def _gradient(value, first, second, g, rate, share, constants):
-    """The parameter and the optimiser's two numbers after a step; so do the next ones."""
-    return value, g, second
+@cache
+def _step(optimizer):
+    """An optimiser's step in device code, which reads only the constants that it needs.
 
+    ``(value, first, second, g, rate, share, constants)`` to the parameter and the optimiser's two
+    numbers after the step.
+    """
+    formula = compile_formula(updates.step_of(optimizer))
 
-@compile_device
-def _sgd(value, first, second, g, rate, share, constants):
-    v = velocity(first, g, rate, constants[at.MOMENTUM])
-    return value + v, v, second
+    @compile_device
+    def step(value, first, second, g, rate, share, constants):
+        scalars = updates.StepScalars(
+            rate, constants[at.MOMENTUM], constants[at.BETA_1], constants[at.ONE_MINUS_BETA_1],
+            constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2], constants[at.EPSILON], share,
+        )  # fmt: skip
+        return formula(value, first, second, g, scalars)
 
-
-@compile_device
-def _nesterov(value, first, second, g, rate, share, constants):
-    v = velocity(first, g, rate, constants[at.MOMENTUM])
-    return value + nesterov_step(v, g, rate, constants[at.MOMENTUM]), v, second
-
-
-@compile_device
-def _adagrad(value, first, second, g, rate, share, constants):
-    v = sum_of_squares(second, g)
-    return value + scaled_step(g, v, rate, constants[at.EPSILON]), first, v
-
-
-@compile_device
-def _rmsprop(value, first, second, g, rate, share, constants):
-    v = second_moment(second, g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
-    return value + scaled_step(g, v, rate, constants[at.EPSILON]), first, v
-
-
-@compile_device
-def _adam(value, first, second, g, rate, share, constants):
-    m = first_moment(first, g, constants[at.BETA_1], constants[at.ONE_MINUS_BETA_1])
-    v = second_moment(second, g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
-    return value + scaled_step(m, v, rate, constants[at.EPSILON]), m, v
-
-
-@compile_device
-def _nadam(value, first, second, g, rate, share, constants):
-    m = first_moment(first, g, constants[at.BETA_1], constants[at.ONE_MINUS_BETA_1])
-    v = second_moment(second, g, constants[at.BETA_2], constants[at.ONE_MINUS_BETA_2])
-    mixture = nadam_mixture(m, g, constants[at.BETA_1], share)
-    return value + scaled_step(mixture, v, rate, constants[at.EPSILON]), m, v
-
-
-_STEPS = {
-    Optimizer.GRADIENT: _gradient, Optimizer.SGD: _sgd, Optimizer.NESTEROV: _nesterov,
-    Optimizer.ADAM: _adam, Optimizer.ADAGRAD: _adagrad, Optimizer.RMSPROP: _rmsprop,
-    Optimizer.NADAM: _nadam,
-}  # fmt: skip
-
-
-# Those that keep something in the first vector of the state, and in the second.
-_USE_FIRST = frozenset(Optimizer) - {Optimizer.ADAGRAD, Optimizer.RMSPROP}
-_USE_SECOND = frozenset(Optimizer) - {Optimizer.GRADIENT, Optimizer.SGD, Optimizer.NESTEROV}
+    return step
 
 
 @cache
@@ -97,12 +53,13 @@ def update_functions(choices):
         ``(optimizer, arena, w, n_parameters, fetched, g, rate, share, decay, constants)`` sets the
         parameter at w, and its optimiser state; its new value.
     """
-    step = chosen({int(code): _STEPS[code] for code in sorted(choices.optimizers)})
+    optimizers = [Optimizer(code) for code in sorted(choices.optimizers)]
+    step = chosen({int(optimizer): _step(optimizer) for optimizer in optimizers})
     has_l1, clips, decays = (
         choices.penalises_absolutes, choices.clips_values, choices.decays_weights,
     )  # fmt: skip
-    uses_first = not choices.optimizers.isdisjoint(_USE_FIRST)
-    uses_second = not choices.optimizers.isdisjoint(_USE_SECOND)
+    uses_first = any(optimizer.uses_first for optimizer in optimizers)
+    uses_second = any(optimizer.uses_second for optimizer in optimizers)
 
     @compile_device
     def shape_gradient(total, value, alpha, l1, inverse, constants):

@@ -121,12 +121,10 @@ def _row_loss(loss, custom):
         return _mean_squared_error
     if loss == Loss.MARGIN:
         return _margin
-    name = loss.name.lower()
-    value = compile_formula(getattr(losses, name))
-    delta = compile_formula(getattr(losses, f"{name}_delta", losses.delta))
-    if loss in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY):
+    value, delta = map(compile_formula, (losses.value_of(loss), losses.delta_of(loss)))
+    if loss.clips_probabilities:
         return _clipping(value)
-    if loss in (Loss.HUBER, Loss.QUANTILE, Loss.BINARY_MARGIN):
+    if loss.has_parameter:
         return _columnwise(value, delta)
     return _elementwise(value, delta)
 

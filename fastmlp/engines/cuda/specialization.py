@@ -7,12 +7,7 @@ in one launch share kernels with what any of them needs; each then finds its own
 from dataclasses import dataclass
 from math import inf
 
-from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss
-
-# One loss for each output activation: predictions need no more.
-_PREDICTION_LOSSES = {}
-for _loss, _name in OUTPUT_ACTIVATIONS.items():
-    _PREDICTION_LOSSES.setdefault(_name, _loss)
+from ...network.plan import OUTPUT_ACTIVATIONS, PREDICTION_LOSSES, Loss, keeps_derivatives
 
 
 @dataclass(frozen=True)
@@ -68,16 +63,6 @@ class Choices:
 _FLAGS = [name for name, field in Choices.__dataclass_fields__.items() if field.type is bool]
 
 
-def keeps_derivatives(activation, dropout):
-    """Whether a layer's derivatives have to be kept from the forward to the backward pass."""
-    return dropout > 0 or activation in (Activation.GELU, Activation.SILU)
-
-
-def measures_gradients(plan):
-    """Whether the norm of each step's gradient is made."""
-    return plan.monitors_gradient or plan.clip_norm < inf
-
-
 def training_choices(plan):
     """What the training of a plan needs."""
     return Choices(
@@ -90,7 +75,7 @@ def training_choices(plan):
         penalises_absolutes=plan.l1 > 0,
         clips_values=plan.clip_value < inf,
         decays_weights=plan.weight_decay > 0,
-        measures_gradients=measures_gradients(plan),
+        measures_gradients=plan.needs_gradient_norm,
         clips_norms=plan.clip_norm < inf,
         limits_columns=plan.max_norm < inf,
     )
@@ -98,5 +83,5 @@ def training_choices(plan):
 
 def prediction_choices(plan):
     """What predictions need."""
-    loss = _PREDICTION_LOSSES[OUTPUT_ACTIVATIONS[plan.loss]]
+    loss = PREDICTION_LOSSES[OUTPUT_ACTIVATIONS[plan.loss]]
     return Choices(frozenset(plan.activations), frozenset([loss]))

@@ -7,6 +7,12 @@ does not tell ``z``, a ``_slope`` is written as a function of ``z``.
 
 from math import erf, exp, log, tanh
 
+LEAKY_SLOPE = 0.01
+SELU_SCALE = 1.0507009873554805
+SELU_SCALE_ALPHA = 1.7580993408473766  # the scale times alpha
+SQRT_HALF = 0.7071067811865476
+NORMAL_DENSITY_AT_0 = 0.3989422804014327  # 1 / sqrt(2 pi)
+
 
 def identity(z):
     """z."""
@@ -52,12 +58,12 @@ def relu_derivative(a):
 
 def leaky_relu(z):
     """z, and 0.01 z where z is negative (Maas, Hannun and Ng, 2013)."""
-    return 0.01 * z if z < 0 else z
+    return LEAKY_SLOPE * z if z < 0 else z
 
 
 def leaky_relu_derivative(a):
     """1 where the unit is active, else 0.01."""
-    return 1 if a > 0 else 0.01
+    return 1 if a > 0 else LEAKY_SLOPE
 
 
 def elu(z):
@@ -72,13 +78,13 @@ def elu_derivative(a):
 
 def selu(z):
     """The ELU whose units keep mean 0 and variance 1 (Klambauer et al., 2017)."""
-    e = 1.7580993408473766 * (exp(z) - 1)
-    return e if z < 0 else 1.0507009873554805 * z
+    e = SELU_SCALE_ALPHA * (exp(z) - 1)
+    return e if z < 0 else SELU_SCALE * z
 
 
 def selu_derivative(a):
     """The scale, and scale alpha exp(z) = a + scale alpha where a is not positive."""
-    return 1.0507009873554805 if a > 0 else a + 1.7580993408473766
+    return SELU_SCALE if a > 0 else a + SELU_SCALE_ALPHA
 
 
 def softplus(z):
@@ -105,10 +111,40 @@ def silu_slope(z):
 
 def gelu(z):
     """z times the normal distribution function of z (Hendrycks and Gimpel, 2016)."""
-    return z * (1 + erf(0.7071067811865476 * z)) / 2
+    return z * (1 + erf(SQRT_HALF * z)) / 2
 
 
 def gelu_slope(z):
     """The distribution function plus z times the density."""
-    density = 0.3989422804014327 * exp(-z * z / 2)
-    return (1 + erf(0.7071067811865476 * z)) / 2 + z * density
+    density = NORMAL_DENSITY_AT_0 * exp(-z * z / 2)
+    return (1 + erf(SQRT_HALF * z)) / 2 + z * density
+
+
+def formula_of(activation):
+    """The formula of an activation, a function of z.
+
+    Parameters
+    ----------
+    activation : fastmlp.network.plan.Activation
+
+    Returns
+    -------
+    function
+    """
+    return globals()[_stem(activation)]
+
+
+def derivative_of(activation):
+    """Its derivative as a function of the activation a; None where a does not tell it."""
+    return globals().get(f"{_stem(activation)}_derivative")
+
+
+def slope_of(activation):
+    """Its derivative as a function of z; None where :func:`derivative_of` serves."""
+    return globals().get(f"{_stem(activation)}_slope")
+
+
+def _stem(activation):
+    """What the names of an activation's functions begin with; ``tanh`` is that of ``math``."""
+    name = activation.name.lower()
+    return "hyperbolic_tangent" if name == "tanh" else name

@@ -107,3 +107,26 @@ def binary_margin_delta(y, p, rho):
 def softmax_delta(p, slope, mean_slope):
     """From derivatives for probabilities to pre-activations: p (slope - sum of p slope)."""
     return p * (slope - mean_slope)
+
+
+def value_of(loss):
+    """The formula of a loss that is a sum over outputs: ``(y, p)``, or ``(y, p, parameter)``.
+
+    Parameters
+    ----------
+    loss : fastmlp.network.plan.Loss
+        Any but ``CUSTOM`` and ``MARGIN``, which is no such sum.
+
+    Returns
+    -------
+    function
+    """
+    return globals()[loss.name.lower()]
+
+
+def delta_of(loss):
+    """The derivative of such a loss with respect to the output pre-activation.
+
+    It takes ``(y, p)``, and the parameter where there is a function of the loss's own.
+    """
+    return globals().get(f"{loss.name.lower()}_delta", delta)

@@ -1,10 +1,29 @@
 """Parameter updates of one weight.
 
-``g`` is the gradient of the mini-batch's mean loss. State that an update keeps
-between steps (velocity, moments) is passed in and returned.
+``g`` is the gradient of the mini-batch's mean loss. Each optimiser's step is a function
+``(value, first, second, g, scalars)`` to the new ``(value, first, second)``: `value` is the
+parameter, and `first` and `second` are the two numbers that an optimiser may keep between steps,
+such as a velocity or moments. It returns unchanged what it does not use.
 """
 
 from math import sqrt
+from typing import NamedTuple
+
+
+class StepScalars(NamedTuple):
+    """The numbers of a step that are the same for all parameters."""
+
+    learning_rate: float
+    """With the bias corrections of Adam and NAdam in it."""
+    momentum: float
+    beta_1: float
+    one_minus_beta_1: float
+    beta_2: float
+    """Also the decay of RMSProp."""
+    one_minus_beta_2: float
+    epsilon: float
+    gradient_share: float
+    """See :func:`nadam_gradient_share`."""
 
 
 def gradient(batch_sum, weight, alpha, inverse_batch_weight):
@@ -27,11 +46,6 @@ def clipped(g, limit):
 
 def velocity(v, g, learning_rate, momentum):
     """Classical momentum (Polyak, 1964): v <- momentum v - learning_rate g."""
-    return momentum * v - learning_rate * g
-
-
-def nesterov_step(v, g, learning_rate, momentum):
-    """Look-ahead step with the new velocity (Sutskever et al., 2013)."""
     return momentum * v - learning_rate * g
 
 
@@ -59,17 +73,20 @@ def scaled_step(g, v, learning_rate, epsilon):
 
 
 def adam_learning_rate(learning_rate, beta_1, beta_2, t):
-    """learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t)."""
-    return learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    """learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t), in step t = 1, 2, ...
+
+    The root is a power, so that t may also be a numpy array.
+    """
+    return learning_rate * (1 - beta_2**t) ** 0.5 / (1 - beta_1**t)
 
 
 def nadam_learning_rate(learning_rate, beta_1, beta_2, t):
-    """learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^(t+1))."""
-    return learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1 ** (t + 1))
+    """learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^(t+1)); t as in Adam."""
+    return learning_rate * (1 - beta_2**t) ** 0.5 / (1 - beta_1 ** (t + 1))
 
 
 def nadam_mixture(m, g, beta_1, gradient_share):
-    """What takes the first moment's place in NAdam (Dozat, 2016), before the bias correction
+    """The number in the first moment's place in NAdam (Dozat, 2016), before the bias correction
     of the next step's moment: beta_1 m + share g."""
     return beta_1 * m + gradient_share * g
 
@@ -78,3 +95,61 @@ def nadam_gradient_share(beta_1, t):
     """(1 - beta_1) (1 - beta_1^(t+1)) / (1 - beta_1^t): the gradient's share of the mixture,
     relative to the correction 1 / (1 - beta_1^(t+1)) of the moment."""
     return (1 - beta_1) * (1 - beta_1 ** (t + 1)) / (1 - beta_1**t)
+
+
+def gradient_step(value, first, second, g, scalars):
+    """Keep the gradient as `first`, and change nothing."""
+    return value, g, second
+
+
+def sgd_step(value, first, second, g, scalars):
+    """Step by the velocity `first`; without momentum, plain gradient descent."""
+    v = velocity(first, g, scalars.learning_rate, scalars.momentum)
+    return value + v, v, second
+
+
+def nesterov_step(value, first, second, g, scalars):
+    """Look-ahead step with the new velocity `first` (Sutskever et al., 2013)."""
+    v = velocity(first, g, scalars.learning_rate, scalars.momentum)
+    return value + velocity(v, g, scalars.learning_rate, scalars.momentum), v, second
+
+
+def adagrad_step(value, first, second, g, scalars):
+    """Step scaled by the root of the sum of squared gradients, `second`."""
+    v = sum_of_squares(second, g)
+    return value + scaled_step(g, v, scalars.learning_rate, scalars.epsilon), first, v
+
+
+def rmsprop_step(value, first, second, g, scalars):
+    """Step scaled by the root of the running mean of squared gradients, `second`."""
+    v = second_moment(second, g, scalars.beta_2, scalars.one_minus_beta_2)
+    return value + scaled_step(g, v, scalars.learning_rate, scalars.epsilon), first, v
+
+
+def adam_step(value, first, second, g, scalars):
+    """Step by the running mean of gradients, `first`, scaled as in RMSProp."""
+    m = first_moment(first, g, scalars.beta_1, scalars.one_minus_beta_1)
+    v = second_moment(second, g, scalars.beta_2, scalars.one_minus_beta_2)
+    return value + scaled_step(m, v, scalars.learning_rate, scalars.epsilon), m, v
+
+
+def nadam_step(value, first, second, g, scalars):
+    """Adam's step with Nesterov's look-ahead: the mean of the next step, as far as it is known."""
+    m = first_moment(first, g, scalars.beta_1, scalars.one_minus_beta_1)
+    v = second_moment(second, g, scalars.beta_2, scalars.one_minus_beta_2)
+    mixture = nadam_mixture(m, g, scalars.beta_1, scalars.gradient_share)
+    return value + scaled_step(mixture, v, scalars.learning_rate, scalars.epsilon), m, v
+
+
+def step_of(optimizer):
+    """The step of an optimiser.
+
+    Parameters
+    ----------
+    optimizer : fastmlp.network.plan.Optimizer
+
+    Returns
+    -------
+    function
+    """
+    return globals()[f"{optimizer.name.lower()}_step"]

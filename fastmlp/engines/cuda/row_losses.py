@@ -1,0 +1,123 @@
+"""Losses of rows that are not trained on, in float64: the formulas of training, and no deltas."""
+
+from functools import cache, lru_cache
+
+import numpy as np
+from numba import cuda
+
+from ...network.formulas import losses
+from ...network.plan import Loss
+from .blocks import THREADS
+from .elements import load, store
+from .jit import compile_device, compile_formula, compile_kernel, inside_kernels
+from .outputs import custom_functions
+from .specialization import Choices
+
+# Rows of one launch.
+_ROWS = 16384
+_MOST_CUSTOM_LOSSES = 16
+
+margin = compile_formula(losses.margin)
+
+
+def row_losses(plan, Y, outputs, n_blocks):
+    """The loss of each row: the sum over its outputs, for the squared error their mean.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        It has the loss and its parameters; probabilities are clipped by the machine's epsilon of
+        its dtype.
+    Y : ndarray of shape (n_rows, n_outputs)
+        Targets as they are trained on.
+    outputs : ndarray of shape (n_rows, n_outputs)
+        Activations of the output layer, all finite.
+    n_blocks : int
+        Blocks of a launch, at most.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+        Infinite where a loss is too large for a number.
+    """
+    if plan.loss == Loss.CUSTOM:
+        kernel = _custom_kernel(*plan.custom_loss)
+    else:
+        kernel = _kernel(Loss(plan.loss))
+    parameters = cuda.to_device(plan.row_loss_parameters())
+    result = np.empty(len(outputs))
+    for start in range(0, len(outputs), _ROWS):
+        y, p = (
+            cuda.to_device(np.array(array[start : start + _ROWS], np.float64).ravel())
+            for array in (Y, outputs)
+        )
+        found = cuda.device_array(min(_ROWS, len(outputs) - start), np.float64)
+        n_needed = -(-found.size // THREADS)
+        kernel[min(n_blocks, n_needed), THREADS](y, p, parameters, found)
+        result[start : start + _ROWS] = found.copy_to_host()
+    return result / plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else result
+
+
+@cache
+def _kernel(loss):
+    """Makes the kernel ``(Y, P, parameters, result)`` of a loss, with a thread for each row."""
+    choices = Choices(frozenset(), frozenset([loss]))
+    if loss == Loss.MARGIN:
+        return _compiled(_margin_of_row, choices)
+    value = compile_formula(losses.value_of(loss))
+    if not (loss.clips_probabilities or loss.has_parameter):
+        value = _with_parameter(value)
+    return _compiled(_sum_over_outputs(value), choices)
+
+
+@lru_cache(_MOST_CUSTOM_LOSSES)
+def _custom_kernel(value, derivative):
+    """The same for a custom loss."""
+    choices = Choices(frozenset(), frozenset([Loss.CUSTOM]), custom_loss=(value, derivative))
+    compiled, _ = custom_functions(value, derivative)
+    return _compiled(_sum_over_outputs(_with_parameter(compiled)), choices)
+
+
+def _compiled(loss_of_row, choices):
+    @compile_kernel(choices)
+    def row_losses(Y, P, parameters, result):
+        first = inside_kernels.grid(1)
+        for row in range(first, result.size, inside_kernels.gridsize(1)):
+            store(result, row, loss_of_row(Y, P, parameters, row * parameters.size))
+
+    return row_losses
+
+
+def _with_parameter(value):
+    """A function of target, prediction and a parameter that it ignores."""
+
+    @compile_device
+    def value_with_parameter(y, p, parameter):
+        return value(y, p)
+
+    return value_with_parameter
+
+
+def _sum_over_outputs(value):
+    """The loss of a row that begins at an element of the matrices."""
+
+    @compile_device
+    def loss_of_row(Y, P, parameters, start):
+        total = 0.0
+        for j in range(parameters.size):
+            total += value(load(Y, start + j), load(P, start + j), load(parameters, j))
+        return total
+
+    return loss_of_row
+
+
+@compile_device
+def _margin_of_row(Y, P, parameters, start):
+    own = other = 0.0
+    for j in range(parameters.size):
+        p = load(P, start + j)
+        if load(Y, start + j) != 0:
+            own = p
+        elif p > other:
+            other = p
+    return margin(own, other, load(parameters, 0))
