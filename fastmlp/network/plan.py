@@ -234,6 +234,14 @@ class TrainingPlan:
         return self.dropout or (0.0,) * (len(self.layer_units) - 2)
 
     @property
+    def rate_factor(self):
+        """The number that every learning rate is multiplied by.
+
+        A velocity that is a running mean of gradients is one that adds up steps of a smaller rate.
+        """
+        return 1 - self.momentum if self.averages_gradients else 1.0
+
+    @property
     def needs_gradient(self):
         """Whether the gradient is made before weights change, apart from the optimiser.
 

@@ -148,8 +148,6 @@ class CpuEngine:
         hyper = self._hyper = _hyper(plan)
         self._decays, self._needs_gradient = plan.weight_decay > 0, plan.needs_gradient
         self._keeps = plan.optimizer != Optimizer.GRADIENT
-        # A velocity that is a running mean is one that adds up steps of a smaller rate.
-        self._gain = 1 - plan.momentum if plan.averages_gradients else 1.0
         self._order = np.empty(X.shape[0], dtype=np.int64)
         self._arrays = (
             self._layers, self._settings, hyper, *self._inputs, self._work, self._Y,
@@ -271,7 +269,7 @@ class CpuEngine:
         hyper, settings = self._hyper, self._settings
         if self._decays:
             hyper[at.DECAY] = 1 - learning_rate * plan.weight_decay
-        hyper[at.LEARNING_RATE] = learning_rate * self._gain
+        hyper[at.LEARNING_RATE] = learning_rate * plan.rate_factor
         self._sums[EPOCH_LOSS] = self._sums[GRADIENT_NORM] = 0.0
         if self._keeps:
             self._slots.reverse()

@@ -243,10 +243,7 @@ class DeviceNetwork:
             totals = plan.batch_weights(order, np.asarray(sample_weight, float))
         numbers[:, at.INVERSE] = 1 / totals
         numbers[:, at.DECAY] = 1 - learning_rate * plan.weight_decay
-        # A velocity that is a running mean is one that adds up steps of a smaller rate.
-        numbers[:, at.RATE] = learning_rate
-        if plan.averages_gradients:
-            numbers[:, at.RATE] *= 1 - plan.momentum
+        numbers[:, at.RATE] = learning_rate * plan.rate_factor
         rate, beta_1, beta_2 = numbers[:, at.RATE], plan.beta_1, plan.beta_2
         if plan.optimizer == Optimizer.ADAM:
             rate[:] = updates.adam_learning_rate(rate, beta_1, beta_2, t)
