@@ -60,14 +60,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         sample_weight: Any = None,
         eval_set: Any = None,
         callback: Callback | None = None,
-        open_engine: OpenEngine = open_engine,
     ) -> Self:
-        """Fit as ``fit`` does, in an engine that the caller may open."""
+        """Fit as ``fit`` does.
+
+        :func:`fastmlp.fit_many` leaves ``_open_engine`` behind for the next fit.
+        """
+        opener: OpenEngine = vars(self).pop("_open_engine", open_engine)
         self._validate_params()
         with listening(self, callback, X, y, sample_weight) as listener:
-            fitting.run(
-                self, X, y, sample_weight, eval_set, listener=listener, open_engine=open_engine
-            )
+            fitting.run(self, X, y, sample_weight, eval_set, listener=listener, open_engine=opener)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:

@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -108,12 +108,11 @@ def fit_many(
         with at_most(1), config_context(**config):
             if told_to_stop.is_set():
                 return
-            if slot is None:
+            if slot is not None:
+                # A subclass may have a fit of its own: it need not know how the engine is opened.
+                estimator._open_engine = partial(open_engine, slot=slot)
+            with slot or nullcontext():
                 estimator.fit(X, y, sample_weight, callback=stops)
-                return
-            opener = partial(open_engine, slot=slot)
-            with slot:
-                estimator._fit(X, y, sample_weight, callback=stops, open_engine=opener)
 
     futures: dict[int, Future] = {}
     with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:

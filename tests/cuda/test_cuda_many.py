@@ -162,14 +162,14 @@ def test_networks_beyond_the_memory_train_alone(monkeypatch, launches):
 
 
 def test_equal_data_are_sent_once():
-    from fastmlp.engines.cuda.grouped import _Crew, _Data
+    from fastmlp.engines.cuda.grouped import _KernelGroup, _Data
 
-    crew = _Crew(np.dtype(np.float32))
-    n_bytes = crew.n_bytes(data=[_Data(X, np.float32), _Data(Y, np.float32)])
+    group = _KernelGroup(np.dtype(np.float32))
+    n_bytes = group.n_bytes(data=[_Data(X, np.float32), _Data(Y, np.float32)])
     assert n_bytes == 4 * (X.size + Y.size)
-    places = [crew._place(_Data(array, np.float32)) for array in (X, Y, X.tolist(), X + 1)]
+    places = [group._place(_Data(array, np.float32)) for array in (X, Y, X.tolist(), X + 1)]
     assert places == [0, X.size, 0, X.size + Y.size]
-    assert crew.n_bytes(data=[_Data(X.copy(), np.float32)]) == crew.n_bytes()
+    assert group.n_bytes(data=[_Data(X.copy(), np.float32)]) == group.n_bytes()
 
 
 def test_shared_data_are_looked_at_once(monkeypatch):
@@ -219,10 +219,10 @@ def test_so_many_at_a_time(n_jobs, launches):
 
 
 def test_as_many_at_a_time_as_there_is_memory_for(monkeypatch, launches):
-    from fastmlp.estimators import fit_many
+    from fastmlp.estimators import fit_many as module
 
     copied = 4 * (X.size + 2 * Y.size)
-    monkeypatch.setattr(fit_many, "_BYTES_TOGETHER", 2.5 * copied)
+    monkeypatch.setattr(module, "_BYTES_TOGETHER", 2.5 * copied)
     stopping = {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 1}
     models = [network(random_state=seed, **stopping) for seed in range(3)]
     models += [network(random_state=seed, max_iter=1) for seed in range(4)]
@@ -249,16 +249,16 @@ def test_a_failure_is_raised_when_the_others_are_fitted(launches):
 def test_a_failing_launch_fails_everyone(monkeypatch):
     from fastmlp.engines.cuda import grouped
 
-    def fail(crew, epochs):
+    def fail(group, epochs):
         raise MemoryError(f"of {len(epochs)}")
 
-    monkeypatch.setattr(grouped._Crew, "run", fail)
+    monkeypatch.setattr(grouped._KernelGroup, "run", fail)
     with pytest.raises(MemoryError, match="of 3"):
         fit_many([network(random_state=seed) for seed in range(3)], X, Y)
 
 
 def test_interrupt_keeps_what_was_learned(monkeypatch):
-    from fastmlp.estimators import fit_many
+    from fastmlp.estimators import fit_many as module
 
     all_train = threading.Barrier(4, timeout=60)
     met = []
@@ -276,7 +276,7 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
         met.append(all_train.wait())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_many, "wait", interrupt)
+    monkeypatch.setattr(module, "wait", interrupt)
     models = [network(Endless, random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
               for seed in range(3)]  # fmt: skip
     with pytest.warns(UserWarning, match="interrupted by user"):
@@ -286,9 +286,9 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
 
 @pytest.mark.parametrize("has_begun", [False, True])
 def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
-    from fastmlp.estimators import fit_many
+    from fastmlp.estimators import fit_many as module
 
-    class Interrupted(fit_many.ThreadPoolExecutor):
+    class Interrupted(module.ThreadPoolExecutor):
         n_submitted = 0
 
         def submit(self, *args):
@@ -299,7 +299,7 @@ def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
                 super().submit(*args)  # and nobody learns of it
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_many, "ThreadPoolExecutor", Interrupted)
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Interrupted)
     models = [network(random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
               for seed in range(3)]  # fmt: skip
     with pytest.warns(UserWarning, match="interrupted by user"):

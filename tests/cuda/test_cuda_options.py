@@ -197,10 +197,10 @@ def learned(model):
 def test_networks_with_options_train_together(monkeypatch):
     from fastmlp.engines.cuda import grouped
 
-    crews = []
-    run = grouped._Crew.run
-    monkeypatch.setattr(grouped._Crew, "run", lambda crew, epochs: (
-        crews.append(len(epochs)), run(crew, epochs))[1])  # fmt: skip
+    groups = []
+    run = grouped._KernelGroup.run
+    monkeypatch.setattr(grouped._KernelGroup, "run", lambda group, epochs: (
+        groups.append(len(epochs)), run(group, epochs))[1])  # fmt: skip
     custom = [
         network(MLPRegressor, loss=(quartic, quartic_derivative), random_state=seed)
         for seed in range(2)
@@ -208,12 +208,12 @@ def test_networks_with_options_train_together(monkeypatch):
     together = [*networks_with_options(), *custom]
     with scheduled(0):
         alone = [clone(model).fit(X, Y) for model in together]
-        assert not crews
+        assert not groups
         fit_many(together, X, Y)
         for model, expected in zip(together, alone, strict=True):
             np.testing.assert_array_equal(learned(model), learned(expected))
             np.testing.assert_array_equal(model.predict(X), expected.predict(X))
-    assert sorted(crews) == [2, 2, 7, 7]
+    assert sorted(groups) == [2, 2, 7, 7]
 
 
 def test_estimators_learn_what_they_learn_on_the_cpu():
