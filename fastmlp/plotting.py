@@ -33,7 +33,7 @@ def learning_curve(model, ax=None, *, beside="auto"):
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor, TabularModel or Pipeline
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
         Fitted. What an older model has not in ``history_`` is taken from ``loss_curve_`` and
         ``validation_scores_``.
     ax : matplotlib.axes.Axes, optional
@@ -229,7 +229,7 @@ def first_layer_weights(model, image_shape=None, axes=None):
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor, TabularModel or Pipeline
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
         Fitted.
     image_shape : tuple of int, optional
         (rows, columns) of an image, whose pixels are the features; a square by default.

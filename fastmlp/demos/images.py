@@ -172,7 +172,7 @@ def _read_archive(path):
 def _read_csv(path):
     import pandas as pd
 
-    from ..tabular.tables import read_table
+    from ..tabular.csv import read_table
 
     with path.open(errors="replace") as file:
         fields = file.readline().strip().split(",")

@@ -22,7 +22,12 @@ from sklearn.utils.validation import (
 
 from .. import __version__
 from ..engines.devices import backend, device_matrix, host_array, is_on_gpu
-from ..exceptions import DeviceError, DivergenceError, TrainingWarning
+from ..exceptions import (
+    DeviceError,
+    DivergenceError,
+    InterruptedTrainingWarning,
+    TrainingWarning,
+)
 from ..network import inspection, weights
 from ..network.plan import OUTPUT_ACTIVATIONS, Optimizer, TrainingPlan
 from ..schedules import LearningRate, schedule_for
@@ -260,7 +265,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
         def conclude():
             if outcome.interrupted:
-                warnings.warn("Training interrupted by user.", stacklevel=6)
+                warnings.warn(
+                    "Training interrupted by user.", InterruptedTrainingWarning, stacklevel=6
+                )
             elif outcome.diverged:
                 raise DivergenceError(diagnosis.diverged(self, outcome.n_iterations + 1))
             else:
@@ -349,7 +356,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             warnings.warn(diagnosis.stopped(outcome.n_epochs), TrainingWarning, stacklevel=6)
             return
         if outcome.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn("Training interrupted by user.", InterruptedTrainingWarning, stacklevel=6)
         if ended_early:
             advice = f" {self._advice()}" if self.diagnose else ""
             warnings.warn(

@@ -12,6 +12,7 @@ from sklearn import config_context, get_config
 from sklearn.utils.validation import _get_feature_names, check_array
 
 from ..engines.devices import gang, host_array, is_on_gpu, seated
+from ..exceptions import InterruptedTrainingWarning
 from .base import BaseMLP
 
 # Networks that are trained together on a GPU, each by a thread that mostly waits.
@@ -61,7 +62,7 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
 
     Warns
     -----
-    UserWarning
+    fastmlp.exceptions.InterruptedTrainingWarning
         After Ctrl-C: estimators in training keep what they have learned, others stay unfitted.
 
     Examples
@@ -119,7 +120,7 @@ def fit_many(estimators, X, y, sample_weight=None, *, n_jobs=None):
         except KeyboardInterrupt:
             told_to_stop.set()
             failures = _failures(estimators, futures)
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            warnings.warn("Training interrupted by user.", InterruptedTrainingWarning, stacklevel=2)
         except BaseException:
             told_to_stop.set()
             raise
