@@ -195,13 +195,15 @@ def check_complete(y):
         )
 
 
-def class_labels(y):
+def class_labels(y, remedy):
     """The labels in a target as an array; text and dates as str, all else in its own type.
 
     Parameters
     ----------
     y : pandas.Series
         Without missing values.
+    remedy : str
+        What the message about fractions says can be done.
 
     Returns
     -------
@@ -210,7 +212,7 @@ def class_labels(y):
     Raises
     ------
     DataError
-        When a label is infinite.
+        When a label is infinite or a fraction.
     """
     called = target_called(y)
     if isinstance(y.dtype, pd.CategoricalDtype):
@@ -220,6 +222,8 @@ def class_labels(y):
     values = y.to_numpy()
     if values.dtype.kind == "f":
         _check_finite(values, called)
+        if not np.all(np.mod(values, 1) == 0):
+            raise DataError(f"{called} has fractions, which are no class labels; {remedy}")
     return values
 
 
@@ -273,12 +277,7 @@ def target_values(y, task):
     """
     if task == "regression":
         return numeric_target(y, "or use task='classification'")
-    values = class_labels(y)
-    if values.dtype.kind == "f" and not np.all(np.mod(values, 1) == 0):
-        raise DataError(
-            f"{target_called(y)} has fractions, which are no class labels; use task='regression'"
-        )
-    return values
+    return class_labels(y, "use task='regression'")
 
 
 def _check_finite(values, called):
