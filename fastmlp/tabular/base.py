@@ -83,7 +83,7 @@ _SHARED_ATTRIBUTES = """\
         Epochs of training.
     n_features_in_ : int
         Columns seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_columns,)
         Their names, when all are strings.
     report_ : dict
         Only after :func:`fastmlp.tabular.train.train_table` or the command line: rows, columns,

@@ -34,8 +34,8 @@ def read_frame(estimator, X, reset):
     ValueError
         When an array is no matrix, is infinite somewhere, or has another number of columns.
     """
-    frame = _as_pandas(X)
-    if frame is None:
+    frame = as_pandas(X)
+    if not isinstance(frame, pd.DataFrame):
         return _from_array(estimator, X, reset)
     check_frame(frame)
     if reset:
@@ -46,8 +46,8 @@ def read_frame(estimator, X, reset):
     return frame
 
 
-def _as_pandas(X):
-    """A frame of any kind as one of pandas; None for what is no frame."""
+def as_pandas(X):
+    """A frame of any kind as one of pandas; all else as it is."""
     if isinstance(X, pd.DataFrame):
         return X
     if hasattr(X, "iter_columns"):  # polars, whose own conversion needs another package
@@ -55,7 +55,7 @@ def _as_pandas(X):
         return with_booleans(pd.DataFrame(columns).infer_objects())
     if hasattr(X, "column_names") and hasattr(X, "to_pandas"):
         return with_booleans(X.to_pandas())
-    return None
+    return X
 
 
 def _from_array(estimator, X, reset):

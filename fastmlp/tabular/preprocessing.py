@@ -56,7 +56,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Encodes the places of values in `levels_`; None without text columns.
     n_features_in_ : int
         Columns seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_columns,)
         Their names, when all are strings.
 
     Examples

@@ -13,7 +13,7 @@ from ..exceptions import DataError, DeviceError, InterruptedTrainingWarning
 from .classifier import TabularClassifier
 from .columns import check_complete, check_learnable, decide_task, find_target, target_values
 from .csv import read_table
-from .frames import check_frame
+from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .regressor import TabularRegressor
 
@@ -35,7 +35,8 @@ def train_table(
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    frame : data frame
+        Of pandas or polars.
     target : str or None, default=None
         Name of the target column; None is the last one.
     task : {'auto', 'classification', 'regression'}, default='auto'
@@ -80,6 +81,7 @@ def train_table(
         raise ValueError(f"task must be auto, classification or regression, got {task!r}")
     if not 0 <= test_size < 1:
         raise ValueError(f"test_size must be at least 0 and less than 1, got {test_size}")
+    frame = as_pandas(frame)
     check_frame(frame)
     target = find_target(frame, target)
     y = frame[target]
@@ -94,8 +96,16 @@ def train_table(
     endings = _fit(model, frame.iloc[train].drop(columns=target), y.iloc[train], callback)
     seconds = time.perf_counter() - began
     model.na_values_ = list(na_values)
-    model.report_ = _report(model, len(train), len(test))
-    model.report_.update(task_reason=reason, seconds=round(seconds, 3), **endings)
+    model.report_ = {
+        "rows": len(frame),
+        "train_rows": len(train),
+        "test_rows": len(test),
+        "target": target,
+        "task": task,
+        "task_reason": reason,
+        **_report(model, seconds),
+        **endings,
+    }
     if len(test):
         model.report_["test"] = _metrics(model, frame.iloc[test], values[test])
         model.report_["baseline"] = baseline_metrics(task, values[train], values[test])
@@ -140,7 +150,8 @@ def evaluate(model, frame, target=None):
     ----------
     model : TabularClassifier or TabularRegressor
         Fitted.
-    frame : pandas.DataFrame
+    frame : data frame
+        Of pandas or polars.
     target : str or None, default=None
         Name of the target column; None is the name of the y that the model was trained on.
 
@@ -154,6 +165,7 @@ def evaluate(model, frame, target=None):
         When the target is missing, or has a class that the model does not know; and what
         ``predict`` raises.
     """
+    frame = as_pandas(frame)
     check_frame(frame)
     if target is None:
         target = model.target_name_
@@ -233,16 +245,12 @@ def _fit(model, X, y, callback):
     return {"converged": converged and not interrupted, "interrupted": interrupted}
 
 
-def _report(model, n_train, n_test):
+def _report(model, seconds):
+    """What a fitted model is, for people and programs."""
     kinds = [column["kind"] for column in model.columns_]
     network = model.estimator_
     units = [network.coefs_[0].shape[0], *(w.shape[1] for w in network.coefs_)]
     return {
-        "rows": n_train + n_test,
-        "train_rows": n_train,
-        "test_rows": n_test,
-        "target": model.target_name_,
-        "task": model._task,
         "numeric_columns": kinds.count("numeric"),
         "text_columns": kinds.count("text"),
         "dropped_columns": {
@@ -253,6 +261,7 @@ def _report(model, n_train, n_test):
         "inputs": units[0],
         "layers": units,
         "epochs": int(network.n_iter_),
+        "seconds": round(seconds, 3),
         "loss": float(network.loss_) if network.loss_curve_ else None,
         "validation_score": network.best_validation_score_,
     }

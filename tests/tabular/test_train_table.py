@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import is_classifier, is_regressor
 
@@ -317,3 +318,19 @@ def test_metrics_are_those_of_rows_that_were_held_out(people):
     assert evaluate(model, people, "class") == evaluate(model, people)
     nameless = people.rename(columns={"class": "group"})
     assert evaluate(model, nameless, "group") == evaluate(model, people)
+
+
+def test_frames_of_polars(people):
+    frame = pl.DataFrame(
+        {name: [None if pd.isna(value) else value for value in people[name]] for name in people}
+    )
+    model = train_table(frame, **SMALL)
+    assert evaluate(model, frame) == evaluate(train_table(people, **SMALL), people)
+
+
+def test_report_comes_in_the_order_of_a_fit(people):
+    assert list(train_table(people, **SMALL).report_) == [
+        "rows", "train_rows", "test_rows", "target", "task", "task_reason", "numeric_columns",
+        "text_columns", "dropped_columns", "inputs", "layers", "epochs", "seconds", "loss",
+        "validation_score", "converged", "interrupted", "test", "baseline",
+    ]  # fmt: skip
