@@ -1,6 +1,9 @@
 """One line on stderr for what the user can mend, and exit codes."""
 
+import ast
 import os
+import re
+import shlex
 import sys
 import warnings
 from contextlib import contextmanager
@@ -25,6 +28,78 @@ def remark(text):
     click.echo(" ".join(str(text).split()), err=True)
 
 
+def in_shell_words(text, command=None):
+    """A message of the library with its parameters named by the flags of a command.
+
+    ``test_size=0`` becomes ``--test-size 0``. Nothing changes within quotes and paths. A single
+    word such as task names a parameter only before an equals sign or in backticks.
+
+    Parameters
+    ----------
+    text : str
+    command : click.Command, optional
+        By default the one that runs.
+
+    Returns
+    -------
+    str
+    """
+    if command is None:
+        context = click.get_current_context(silent=True)
+        command = None if context is None else context.command
+    options = {} if command is None else _options(command)
+
+    def shell_words(match):
+        name = match["quoted"] or match["assigned"] or match["bare"] or match["invalid"]
+        if name not in options or (match["bare"] and "_" not in name):
+            # Backticks are how the library marks a parameter; a shell has another use for them.
+            return name if match["quoted"] else match[0]
+        if match["assigned"]:
+            return _with_value(options[name], match["value"])
+        return _flag(options[name]) + (" must" if match["invalid"] else "")
+
+    return _PARAMETER.sub(shell_words, str(text))
+
+
+_PARAMETER = re.compile(
+    r"""`(?P<quoted>\w+)`
+    | (?<!\w)(?:'[^']*'|"[^"]*")  # a quotation, such as the name of a column
+    | The\ '(?P<invalid>\w+)'\ parameter\ of\ \w+\ must  # as scikit-learn says it
+    | (?<![\w'"./\\=-])(?:
+        (?P<assigned>\w+)=(?P<value>\[[^\]]*\] | \([^)]*\) | '[^']*' | "[^"]*" | [\w.+-]*\w)
+        | (?P<bare>[a-z]\w*)(?![\w'"/\\:=(-]|\.\w)
+    )""",
+    re.VERBOSE,
+)
+
+
+def _options(command):
+    """The options of a command by the names of the library's parameters."""
+    return {option.name: option for option in command.params if isinstance(option, click.Option)}
+
+
+def _flag(option):
+    return max(option.opts, key=len)
+
+
+def _with_value(option, text):
+    """A flag and its value, from the value as Python writes it."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    flag = _flag(option)
+    if isinstance(value, bool):
+        return flag if value else max(option.secondary_opts, key=len, default=flag)
+    if value is None or (value == "auto" and not isinstance(option.type, click.Choice)):
+        return f"the default of {flag}"
+    values = value if isinstance(value, list | tuple) else [value]
+    words = [shlex.quote(f"{word:g}" if isinstance(word, float) else str(word)) for word in values]
+    if option.multiple:
+        return " ".join(f"{flag} {word}" for word in words)
+    return f"{flag} {','.join(words)}"
+
+
 @contextmanager
 def about(path):
     """Name the file in errors about the table that was read from it."""
@@ -39,7 +114,7 @@ def about(path):
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    remark(f"fastmlp: {message}")
+    remark(f"fastmlp: {in_shell_words(message)}")
 
 
 class Command(click.Command):
@@ -75,7 +150,7 @@ class Command(click.Command):
             from fastmlp.exceptions import InputError
 
             if isinstance(error, InputError | OSError):
-                raise UserError(_one_line(error)) from None
+                raise UserError(_one_line(in_shell_words(error))) from None
             name = type(error).__name__
             remark(f"fastmlp: internal error, {name}: {_one_line(error)} (see --debug)")
             raise click.exceptions.Exit(1) from None

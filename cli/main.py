@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from .demo import demo
-from .errors import Command, UserError, about, remark
+from .errors import Command, UserError, about, in_shell_words, remark
 from .speed import bench, doctor, warmup
 
 
@@ -81,16 +81,24 @@ def _value(text):
     return text
 
 
-def _assignments(context, parameter, texts):
-    """Pairs NAME=VALUE as a dict; a value is JSON or Python's, else text."""
+def _further_parameters(context, parameter, texts):
+    """Pairs NAME=VALUE as a dict; a value is JSON or Python's, else text.
+
+    A parameter that has a flag of its own cannot be given here, so that none is given twice.
+    """
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as dropout=0.2")
-        if name.strip() in found:
-            raise click.BadParameter(f"{name.strip()!r} is set twice")
-        found[name.strip()] = _value(value)
+        name = name.strip()
+        if name in found:
+            raise click.BadParameter(f"{name!r} is set twice")
+        if name in ("frame", "callback"):
+            raise click.BadParameter(f"{name!r} is no parameter of a model")
+        if (shown := in_shell_words(f"`{name}`", context.command)) != name:
+            raise click.BadParameter(f"{name!r} is set by {shown}")
+        found[name] = _value(value)
     return found
 
 
@@ -106,6 +114,7 @@ def _assignments(context, parameter, texts):
 )
 @click.option(
     "--hidden",
+    "hidden_layer_sizes",
     default="128,64",
     show_default=True,
     callback=_integers,
@@ -123,7 +132,7 @@ def _assignments(context, parameter, texts):
 )
 @click.option(
     "--epochs",
-    "max_epochs",
+    "max_iter",
     type=click.IntRange(1),
     default=200,
     show_default=True,
@@ -136,6 +145,7 @@ def _assignments(context, parameter, texts):
 )
 @click.option(
     "--learning-rate",
+    "learning_rate_init",
     type=click.FloatRange(0, min_open=True),
     default=0.001,
     show_default=True,
@@ -163,6 +173,7 @@ def _assignments(context, parameter, texts):
 )
 @click.option(
     "--seed",
+    "random_state",
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
@@ -175,7 +186,7 @@ def _assignments(context, parameter, texts):
     show_default=True,
     help="Where to train; 'auto' takes an NVIDIA GPU for large work.",
 )
-@click.option("--jobs", type=click.IntRange(1), help="Threads.  [default: all]")
+@click.option("--jobs", "n_jobs", type=click.IntRange(1), help="Threads.  [default: all]")
 @click.option(
     "-o",
     "--output",
@@ -184,17 +195,17 @@ def _assignments(context, parameter, texts):
 )
 @click.option(
     "--set",
-    "options",
+    "further",
     multiple=True,
-    callback=_assignments,
+    callback=_further_parameters,
     metavar="NAME=VALUE",
     help="Any other parameter of MLPClassifier or MLPRegressor, such as dropout=0.2, "
     "lr_schedule=cosine or clip_norm=1. Can be repeated.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
 @table_options
-def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet, as_json,
-        separator, encoding, na_values, **settings):  # fmt: skip
+def fit(data, output, target, quiet, as_json, separator, encoding, na_values, further,
+        **parameters):  # fmt: skip
     """Train a network on the CSV file DATA and write the model.
 
     Text columns are one-hot encoded, numbers standardised, missing values filled. A part of
@@ -204,19 +215,23 @@ def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet
     Ctrl-C ends the training early: what was learned so far is measured and written, and the
     exit code is 0. Before the end of the first epoch nothing is written, and it is 130.
     """
-    from fastmlp.tabular.model import TabularModel
+    from fastmlp.export.model_file import save_model
+    from fastmlp.tabular.csv import read_table
+    from fastmlp.tabular.train import train_table
 
     from .output import describe, print_json, print_metrics, print_rows, remarks
     from .progress import epoch_bar
 
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
-    settings.update(max_epochs=max_epochs, learning_rate=learning_rate, n_jobs=jobs)
-    model = TabularModel(target, task, random_state=seed, na_values=na_values, **settings)
-    frame = model.read(data, separator=separator, encoding=encoding)
+    # What is not given is left to the library's defaults.
+    parameters = {name: value for name, value in parameters.items() if value is not None}
+    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
     if target is None and not quiet:
         remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
-    with about(data), epoch_bar(max_epochs, quiet) as callback:
-        model.fit(frame, callback=callback)
+    with about(data), epoch_bar(parameters["max_iter"], quiet) as callback:
+        model = train_table(
+            frame, target, na_values=na_values, callback=callback, **parameters, **further
+        )
     report = model.report_
     if report["interrupted"] and not report["epochs"]:
         raise KeyboardInterrupt
@@ -225,7 +240,7 @@ def fit(data, output, target, task, max_epochs, learning_rate, jobs, seed, quiet
             remark(line)
     if report["interrupted"]:
         remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
-    _save(model, output)
+    save_model(model, output)
     if as_json:
         print_json({**report, "model": str(output)})
         return
@@ -251,6 +266,7 @@ def predict(model, data, output, proba, as_json, separator, encoding, na_values)
     import pandas as pd
 
     from fastmlp.export.files import check_output, written_aside
+    from fastmlp.tabular.train import read_for
 
     from .output import print_json
 
@@ -259,11 +275,14 @@ def predict(model, data, output, proba, as_json, separator, encoding, na_values)
         for source in (model, data):
             if output.exists() and source.exists() and output.samefile(source):
                 raise UserError(f"{output}: this is read, too; choose another name with -o")
-    model = _load_table_model(model)
-    frame = model.read(data, separator=separator, encoding=encoding, na_values=na_values)
+    path, model = model, _load_table_model(model)
+    if proba and not hasattr(model, "predict_proba"):
+        raise UserError(f"{path}: a regression model has no class probabilities")
+    frame = read_for(model, data, separator=separator, encoding=encoding, na_values=na_values)
     with about(data):
         probabilities = model.predict_proba(frame) if proba else None
-        result = pd.DataFrame({model.target_: model.predict(frame)})
+        name = "prediction" if model.target_name_ is None else model.target_name_
+        result = pd.DataFrame({name: model.predict(frame)})
     if proba:
         columns = [f"probability_{name}" for name in model.classes_]
         result = result.join(pd.DataFrame(probabilities, columns=columns))
@@ -276,22 +295,24 @@ def predict(model, data, output, proba, as_json, separator, encoding, na_values)
         click.echo(result.to_csv(index=False), nl=False)
 
 
-@main.command(cls=Command)
+@main.command("evaluate", cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @table_options
-def evaluate(model, data, as_json, separator, encoding, na_values):
+def evaluate_command(model, data, as_json, separator, encoding, na_values):
     """Measure MODEL on the CSV file DATA, which has the target column."""
+    from fastmlp.tabular.train import evaluate, read_for
+
     from .output import print_json, print_metrics, print_rows
 
     model = _load_table_model(model)
-    frame = model.read(data, separator=separator, encoding=encoding, na_values=na_values)
+    frame = read_for(model, data, separator=separator, encoding=encoding, na_values=na_values)
     with about(data):
-        metrics = model.evaluate(frame)
+        metrics = evaluate(model, frame)
     if as_json:
-        print_json({"rows": len(frame), "target": model.target_, **metrics})
+        print_json({"rows": len(frame), "target": model.target_name_, **metrics})
         return
-    print_rows([("rows", str(len(frame))), ("target", model.target_)])
+    print_rows([("rows", str(len(frame))), ("target", model.target_name_)])
     click.echo()
     print_metrics(metrics, what="value")
 
@@ -306,11 +327,11 @@ def info(model, as_json):
 
     manifest = read_manifest(model)
     loaded = load_model(model)
-    report = getattr(loaded, "report_", None)
-    layers = [loaded.coefs_[0].shape[0], *(w.shape[1] for w in loaded.coefs_)] if (
-        report is None) else report["layers"]  # fmt: skip
+    columns, report = getattr(loaded, "columns_", None), getattr(loaded, "report_", None)
+    network = getattr(loaded, "estimator_", loaded)
+    coefs = getattr(network, "coefs_", [])
+    layers = [w.shape[0] for w in coefs[:1]] + [w.shape[1] for w in coefs]
     if as_json:
-        columns = getattr(loaded, "columns_", None)
         print_json({**manifest, "layers": layers, "columns": columns, "report": report})
         return
     rows = [
@@ -324,10 +345,11 @@ def info(model, as_json):
     else:
         rows += describe(report)
         rows += [("test", format_metrics(report.get("test", {})))]
+    if columns is not None:
         for kind in ("numeric", "text", "dropped"):
-            names = [c["name"] for c in loaded.columns_ if c["kind"] == kind]
+            names = [str(c["name"]) for c in columns if c["kind"] == kind]
             rows.append((kind, ", ".join(names)))
-        if report["task"] == "classification":
+        if hasattr(loaded, "classes_"):
             rows.append(("classes", ", ".join(map(str, loaded.classes_))))
     print_rows(rows)
 
@@ -383,19 +405,13 @@ def _check_model_path(path):
     return path
 
 
-def _save(model, path):
-    from fastmlp.export.model_file import save_model
-
-    save_model(model, path)
-
-
 def _load_table_model(path):
     from fastmlp.export.model_file import load_model
 
     model = load_model(path)
-    if not hasattr(model, "columns_"):
+    if not hasattr(model, "target_name_"):
         raise UserError(
-            f"{path}: holds a bare {type(model).__name__} without the columns of a table; "
+            f"{path}: holds a bare {type(model).__name__}, which predicts no target of a table; "
             "use it from Python"
         )
     return model

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     )
     from .export.model_file import load_model, save_model
     from .export.onnx import export_onnx, to_onnx
-    from .tabular.model import TabularModel
+    from .tabular.classifier import TabularClassifier
+    from .tabular.preprocessing import TabularPreprocessor
+    from .tabular.regressor import TabularRegressor
 
 _HOME = {
     "DataError": "exceptions",
@@ -40,7 +42,9 @@ _HOME = {
     "MLPClassifier": "estimators.classifier",
     "MLPRegressor": "estimators.regressor",
     "ModelFileError": "exceptions",
-    "TabularModel": "tabular.model",
+    "TabularClassifier": "tabular.classifier",
+    "TabularPreprocessor": "tabular.preprocessing",
+    "TabularRegressor": "tabular.regressor",
     "TrainingWarning": "exceptions",
     "check_gradient": "estimators.gradient_check",
     "export_onnx": "export.onnx",
@@ -67,7 +71,9 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "ModelFileError",
-    "TabularModel",
+    "TabularClassifier",
+    "TabularPreprocessor",
+    "TabularRegressor",
     "TrainingWarning",
     "__version__",
     "check_gradient",

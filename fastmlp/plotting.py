@@ -43,7 +43,7 @@ def learning_curve(model: Any, ax: Axes | None = None, *, beside: str | None = "
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor, TabularModel or Pipeline
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
         Fitted. What an older model has not in ``history_`` is taken from ``loss_curve_`` and
         ``validation_scores_``.
     ax : matplotlib.axes.Axes, optional
@@ -246,7 +246,7 @@ def first_layer_weights(
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor, TabularModel or Pipeline
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
         Fitted.
     image_shape : tuple of int, optional
         (rows, columns) of an image, whose pixels are the features; a square by default.

@@ -184,7 +184,7 @@ def _read_archive(path: Path) -> tuple[Part, Part | None]:
 def _read_csv(path: Path) -> tuple[Part, Part | None]:
     import pandas as pd
 
-    from ..tabular.tables import read_table
+    from ..tabular.csv import read_table
 
     with path.open(errors="replace") as file:
         fields = file.readline().strip().split(",")

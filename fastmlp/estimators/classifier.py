@@ -61,6 +61,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
+    __module__ = "fastmlp"  # where users and model files find it
+
     _parameter_constraints: dict = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],

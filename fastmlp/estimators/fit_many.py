@@ -72,7 +72,7 @@ def fit_many(
 
     Warns
     -----
-    UserWarning
+    fastmlp.exceptions.InterruptedTrainingWarning
         After Ctrl-C: estimators in training keep what they have learned, others stay unfitted.
 
     Examples

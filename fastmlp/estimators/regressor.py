@@ -54,6 +54,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     True
     """
 
+    __module__ = "fastmlp"  # where users and model files find it
+
     _parameter_constraints: dict = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
         "loss": [

@@ -17,16 +17,18 @@ from .files import written_aside
 _MANIFEST = "fastmlp.json"
 _FORMAT = 1
 _MODELS = {
-    # What a file may hold at its top, and an attribute that only fitted ones have.
-    "fastmlp.estimators.classifier.MLPClassifier": "coefs_",
-    "fastmlp.estimators.regressor.MLPRegressor": "coefs_",
-    "fastmlp.tabular.model.TabularModel": "report_",
+    # What a file may hold at its top, by its public path, so that moving a module breaks no
+    # file; and an attribute that only fitted ones have.
+    "fastmlp.MLPClassifier": "coefs_",
+    "fastmlp.MLPRegressor": "coefs_",
+    "fastmlp.TabularClassifier": "estimator_",
+    "fastmlp.TabularPreprocessor": "columns_",
+    "fastmlp.TabularRegressor": "estimator_",
 }
 
 # Everything that a model file may hold beside what skops trusts by itself.
 _TRUSTED = (
-    "fastmlp.estimators.classifier.MLPClassifier",
-    "fastmlp.estimators.regressor.MLPRegressor",
+    *_MODELS,
     "fastmlp.schedules.Adaptive",
     "fastmlp.schedules.Constant",
     "fastmlp.schedules.Cosine",
@@ -35,7 +37,6 @@ _TRUSTED = (
     "fastmlp.schedules.OneCycle",
     "fastmlp.schedules.Plateau",
     "fastmlp.schedules.Step",
-    "fastmlp.tabular.model.TabularModel",
     "fastmlp.OptimizerState",
     "numpy.dtype",
 )
@@ -48,7 +49,9 @@ def save_model(model, path):
 
     Parameters
     ----------
-    model : TabularModel, MLPClassifier or MLPRegressor
+    model : estimator
+        One of MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor and
+        TabularPreprocessor.
     path : str or Path
 
     Raises
@@ -148,7 +151,8 @@ def load_model(path):
 
     Returns
     -------
-    TabularModel, MLPClassifier or MLPRegressor
+    estimator
+        Of the class that was saved, with equal predictions.
 
     Raises
     ------

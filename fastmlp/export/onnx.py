@@ -17,8 +17,9 @@ from ..network.formulas.activations import (
     SQRT_HALF,
 )
 from ..network.plan import Activation
-from ..tabular.model import SQUASH_BOUND, SQUASH_LIMIT, TabularModel
-from ..tabular.tables import MISSING
+from ..tabular.base import BaseTabular
+from ..tabular.columns import MISSING
+from ..tabular.preprocessing import SQUASH_BOUND, SQUASH_LIMIT
 from .files import written_aside
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
@@ -38,9 +39,9 @@ _ACTIVATIONS = {
 def to_onnx(model):
     """A fitted model as an ONNX graph.
 
-    A :class:`TabularModel` has one input for each feature column, each of shape (n_rows, 1):
-    float64 with not-a-number for what is missing, or strings with '' for what is missing. An
-    estimator has the input ``X`` of shape (n_rows, n_features) in the type of its weights.
+    A model of a table has one input for each feature column, each of shape (n_rows, 1):
+    float64 with not-a-number for what is missing, or strings with '' for what is missing. A
+    network has the input ``X`` of shape (n_rows, n_features) in the type of its weights.
     The output is ``prediction`` of shape (n_rows, n_outputs) for regression; ``label`` of
     shape (n_rows,) and ``probabilities`` of shape (n_rows, n_classes) for classification; for
     a multilabel problem ``label`` is a matrix of the same shape. An output whose name a column
@@ -48,7 +49,7 @@ def to_onnx(model):
 
     Parameters
     ----------
-    model : TabularModel, MLPClassifier or MLPRegressor
+    model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
 
     Returns
     -------
@@ -57,21 +58,21 @@ def to_onnx(model):
     Raises
     ------
     InputError
-        When the package onnx is not installed.
+        When the package onnx is not installed, or for another model.
+    sklearn.exceptions.NotFittedError
+        When the model has not been fitted.
     """
     onnx = _import_onnx()
     graph = _Graph(onnx)
-    if not isinstance(model, TabularModel | BaseMLP):
+    if not isinstance(model, BaseTabular | BaseMLP):
         raise InputError(
             f"to_onnx takes the models of fastmlp, got a {type(model).__module__}."
             f"{type(model).__qualname__}; convert scikit-learn's networks with from_sklearn"
         )
-    if isinstance(model, TabularModel):
-        if not hasattr(model, "estimator_"):
-            raise InputError("this TabularModel has not been fitted; call fit first")
+    check_is_fitted(model)
+    if isinstance(model, BaseTabular):
         _write_table_model(graph, model)
     else:
-        check_is_fitted(model)
         dtype = model.coefs_[0].dtype
         X = graph.input("X", dtype, model.n_features_in_)
         _write_outputs(graph, model, _write_network(graph, model, X))
@@ -83,7 +84,7 @@ def export_onnx(model, path):
 
     Parameters
     ----------
-    model : TabularModel, MLPClassifier or MLPRegressor
+    model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
     path : str or Path
     """
     graph = to_onnx(model)
@@ -264,23 +265,24 @@ def _write_outputs(graph, estimator, p, scale=None):
 
 
 def _write_table_model(graph, model):
-    parts = []
-    numeric, text = model._names("numeric"), model._names("text")
-    graph.reserve(map(str, (*numeric, *text)))
-    steps = model.preprocessor_.named_transformers_
+    parts, prepared = [], model.preprocessor_
+    numeric, text = (
+        [str(column["name"]) for column in prepared.columns_ if column["kind"] == kind]
+        for kind in ("numeric", "text")
+    )
+    graph.reserve((*numeric, *text))
     if numeric:
-        columns = [graph.input(str(name), np.float64, 1) for name in numeric]
-        parts.append(_write_numbers(graph, columns, *(step for _, step in steps["numeric"].steps)))
-    for name, levels, codes in zip(
-        text, model.levels_, steps["text"].categories_ if text else [], strict=True
-    ):
-        column = graph.input(str(name), str, 1)
+        columns = [graph.input(name, np.float64, 1) for name in numeric]
+        parts.append(_write_numbers(graph, columns, prepared.imputer_, prepared.scaler_))
+    all_codes = prepared.encoder_.categories_ if text else []
+    for name, levels, codes in zip(text, prepared.levels_, all_codes, strict=True):
+        column = graph.input(name, str, 1)
         parts.append(_write_text(graph, column, levels, codes))
     x = graph.node("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     x = _write_squash(graph, x)
     p = _write_network(graph, model.estimator_, graph.cast(x, np.float32))
     scale = None
-    if model.task_ == "regression":
+    if hasattr(model, "target_scale_"):
         scale = model.target_scale_, model.target_mean_
     _write_outputs(graph, model.estimator_, p, scale)
 
@@ -315,7 +317,7 @@ def _write_text(graph, column, levels, codes):
 
 
 def _write_squash(graph, x):
-    """:func:`fastmlp.tabular.model.squash`."""
+    """:func:`fastmlp.tabular.preprocessing.squash`."""
     limits = (graph.constant(np.float64(limit)) for limit in (-SQUASH_LIMIT, SQUASH_LIMIT))
     x = graph.node("Clip", x, *limits)
     third = graph.node("Div", x, graph.constant(np.float64(SQUASH_BOUND)))

@@ -43,7 +43,7 @@ def views(theta, layer_units):
 
 
 def penalty(theta, plan, total_weight):
-    """alpha / (2 S) times the sum of squared weights, and l1 / S times that of absolute ones.
+    """Alpha / (2 S) times the sum of squared weights, and l1 / S times that of absolute ones.
 
     S is the total weight of the rows.
     """

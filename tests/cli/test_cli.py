@@ -11,15 +11,20 @@ import subprocess
 import sys
 import termios
 import zipfile
+from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from fastmlp_cli.errors import in_shell_words
 from fastmlp_cli.main import main
 
-from fastmlp import MLPClassifier, load_model, save_model
+from fastmlp import MLPClassifier, TabularRegressor, load_model, save_model
+from fastmlp.tabular.csv import read_table
+from fastmlp.tabular.train import train_table
 
 QUICK = ("--hidden", "8", "--epochs", "20")
 
@@ -104,9 +109,9 @@ def test_any_parameter_can_be_set(data):
 
 
 def test_bad_settings(data):
-    assert "no option 'drop' for classification; the options are" in fails(
-        "fit", "data.csv", "--set", "drop=1"
-    )
+    message = fails("fit", "data.csv", "--set", "drop=1")
+    assert "no parameter 'drop' for classification; the parameters are" in message
+    assert "--activation, --alpha, --batch-size, beta_1" in message and "`" not in message
     assert "activation has 3 entries" in fails("fit", "data.csv", "--activation", "tanh,relu,elu")
     twice = ("--set", "l1=1", "--set", "l1=2")
     assert "'l1' is set twice" in run("fit", "data.csv", *twice, code=2).stderr
@@ -128,7 +133,13 @@ def test_predict_evaluate_and_info_agree(data, model):
     assert evaluated["accuracy"] == pytest.approx(accuracy)
     assert "accuracy" in run("evaluate", model, "data.csv").stdout
     info = run("info", model).stdout
-    for part in ("TabularModel", "skops archive", "9-8-1", "old, young", "age, income, member"):
+    for part in (
+        "TabularClassifier",
+        "skops archive",
+        "9-8-1",
+        "old, young",
+        "age, income, member",
+    ):
         assert part in info.replace("10-8-1", "9-8-1"), info
 
 
@@ -140,7 +151,7 @@ def test_json_is_all_there_is_on_stdout(data, model):
     assert len(predicted["predictions"]) == 120
     assert set(predicted["predictions"][0]) == {"class", "probability_old", "probability_young"}
     info = json.loads(run("info", model, "--json").stdout)
-    assert info["holds"] == "TabularModel" and info["report"]["rows"] == 120
+    assert info["holds"] == "TabularClassifier" and info["report"]["rows"] == 120
 
 
 def test_fit_of_a_real_table(here, concrete_csv):
@@ -172,7 +183,7 @@ def test_bad_exports(data, model):
 
 def test_class_weight(data):
     run("fit", "data.csv", *QUICK, "--target", "member", "--class-weight", "balanced")
-    assert load_model("data.fastmlp").estimator_.class_weight == "balanced"
+    assert load_model("data.fastmlp").class_weight == "balanced"
     message = fails("fit", "data.csv", "--target", "age", "--class-weight", "balanced")
     assert "class weights are for classification" in message
     assert "'even' is not" in run("fit", "data.csv", "--class-weight", "even", code=2).stderr
@@ -184,7 +195,7 @@ def test_device(data):
     run("fit", "data.csv", *QUICK, "--device", "auto")
     assert load_model("data.fastmlp").estimator_.device == "auto"
     if why_not():
-        assert "device='cuda' cannot be used: " in fails("fit", "data.csv", "--device", "cuda")
+        assert "--device cuda cannot be used: " in fails("fit", "data.csv", "--device", "cuda")
 
 
 def test_doctor():
@@ -225,9 +236,9 @@ def test_bad_training_tables(data):
 def test_bad_tables_for_a_model(data, model):
     before = model.read_bytes()
     edit(data, age="forty")
-    assert "bad.csv: column 'age' has the text 'forty' in row 1" in fails(
-        "predict", model, "bad.csv"
-    )
+    message = fails("predict", model, "bad.csv")
+    assert "bad.csv: column 'age' has the text 'forty' in row 1" in message
+    assert "name marks of missing values with --na)" in message
     data.drop(columns=["age"]).to_csv("bad.csv", index=False)
     assert "missing columns: 'age'" in fails("predict", model, "bad.csv", "-o", "out.csv")
     assert not Path("out.csv").exists()
@@ -295,12 +306,111 @@ def test_internal_errors_are_one_line_too(data, monkeypatch):
     def fail(*args, **kwargs):
         raise ZeroDivisionError("one\nand two")
 
-    monkeypatch.setattr("fastmlp.tabular.model.TabularModel.fit", fail)
+    monkeypatch.setattr("fastmlp.tabular.train.train_table", fail)
     result = run("fit", "data.csv", "--quiet", code=1)
     expected = "fastmlp: internal error, ZeroDivisionError: one and two (see --debug)\n"
     assert result.stderr == expected and result.stdout == ""
     with pytest.raises(ZeroDivisionError):
         CliRunner().invoke(main, ["fit", "data.csv", "--debug"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("use test_size=0", "use --test-size 0"),
+        ("say so with na_values=['?', 'n a']", "say so with --na '?' --na 'n a'"),
+        ("name encoding='latin-1' or separator=';'", "name --encoding latin-1 or --sep ';'"),
+        ("use task='regression'; choose another `target`",
+         "use --task regression; choose another --target"),
+        ("leave batch_size='auto'; set `beta_1`", "leave the default of --batch-size; set beta_1"),
+        ("hidden_layer_sizes=(128, 64), max_iter=9", "--hidden 128,64, --epochs 9"),
+        ("early_stopping=True or early_stopping=False", "--early-stopping or --no-early-stopping"),
+        ("Raise max_iter. Lower learning_rate_init, or n_jobs=2 random_state=1 device='auto'",
+         "Raise --epochs. Lower --learning-rate, or --jobs 2 --seed 1 --device auto"),
+        ("The 'alpha' parameter of TabularRegressor must be", "--alpha must be"),
+        ("The 'dropout' parameter of TabularRegressor must be", None),
+        ("column 'batch_size' has 'of alpha=1'; it hasn't a class_weight",
+         "column 'batch_size' has 'of alpha=1'; it hasn't a --class-weight"),
+        ("target column 'a': the task and its target are no encoding", None),
+        ("max_iter.csv: no such file; n_jobs/x.csv; dropout=0.1; learning_rate='adaptive'", None),
+    ],
+)  # fmt: skip
+def test_messages_of_the_library_name_flags(said, shown):
+    assert in_shell_words(said, main.commands["fit"]) == (shown or said)
+
+
+def test_messages_name_only_flags_of_the_command():
+    said = "na_values=['?'], task='regression'"
+    assert in_shell_words(said, main.commands["predict"]) == "--na '?', task='regression'"
+
+
+def test_every_parameter_with_a_flag_is_one_of_the_library():
+    known = {*signature(TabularRegressor).parameters, "class_weight"}
+    known |= {*signature(train_table).parameters, *signature(read_table).parameters}
+    own = {"output", "further", "quiet", "as_json", "debug", "data"}
+    assert {option.name for option in main.commands["fit"].params} - own <= known
+
+
+def test_errors_name_flags_and_no_parameter_that_has_one(data):
+    Path("latin.csv").write_bytes("name,b\ncaf\xe9,2\n".encode("latin-1"))
+    assert "name its encoding, for example --encoding latin-1" in fails("fit", "latin.csv")
+    message = fails("fit", "data.csv", "--target", "name")
+    assert "choose another --target" in message
+    data.iloc[[0, 119]].to_csv("few.csv", index=False)
+    for target in ("age", "class"):
+        assert "--test-size 0" in fails("fit", "few.csv", "--target", target)
+    message = fails("fit", "data.csv", "--target", "class", "--task", "regression")
+    assert "or use --task classification" in message
+    message = fails("fit", "data.csv", "--set", "solver=gd", "--batch-size", "5")
+    assert "leave the default of --batch-size" in message
+    message = fails("fit", "data.csv", "--early-stopping", "--set", "swa_start=2")
+    assert "and --early-stopping both decide" in message
+    shown = run("fit", "data.csv", *QUICK, "--set", "lr_schedule=step", "--learning-rate", "1e-12")
+    assert "learning_rate_init" not in shown.stderr
+
+
+def test_a_learning_rate_and_its_schedule(data):
+    """Each name means what it means for the estimators, and nothing can be given twice."""
+    run("fit", "data.csv", *QUICK, "--learning-rate", "0.01", "--set", "solver=sgd",
+        "--set", "learning_rate=adaptive")  # fmt: skip
+    model = load_model("data.fastmlp")
+    assert (model.learning_rate, model.learning_rate_init) == ("adaptive", 0.01)
+    assert model.estimator_.learning_rate == "adaptive"
+    assert model.estimator_.learning_rate_init == 0.01
+    twice = ("--learning-rate", "0.01", "--set", "learning_rate_init=0.1")
+    message = run("fit", "data.csv", *twice, code=2).stderr
+    assert "'learning_rate_init' is set by --learning-rate" in message
+    for name, flag in {"max_iter": "--epochs", "alpha": "--alpha", "task": "--task"}.items():
+        message = run("fit", "data.csv", "--set", f"{name}=1", code=2).stderr
+        assert f"'{name}' is set by {flag}" in message
+    for name in ("frame", "callback"):
+        message = run("fit", "data.csv", "--set", f"{name}=1", code=2).stderr
+        assert f"'{name}' is no parameter of a model" in message
+
+
+def test_a_model_that_was_trained_in_python(data, here):
+    frame = data.dropna(subset="income")
+    frame.to_csv("data.csv", index=False)
+    model = TabularRegressor(max_iter=200, hidden_layer_sizes=(8,))
+    model.fit(frame.drop(columns="income"), frame["income"], callback=lambda e: e.epoch == 5)
+    save_model(model, "own.fastmlp")
+    predicted = pd.read_csv(io.StringIO(run("predict", "own.fastmlp", "data.csv").stdout))
+    np.testing.assert_allclose(predicted["income"], model.predict(frame))
+    assert "R2" in run("evaluate", "own.fastmlp", "data.csv").stdout
+    assert "age, member" in run("info", "own.fastmlp").stdout
+    model.fit(frame.drop(columns="income"), list(frame["income"]), callback=lambda e: True)
+    save_model(model, "own.fastmlp")
+    assert run("predict", "own.fastmlp", "data.csv").stdout.startswith("prediction\n")
+    assert "no target column None" in fails("evaluate", "own.fastmlp", "data.csv")
+
+
+def test_what_is_loaded_predicts_what_the_command_prints(data, model):
+    printed = pd.read_csv(io.StringIO(run("predict", model, "data.csv", "--proba").stdout))
+    loaded = load_model(model)
+    assert list(loaded.predict(data)) == list(printed["class"])
+    np.testing.assert_allclose(
+        loaded.predict_proba(data), printed[["probability_old", "probability_young"]], atol=1e-6
+    )
 
 
 def test_fractions_are_no_classes(here, concrete_csv):
@@ -385,7 +495,7 @@ def test_broken_pipe_is_no_error(data, model):
 
 def test_interrupted_training_keeps_the_weights(data, monkeypatch):
     @contextlib.contextmanager
-    def bar(max_epochs, quiet):
+    def bar(max_iter, quiet):
         def interrupt(epoch):
             if epoch.epoch == 3:
                 raise KeyboardInterrupt
@@ -401,10 +511,10 @@ def test_interrupted_training_keeps_the_weights(data, monkeypatch):
 def test_interrupted_before_the_first_epoch_nothing_is_written(data, model, monkeypatch):
     before = model.read_bytes()
 
-    def interrupted(self, frame, callback=None):
-        self.report_ = {"interrupted": True, "epochs": 0}
+    def interrupted(*args, **kwargs):
+        return SimpleNamespace(report_={"interrupted": True, "epochs": 0})
 
-    monkeypatch.setattr("fastmlp.tabular.model.TabularModel.fit", interrupted)
+    monkeypatch.setattr("fastmlp.tabular.train.train_table", interrupted)
     result = run("fit", "data.csv", code=130)
     assert result.stderr.splitlines()[-1] == "fastmlp: interrupted"
     assert model.read_bytes() == before

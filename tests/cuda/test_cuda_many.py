@@ -162,7 +162,7 @@ def test_networks_beyond_the_memory_train_alone(monkeypatch, launches):
 
 
 def test_equal_data_are_sent_once():
-    from fastmlp.engines.cuda.grouped import _KernelGroup, _Data
+    from fastmlp.engines.cuda.grouped import _Data, _KernelGroup
 
     group = _KernelGroup(np.dtype(np.float32))
     n_bytes = group.n_bytes(data=[_Data(X, np.float32), _Data(Y, np.float32)])

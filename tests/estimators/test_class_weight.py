@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from helpers import flat
+from helpers import fit_quietly, flat
 from sklearn.datasets import load_iris, make_classification, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
-from fastmlp import MLPClassifier, TabularModel
+from fastmlp import MLPClassifier, TabularClassifier
 from fastmlp.exceptions import DataError
+from fastmlp.tabular.train import train_table
 
 X, LABELS = load_iris(return_X_y=True)
 X, LABELS = X[:110], LABELS[:110]  # 50, 50 and 10
@@ -111,10 +112,15 @@ def test_weights_that_cannot_be_honoured(class_weight, message):
 
 
 def test_of_a_table(people):
-    plain = TabularModel("member", max_epochs=5, test_size=0).fit(people)
-    balanced = TabularModel("member", max_epochs=5, test_size=0, class_weight="balanced")
-    balanced.fit(people)
+    plain, balanced = (
+        fit_quietly(
+            TabularClassifier(max_iter=5, class_weight=weight),
+            people.drop(columns="member"),
+            people["member"],
+        )
+        for weight in (None, "balanced")
+    )
     assert balanced.estimator_.class_weight == "balanced"
     assert balanced.predict_proba(people)[:, 1].mean() > plain.predict_proba(people)[:, 1].mean()
     with pytest.raises(DataError, match="class weights are for classification"):
-        TabularModel("age", "regression", class_weight="balanced").fit(people)
+        train_table(people, "age", "regression", class_weight="balanced")

@@ -149,13 +149,14 @@ def test_callbacks_stay_out_of_model_files(tmp_path):
 
 
 def test_table_model_of_an_older_version_can_be_fitted(people):
-    model = fastmlp.TabularModel("class", max_epochs=2).fit(people)
-    state = dict(vars(model))
+    X, y = people.drop(columns="class"), people["class"]
+    model = fit_quietly(fastmlp.TabularClassifier(max_iter=2), X, y)
+    state = model.__getstate__()
     del state["class_weight"]
-    old = fastmlp.TabularModel.__new__(fastmlp.TabularModel)
+    old = fastmlp.TabularClassifier.__new__(fastmlp.TabularClassifier)
     old.__setstate__(state)
     np.testing.assert_array_equal(old.predict(people), model.predict(people))
-    assert old.fit(people).class_weight is None
+    assert fit_quietly(old, X, y).class_weight is None
 
 
 def test_model_of_an_older_version_warns_and_works():

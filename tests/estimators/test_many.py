@@ -17,6 +17,7 @@ import fastmlp.estimators.fit_many
 from fastmlp import MLPClassifier, MLPRegressor, fit_many
 from fastmlp.engines.cpu import engine
 from fastmlp.engines.cpu.threads import at_most, default_n_threads
+from fastmlp.exceptions import InterruptedTrainingWarning
 
 X, Y = load_iris(return_X_y=True)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -103,7 +104,7 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
             return future
 
     monkeypatch.setattr(fastmlp.estimators.fit_many, "ThreadPoolExecutor", Interrupting)
-    with pytest.warns(UserWarning, match="interrupted by user"):
+    with pytest.warns(InterruptedTrainingWarning, match="interrupted by user"):
         assert fit_many(models, X, Y, n_jobs=1) == models
     assert models[0].n_iter_ > 0 and models[0].predict(X).shape == (150,)
     with pytest.raises(NotFittedError):

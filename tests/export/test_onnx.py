@@ -9,8 +9,17 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import LabelBinarizer
 
-from fastmlp import MLPClassifier, MLPRegressor, TabularModel, export_onnx, to_onnx
+from fastmlp import (
+    MLPClassifier,
+    MLPRegressor,
+    TabularClassifier,
+    TabularPreprocessor,
+    TabularRegressor,
+    export_onnx,
+    to_onnx,
+)
 from fastmlp.exceptions import InputError
+from fastmlp.tabular.train import train_table
 
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
@@ -88,7 +97,7 @@ def test_regressor(y, loss):
 @pytest.mark.parametrize("target", ["class", "city", "member", "income"])
 def test_table_with_missing_and_unknown_values(people, target):
     frame = people[people[target].notna()]
-    model = TabularModel(target, max_epochs=5, test_size=0, random_state=0).fit(frame)
+    model = train_table(frame, target, max_iter=5, test_size=0, random_state=0)
     rows = frame.copy()
     columns = set(rows.columns) - {target}
     if "city" in columns:
@@ -97,7 +106,7 @@ def test_table_with_missing_and_unknown_values(people, target):
         rows["age"] = rows["age"].astype(float)
         rows.loc[rows.index[:2], "age"] = [np.nan, 1e9]
     out = run(model, feed_of(model, rows))
-    if model.task_ == "regression":
+    if target == "income":
         np.testing.assert_allclose(out["prediction"].ravel(), model.predict(rows), rtol=1e-5)
         return
     np.testing.assert_array_equal(out["label"], model.predict(rows))
@@ -106,7 +115,7 @@ def test_table_with_missing_and_unknown_values(people, target):
 
 def test_numbers_alone(concrete_csv, tmp_path):
     frame = pd.read_csv(concrete_csv)
-    model = TabularModel(max_epochs=5).fit(frame)
+    model = train_table(frame, max_iter=5)
     export_onnx(model, tmp_path / "model.onnx")
     session = ort.InferenceSession(tmp_path / "model.onnx")
     out = session.run(None, feed_of(model, frame))[0]
@@ -117,7 +126,7 @@ def test_numbers_alone(concrete_csv, tmp_path):
 def test_column_names_that_the_graph_uses_itself(people):
     names = {"age": "label", "city": "probabilities", "income": "Concat_0", "job": "constant_0"}
     frame = people.rename(columns=names)
-    model = TabularModel("class", max_epochs=3, test_size=0).fit(frame)
+    model = train_table(frame, "class", max_iter=3, test_size=0)
     out = run(model, feed_of(model, frame))
     np.testing.assert_array_equal(out["label_output"], model.predict(frame))
     np.testing.assert_allclose(
@@ -127,7 +136,7 @@ def test_column_names_that_the_graph_uses_itself(people):
 
 @pytest.mark.parametrize("names", [{"age": 1, "income": "1"}, {"age": ""}])
 def test_column_names_that_cannot_be_inputs(people, names):
-    model = TabularModel("class", max_epochs=1, test_size=0).fit(people.rename(columns=names))
+    model = train_table(people.rename(columns=names), "class", max_iter=1, test_size=0)
     with pytest.raises(InputError, match="is empty or occurs twice"):
         to_onnx(model)
 
@@ -135,6 +144,8 @@ def test_column_names_that_cannot_be_inputs(people, names):
 def test_other_models_are_refused():
     with pytest.raises(InputError, match=r"got a sklearn.*Ridge; convert scikit-learn's networks"):
         to_onnx(Ridge())
+    with pytest.raises(InputError, match="takes the models of fastmlp"):
+        to_onnx(TabularPreprocessor())
 
 
 def test_without_the_package_the_remedy_is_named(monkeypatch):
@@ -152,7 +163,6 @@ def test_without_the_package_the_remedy_is_named(monkeypatch):
 
 
 def test_what_is_not_fitted_is_refused():
-    with pytest.raises(InputError, match="has not been fitted"):
-        to_onnx(TabularModel())
-    with pytest.raises(ValueError, match="not fitted"):
-        to_onnx(MLPRegressor())
+    for model in (MLPRegressor(), TabularClassifier(), TabularRegressor()):
+        with pytest.raises(ValueError, match="not fitted"):
+            to_onnx(model)

@@ -1,7 +1,10 @@
 """Model files: round trips, refusals, and that nothing is half-written."""
 
+import inspect
 import json
 import os
+import pickle
+import pickletools
 import stat
 import subprocess
 import sys
@@ -16,10 +19,19 @@ from sklearn.linear_model import LinearRegression
 from sklearn.svm import SVC
 
 import fastmlp
-from fastmlp import MLPClassifier, MLPRegressor, TabularModel, load_model, save_model
+from fastmlp import (
+    MLPClassifier,
+    MLPRegressor,
+    TabularClassifier,
+    TabularPreprocessor,
+    TabularRegressor,
+    load_model,
+    save_model,
+)
 from fastmlp.exceptions import InputError, ModelFileError
 from fastmlp.export.files import check_output, written_aside
 from fastmlp.export.model_file import read_manifest
+from fastmlp.tabular.train import read_for, train_table
 
 
 @pytest.fixture
@@ -48,7 +60,7 @@ def save(model, tmp_path):
 
 
 def test_table_models_work_in_another_process(tmp_path, people):
-    model = TabularModel(hidden=(8,), max_epochs=20).fit(people)
+    model = train_table(people, hidden_layer_sizes=(8,), max_iter=20)
     path = save(model, tmp_path)
     people.to_csv(tmp_path / "people.csv", index=False)
     code = (
@@ -61,6 +73,39 @@ def test_table_models_work_in_another_process(tmp_path, people):
         [sys.executable, "-c", code, path, tmp_path / "people.csv"], capture_output=True, text=True
     )
     assert result.stdout.split() == list(model.predict(people)), result.stderr
+
+
+@pytest.mark.parametrize("target", ["class", "income"])
+def test_models_of_tables_come_back_equal(tmp_path, people, target):
+    frame = people.dropna(subset="income")
+    model = train_table(frame, target, max_iter=3, na_values=["?"])
+    loaded = load_model(save(model, tmp_path))
+    assert type(loaded) is type(model) and loaded.get_params() == model.get_params()
+    np.testing.assert_array_equal(loaded.predict(frame), model.predict(frame))
+    assert loaded.report_ == model.report_ and loaded.columns_ == model.columns_
+    assert loaded.target_name_ == target and loaded.na_values_ == ["?"]
+    frame.assign(job="7", age="?").to_csv(tmp_path / "new.csv", index=False)
+    read = read_for(loaded, tmp_path / "new.csv")
+    assert set(read["job"]) == {"7"} and read["age"].isna().all()
+    prepared = load_model(save(model.preprocessor_, tmp_path))
+    np.testing.assert_array_equal(prepared.transform(frame), model.preprocessor_.transform(frame))
+
+
+def test_files_and_pickles_name_public_paths(tmp_path, people, classifier):
+    """Neither a file nor a pickle breaks when a module moves."""
+    X = people.drop(columns="class")
+    table = train_table(people, max_iter=2)
+    for model in (classifier, table, TabularRegressor(), TabularPreprocessor().fit(X)):
+        assert getattr(fastmlp, type(model).__name__) is type(model)
+        words = [word for _, word, _ in pickletools.genops(pickle.dumps(model))]
+        words = [word for word in words if isinstance(word, str)]
+        assert {"fastmlp", type(model).__name__} <= set(words)
+        assert not any(word.startswith(("fastmlp.tab", "fastmlp.est")) for word in words)
+    for model in (classifier, table):
+        with zipfile.ZipFile(save(model, tmp_path)) as archive:
+            schema = archive.read("schema.json").decode()
+        assert '"fastmlp.tabular' not in schema and '"fastmlp.estimators' not in schema
+    assert "fit(self, X, y" in inspect.getsource(TabularClassifier.fit)
 
 
 def test_manifest(tmp_path, classifier):
@@ -111,7 +156,8 @@ def test_only_fitted_models_are_written_and_loaded(tmp_path, classifier):
     foreign = LinearRegression().fit([[1], [2]], [1, 2])
     with pytest.raises(ModelFileError, match="LinearRegression is none of the models"):
         save_model(foreign, tmp_path / "model")
-    for model in (MLPClassifier(), TabularModel()):
+    unfitted = MLPClassifier(), TabularClassifier(), TabularRegressor(), TabularPreprocessor()
+    for model in unfitted:
         with pytest.raises(ModelFileError, match="has not been fitted"):
             save_model(model, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

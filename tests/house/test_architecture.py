@@ -21,7 +21,7 @@ ROOMS = {
     "engines": {"exceptions", "network"},
     "training": {"exceptions", "schedules", "network", "engines"},
     "estimators": {"exceptions", "schedules", "network", "engines", "training"},
-    "tabular": {"exceptions", "network", "training", "estimators"},
+    "tabular": {"exceptions", "schedules", "network", "engines", "training", "estimators"},
     "export": {"exceptions", "network", "estimators", "tabular"},
     "tools": {"exceptions", "network", "engines", "estimators"},
     "plotting": {"exceptions", "network", "training", "estimators", "export"},

@@ -15,7 +15,7 @@ NORMAL_DENSITY_AT_0 = 0.3989422804014327  # 1 / sqrt(2 pi)
 
 
 def identity(z):
-    """z."""
+    """Z."""
     return z
 
 
@@ -32,7 +32,7 @@ def logistic(z):
 
 
 def logistic_derivative(a):
-    """a (1 - a)."""
+    """A (1 - a)."""
     return a * (1 - a)
 
 
@@ -99,18 +99,18 @@ def softplus_derivative(a):
 
 
 def silu(z):
-    """z times the logistic function of z; also called swish (Elfwing et al., 2018)."""
+    """Z times the logistic function of z; also called swish (Elfwing et al., 2018)."""
     return z * logistic(z)
 
 
 def silu_slope(z):
-    """s + z s (1 - s), with s the logistic function of z."""
+    """S + z s (1 - s), with s the logistic function of z."""
     s = logistic(z)
     return s + z * s * (1 - s)
 
 
 def gelu(z):
-    """z times the normal distribution function of z (Hendrycks and Gimpel, 2016)."""
+    """Z times the normal distribution function of z (Hendrycks and Gimpel, 2016)."""
     return z * (1 + erf(SQRT_HALF * z)) / 2
 
 

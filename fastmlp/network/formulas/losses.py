@@ -10,13 +10,13 @@ from math import log
 
 
 def within(x, low, high):
-    """x between two limits; not-a-number stays, as it does not in a GPU's minimum and maximum."""
+    """X between two limits; not-a-number stays, as it does not in a GPU's minimum and maximum."""
     x = low if x < low else x
     return high if x > high else x
 
 
 def xlogy(x, y):
-    """x log(y), and 0 where x is 0."""
+    """X log(y), and 0 where x is 0."""
     return 0 if x == 0 else x * log(y)
 
 
@@ -69,7 +69,7 @@ def huber_delta(y, p, limit):
 
 
 def quantile(y, p, level):
-    """level (y - p) above the prediction, (1 - level) (p - y) below (Koenker and Bassett, 1978)."""
+    """Level (y - p) above the prediction, (1 - level) (p - y) below (Koenker and Bassett, 1978)."""
     return level * (y - p) if y >= p else (1 - level) * (p - y)
 
 
@@ -81,7 +81,8 @@ def quantile_delta(y, p, level):
 
 def margin(own, other, rho):
     """max(0, 1 - (own - other) / rho), of the probabilities of the true and the best other
-    class; the margin loss of Mohri, Rostamizadeh and Talwalkar (2018), section 5.4, as a hinge."""
+    class; the margin loss of Mohri, Rostamizadeh and Talwalkar (2018), section 5.4, as a hinge.
+    """
     gap = 1 - (own - other) / rho
     return 0 if gap < 0 else gap
 

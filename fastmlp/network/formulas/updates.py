@@ -39,7 +39,7 @@ def l1_gradient(weight, l1, inverse_batch_weight):
 
 
 def clipped(g, limit):
-    """g within [-limit, limit]; not-a-number stays."""
+    """G within [-limit, limit]; not-a-number stays."""
     g = limit if g > limit else g
     return -limit if g < -limit else g
 
@@ -68,7 +68,8 @@ def scaled_step(g, v, learning_rate, epsilon):
     """-learning_rate g / (sqrt(v) + epsilon): AdaGrad (Duchi, Hazan and Singer, 2011) and
     RMSProp (Tieleman and Hinton, 2012); Adam with g the first moment, in the efficient form at
     the end of section 2 of Kingma and Ba (2015): the bias corrections are folded into the
-    learning rate."""
+    learning rate.
+    """
     return -learning_rate * g / (sqrt(v) + epsilon)
 
 
@@ -87,13 +88,15 @@ def nadam_learning_rate(learning_rate, beta_1, beta_2, t):
 
 def nadam_mixture(m, g, beta_1, gradient_share):
     """The number in the first moment's place in NAdam (Dozat, 2016), before the bias correction
-    of the next step's moment: beta_1 m + share g."""
+    of the next step's moment: beta_1 m + share g.
+    """
     return beta_1 * m + gradient_share * g
 
 
 def nadam_gradient_share(beta_1, t):
     """(1 - beta_1) (1 - beta_1^(t+1)) / (1 - beta_1^t): the gradient's share of the mixture,
-    relative to the correction 1 / (1 - beta_1^(t+1)) of the moment."""
+    relative to the correction 1 / (1 - beta_1^(t+1)) of the moment.
+    """
     return (1 - beta_1) * (1 - beta_1 ** (t + 1)) / (1 - beta_1**t)
 
 

@@ -1,0 +1,274 @@
+"""From a table with its target to a model that was measured: what the command line fits."""
+
+import time
+import warnings
+from inspect import signature
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from ..exceptions import DataError, DeviceError, InterruptedTrainingWarning
+from .classifier import TabularClassifier
+from .columns import check_complete, check_learnable, decide_task, find_target, target_values
+from .csv import read_table
+from .frames import as_pandas, check_frame
+from .metrics import baseline_metrics, classification_metrics, regression_metrics
+from .regressor import TabularRegressor
+
+_ESTIMATORS = {"classification": TabularClassifier, "regression": TabularRegressor}
+
+
+def train_table(
+    frame,
+    target=None,
+    task="auto",
+    *,
+    test_size=0.2,
+    random_state=0,
+    na_values=(),
+    callback=None,
+    **parameters,
+):
+    """Choose target and task, hold out a test part, train on the rest, and measure.
+
+    Parameters
+    ----------
+    frame : data frame
+        Of pandas or polars.
+    target : str or None, default=None
+        Name of the target column; None is the last one.
+    task : {'auto', 'classification', 'regression'}, default='auto'
+        'auto' is classification for text, truth values and at most 20 different integers.
+    test_size : float, default=0.2
+        Share of rows held out for the test metrics; 0 trains on all rows.
+    random_state : int, default=0
+        Seed of the split and of the training.
+    na_values : sequence of str, default=()
+        Marks of missing values in the file that the frame was read from, which
+        :func:`read_for` reads as such in other files, too.
+    callback : callable, optional
+        Called after each epoch with a :class:`fastmlp.training.loop.Epoch`.
+    **parameters
+        Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
+
+    Returns
+    -------
+    TabularClassifier or TabularRegressor
+        Fitted, with two attributes more: ``na_values_``, and ``report_``, a dict of rows,
+        features, epochs, seconds, whether training converged or was interrupted, and unless
+        `test_size` is 0 the metrics on the 'test' part and of a trivial 'baseline'.
+
+    Raises
+    ------
+    DataError
+        When the table cannot be learned from, or training fails.
+    DeviceError
+        When the device cannot be used.
+    ValueError
+        For another `task` or `test_size`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fastmlp.tabular.train import train_table
+    >>> model = train_table(pd.read_csv("tests/data/concrete.csv"))
+    >>> model.report_["test"]["r2"] > 0.8
+    True
+    """
+    if task not in ("auto", *_ESTIMATORS):
+        raise ValueError(f"task must be auto, classification or regression, got {task!r}")
+    if not 0 <= test_size < 1:
+        raise ValueError(f"test_size must be at least 0 and less than 1, got {test_size}")
+    frame = as_pandas(frame)
+    check_frame(frame)
+    target = find_target(frame, target)
+    y = frame[target]
+    check_complete(y)
+    task, reason = decide_task(y) if task == "auto" else (task, "")
+    model = _estimator(task, {**parameters, "random_state": random_state})
+    values = target_values(y, task)
+    check_learnable(values, task, f"target column {target!r}")
+    train, test = _split(values, task, test_size, random_state)
+
+    began = time.perf_counter()
+    endings = _fit(model, frame.iloc[train].drop(columns=target), y.iloc[train], callback)
+    seconds = time.perf_counter() - began
+    model.na_values_ = list(na_values)
+    model.report_ = {
+        "rows": len(frame),
+        "train_rows": len(train),
+        "test_rows": len(test),
+        "target": target,
+        "task": task,
+        "task_reason": reason,
+        **_report(model, seconds),
+        **endings,
+    }
+    if len(test):
+        model.report_["test"] = _metrics(model, frame.iloc[test], values[test])
+        model.report_["baseline"] = baseline_metrics(task, values[train], values[test])
+    return model
+
+
+def read_for(model, path, *, separator=",", encoding="utf-8", na_values=()):
+    """Read a CSV file in the way that a fitted model needs.
+
+    Columns that were text in training stay text: a code such as ``007`` is not read as a
+    number.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        Fitted. Its own marks of missing values count, too.
+    path : str or Path
+    separator, encoding : str
+    na_values : sequence of str
+        Further marks of missing values.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    DataError
+        See :func:`fastmlp.tabular.csv.read_table`.
+    """
+    text = [column["name"] for column in model.columns_ if column["kind"] == "text"]
+    if is_classifier(model) and model.classes_.dtype.kind in "US":
+        text.append(model.target_name_)
+    marks = [*getattr(model, "na_values_", ()), *na_values]
+    return read_table(path, separator=separator, encoding=encoding, na_values=marks, text=text)
+
+
+def evaluate(model, frame, target=None):
+    """Measure a fitted model on a table that has the target column.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        Fitted.
+    frame : data frame
+        Of pandas or polars.
+    target : str or None, default=None
+        Name of the target column; None is the name of the y that the model was trained on.
+
+    Returns
+    -------
+    dict of str to float
+
+    Raises
+    ------
+    DataError
+        When the target is missing, or has a class that the model does not know; and what
+        ``predict`` raises.
+    """
+    frame = as_pandas(frame)
+    check_frame(frame)
+    if target is None:
+        target = model.target_name_
+    if target not in frame.columns:
+        raise DataError(f"there is no target column {target!r} to compare with")
+    y = frame[target]
+    check_complete(y)
+    values = target_values(y, "classification" if is_classifier(model) else "regression")
+    if is_classifier(model):
+        if model.classes_.dtype.kind in "US":
+            values = values.astype(str)
+        unknown = sorted(set(values.tolist()) - set(model.classes_.tolist()))
+        if unknown:
+            raise DataError(
+                f"target column {target!r} has the class {unknown[0]!r}, which the model does "
+                "not know"
+            )
+    return _metrics(model, frame, values)
+
+
+def _estimator(task, parameters):
+    """An estimator with these parameters, or a DataError about those that it does not have."""
+    if task == "regression" and parameters.get("class_weight") is not None:
+        raise DataError("class weights are for classification, and this is a regression")
+    known = signature(_ESTIMATORS[task]).parameters
+    for name in parameters:
+        if name not in known and name != "class_weight":
+            raise DataError(
+                f"there is no parameter {name!r} for {task}; the parameters are: "
+                f"{', '.join(f'`{name}`' for name in sorted(known))}"
+            )
+    return _ESTIMATORS[task](**{k: v for k, v in parameters.items() if k in known})
+
+
+def _split(values, task, test_size, random_state):
+    """The places of the rows for training and for the test, in increasing order."""
+    rows = np.arange(len(values))
+    if test_size == 0:
+        return rows, rows[:0]
+    stratify = None
+    if task == "classification":
+        counts = np.unique(values, return_counts=True)[1]
+        n_test = int(np.ceil(test_size * len(values)))
+        if counts.min() >= 2 and min(n_test, len(values) - n_test) >= len(counts):
+            stratify = values
+    try:
+        train, test = train_test_split(
+            rows, test_size=test_size, random_state=random_state, stratify=stratify
+        )
+    except ValueError:
+        raise DataError(
+            f"{len(values)} rows are too few to hold out {test_size:.0%}; use test_size=0"
+        ) from None
+    if task == "classification" and len(np.unique(values[train])) < 2:
+        raise DataError("the training part has a single class; use more rows or test_size=0")
+    return np.sort(train), np.sort(test)
+
+
+def _fit(model, X, y, callback):
+    """Fit the model; whether it converged and was interrupted. Other warnings are passed on."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model.fit(X, y, callback=callback)
+        except (DataError, DeviceError):
+            raise
+        except ValueError as error:
+            raise DataError(f"training failed: {error}") from error
+    converged, interrupted = True, False
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            converged = False
+        elif issubclass(warning.category, InterruptedTrainingWarning):
+            interrupted = True
+        else:
+            warnings.warn(warning.message, stacklevel=3)
+    return {"converged": converged and not interrupted, "interrupted": interrupted}
+
+
+def _report(model, seconds):
+    """What a fitted model is, for people and programs."""
+    kinds = [column["kind"] for column in model.columns_]
+    network = model.estimator_
+    units = [network.coefs_[0].shape[0], *(w.shape[1] for w in network.coefs_)]
+    return {
+        "numeric_columns": kinds.count("numeric"),
+        "text_columns": kinds.count("text"),
+        "dropped_columns": {
+            column["name"]: column["reason"]
+            for column in model.columns_
+            if column["kind"] == "dropped"
+        },
+        "inputs": units[0],
+        "layers": units,
+        "epochs": int(network.n_iter_),
+        "seconds": round(seconds, 3),
+        "loss": float(network.loss_) if network.loss_curve_ else None,
+        "validation_score": network.best_validation_score_,
+    }
+
+
+def _metrics(model, frame, values):
+    if not is_classifier(model):
+        return regression_metrics(values, model.predict(frame))
+    known = np.isin(values, model.classes_)
+    return classification_metrics(values, model.predict_proba(frame), model.classes_, known)
