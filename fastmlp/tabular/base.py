@@ -6,10 +6,10 @@ from inspect import signature
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from ..estimators._sklearn import StrOptions
 from ..exceptions import DivergenceError
 from .columns import check_complete, check_learnable, target_called
 from .frames import read_frame, read_target

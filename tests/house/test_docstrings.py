@@ -35,8 +35,6 @@ CHECKS = {
 EXCEPTIONS = {
     # What estimators share is documented in one piece, around their own parameters.
     "fastmlp.MLPClassifier": {"PR03"},
-    "fastmlp.TabularClassifier": {"PR03"},
-    "fastmlp.TabularRegressor": {"PR03"},
     # "See fit" takes the place of types. To be mended.
     "fastmlp.MLPClassifier.partial_fit": {"PR04"},
     "fastmlp.MLPRegressor.partial_fit": {"PR04"},
