@@ -30,8 +30,8 @@ def digits(seed=0, data=None, hidden=50):
     ----------
     seed : int, default=0
     data : str or Path, optional
-        A file of images: see :func:`load_images`. Without it, scikit-learn's 1797 digits of
-        8 x 8 pixels.
+        A file of images: see :func:`fastmlp.demos.images.load_images`. Without it,
+        scikit-learn's 1797 digits of 8 x 8 pixels.
     hidden : int, default=50
         Hidden units.
 

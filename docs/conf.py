@@ -1,0 +1,89 @@
+"""How Sphinx builds the site: ``sphinx-build -W --keep-going -n docs docs/_build/html``.
+
+Everything that a page needs is a file of the site, so that it works without a network.
+"""
+
+import sys
+from pathlib import Path
+
+import fastmlp
+
+_DOCS = Path(__file__).parent
+sys.path[:0] = [str(_DOCS), str(_DOCS / "extensions")]
+
+project = "fastmlp"
+author = "The fastmlp developers"
+version = release = fastmlp.__version__
+copyright = f"2026, {author}"
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "sphinx_click",
+    "sphinx_copybutton",
+    "sphinx_design",
+    # In the folder extensions:
+    "from_code",
+    "gallery",
+    "mathml",
+]
+
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+root_doc = "index"
+nitpicky = True
+# Types of other packages are named in docstrings; their sites are not asked.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(sklearn|numpy|np|pandas|scipy|matplotlib|onnx|skops|collections)(\..*)?"),
+    (r"py:.*", r"(_io|typing|enum|pathlib|abc|builtins)\..*"),
+]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_inherit_docstrings = False
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+html_math_renderer = "mathml"
+highlight_language = "none"
+copybutton_exclude = ".linenos, .gp, .go"
+
+html_title = "fastmlp"
+html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "fastmlp"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 9,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+# Only these have pages below them.
+_WITHOUT_SIDEBAR = (
+    "index", "getting-started", "differences", "options", "tables", "gpu", "speed", "internals",
+)  # fmt: skip
+html_sidebars = {page: [] for page in _WITHOUT_SIDEBAR}
+
+
+def _skip(app, what, name, member, skip, options):
+    """Leave out what scikit-learn adds to every estimator to route its metadata."""
+    return True if name.endswith(("_request", "_metadata_routing")) else None
+
+
+def setup(app):
+    """Register what leaves members out of the reference."""
+    app.connect("autodoc-skip-member", _skip)
