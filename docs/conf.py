@@ -3,7 +3,10 @@
 Everything that a page needs is a file of the site, so that it works without a network.
 """
 
+import ast
+import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import fastmlp
@@ -81,10 +84,37 @@ html_sidebars = {page: [] for page in _WITHOUT_SIDEBAR}
 
 
 def _skip(app, what, name, member, skip, options):
-    """Leave out what scikit-learn adds to every estimator to route its metadata."""
-    return True if name.endswith(("_request", "_metadata_routing")) else None
+    """Leave out what scikit-learn adds to every estimator."""
+    added = name == "set_output" or name.endswith(("_request", "_metadata_routing"))
+    return True if added else None
+
+
+def _escape_shapes(app, what, name, obj, options, lines):
+    """Escape names such as those of shapes (n_features_in_,), which would be links."""
+    lines[:] = [re.sub(r"(?<=\()(\w+)_(?=[,)])", r"\1\_", line) for line in lines]
+
+
+@cache
+def _private_names():
+    """What the package defines, alone and with its module, public or not."""
+    found = set()
+    package = Path(fastmlp.__file__).parent
+    for path in package.rglob("*.py"):
+        module = ".".join(("fastmlp", *path.relative_to(package).with_suffix("").parts))
+        found.add(module)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found |= {node.name, f"{module}.{node.name}"}
+    return found
+
+
+def _name_without_page(app, env, node, contnode):
+    """A reference to something private is its name; it has to exist all the same."""
+    return contnode if node.get("reftarget") in _private_names() else None
 
 
 def setup(app):
-    """Register what leaves members out of the reference."""
+    """Register what Sphinx is to do with docstrings and references."""
+    app.connect("missing-reference", _name_without_page)
     app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-docstring", _escape_shapes, priority=100)

@@ -289,7 +289,7 @@ _SHARED_ATTRIBUTES = """\
         Biases of each layer.
     n_features_in_ : int
         Features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features,)
+    feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, when X has string column names.
     n_iter_ : int
         Epochs of the last call to ``fit``.
