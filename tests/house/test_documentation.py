@@ -57,6 +57,20 @@ def running(page, language):
     return [b for b in blocks(page) if b.language == language and b.comment not in NOT_RUN]
 
 
+def script(page):
+    """The commands of a page, but for installation, which is what runs this."""
+    install = re.compile(r"^python -m pip install .*?( && |$)", re.MULTILINE)
+    return install.sub("", "".join(block.code for block in running(page, "bash"))).strip()
+
+
+def program(page):
+    """The programs of a page, which go on from one another, at the lines that they have there."""
+    text = ""
+    for block in running(page, "python"):
+        text += "\n" * (block.line - text.count("\n")) + block.code
+    return text
+
+
 def documented(name):
     """A module of the folder of pages."""
     sys.path.insert(0, str(DOCS))
@@ -84,23 +98,20 @@ def test_every_block_runs_or_says_why_not():
     assert fences == 2 * len(found), "a fence that is not at the start of its line, or not closed"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_programs_of_a_page(page, copy):
-    """The commands, then the programs, which go on from one another, in one process each."""
-    # Installation is what runs this.
-    install = re.compile(r"^python -m pip install .*?( && |$)", re.MULTILINE)
-    script = install.sub("", "\n".join(block.code for block in running(page, "bash")))
+@pytest.mark.parametrize("page", filter(script, PAGES), ids=lambda page: page.stem)
+def test_commands_of_a_page(page, copy):
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    env = {**os.environ, "PATH": path, "MPLBACKEND": "agg"}
-    if script.strip():
-        subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=copy, env=env, check=True)
-    program = ""
-    for block in running(page, "python"):
-        # Tracebacks then have the line numbers of the page.
-        program += "\n" * (block.line - program.count("\n")) + block.code
-    if program:
-        (copy / f"{page.stem}.py").write_text(program)
-        subprocess.run([sys.executable, f"{page.stem}.py"], cwd=copy, env=env, check=True)
+    env = {**os.environ, "PATH": path}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script(page)], cwd=copy, env=env, check=True)
+
+
+@pytest.mark.parametrize("page", filter(program, PAGES), ids=lambda page: page.stem)
+def test_programs_of_a_page(page, copy):
+    """One process runs all of a page; its tracebacks have the page's line numbers."""
+    path = copy / f"{page.stem}.py"
+    path.write_text(program(page))
+    env = {**os.environ, "MPLBACKEND": "agg"}
+    subprocess.run([sys.executable, path.name], cwd=copy, env=env, check=True)
 
 
 def test_readme_is_short():
