@@ -5,6 +5,7 @@ Everything that a page needs is a file of the site, so that it works without a n
 
 import ast
 import re
+import shutil
 import sys
 from functools import cache
 from pathlib import Path
@@ -48,6 +49,8 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 
+# Pages of names that are no longer public would stay otherwise.
+shutil.rmtree(_DOCS / "api", ignore_errors=True)
 autosummary_generate = True
 autodoc_member_order = "bysource"
 toc_object_entries_show_parents = "hide"
