@@ -392,8 +392,8 @@ def check_picture(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     InputError
-        When matplotlib is missing, it writes no files of this ending, or for what
-        :func:`fastmlp.export.files.check_output` refuses.
+        When matplotlib is missing, it writes no files of this ending, the path is a folder, or
+        its folder is missing or cannot be written to.
     """
     require_matplotlib()
     from matplotlib.backend_bases import FigureCanvasBase

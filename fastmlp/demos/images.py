@@ -41,8 +41,10 @@ def digits(seed: int = 0, data: str | os.PathLike[str] | None = None, hidden: in
     ----------
     seed : int, default=0
     data : str or Path, optional
-        A file of images: see :func:`load_images`. Without it, scikit-learn's 1797 digits of
-        8 x 8 pixels.
+        A file of images: an ``.npz`` archive with arrays ``x_train`` and ``y_train`` (and
+        ``x_test`` and ``y_test`` if it has a test part), or a CSV file with one image a row and
+        its label in a column named label, class, target, digit or y, else in the first. Without
+        it, scikit-learn's 1797 digits of 8 x 8 pixels.
     hidden : int, default=50
         Hidden units.
 

@@ -1,0 +1,146 @@
+"""A page for each experiment of ``fastmlp.demos``, made by running it.
+
+Pages and pictures are written to ``docs/gallery`` before Sphinx looks for its sources, and only
+where they are older than the package.
+"""
+
+import re
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+from sphinx.util import logging
+from sphinx.util.display import status_iterator
+
+import fastmlp
+from fastmlp import demos, plotting
+
+_log = logging.getLogger(__name__)
+
+_PAGE = """\
+# {title}
+
+{summary}.
+
+```python
+from fastmlp import demos
+
+result = demos.{function}(seed=0)
+figure = result.plot()
+```
+
+The same from the shell: `fastmlp demo {name} --plot {name}.png`. The parameters are those of
+{{py:func}}`fastmlp.demos.{function}`.
+
+:::{{div}} picture
+![{title}: the picture that the program above draws]({name}.png)
+:::
+
+{table}
+
+{findings}
+
+:::{{admonition}} What is to be learned from it
+:class: tip
+
+{lesson}
+:::
+"""
+
+_INDEX = """\
+# Gallery
+
+Classic experiments, from exclusive or to vanishing gradients. Each takes seconds, and gives a
+table, what to see in it, and a picture: from the shell with `fastmlp demo`, from Python with the
+functions of {{py:mod}}`fastmlp.demos`.
+
+::::{{grid}} 1 2 2 3
+:gutter: 3
+
+{cards}
+::::
+
+```{{toctree}}
+:hidden:
+
+{names}
+```
+"""
+
+_CARD = """\
+:::{{grid-item-card}} {title}
+:link: {name}
+:link-type: doc
+:img-top: {name}.png
+:class-img-top: thumbnail
+
+{summary}
+:::
+"""
+
+
+def write_gallery(app):
+    """Run every experiment whose page is missing or older than the package."""
+    folder = Path(app.srcdir) / "gallery"
+    folder.mkdir(exist_ok=True)
+    sources = [*Path(fastmlp.__file__).parent.rglob("*.py"), Path(__file__)]
+    newest = max(path.stat().st_mtime for path in sources)
+    cards = []
+    for name in status_iterator(demos.names(), "running demos... ", "brown", len(demos.names())):
+        page = folder / f"{name}.md"
+        if not page.exists() or page.stat().st_mtime < newest:
+            page.write_text(_run(name, folder))
+        title = page.read_text().splitlines()[0].removeprefix("# ")
+        cards.append(_CARD.format(title=title, name=name, summary=_summary(name)))
+    text = _INDEX.format(cards="\n".join(cards), names="\n".join(demos.names()))
+    index = folder / "index.md"
+    if not index.exists() or index.read_text() != text:
+        index.write_text(text)
+
+
+def _run(name, folder):
+    """Run an experiment, draw its picture into the folder, and return its page."""
+    result = demos.run(name)
+    plotting.save(result.plot(plotting.new_figure(*result.size)), folder / f"{name}.png")
+    return _PAGE.format(
+        name=name,
+        function=name.replace("-", "_"),
+        title=_escaped(result.title),
+        summary=_summary(name),
+        table=_table(result),
+        findings="\n\n".join(map(_escaped, result.findings)),
+        lesson=_escaped(result.lesson),
+    )
+
+
+def _summary(name):
+    text = demos.summary(name)
+    return _escaped(text[0].upper() + text[1:])
+
+
+def _table(result):
+    lines = [result.columns, ["---"] * len(result.columns), *result.rows]
+    lines[1] = [":---", *["---:"] * (len(result.columns) - 1)]
+    rows = [[_cell(*pair) for pair in zip(result.columns, row, strict=True)] for row in lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _cell(column, value):
+    if not isinstance(value, float):
+        text = str(value)
+        return text if set(text) <= set(":-") and len(text) > 2 else _escaped(text)
+    if value != value:  # not known
+        return ""
+    return f"{value:.1%}" if "accuracy" in column else f"{value:.3g}"
+
+
+def _escaped(text):
+    return re.sub(r"([\\`*_{}\[\]<>#|$])", r"\\\1", text)
+
+
+def setup(app):
+    """Write the pages once Sphinx is set up, before it reads its sources."""
+    app.connect("builder-inited", write_gallery)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

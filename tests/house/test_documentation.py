@@ -1,0 +1,263 @@
+"""README and the pages of the site: their programs run, and what they say of the code is so."""
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from inspect import getmembers, isfunction, signature
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sklearn.utils._param_validation import StrOptions
+
+import fastmlp
+from fastmlp import demos, exceptions, plotting, schedules
+from fastmlp.estimators.parameters import ACTIVATIONS, SOLVERS
+from fastmlp.network.weights import INITIALISERS
+from fastmlp.schedules import SCHEDULES
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+
+# Blocks that cannot run here, by the reason in the comment above them.
+NOT_RUN = {
+    "test command": 1,
+    "not run: needs a GPU": 2,
+    "not run: these are the tests themselves": 2,
+    "not run: installs packages and builds the site": 1,
+}
+ROOMS = "network|engines|training|estimators|tabular|export|tools|demos"
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    code: str
+    line: int
+    comment: str | None
+
+
+def blocks(page):
+    text = page.read_text()
+    pattern = r"(?:^<!-- ([^\n]*) -->\n)?^```([^\n]*)\n(.*?)^```$"
+    return [
+        Block(found[2], found[3], text[: found.start(3)].count("\n"), found[1])
+        for found in re.finditer(pattern, text, re.DOTALL | re.MULTILINE)
+    ]
+
+
+def running(page, language):
+    return [b for b in blocks(page) if b.language == language and b.comment not in NOT_RUN]
+
+
+def script(page):
+    """The commands of a page, but for installation, which is what runs this."""
+    install = re.compile(r"^python -m pip install .*?( && |$)", re.MULTILINE)
+    return install.sub("", "".join(block.code for block in running(page, "bash"))).strip()
+
+
+def program(page):
+    """The programs of a page, which go on from one another, at the lines that they have there."""
+    text = ""
+    for block in running(page, "python"):
+        text += "\n" * (block.line - text.count("\n")) + block.code
+    return text
+
+
+def documented(name):
+    """A module of the folder of pages."""
+    sys.path.insert(0, str(DOCS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(DOCS))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A folder with the files that the pages name."""
+    shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
+    return tmp_path
+
+
+def test_every_block_runs_or_says_why_not():
+    found = [block for page in PAGES for block in blocks(page)]
+    # What begins with a brace is no program, but a directive of the site.
+    assert {b.language for b in found if not b.language.startswith("{")} == {"bash", "python"}
+    reasons = Counter(block.comment for block in found)
+    assert reasons.pop(None) > 15
+    assert reasons == NOT_RUN
+    fences = sum(page.read_text().count("\n```") for page in PAGES)
+    assert fences == 2 * len(found), "a fence that is not at the start of its line, or not closed"
+
+
+@pytest.mark.parametrize("page", filter(script, PAGES), ids=lambda page: page.stem)
+def test_commands_of_a_page(page, copy):
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    env = {**os.environ, "PATH": path}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script(page)], cwd=copy, env=env, check=True)
+
+
+@pytest.mark.parametrize("page", filter(program, PAGES), ids=lambda page: page.stem)
+def test_programs_of_a_page(page, copy):
+    """One process runs all of a page; its tracebacks have the page's line numbers."""
+    path = copy / f"{page.stem}.py"
+    path.write_text(program(page))
+    env = {**os.environ, "MPLBACKEND": "agg"}
+    subprocess.run([sys.executable, path.name], cwd=copy, env=env, check=True)
+
+
+def test_readme_is_short():
+    assert README.stat().st_size <= 7 * 1024
+
+
+def test_speed_table_is_the_measured_one():
+    measured = _table((ROOT / "benchmarks" / "results" / "cpu-training.md").read_text())
+    shown = _table(README.read_text())
+    assert len(shown) == len(measured) == 7
+    columns = [measured[0].index(name) for name in shown[0]]
+    assert len(columns) >= 5
+    assert shown == [[row[k] for k in columns] for row in measured]
+
+
+def _table(text):
+    """Cells of the first table of a page, without the line below its header."""
+    lines = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [rows[0], *rows[2:]]
+
+
+def _losses(estimator):
+    options = estimator._parameter_constraints["loss"]
+    return set().union(*(option.options for option in options if isinstance(option, StrOptions)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ACTIVATIONS,
+        SOLVERS,
+        INITIALISERS,
+        set(SCHEDULES),
+        _losses(fastmlp.MLPClassifier),
+        _losses(fastmlp.MLPRegressor),
+    ],
+    ids=["activations", "solvers", "init", "schedules", "classifier losses", "regressor losses"],
+)
+def test_every_choice_has_its_formula(names):
+    tables = [line for line in (DOCS / "options.md").read_text().splitlines() if line[:1] == "|"]
+    with_formula = {name for line in tables for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert len(names) > 1 and names <= with_formula
+
+
+def test_every_parameter_is_on_the_page_of_options():
+    text = (DOCS / "options.md").read_text()
+    # These are no options of the mathematics; their places are other pages and the reference.
+    elsewhere = {"device", "n_jobs", "verbose", "warm_start", "random_state", "max_fun"}
+    for estimator in (fastmlp.MLPClassifier, fastmlp.MLPRegressor):
+        for name in set(signature(estimator).parameters) - elsewhere:
+            assert re.search(rf"`{name}\b", text), name
+
+
+def test_every_command_is_in_the_reference():
+    """It is written from the commands themselves, all of them."""
+    text = (DOCS / "tables.md").read_text()
+    assert ".. click:: fastmlp_cli.main:main\n   :prog: fastmlp\n   :nested: full\n" in text
+
+
+def test_every_public_name_is_in_the_reference():
+    found, module = set(), None
+    for line in (DOCS / "api.md").read_text().splitlines():
+        if line.startswith(".. currentmodule::"):
+            module = line.split()[-1]
+        elif re.fullmatch(r"   [\w.]+", line):
+            found.add(f"{module}.{line.strip()}")
+    modules = {"demos", "exceptions", "plotting", "schedules"}
+    public = {f"fastmlp.{name}" for name in set(fastmlp.__all__) - modules - {"__version__"}}
+    public |= {f"fastmlp.demos.{name}" for name in demos.__all__}
+    public |= {f"fastmlp.{name}" for name in _own(exceptions, lambda x: isinstance(x, type))}
+    public |= {f"fastmlp.schedules.{n}" for n in _own(schedules, lambda x: isinstance(x, type))}
+    public |= {f"fastmlp.plotting.{n}" for n in _own(plotting, isfunction)}
+    assert public - found == {"fastmlp.plotting.require_matplotlib"}
+    for name in found:
+        module, attribute = name.rsplit(".", 1)
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+def _own(module, kind):
+    """Public names that a module defines."""
+    members = getmembers(module, kind)
+    return {n for n, x in members if n[0] != "_" and x.__module__ == module.__name__}
+
+
+def test_internals_name_every_module():
+    modules = documented("modules")
+    shown = re.findall(r"^```{modules} (\S+)$", (DOCS / "internals.md").read_text(), re.MULTILINE)
+    assert len(shown) == len(set(shown))
+    summaries = {}
+    for folder in shown:
+        found = modules.summaries(folder)
+        assert modules.table(folder).count("\n") == len(found) + 1
+        summaries.update({f"{folder}/{name}": text for name, text in found.items()})
+    package = ROOT / "fastmlp"
+    for path in package.rglob("*.py"):
+        folder = path.parent.relative_to(package).as_posix()
+        if path.name != "__init__.py":
+            assert summaries[f"{folder}/{path.name}"].endswith("."), path
+
+
+def test_rooms_are_drawn():
+    diagrams = documented("diagrams")
+    arrows = diagrams.room_imports()
+    top = {path.stem for path in (ROOT / "fastmlp").glob("[a-z]*") if path.suffix in ("", ".py")}
+    assert set(arrows) == top | {"cli"}
+    assert "engines" in arrows["training"] and "training" not in arrows["engines"]
+    drawn = diagrams.rooms()
+    boxes = set(re.findall(r'<rect x="(\S+)" y="(\S+)"', drawn))
+    assert len(boxes) == len(arrows), "two rooms in one place"
+    assert all(f">{room}</text>" in drawn for room in arrows)
+
+
+def test_files_that_are_named_exist():
+    for page in PAGES:
+        text = page.read_text()
+        named = re.findall(r"`((?:benchmarks|tests|fastmlp|cli)/[\w./-]+)`", text)
+        rooms = re.findall(rf"`((?:{ROOMS})/[\w./-]+)`", text)
+        links = re.findall(r"\]\(([\w./-]+\.md)", text) if page == README else []
+        for path in (*named, *(f"fastmlp/{place}" for place in rooms), *links):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_site_check_finds_faults(tmp_path):
+    faults = documented("check_site").faults
+    assert faults(tmp_path) == [f"{tmp_path}: no pages"]
+    page = tmp_path / "index.html"
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "other.html").write_text('<p id="here"></p><a href="../">up</a>')
+    page.write_text(
+        '<a href="below/other.html#here">a</a><a href="#top">b</a><h1 id="top">c</h1>'
+        '<a href="https://elsewhere.org/x">links may lead elsewhere</a><img src="data:,x"/>'
+    )
+    assert faults(tmp_path) == []
+    page.write_text(
+        '<a href="missing.html">a</a><a href="below/other.html#there">b</a><a href="#top">c</a>'
+        '<img src="https://elsewhere.org/x.png"/><script src="//elsewhere.org/x.js"></script>'
+        '<link rel="stylesheet" href="gone.css"/>'
+    )
+    (tmp_path / "site.css").write_text("@import url(https://elsewhere.org/font.css);")
+    assert faults(tmp_path) == [
+        "index.html: loads https://elsewhere.org/x.png",
+        "index.html: loads //elsewhere.org/x.js",
+        "index.html: no file missing.html",
+        "index.html: no anchor below/other.html#there",
+        "index.html: no anchor #top",
+        "index.html: no file gone.css",
+        "site.css: loads https://elsewhere.org/font.css",
+    ]
