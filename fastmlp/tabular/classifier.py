@@ -153,7 +153,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y : array-like of shape (n_rows,)
             Class labels, none of them missing.
         callback : callable, optional
-            Called after each epoch with a :class:`fastmlp.training.loop.Epoch`; training stops
+            Called after each epoch with a :class:`fastmlp.training.history.Epoch`; training stops
             when it returns True.
 
         Returns

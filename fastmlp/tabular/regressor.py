@@ -152,7 +152,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y : array-like of shape (n_rows,)
             Numbers, none of them missing.
         callback : callable, optional
-            Called after each epoch with a :class:`fastmlp.training.loop.Epoch`; training stops
+            Called after each epoch with a :class:`fastmlp.training.history.Epoch`; training stops
             when it returns True.
 
         Returns

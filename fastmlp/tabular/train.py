@@ -49,7 +49,7 @@ def train_table(
         Marks of missing values in the file that the frame was read from, which
         :func:`read_for` reads as such in other files, too.
     callback : callable, optional
-        Called after each epoch with a :class:`fastmlp.training.loop.Epoch`.
+        Called after each epoch with a :class:`fastmlp.training.history.Epoch`.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
 
