@@ -8,10 +8,9 @@ from collections import OrderedDict
 from types import FunctionType
 from typing import NamedTuple
 
-from numba import cloudpickle, njit, types
-from numba.core.dispatcher import Dispatcher
-from numba.core.errors import NumbaError
+from numba import njit, types
 
+from .._numba import Dispatcher, NumbaError, cloudpickle
 from .jit import compile_inline
 from .outputs import elementwise_kernel
 

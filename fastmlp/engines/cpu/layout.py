@@ -33,9 +33,7 @@ WEIGHT_ROW, COLUMN_STEP = 14, 15  # distance of weight rows (0: the panel's widt
 KEPT = 16  # derivatives of the activations, where the backward pass cannot tell them
 DROP_BELOW, FIRST_UNIT = 17, 18  # dropout: random bits that switch off; number of the first unit
 DROP_SCALE = 19  # place of the factor for units that stay
-# Addresses of the activation's kernels; 0 where there is nothing to do.
-CALL_ACTIVATE, CALL_KEEP, CALL_DERIVATIVE, CALL_DROP = 20, 21, 22, 23
-LAYER_FIELDS = 24
+LAYER_FIELDS = 20
 
 # Elements of the settings vector.
 N_LAYERS, OPTIMIZER, BATCH_SIZE = 0, 1, 2
@@ -57,15 +55,9 @@ GRADIENTS = 22  # the mean gradient, ordered like the parameters, if its norm is
 LIMITS_COLUMNS = 23  # whether the norms of columns of weights are limited
 N_PANELS = 24  # panels of all layers
 KEEP_AT = 25  # where to copy the parameters to before the first step; -1: nowhere
-# Addresses of kernels; 0 where there is nothing to do.
-CALL_MULTIPLY, CALL_FORWARD, CALL_OUTPUT = 26, 27, 28
-CALL_MULTIPLY_ROWS, CALL_GROUP_BY_FEATURE, CALL_SUM_BLOCK = 29, 30, 31  # for sparse inputs
-CALL_FINISH, CALL_BACKWARD, CALL_UPDATE, CALL_SUM = 32, 33, 34, 35
-CALL_LOSSES, CALL_TRANSPOSE, CALL_SUM_GROUP, CALL_APPLY = 36, 37, 38, 39
-CALL_SHAPE, CALL_DECAY, CALL_FINISH_UPDATE, CALL_LIMIT = 40, 41, 42, 43
-N_SETTINGS = 44
+N_SETTINGS = 26
 
-# Numbers of a step, at the start of a thread's scratch.
+# Scalars of a step, at the start of a thread's scratch.
 ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3
 BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2, EPSILON = 4, 5, 6, 7, 8
 STEPS_DONE = 9
@@ -74,7 +66,7 @@ L1, CLIP_VALUE, CLIP_NORM, MAX_NORM = 12, 13, 14, 15
 DECAY = 16  # what weights are multiplied with before a step
 GRADIENT_SHARE = 17  # of NAdam
 GRADIENT_SCALE = 18  # what a gradient is multiplied with to limit its norm
-N_HYPER = 32
+N_SCALARS = 32
 
 COPY_ELEMENTS = 64  # copies are shared out in multiples of this
 
@@ -264,7 +256,7 @@ def training_layout(plan, n_threads, is_sparse=False):
     settings[SEED] = plan.seed
 
     settings[TARGETS] = reserve(n_threads * settings[BLOCK_ROWS] * row)
-    settings[SCRATCH_SIZE] = N_HYPER + (2 * panel + plan.batch_size) * panel
+    settings[SCRATCH_SIZE] = N_SCALARS + (2 * panel + plan.batch_size) * panel
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
     settings[N_GROUPS] = groups = n_groups(plan, is_sparse)
     settings[PARTIAL_SUMS] = reserve(groups * n_parameters if groups > 1 else 0)

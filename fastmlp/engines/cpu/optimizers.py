@@ -47,10 +47,10 @@ def update_kernel(optimizer):
 def _gradient_kernel():
     @compile_variant("gradient")
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+        scalars, sums = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
         w = view(arena, start, size)
         first = view(arena, start + settings[at.TO_FIRST], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
+        penalty, inverse_weight = scalars[alpha], scalars[inverse]
         for i in range(size):
             first[i] = gradient(sums[i], w[i], penalty, inverse_weight)
 
@@ -60,11 +60,11 @@ def _gradient_kernel():
 def _sgd_kernel():
     @compile_variant("sgd")
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+        scalars, sums = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
         w = view(arena, start, size)
         first = view(arena, start + settings[at.TO_FIRST], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        learning_rate, momentum = hyper[at.LEARNING_RATE], hyper[at.MOMENTUM]
+        penalty, inverse_weight = scalars[alpha], scalars[inverse]
+        learning_rate, momentum = scalars[at.LEARNING_RATE], scalars[at.MOMENTUM]
         for i in range(size):
             g = gradient(sums[i], w[i], penalty, inverse_weight)
             v = velocity(first[i], g, learning_rate, momentum)
@@ -77,11 +77,11 @@ def _sgd_kernel():
 def _nesterov_kernel():
     @compile_variant("nesterov")
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+        scalars, sums = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
         w = view(arena, start, size)
         first = view(arena, start + settings[at.TO_FIRST], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        learning_rate, momentum = hyper[at.LEARNING_RATE], hyper[at.MOMENTUM]
+        penalty, inverse_weight = scalars[alpha], scalars[inverse]
+        learning_rate, momentum = scalars[at.LEARNING_RATE], scalars[at.MOMENTUM]
         for i in range(size):
             g = gradient(sums[i], w[i], penalty, inverse_weight)
             v = velocity(first[i], g, learning_rate, momentum)
@@ -94,11 +94,11 @@ def _nesterov_kernel():
 def _adagrad_kernel():
     @compile_variant("adagrad")
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+        scalars, sums = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
         w = view(arena, start, size)
         second = view(arena, start + settings[at.TO_SECOND], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        learning_rate, epsilon = hyper[at.LEARNING_RATE], hyper[at.EPSILON]
+        penalty, inverse_weight = scalars[alpha], scalars[inverse]
+        learning_rate, epsilon = scalars[at.LEARNING_RATE], scalars[at.EPSILON]
         for i in range(size):
             g = gradient(sums[i], w[i], penalty, inverse_weight)
             v = sum_of_squares(second[i], g)
@@ -111,12 +111,12 @@ def _adagrad_kernel():
 def _rmsprop_kernel():
     @compile_variant("rmsprop")
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+        scalars, sums = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
         w = view(arena, start, size)
         second = view(arena, start + settings[at.TO_SECOND], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        beta_2, one_minus_beta_2 = hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2]
-        learning_rate, epsilon = hyper[at.LEARNING_RATE], hyper[at.EPSILON]
+        penalty, inverse_weight = scalars[alpha], scalars[inverse]
+        beta_2, one_minus_beta_2 = scalars[at.BETA_2], scalars[at.ONE_MINUS_BETA_2]
+        learning_rate, epsilon = scalars[at.LEARNING_RATE], scalars[at.EPSILON]
         for i in range(size):
             g = gradient(sums[i], w[i], penalty, inverse_weight)
             v = second_moment(second[i], g, beta_2, one_minus_beta_2)
@@ -129,14 +129,14 @@ def _rmsprop_kernel():
 def _adam_kernel():
     @compile_variant("adam")
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+        scalars, sums = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
         w = view(arena, start, size)
         first = view(arena, start + settings[at.TO_FIRST], size)
         second = view(arena, start + settings[at.TO_SECOND], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        beta_1, one_minus_beta_1 = hyper[at.BETA_1], hyper[at.ONE_MINUS_BETA_1]
-        beta_2, one_minus_beta_2 = hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2]
-        learning_rate, epsilon = hyper[at.LEARNING_RATE], hyper[at.EPSILON]
+        penalty, inverse_weight = scalars[alpha], scalars[inverse]
+        beta_1, one_minus_beta_1 = scalars[at.BETA_1], scalars[at.ONE_MINUS_BETA_1]
+        beta_2, one_minus_beta_2 = scalars[at.BETA_2], scalars[at.ONE_MINUS_BETA_2]
+        learning_rate, epsilon = scalars[at.LEARNING_RATE], scalars[at.EPSILON]
         for i in range(size):
             g = gradient(sums[i], w[i], penalty, inverse_weight)
             m = first_moment(first[i], g, beta_1, one_minus_beta_1)
@@ -151,15 +151,15 @@ def _adam_kernel():
 def _nadam_kernel():
     @compile_variant("nadam")
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+        scalars, sums = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
         w = view(arena, start, size)
         first = view(arena, start + settings[at.TO_FIRST], size)
         second = view(arena, start + settings[at.TO_SECOND], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        beta_1, one_minus_beta_1 = hyper[at.BETA_1], hyper[at.ONE_MINUS_BETA_1]
-        beta_2, one_minus_beta_2 = hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2]
-        learning_rate, epsilon = hyper[at.LEARNING_RATE], hyper[at.EPSILON]
-        share = hyper[at.GRADIENT_SHARE]
+        penalty, inverse_weight = scalars[alpha], scalars[inverse]
+        beta_1, one_minus_beta_1 = scalars[at.BETA_1], scalars[at.ONE_MINUS_BETA_1]
+        beta_2, one_minus_beta_2 = scalars[at.BETA_2], scalars[at.ONE_MINUS_BETA_2]
+        learning_rate, epsilon = scalars[at.LEARNING_RATE], scalars[at.EPSILON]
+        share = scalars[at.GRADIENT_SHARE]
         for i in range(size):
             g = gradient(sums[i], w[i], penalty, inverse_weight)
             m = first_moment(first[i], g, beta_1, one_minus_beta_1)
@@ -196,10 +196,10 @@ def shape_gradient(arena, scratch, batch_sum, start, size, alpha, l1, sums, to):
 
     Its squared norm is added to ``sums[to]``. `alpha` and `l1` are places in the scratch.
     """
-    hyper, g = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+    scalars, g = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
     w = view(arena, start, size)
-    penalty, inverse_weight = hyper[alpha], hyper[at.INVERSE_WEIGHT]
-    l1_penalty, limit = hyper[l1], hyper[at.CLIP_VALUE]
+    penalty, inverse_weight = scalars[alpha], scalars[at.INVERSE_WEIGHT]
+    l1_penalty, limit = scalars[l1], scalars[at.CLIP_VALUE]
     for i in range(size):
         mean = gradient(g[i], w[i], penalty, inverse_weight)
         mean += l1_gradient(w[i], l1_penalty, inverse_weight)

@@ -9,9 +9,9 @@ from math import inf
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .._numba import cgutils
 from .vector_code import I64, VectorWriter
 
 

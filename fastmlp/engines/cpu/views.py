@@ -6,10 +6,9 @@ of a function about 15 ms to compile and 0.2 us to run, which a dozen of them ma
 
 import numpy as np
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
+from .._numba import cgutils, populate_array
 from .vector_unit import HOST
 
 
@@ -48,6 +47,21 @@ def describe(arrays):
     for row, array in zip(job, arrays, strict=True):
         row[:] = array.ctypes.data, array.shape[0], array.shape[-1]
     return job.ravel()
+
+
+def set_size(job, number, size):
+    """Change the size of a vector of a job.
+
+    Parameters
+    ----------
+    job : ndarray
+        As :func:`describe` makes it; modified in place.
+    number : int
+        Of the vector, among the arrays of the job.
+    size : int
+        Its elements from now on, no more than it was described with.
+    """
+    job[number * FIELDS + 1] = size
 
 
 def _array_at(typing_context, job, number, like, n_dimensions):

@@ -6,8 +6,7 @@ import numpy as np
 
 from ...network.plan import Activation, Loss, Optimizer, TrainingPlan
 from ...network.weights import n_parameters
-from . import layout as at
-from .dispatch import with_training_kernels
+from .dispatch import training_calls
 from .engine import CpuEngine, outputs
 
 
@@ -50,7 +49,8 @@ def _theta_and_data(plan):
 
 
 def _prepare(plan, is_sparse=False):
-    with_training_kernels(at.training_layout(plan, 1, is_sparse), plan)
+    """Compile all kernels that training and prediction by a plan need."""
+    training_calls(plan, is_sparse)
 
 
 def _prepare_options(plan):
