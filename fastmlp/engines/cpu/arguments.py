@@ -6,16 +6,19 @@ import numpy as np
 
 
 class Network(NamedTuple):
-    """A network: its arena, and the tables that describe it."""
+    """A network: pointers to its arena, and to the tables that describe it.
 
-    arena: np.ndarray
-    """Vector of the network's dtype: see :mod:`fastmlp.engines.cpu.layout`."""
-    layers: np.ndarray
-    """Matrix of int64 with a row for each layer; layout.py names the columns."""
-    settings: np.ndarray
-    """Vector of int64: sizes, places in the arena and flags; layout.py names the elements."""
-    calls: np.ndarray
-    """Vector of uint64: addresses of kernels, and nothing else; slots.py names the elements."""
+    As pointers they are passed in registers; ``views.arrays_of`` makes arrays of them.
+    """
+
+    arena: int
+    """Numbers of the network's dtype: see :mod:`fastmlp.engines.cpu.layout`."""
+    layers: int
+    """A matrix of int64 with a row for each layer; layout.py names the columns."""
+    settings: int
+    """A vector of int64: sizes, places in the arena and flags; layout.py names the elements."""
+    calls: int
+    """A vector of uint64: addresses of kernels, and nothing else; slots.py names the elements."""
 
 
 class Inputs(NamedTuple):

@@ -16,17 +16,17 @@ from numba import from_dtype, types
 from numba.extending import intrinsic
 
 from .._numba import TypingError, address_of, call_at, cgutils
-from .jit import compile_inline
 from .slots import FIELDS, N_LAYER_SLOTS, NAMES, SIGNATURES, Kind, is_of_layer
 
 _FIXED_TYPES = {
     Kind.INTEGER: types.int64,
     Kind.DOUBLES: types.Array(types.float64, 1, "C"),
     Kind.INTEGERS: types.Array(types.int64, 1, "C"),
-    Kind.INTEGER_MATRIX: types.Array(types.int64, 2, "C"),
     Kind.FEATURES: types.Array(types.int32, 1, "C"),
-    Kind.ADDRESSES: types.Array(types.uint64, 1, "C"),
+    Kind.TO_INTEGERS: types.CPointer(types.int64),
+    Kind.TO_ADDRESSES: types.CPointer(types.uint64),
 }
+_ADDRESSES = types.Array(types.uint64, 1, "C")
 
 
 def _numba_type(kind, real):
@@ -43,6 +43,8 @@ def _numba_type(kind, real):
         return types.Array(real, 1, "C")
     if kind is Kind.REAL_MATRIX:
         return types.Array(real, 2, "C")
+    if kind is Kind.TO_REALS:
+        return types.CPointer(real)
     if kind in FIELDS:
         return types.BaseTuple.from_types([_numba_type(k, real) for k in FIELDS[kind]], kind)
     return _FIXED_TYPES[kind]
@@ -94,10 +96,11 @@ def _elements(given):
 
 
 def _real_type(given):
-    """The dtype of the first argument that is an array of floats: that of the network."""
+    """The dtype of the first argument that is an array or pointer of floats: the network's."""
     for argument in given:
         for one in _elements(argument):
-            if isinstance(one, types.Array) and isinstance(one.dtype, types.Float):
+            is_of_many = isinstance(one, types.Array | types.CPointer)
+            if is_of_many and isinstance(one.dtype, types.Float):
                 return one.dtype
     return types.float64
 
@@ -122,11 +125,21 @@ def _checked(slot, given):
     wanted = tuple(_numba_type(kind, real) for kind in SIGNATURES[slot])
     if len(given) != len(wanted) or not all(map(_fits, given, wanted)):
         raise TypingError(
-            f"the kernel in slot {NAMES[slot]} takes {len(wanted)} arguments "
-            f"({', '.join(map(str, wanted))}), and is called with {len(given)} "
-            f"({', '.join(map(str, given))})"
+            f"the kernel in slot {NAMES[slot]} takes {len(wanted)} arguments, "
+            f"{_listed(wanted)}, and is called with {len(given)}, {_listed(given)}"
         )
     return wanted
+
+
+def _listed(arguments):
+    """Types in words: tuples of the right fields by their class alone."""
+    real = _real_type(arguments)
+    names = []
+    for argument in arguments:
+        kind = getattr(argument, "instance_class", None)
+        is_right = kind in FIELDS and _fits(argument, _numba_type(kind, real))
+        names.append(kind.__name__ if is_right else str(argument))
+    return f"({', '.join(names)})"
 
 
 def _converted(context, builder, value, given, wanted):
@@ -145,7 +158,7 @@ def _call(calls, slot, args, of_layer):
     if not isinstance(slot, types.IntegerLiteral):
         return None  # numba tries once more without constants where a call does not fit
     number = slot.literal_value
-    if calls != _FIXED_TYPES[Kind.ADDRESSES]:
+    if calls != _ADDRESSES:
         raise TypingError(f"kernels are called by a vector of addresses, not by {calls}")
     if number not in SIGNATURES or is_of_layer(number) != of_layer:
         kind = "layer" if of_layer else "network"
@@ -212,7 +225,14 @@ def call_of_layer(typing_context, calls, layer, slot, *args):
     return types.void(calls, types.int64, types.int64, packed), codegen
 
 
-@compile_inline
-def has_layer_slot(calls, layer, slot):
+@intrinsic
+def has_layer_slot(typing_context, calls, layer, slot):
     """Whether there is a kernel in a slot of a layer, which is given by its number."""
-    return calls[slot + layer * N_LAYER_SLOTS] != 0
+
+    def codegen(context, builder, signature, values):
+        data = context.make_array(calls)(context, builder, values[0]).data
+        index = builder.add(values[2], builder.mul(values[1], values[1].type(N_LAYER_SLOTS)))
+        address = builder.load(builder.gep(data, [index]))
+        return builder.icmp_unsigned("!=", address, address.type(0))
+
+    return types.boolean(calls, types.int64, types.int64), codegen

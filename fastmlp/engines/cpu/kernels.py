@@ -20,7 +20,7 @@ from . import layout as at
 from .arguments import Inputs, Network
 from .gemm import TILE_ROWS
 from .indirect_call import call
-from .jit import compile_entry, compile_formula, compile_inline, compile_kernel
+from .jit import compile_entry, compile_formula, compile_kernel
 from .row_pass import gather
 from .slots import (
     ACTIVATE_OUTPUT,
@@ -35,7 +35,7 @@ from .slots import (
     UPDATE_WEIGHTS,
 )
 from .threads import wait
-from .views import copy_elements, matrix_at, row_view, vector_at, view
+from .views import arrays_of, copy_elements, matrix_at, pointer_to, row_view, vector_at, view
 from .weight_pass import gradient_squares, n_weight_blocks
 from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS, share
 
@@ -49,18 +49,18 @@ SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES = range(7, 13)
 OUTPUTS = 7
 
 
-@compile_inline
+@compile_kernel
 def network_at(arena, job):
     """The network of a job, whose arena is `arena`."""
     return Network(
-        arena,
-        matrix_at(job, LAYERS, np.int64),
-        vector_at(job, SETTINGS, np.int64),
-        vector_at(job, CALLS, np.uint64),
+        pointer_to(arena),
+        pointer_to(matrix_at(job, LAYERS, np.int64)),
+        pointer_to(vector_at(job, SETTINGS, np.int64)),
+        pointer_to(vector_at(job, CALLS, np.uint64)),
     )
 
 
-@compile_inline
+@compile_kernel
 def inputs_at(arena, job):
     """The rows of X of a job, whose values have the dtype of `arena`."""
     return Inputs(
@@ -119,7 +119,7 @@ def set_step_scalars(scalars, given, optimizer, step, total_weight):
 @compile_kernel
 def keep_parameters(network, number, n_threads):
     """Copy this thread's share of the parameters to where they are kept, if they are."""
-    arena, _, settings, _ = network
+    arena, _, settings, _ = arrays_of(network)
     if settings[at.KEEP_AT] >= 0:
         first, last = share(number, n_threads, settings[at.N_PARAMETERS], at.COPY_ELEMENTS)
         source, to = settings[at.PARAMETERS] + first, settings[at.KEEP_AT] + first
@@ -145,7 +145,7 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     seen : int
         Rows that were trained on before this batch.
     """
-    arena, layers, settings, calls = network
+    arena, layers, settings, calls = arrays_of(network)
     block, n_groups = settings[at.BLOCK_ROWS], settings[at.N_GROUPS]
     row_stride = layers[0, at.INPUT_ROW]
     target_row = layers[settings[at.N_LAYERS] - 1, at.OUTPUT_ROW]
@@ -218,7 +218,7 @@ def train(number, n_threads, barrier, arena, job):
     Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
     given = vector_at(job, SCALARS, np.float64)
     sums, shares = vector_at(job, SUMS, np.float64), vector_at(job, SHARES, np.int64)
-    layers, settings, calls = network.layers, network.settings, network.calls
+    _, layers, settings, calls = arrays_of(network)
     work = view(
         vector_at(job, WORK, np.int64), number * settings[at.WORK_SIZE], settings[at.WORK_SIZE]
     )
@@ -281,7 +281,7 @@ def predict(number, n_threads, barrier, arena, job):
         As for :func:`train`.
     """
     network, X = network_at(arena, job), inputs_at(arena, job)
-    _, layers, settings, calls = network
+    _, layers, settings, calls = arrays_of(network)
     outputs = matrix_at(job, OUTPUTS, arena)
     n_layers, block = settings[at.N_LAYERS], settings[at.BLOCK_ROWS]
     first, last = share(number, n_threads, outputs.shape[0], block)

@@ -13,7 +13,7 @@ from .slots import (
     MULTIPLY,
     MULTIPLY_BY_DERIVATIVE,
 )
-from .views import copy_elements, row_view, view
+from .views import arrays_of, copy_elements, row_view, view
 from .work_sharing import N_SUMS
 
 
@@ -52,7 +52,7 @@ def activate_layer(network, number, first, last, seen):
     seen : int
         Rows that were trained on before this batch.
     """
-    arena, layers, settings, calls = network
+    arena, layers, settings, calls = arrays_of(network)
     layer = layers[number]
     # Padding is activated as well: no one reads it.
     n_rows, out_row = last - first, layer[at.OUTPUT_ROW]
@@ -85,7 +85,7 @@ def forward(network, inputs, first, last, seen):
     seen : int
         Rows that were trained on before this batch.
     """
-    arena, layers, settings, calls = network
+    arena, layers, settings, calls = arrays_of(network)
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
         if number > 0:
@@ -130,7 +130,7 @@ def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, l
     first, last : int
         Rows of the batch.
     """
-    arena, layers, settings, calls = network
+    arena, layers, settings, calls = arrays_of(network)
     layer = layers[settings[at.N_LAYERS] - 1]
     row_stride, n_rows, fan_out = layer[at.OUTPUT_ROW], last - first, layer[at.FAN_OUT]
     predictions = layer[at.OUTPUT] + first * row_stride
@@ -157,7 +157,7 @@ def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, l
 @compile_kernel
 def backward(network, first, last):
     """Deltas of all hidden layers for rows `first` to `last` of the batch."""
-    arena, layers, settings, calls = network
+    arena, layers, settings, calls = arrays_of(network)
     for number in range(settings[at.N_LAYERS] - 1, 0, -1):
         layer, before = layers[number], layers[number - 1]
         fan_out, delta_row = layer[at.FAN_OUT], layer[at.OUTPUT_ROW]

@@ -18,16 +18,17 @@ class Kind(Enum):
     REAL_MATRIX = "matrix of the network's dtype"
     DOUBLES = "vector of float64"
     INTEGERS = "vector of int64"
-    INTEGER_MATRIX = "matrix of int64"
     FEATURES = "vector of int32"
-    ADDRESSES = "vector of uint64"
+    TO_REALS = "pointer to numbers of the network's dtype"
+    TO_INTEGERS = "pointer to int64"
+    TO_ADDRESSES = "pointer to uint64"
 
 
 _INTEGER, _REALS, _INTEGERS, _DOUBLES = Kind.INTEGER, Kind.REALS, Kind.INTEGERS, Kind.DOUBLES
 
 #: The kinds of the fields of each tuple that is an argument.
 FIELDS = {
-    Network: (_REALS, Kind.INTEGER_MATRIX, _INTEGERS, Kind.ADDRESSES),
+    Network: (Kind.TO_REALS, Kind.TO_INTEGERS, Kind.TO_INTEGERS, Kind.TO_ADDRESSES),
     Inputs: (Kind.REAL_MATRIX, Kind.FEATURES, _INTEGERS, _INTEGERS),
     Size: (_INTEGER,) * 3,
     Matrix: (_INTEGER,) * 2,

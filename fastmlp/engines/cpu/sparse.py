@@ -6,7 +6,7 @@ signature for both kinds of input), feature numbers, and where each row starts.
 
 from . import layout as at
 from .jit import compile_kernel
-from .views import view
+from .views import arrays_of, view
 
 
 def work_size(n_features, most_entries):
@@ -26,7 +26,7 @@ def multiply_rows(network, X, start, first, last):
         Where the batch starts in the order.
     first, last : int
     """
-    arena, layers, settings, _ = network
+    arena, layers, settings, _ = arrays_of(network)
     layer, panel = layers[0], settings[at.PANEL]
     parameters = settings[at.PARAMETERS]
     for column in range(0, layer[at.OUT_WIDTH], panel):
@@ -102,7 +102,7 @@ def sum_block(network, X, work, first_feature, top, rows, column, width, to):
     to : int
         Where in the arena the sums are written, row after row.
     """
-    arena, layers, _, _ = network
+    arena, layers, _, _ = arrays_of(network)
     layer, values = layers[0], X.values
     entries = layer[at.FAN_IN] + 2
     deltas = layer[at.DELTA] + column

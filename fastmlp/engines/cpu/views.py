@@ -9,6 +9,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .._numba import cgutils, populate_array
+from . import layout as at
 from .vector_unit import HOST
 
 
@@ -92,6 +93,50 @@ def vector_at(typing_context, job, number, like):
 def matrix_at(typing_context, job, number, like):
     """The matrix that is array `number` of a job, of the type of `like`: an array or a dtype."""
     return _array_at(typing_context, job, number, like, 2)
+
+
+@intrinsic
+def pointer_to(typing_context, array):
+    """The address of an array's first element."""
+
+    def codegen(context, builder, signature, args):
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def arrays_of(typing_context, network):
+    """The arena, layers, settings and calls of a network, as arrays.
+
+    The arena and the layers do not know how many elements and rows they have.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    tuple of four arrays
+        They are borrowed: they have no reference counts.
+    """
+    real, layers, settings, calls = (network[i].dtype for i in range(4))
+    arrays = [types.Array(real, 1, "C"), types.Array(layers, 2, "C")]
+    arrays += [types.Array(settings, 1, "C"), types.Array(calls, 1, "C")]
+    shapes = (0,), (0, at.LAYER_FIELDS), (at.N_SETTINGS,), (0,)
+
+    def codegen(context, builder, signature, args):
+        views = [
+            _borrow(
+                context, builder, array, pointer, *map(context.get_value_type(types.intp), shape)
+            )
+            for array, pointer, shape in zip(
+                arrays, cgutils.unpack_tuple(builder, args[0]), shapes, strict=True
+            )
+        ]
+        return context.make_tuple(builder, signature.return_type, views)
+
+    return types.Tuple(arrays)(network), codegen
 
 
 @intrinsic

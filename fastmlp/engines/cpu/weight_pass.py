@@ -9,7 +9,7 @@ from . import layout as at
 from .arguments import Matrix, Size, StridedMatrix
 from .gemm import TILE_ROWS, transpose_square
 from .indirect_call import call
-from .jit import compile_inline, compile_kernel
+from .jit import compile_kernel
 from .optimizers import absolute_sum, limit_columns, scale, squared_norm
 from .slots import (
     DECAY_WEIGHTS,
@@ -21,11 +21,11 @@ from .slots import (
     TRANSPOSE_BLOCK,
     UPDATE,
 )
-from .views import copy_elements, row_view, view
+from .views import arrays_of, copy_elements, row_view, view
 from .work_sharing import N_SUMS, share
 
 
-@compile_inline
+@compile_kernel
 def block_at(layer, panel, number):
     """Where a block of weights lies.
 
@@ -53,7 +53,7 @@ def block_at(layer, panel, number):
     return top, rows, column, width, start
 
 
-@compile_inline
+@compile_kernel
 def blocks_within(layer, first, last):
     """The blocks of a layer among the blocks `first` to `last` of all, numbered in the layer."""
     return (
@@ -115,7 +115,7 @@ def pack_inputs(network, X, number, start, first, n_rows, top, width, to):
     to : int
         Where the copy starts in the arena.
     """
-    arena, layers, _, _ = network
+    arena, layers, _, _ = arrays_of(network)
     layer = layers[number]
     for row in range(n_rows):
         if number == 0:
@@ -147,7 +147,7 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
     to, to_biases : int
         Where in the arena the sums of weights and biases are written.
     """
-    arena, layers, settings, calls = network
+    arena, layers, settings, calls = arrays_of(network)
     layer, panel = layers[number], settings[at.PANEL]
     rows = min(panel, layer[at.FAN_IN] - top)
     width = min(panel, layer[at.OUT_WIDTH] - column)
@@ -183,7 +183,7 @@ def sum_group(network, X, scratch, start, first, n_rows, to):
     to : int
         Where in the arena the sums are written, ordered like the parameters.
     """
-    _, layers, settings, calls = network
+    _, layers, settings, calls = arrays_of(network)
     panel = settings[at.PANEL]
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
@@ -271,7 +271,7 @@ def use_gradient(network, scratch, batch_sum, parameter, size, is_weight, sums, 
         ``sums[to_norm]`` gets the squared norm of a gradient that is shaped.
     to_norm : int
     """
-    arena, _, settings, calls = network
+    arena, _, settings, calls = arrays_of(network)
     alpha = at.ALPHA if is_weight else at.NO_PENALTY
     start, inverse = settings[at.PARAMETERS] + parameter, at.INVERSE_WEIGHT
     if calls[SHAPE_GRADIENT] != 0:
@@ -297,7 +297,7 @@ def use_scaled_gradient(network, scratch, parameter, size, is_weight):
     network, scratch, parameter, size, is_weight
         As for :func:`use_gradient`.
     """
-    arena, _, settings, calls = network
+    arena, _, settings, calls = arrays_of(network)
     start, kept = settings[at.PARAMETERS] + parameter, settings[at.GRADIENTS] + parameter
     if arena[scratch + at.GRADIENT_SCALE] != 1:
         scale(arena, scratch + at.GRADIENT_SCALE, kept, size)
@@ -327,7 +327,7 @@ def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
     first, last : int
         The blocks, counted over all layers.
     """
-    arena, layers, settings, calls = network
+    arena, layers, settings, calls = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
     batch_sum = scratch + at.N_SCALARS
     biases_sum = batch_sum + panel * panel
@@ -394,7 +394,7 @@ def finish_update(network, sums, scratch, first, last):
     network, sums, scratch, first, last
         As for :func:`update_weights`; here `sums` is only read.
     """
-    arena, layers, settings, _ = network
+    arena, layers, settings, _ = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
     total = gradient_squares(layers, settings, sums)
     limit = arena[scratch + at.CLIP_NORM]
@@ -424,7 +424,7 @@ def limit_norms(network, scratch, first, last):
     first, last : int
         The panels, counted over all layers.
     """
-    arena, layers, settings, _ = network
+    arena, layers, settings, _ = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
     counted = 0
     for number in range(settings[at.N_LAYERS]):
