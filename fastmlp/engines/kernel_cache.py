@@ -47,7 +47,9 @@ def fingerprint(folder):
         try:
             digest.update(source.read_bytes())
         except OSError as error:
-            raise RuntimeError(f"no cache without the sources of fastmlp: {error}") from error
+            raise RuntimeError(
+                f"compiled code is kept only where the sources can be read: {error}"
+            ) from error
     return digest.hexdigest()
 
 

@@ -138,7 +138,7 @@ def _listed(arguments):
     for argument in arguments:
         kind = getattr(argument, "instance_class", None)
         is_right = kind in FIELDS and _fits(argument, _numba_type(kind, real))
-        names.append(kind.__name__ if is_right else str(argument))
+        names.append(kind.__name__ if is_right else str(types.unliteral(argument)))
     return f"({', '.join(names)})"
 
 
