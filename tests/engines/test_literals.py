@@ -14,6 +14,8 @@ import pytest
 import fastmlp
 from fastmlp.engines.cpu.jit import compile_formula
 
+PACKAGE = Path(fastmlp.__file__).parent
+
 
 def small(x):
     return x * 127 + 2
@@ -48,9 +50,7 @@ def test_constants_do_not_widen(formula, dtype):
 
 
 def test_an_integer_that_would_widen_float32_is_refused():
-    with pytest.raises(
-        ValueError, match=r"40000 in the formula beyond_two_bytes .* write 40000\.0"
-    ):
+    with pytest.raises(ValueError, match="40000 in the formula beyond_two_bytes"):
         compile_formula(beyond_two_bytes)
 
 
@@ -75,8 +75,7 @@ def fit(site):
 def package(tmp_path):
     """A copy of the package without compiled modules."""
     ignore = shutil.ignore_patterns("__pycache__")
-    source = Path(fastmlp.__file__).parent
-    return Path(shutil.copytree(source, tmp_path / "site" / "fastmlp", ignore=ignore))
+    return Path(shutil.copytree(PACKAGE, tmp_path / "site" / "fastmlp", ignore=ignore))
 
 
 def test_an_installation_without_sources_says_so(package):
@@ -90,7 +89,7 @@ def test_an_installation_without_sources_says_so(package):
 
 
 def test_a_zipped_installation_compiles_in_memory(package, tmp_path):
-    expected = fit(package.parent)
+    expected = fit(PACKAGE.parent)
     archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", package.parent)
     result = fit(Path(archive))
     assert result.returncode == 0, result.stderr

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from helpers import imported_by
+from numba.core import caching
 
 import fastmlp
+from fastmlp.engines import _numba
+from fastmlp.engines._numba import cpu_cache_parts
 
 PACKAGE = Path(fastmlp.__file__).parent
 DOOR = "engines/_numba.py"
@@ -65,8 +68,6 @@ assert "numba.cuda" not in sys.modules
 
 
 def test_unknown_names_are_attribute_errors():
-    from fastmlp.engines import _numba
-
     with pytest.raises(AttributeError, match="no attribute 'cuda_drivers'"):
         _ = _numba.cuda_drivers
 
@@ -92,22 +93,26 @@ print(*problems)
 """
 
 
-@pytest.mark.parametrize(
-    "hidden",
-    ["del caching.IndexDataCacheFile", "del caching.IndexDataCacheFile._load_data",
-     "del caching.CacheImpl._locator_classes", "del caching.UserWideCacheLocator"],
-)  # fmt: skip
-def test_without_numbas_cache_kernels_are_compiled_in_memory(hidden, tmp_path):
-    with_cache = run(FIT, NUMBA_CACHE_DIR=str(tmp_path / "with"))
-    assert list((tmp_path / "with").rglob("*.nbc")), with_cache.stderr
-    hide = f"import numba.core.caching as caching; {hidden}"
-    without = run(hide + FIT, NUMBA_CACHE_DIR=str(tmp_path / "without"))
+def test_without_numbas_cache_kernels_are_compiled_in_memory(tmp_path):
+    hide = "import numba.core.caching; del numba.core.caching.IndexDataCacheFile"
+    without = run(hide + FIT, NUMBA_CACHE_DIR=str(tmp_path))
     assert without.returncode == 0, without.stderr
     predictions, folder, problems = without.stdout.splitlines()
-    assert predictions == with_cache.stdout.splitlines()[0]
+    assert predictions == run(FIT).stdout.splitlines()[0]
     assert folder == "none"
     assert "keeps compiled code in a way that fastmlp" in problems
-    assert not list(tmp_path.glob("without/**/*.nbc"))
+    assert not list(tmp_path.rglob("*.nbc"))
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [(caching, "IndexDataCacheFile"), (caching.IndexDataCacheFile, "_load_data"),
+     (caching.CacheImpl, "_locator_classes"), (caching, "UserWideCacheLocator")],
+)  # fmt: skip
+def test_any_part_of_the_cache_may_be_missing(cls, name, monkeypatch):
+    assert cpu_cache_parts() is not None
+    monkeypatch.delattr(cls, name)
+    assert cpu_cache_parts() is None
 
 
 def test_without_what_kernels_are_written_with_the_error_names_numba():
