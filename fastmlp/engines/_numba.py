@@ -102,7 +102,14 @@ def cuda_cache_parts():
 
 
 def use_cache(dispatcher, cache):
-    """Let a function that is not yet compiled look for its machine code in a cache."""
+    """Let a function that is not yet compiled look for its machine code in a cache.
+
+    Parameters
+    ----------
+    dispatcher : Dispatcher
+    cache : object
+        An instance of what :func:`fastmlp.engines.kernel_cache.kernel_cache` returns.
+    """
     dispatcher._cache = cache
 
 
@@ -162,6 +169,7 @@ _OF_CUDA = {
 
 
 def __getattr__(name):
+    """One of numba-cuda's names, looked up when it is asked for."""
     if name not in _OF_CUDA:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _OF_CUDA[name]

@@ -77,7 +77,10 @@ def kernel_cache(folder, parts, machine, key):
         return None
 
     class Stamp:
+        """What numba takes for the version of a function's source."""
+
         def get_source_stamp(self):
+            """The fingerprint, in place of the time when one file was changed."""
             return fingerprint(folder)
 
     class Files(parts.files):
@@ -88,14 +91,17 @@ def kernel_cache(folder, parts, machine, key):
         """
 
         def _file_name(self, key):
+            """The name of the file of one kernel and signature."""
             content = repr((self._version, machine, key)).encode()
             return f"{self._prefix}{hashlib.sha256(content).hexdigest()[:16]}.nbc"
 
         @property
         def _prefix(self):
+            """What all names of files of this version of the sources begin with."""
             return self._data_name_pattern.replace("{number:d}.nbc", f"{self._source_stamp[:16]}.")
 
         def save(self, key, data):
+            """Write the results of a function for one signature, and remove outdated ones."""
             with contextlib.suppress(OSError):  # no room, say: the kernel is there all the same
                 self._save_data(self._file_name(key), data)
                 # What other versions of the sources left.
@@ -105,6 +111,7 @@ def kernel_cache(folder, parts, machine, key):
                         path.unlink(missing_ok=True)
 
         def load(self, key):
+            """The results of a function for one signature; None where there are none."""
             try:
                 return self._load_data(self._file_name(key))
             except Exception:  # missing, or damaged in whatever way

@@ -27,10 +27,12 @@ class _TypedLiterals(ast.NodeTransformer):
         self.function = self.first_argument = None
 
     def visit_FunctionDef(self, node):
+        """Note the function's name and first argument, and go on with its body."""
         self.function, self.first_argument = node.name, node.args.args[0].arg
         return self.generic_visit(node)
 
     def visit_Constant(self, node):
+        """What stands in for a constant."""
         if type(node.value) is int:
             name = f"integer_{node.value}"
             self.namespace[name] = _smallest_integer(node.value, self.function)
@@ -45,7 +47,16 @@ class _TypedLiterals(ast.NodeTransformer):
 def _smallest_integer(value, function):
     """An integer of the smallest type that float32 arithmetic takes without widening.
 
-    ValueError where there is none; `function` is the name of the formula that has it.
+    Parameters
+    ----------
+    value : int
+    function : str
+        The name of the formula that has it, for the message.
+
+    Raises
+    ------
+    ValueError
+        Where it needs more than 16 bits.
     """
     for integer in (np.int8, np.int16):
         if value <= np.iinfo(integer).max:

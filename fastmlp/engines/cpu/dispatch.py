@@ -33,7 +33,18 @@ from .weight_pass import (
 
 
 def _prediction_kernels(loss, is_sparse):
-    """The kernel of each slot of the network that predictions need."""
+    """The kernel of each slot of the network that predictions need.
+
+    Parameters
+    ----------
+    loss : Loss
+    is_sparse : bool
+        Whether X is sparse.
+
+    Returns
+    -------
+    dict of int to numba dispatcher
+    """
     kernels = {slots.MULTIPLY: multiply, slots.FORWARD: forward}
     output = output_kernel(OUTPUT_ACTIVATIONS[loss])
     if output is not None:
@@ -44,7 +55,18 @@ def _prediction_kernels(loss, is_sparse):
 
 
 def _training_kernels(plan, is_sparse):
-    """The kernel of each slot of the network that training needs."""
+    """The kernel of each slot of the network that training needs.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    is_sparse : bool
+        Whether X is sparse.
+
+    Returns
+    -------
+    dict of int to numba dispatcher
+    """
     custom = plan.loss == Loss.CUSTOM
     losses = compile_custom(plan.custom_loss).kernel if custom else loss_kernel(plan.loss)
     kernels = _prediction_kernels(plan.loss, is_sparse) | {
@@ -79,7 +101,18 @@ def _prediction_kernels_of_layer(activation):
 
 
 def _training_kernels_of_layer(activation, dropout):
-    """The kernel of each slot of a hidden layer that training needs."""
+    """The kernel of each slot of a hidden layer that training needs.
+
+    Parameters
+    ----------
+    activation : Activation
+    dropout : float
+        Probability that a unit is switched off.
+
+    Returns
+    -------
+    dict of int to numba dispatcher
+    """
     kernels = _prediction_kernels_of_layer(activation)
     if at.keeps_derivatives(activation, dropout):
         kernels[slots.ACTIVATE_AND_KEEP] = keeping_kernel(activation)

@@ -27,7 +27,20 @@ class _TileWriter(VectorWriter):
     """Writes the functions of one element type into a module."""
 
     def function(self, rows, n_vectors):
-        """The function of one tile shape."""
+        """The function that computes tiles of one shape.
+
+        Parameters
+        ----------
+        rows : int
+        n_vectors : int
+            Vectors in a row of the tile, 1 or 2.
+
+        Returns
+        -------
+        llvmlite.ir.Function
+            Of depth; start, row and column distance of A; start and row distance of B, of C and
+            of the initial sums.
+        """
         name = f"fastmlp_tile_{rows}x{n_vectors}_{self.suffix}"
         function = self.module.globals.get(name)
         if function is not None:
@@ -140,6 +153,15 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
     """Transpose a square of a vector's lanes in registers, from one place to another.
 
     In stage s, rows i and i + 2^s exchange the halves of every 2^(s + 1) lanes.
+
+    Parameters
+    ----------
+    arena : vector
+        Modified in place.
+    source, source_row : int
+        Where the square starts, and the distance of its rows.
+    to, to_row : int
+        The same of where it is written.
     """
 
     def codegen(context, builder, signature, args):

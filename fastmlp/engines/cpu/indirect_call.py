@@ -106,7 +106,12 @@ def _real_type(given):
 
 
 def _fits(given, wanted):
-    """Whether an argument can be passed where a type is wanted; integers of any size can."""
+    """Whether an argument can be passed as a type; integers of any size can be as int64.
+
+    Parameters
+    ----------
+    given, wanted : numba types
+    """
     if wanted == types.int64:
         return isinstance(given, types.Integer)
     if isinstance(wanted, types.BaseTuple):
@@ -117,9 +122,21 @@ def _fits(given, wanted):
 
 
 def _checked(slot, given):
-    """The types in which the arguments of a call are passed.
+    """The types as which the arguments of a call are passed.
 
-    TypingError, which names slot, expected and given, where the arguments do not fit.
+    Parameters
+    ----------
+    slot : int
+    given : tuple of numba types
+
+    Returns
+    -------
+    tuple of numba types
+
+    Raises
+    ------
+    numba.TypingError
+        Where the arguments do not fit; it names the slot, what it takes and what was given.
     """
     real = _real_type(given)
     wanted = tuple(_numba_type(kind, real) for kind in SIGNATURES[slot])
@@ -143,7 +160,19 @@ def _listed(arguments):
 
 
 def _converted(context, builder, value, given, wanted):
-    """A value of the type `wanted`; tuples are converted field by field."""
+    """Write what makes a value of one type that of another; tuples go field by field.
+
+    Parameters
+    ----------
+    context, builder
+        Of an intrinsic's ``codegen``.
+    value : llvmlite value
+    given, wanted : numba types
+
+    Returns
+    -------
+    llvmlite value
+    """
     if not isinstance(wanted, types.BaseTuple):
         return context.cast(builder, value, given, wanted)
     values = [
@@ -154,7 +183,23 @@ def _converted(context, builder, value, given, wanted):
 
 
 def _call(calls, slot, args, of_layer):
-    """Types of an indirect call, and what writes it; `args` are the kernel's arguments."""
+    """Check an indirect call.
+
+    Parameters
+    ----------
+    calls, slot : numba types
+    args : tuple of numba types
+        Of the kernel's arguments.
+    of_layer : bool
+        Whether the slot has to be one of a layer.
+
+    Returns
+    -------
+    packed : numba type
+        Of the kernel's arguments together.
+    write : callable
+        ``write(context, builder, calls, index, packed)`` writes the call.
+    """
     if not isinstance(slot, types.IntegerLiteral):
         return None  # numba tries once more without constants where a call does not fit
     number = slot.literal_value
@@ -212,7 +257,15 @@ def call(typing_context, calls, slot, *args):
 
 @intrinsic(prefer_literal=True)
 def call_of_layer(typing_context, calls, layer, slot, *args):
-    """Call the kernel in a slot of a layer, which is given by its number; else as :func:`call`."""
+    """Call the kernel in a slot of a layer.
+
+    Parameters
+    ----------
+    layer : int
+        The number of the layer.
+    calls, slot, *args
+        As for :func:`call`.
+    """
     found = _call(calls, slot, args, of_layer=True)
     if found is None:
         return None
@@ -227,7 +280,15 @@ def call_of_layer(typing_context, calls, layer, slot, *args):
 
 @intrinsic
 def has_layer_slot(typing_context, calls, layer, slot):
-    """Whether there is a kernel in a slot of a layer, which is given by its number."""
+    """Whether there is a kernel in a slot of a layer.
+
+    Parameters
+    ----------
+    calls : vector of uint64
+    layer : int
+        The number of the layer.
+    slot : int
+    """
 
     def codegen(context, builder, signature, values):
         data = context.make_array(calls)(context, builder, values[0]).data

@@ -51,7 +51,18 @@ OUTPUTS = 7
 
 @compile_kernel
 def network_at(arena, job):
-    """The network of a job, whose arena is `arena`."""
+    """The network of a job.
+
+    Parameters
+    ----------
+    arena : vector of the network's dtype
+    job : vector of int64
+        See ``views.describe``.
+
+    Returns
+    -------
+    Network
+    """
     return Network(
         pointer_to(arena),
         pointer_to(matrix_at(job, LAYERS, np.int64)),
@@ -62,7 +73,18 @@ def network_at(arena, job):
 
 @compile_kernel
 def inputs_at(arena, job):
-    """The rows of X of a job, whose values have the dtype of `arena`."""
+    """The rows of X of a job.
+
+    Parameters
+    ----------
+    arena : vector of the network's dtype
+    job : vector of int64
+        See ``views.describe``.
+
+    Returns
+    -------
+    Inputs
+    """
     return Inputs(
         matrix_at(job, VALUES, arena),
         vector_at(job, FEATURES, np.int32),
@@ -118,7 +140,14 @@ def set_step_scalars(scalars, given, optimizer, step, total_weight):
 
 @compile_kernel
 def keep_parameters(network, number, n_threads):
-    """Copy this thread's share of the parameters to where they are kept, if they are."""
+    """Copy one thread's share of the parameters to where they are kept, if they are.
+
+    Parameters
+    ----------
+    network : Network
+    number, n_threads : int
+        The thread, and how many there are.
+    """
     arena, _, settings, _ = arrays_of(network)
     if settings[at.KEEP_AT] >= 0:
         first, last = share(number, n_threads, settings[at.N_PARAMETERS], at.COPY_ELEMENTS)
@@ -140,6 +169,7 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     sums : vector of float64
         Modified in place: gets the loss of each row; see work_sharing.py.
     number, n_threads : int
+        The thread, and how many there are.
     start, n_rows : int
         Where the batch starts in the order, and its rows.
     seen : int

@@ -156,7 +156,14 @@ def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, l
 
 @compile_kernel
 def backward(network, first, last):
-    """Deltas of all hidden layers for rows `first` to `last` of the batch."""
+    """Deltas of all hidden layers for rows `first` to `last`.
+
+    Parameters
+    ----------
+    network : Network
+    first, last : int
+        Rows of the batch.
+    """
     arena, layers, settings, calls = arrays_of(network)
     for number in range(settings[at.N_LAYERS] - 1, 0, -1):
         layer, before = layers[number], layers[number - 1]

@@ -10,7 +10,15 @@ from .views import arrays_of, view
 
 
 def work_size(n_features, most_entries):
-    """Elements of one thread's part of the work array: see :func:`group_by_feature`."""
+    """Elements of one thread's part of the work array: see :func:`group_by_feature`.
+
+    Parameters
+    ----------
+    n_features : int
+        Features of X.
+    most_entries : int
+        Entries of a batch, at most.
+    """
     return n_features + 2 + 2 * most_entries
 
 

@@ -14,7 +14,22 @@ from .vector_unit import HOST
 
 
 def _borrow(context, builder, array_type, data, *sizes):
-    """A C-contiguous array over elements from `data`, which it does not own."""
+    """Write what makes a C-contiguous array over memory that it does not own.
+
+    Parameters
+    ----------
+    context, builder
+        Of an intrinsic's ``codegen``.
+    array_type : numba type
+    data : llvmlite value
+        A pointer to the first element.
+    *sizes : llvmlite values
+        The shape.
+
+    Returns
+    -------
+    llvmlite value
+    """
     view = context.make_array(array_type)(context, builder)
     itemsize = context.get_constant(
         types.intp, context.get_abi_sizeof(context.get_data_type(array_type.dtype))
@@ -65,7 +80,16 @@ def set_size(job, number, size):
     job[number * FIELDS + 1] = size
 
 
-def _array_at(typing_context, job, number, like, n_dimensions):
+def _array_at(job, number, like, n_dimensions):
+    """Signature and ``codegen`` of the intrinsics that read an array's place from a job.
+
+    Parameters
+    ----------
+    job, number, like : numba types
+        Of their arguments.
+    n_dimensions : int
+        Of the array.
+    """
     dtype = like.dtype if isinstance(like, types.Array) else like.instance_type
     result = types.Array(dtype, n_dimensions, "C")
 
@@ -85,14 +109,23 @@ def _array_at(typing_context, job, number, like, n_dimensions):
 
 @intrinsic
 def vector_at(typing_context, job, number, like):
-    """The vector that is array `number` of a job, of the type of `like`: an array or a dtype."""
-    return _array_at(typing_context, job, number, like, 1)
+    """The vector that is array `number` of a job.
+
+    Parameters
+    ----------
+    job : vector of int64
+        As :func:`describe` makes it.
+    number : int
+    like : array or NumPy scalar type
+        The vector is of the same type.
+    """
+    return _array_at(job, number, like, 1)
 
 
 @intrinsic
 def matrix_at(typing_context, job, number, like):
-    """The matrix that is array `number` of a job, of the type of `like`: an array or a dtype."""
-    return _array_at(typing_context, job, number, like, 2)
+    """The matrix that is array `number` of a job; the arguments are those of :func:`vector_at`."""
+    return _array_at(job, number, like, 2)
 
 
 @intrinsic

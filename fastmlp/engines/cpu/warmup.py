@@ -39,12 +39,14 @@ def warmup(report=None):
 
 
 def _small_plan(dtype):
+    """A plan of the smallest network."""
     return TrainingPlan(
         (1, 1, 1), Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM, epsilon=1.0, dtype=dtype
     )
 
 
 def _theta_and_data(plan):
+    """Parameters for a plan, and one row of inputs that can serve as targets."""
     return np.zeros(n_parameters(plan.layer_units), plan.dtype), np.zeros((1, 1), plan.dtype)
 
 
@@ -67,11 +69,13 @@ def _prepare_options(plan):
 
 
 def _train(plan):
+    """Take one step, which also compiles what Python calls."""
     theta, X = _theta_and_data(plan)
     with CpuEngine(plan, theta, X, X) as engine:
         engine.run_epoch(np.arange(1), 0.1)
 
 
 def _predict(plan):
+    """Predict one row, which also compiles what Python calls."""
     theta, X = _theta_and_data(plan)
     outputs(plan, theta, X)

@@ -55,7 +55,20 @@ def block_at(layer, panel, number):
 
 @compile_kernel
 def blocks_within(layer, first, last):
-    """The blocks of a layer among the blocks `first` to `last` of all, numbered in the layer."""
+    """Which of a layer's blocks are among some blocks of all layers.
+
+    Parameters
+    ----------
+    layer : vector of int64
+        A row of the layer table.
+    first, last : int
+        The blocks, counted over all layers.
+
+    Returns
+    -------
+    first, last : int
+        The same, counted from the layer's first block; there are none unless first < last.
+    """
     return (
         max(first - layer[at.FIRST_BLOCK], 0),
         min(last - layer[at.FIRST_BLOCK], layer[at.N_BLOCKS]),
@@ -236,7 +249,7 @@ def add_partial_sums(arena, settings, n_rows, parameter, size, to):
 
 @compile_kernel
 def n_weight_blocks(layers, settings):
-    """Blocks of weights of all layers."""
+    """The number of blocks of weights of all layers together."""
     last = layers[settings[at.N_LAYERS] - 1]
     return last[at.FIRST_BLOCK] + last[at.N_BLOCKS]
 
