@@ -4,9 +4,8 @@ Other modules import these names from here, and public ones (``njit``, ``types``
 ``cuda``) from numba itself. Names of numba-cuda are looked up when they are first asked for, so
 that importing this module does not import ``numba.cuda``.
 
-Without the parts of the disk cache, kernels are compiled in memory. Without one of the other
-names, kernels cannot be written at all: importing this module is then an ImportError that names
-the version of numba.
+Where a comment below does not say how fastmlp does without a name, kernels cannot be written
+without it: importing this module is then an ImportError that names the version of numba.
 """
 
 from importlib import import_module
@@ -15,13 +14,10 @@ from types import SimpleNamespace
 import numba
 
 try:
-    # Lets a custom loss be known by what it says, values of its globals included.
-    from numba import cloudpickle  # noqa: F401
-
     # Writes loops, branches, tuples and copies of memory into a kernel.
     from numba.core import cgutils  # noqa: F401
 
-    # The type of a compiled function, for documentation and checks alone.
+    # The type of a compiled function, for documentation.
     from numba.core.dispatcher import Dispatcher  # noqa: F401
 
     # What a function raises that numba cannot compile, and what an intrinsic raises to say so.
@@ -35,8 +31,16 @@ except ImportError as error:
         f"({error}); install a version of numba that fastmlp was released for"
     ) from error
 
-# What kernels are stored with on disk: a cache for each function, how it turns results into
-# bytes, its files, and the folders it may lie in. They are subclassed, see kernel_cache.py.
+try:
+    # Tells custom losses from one another by what they say, values of their globals included.
+    # Without it, each fit compiles its custom loss anew.
+    from numba import cloudpickle
+except ImportError:
+    cloudpickle = None
+
+# Kernels are stored on disk with subclasses of what numba has for this: a cache for each function,
+# how it turns results into bytes, its files, and the folders they may lie in. Without any of these
+# names, kernels are compiled in memory in each process, and `fastmlp doctor` says so.
 _CACHE_METHODS = "_load_data", "_save_data"
 
 

@@ -38,8 +38,9 @@ def fingerprint(folder):
         Where the sources are no files, as in a zipped installation.
     """
     digest = hashlib.sha256(__version__.encode())
-    # Kernels hold the plan's codes, such as that of an activation.
-    sources = [_PACKAGE / name for name in ("network/plan.py", "engines/literals.py")]
+    # Kernels hold the plan's codes, such as that of an activation, and what these modules write.
+    names = "network/plan.py", "engines/literals.py", "engines/_numba.py"
+    sources = [_PACKAGE / name for name in names]
     for part in ("network/formulas", f"engines/{folder}"):
         sources += sorted((_PACKAGE / part).glob("*.py"))
     for source in sources:

@@ -1,6 +1,8 @@
 """Calls through addresses: one table says what every kernel takes, and callers are checked."""
 
 import ast
+import gc
+import weakref
 from pathlib import Path
 
 import numba
@@ -8,8 +10,9 @@ import numpy as np
 import pytest
 from numba import types
 
-from fastmlp.engines.cpu import engine, slots
+from fastmlp.engines.cpu import custom_loss, dispatch, engine, slots
 from fastmlp.engines.cpu.arguments import Inputs, Matrix, Network, Size, StridedMatrix
+from fastmlp.engines.cpu.custom_loss import compile_custom
 from fastmlp.engines.cpu.indirect_call import (
     address,
     call,
@@ -28,6 +31,7 @@ from fastmlp.engines.cpu.slots import (
     SIGNATURES,
 )
 from fastmlp.engines.cpu.views import arrays_of
+from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 
 FOLDER = Path(engine.__file__).parent
 FLOAT32 = np.dtype(np.float32)
@@ -176,6 +180,36 @@ def test_arguments_arrive(dtype):
     run(arena, calls)
     np.testing.assert_array_equal(arena[:6], [0, 0, 1, 2, 3, 0])
     np.testing.assert_array_equal(arena[8:11], [123, 456, 78])
+
+
+def squared(y, p):
+    return (p - y) * (p - y)
+
+
+def slope(y, p):
+    return 2 * (p - y)
+
+
+def test_a_custom_loss_that_no_cache_keeps_lives_as_long_as_its_engine(monkeypatch):
+    """Addresses keep no machine code alive."""
+    compiled = []
+
+    def compile_and_note(functions):
+        result = compile_custom(functions)
+        compiled.append(weakref.ref(result.kernel))
+        return result
+
+    monkeypatch.setattr(custom_loss, "cloudpickle", None)
+    monkeypatch.setattr(dispatch, "compile_custom", compile_and_note)
+    plan = TrainingPlan(
+        (2, 1), Activation.RELU, Loss.CUSTOM, Optimizer.SGD, custom_loss=(squared, slope)
+    )
+    X = np.ones((1, 2))
+    with engine.CpuEngine(plan, np.zeros(3), X, np.ones((1, 1))) as one:
+        gc.collect()
+        assert [kernel() is None for kernel in compiled] == [False]
+        assert one.run_epoch(np.arange(1), 0.1) == 1.0
+        np.testing.assert_allclose(one.pull(), 0.2)
 
 
 def called_slots():

@@ -92,6 +92,8 @@ def _copy(name, function):
 
 def _content(functions):
     """A digest of functions and of all values that they use; None where there is none."""
+    if cloudpickle is None:
+        return None
     try:
         return hashlib.sha256(b"".join(map(cloudpickle.dumps, functions))).digest()
     except Exception:  # whatever an object's own pickling raises

@@ -171,10 +171,7 @@ def prediction_calls(activations, loss, dtype, is_sparse):
 
 
 def training_calls(plan, is_sparse):
-    """Addresses of all kernels that training needs.
-
-    A custom loss is compiled unless it was compiled lately. The caller has to keep its code
-    alive (see :func:`fastmlp.engines.cpu.custom_loss.compile_custom`).
+    """Addresses of all kernels that training needs; they are compiled or loaded.
 
     Parameters
     ----------
@@ -184,11 +181,15 @@ def training_calls(plan, is_sparse):
 
     Returns
     -------
-    ndarray of shape (n_slots,), uint64
+    calls : ndarray of shape (n_slots,), uint64
         As of :func:`prediction_calls`.
+    kernels : list of numba dispatcher
+        To be kept as long as the addresses are used: the machine code of a custom loss lives no
+        longer than its kernel.
     """
     layers = [
         _training_kernels_of_layer(activation, dropout)
         for activation, dropout in zip(plan.activations, plan.dropouts, strict=True)
     ]
-    return _calls(_training_kernels(plan, is_sparse), layers, plan.dtype)
+    kernels = _training_kernels(plan, is_sparse)
+    return _calls(kernels, layers, plan.dtype), list(kernels.values())

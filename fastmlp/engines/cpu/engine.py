@@ -9,7 +9,6 @@ from ...network.plan import Optimizer
 from ...network.weights import check_parameters, n_parameters
 from . import kernels
 from . import layout as at
-from .custom_loss import compile_custom
 from .dispatch import prediction_calls, training_calls
 from .outputs import clears_padding
 from .sparse import work_size
@@ -184,7 +183,7 @@ class CpuEngine:
         self._layout = at.training_layout(plan, n_threads, is_sparse)
         self._layers, self._settings = self._layout.layers, self._layout.settings
         self._settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
-        self._custom_loss = plan.custom_loss and compile_custom(plan.custom_loss)  # keeps its code
+        calls, self._kernels = training_calls(plan, is_sparse)
         self._arena = _aligned(self._layout.size, plan.dtype)
         self._set_constants()
         weights = np.empty(0) if sample_weight is None else sample_weight
@@ -196,20 +195,21 @@ class CpuEngine:
         # A velocity that is a running mean is one that adds up steps of a smaller rate.
         self._gain = 1 - plan.momentum if plan.averages_gradients else 1.0
         self._order = np.empty(X.shape[0], dtype=np.int64)
-        # In the order of the numbers in kernels.py.
+        # The order is that of the numbers in kernels.py.
         self._arrays = (
-            self._layers, self._settings, training_calls(plan, is_sparse), *self._X, self._order,
+            self._layers, self._settings, calls, *self._X, self._order,
             self._scalars, self._room_for_entries(n_threads), self._Y, self._sample_weight,
             self._sums, at.shares(self._layout, n_threads, lanes(plan.dtype)),
         )  # fmt: skip
         self._job = describe(self._arrays)
         first = int(self._settings[at.KEEP_AT])
-        self._slots = [first, first + int(self._settings[at.N_PARAMETERS])]  # the newest last
+        # Where the parameters of the last two epochs' starts are kept, the newest last.
+        self._kept_at = [first, first + int(self._settings[at.N_PARAMETERS])]
         self._n_kept = 0
         self.push(theta)
 
     def _set_constants(self):
-        """Numbers that kernels look up in the arena."""
+        """Write the numbers that kernels look up in the arena."""
         arena, settings, plan = self._arena, self._settings, self.plan
         arena[settings[at.ONE]] = 1
         arena[settings[at.MACHINE_EPSILON]] = np.finfo(plan.dtype).eps
@@ -239,7 +239,7 @@ class CpuEngine:
     def last_finite(self):
         """The newest parameters from the start of an epoch that are all finite.
 
-        They are kept at the start of each epoch, in two slots by turns, because a loss becomes
+        They are kept at the start of each epoch, in two places by turns, because a loss becomes
         not finite in the first epoch whose updates overflow, or, where those were its last ones,
         in the next.
 
@@ -248,7 +248,7 @@ class CpuEngine:
         theta : ndarray of shape (n_parameters,) or None
             None where there are none.
         """
-        for start in self._slots[::-1][: self._n_kept]:
+        for start in self._kept_at[::-1][: self._n_kept]:
             theta = self._unpacked(start)
             if np.isfinite(theta).all():
                 return theta
@@ -339,9 +339,9 @@ class CpuEngine:
         scalars[at.LEARNING_RATE] = learning_rate * self._gain
         self._sums[EPOCH_LOSS] = self._sums[GRADIENT_NORM] = 0.0
         if plan.optimizer != Optimizer.GRADIENT:
-            self._slots.reverse()
+            self._kept_at.reverse()
             self._n_kept = 2 if self._n_kept else 1
-            settings[at.KEEP_AT] = self._slots[-1]
+            settings[at.KEEP_AT] = self._kept_at[-1]
         for start in range(0, order.size, self._piece):
             piece = order[start : start + self._piece]
             scalars[at.STEPS_DONE] = self.step
@@ -438,7 +438,7 @@ def outputs(plan, theta, X, n_jobs=None):
     order = np.arange(n_rows) if is_sparse else _NO_STARTS
     result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
     with Team(n_threads) as team:
-        # In the order of the numbers in kernels.py.
+        # The order is that of the numbers in kernels.py.
         arrays = layout.layers, layout.settings, calls, *_input_arrays(X, dtype), order, result
         team.run(kernels.predict, arena, describe(arrays), keeps=arrays)
     return result

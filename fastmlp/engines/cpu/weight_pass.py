@@ -26,7 +26,7 @@ from .work_sharing import N_SUMS, share
 
 
 @compile_kernel
-def block_at(layer, panel, number):
+def block_of(layer, panel, number):
     """Where a block of weights lies.
 
     Parameters
@@ -90,7 +90,7 @@ def transpose_block(arena, layer, panel, source, top, rows, column, width):
     source : int
         Where the block starts in the arena.
     top, rows, column, width : int
-        The block: see :func:`block_at`.
+        The block: see :func:`block_of`.
     """
     to_width = min(panel, layer[at.IN_WIDTH] - top)
     to = layer[at.TRANSPOSED] + top * layer[at.OUT_WIDTH] + column * to_width
@@ -152,7 +152,7 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
     number : int
         Of the layer.
     top, column : int
-        The block: see :func:`block_at`.
+        The block: see :func:`block_of`.
     inputs, inputs_row : int
         Where the block's columns of the inputs start in the arena, and the distance of their rows.
     first, n_rows : int
@@ -360,7 +360,7 @@ def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
                 calls, GROUP_BY_FEATURE, work, X, start, n_rows, first_feature, last_feature, fan_in
             )
         for block in range(first_here, last_here):
-            top, rows, column, width, weights = block_at(layer, panel, block)
+            top, rows, column, width, weights = block_of(layer, panel, block)
             biases = layer[at.BIASES] + column
             if settings[at.N_GROUPS] == 1:
                 if is_sparse:
@@ -417,7 +417,7 @@ def finish_update(network, sums, scratch, first, last):
         layer = layers[number]
         first_here, last_here = blocks_within(layer, first, last)
         for block in range(first_here, last_here):
-            top, rows, column, width, weights = block_at(layer, panel, block)
+            top, rows, column, width, weights = block_of(layer, panel, block)
             if top == 0:
                 use_scaled_gradient(network, scratch, layer[at.BIASES] + column, width, False)
             use_scaled_gradient(network, scratch, weights, rows * width, True)
