@@ -24,7 +24,8 @@ def compiled_specialisations():
     """Names of all kernels that are compiled so far, once for each signature."""
     found = []
     for thing in gc.get_objects():
-        if isinstance(thing, Dispatcher) and thing.py_func.__module__.startswith(
+        # Not isinstance, which asks a weak proxy's object: it may be gone.
+        if issubclass(type(thing), Dispatcher) and thing.py_func.__module__.startswith(
             "fastmlp.engines.cpu"
         ):
             found += [thing.py_func.__qualname__] * len(thing.signatures)
