@@ -8,6 +8,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from helpers import imported_by
 from numba import types
 
 from fastmlp.engines.cpu import custom_loss, dispatch, engine, slots
@@ -253,3 +254,7 @@ def test_tuples_of_the_table_have_all_their_fields():
         assert len(cls._fields) == len(kinds), cls
     used = {kind for kinds in SIGNATURES.values() for kind in kinds}
     assert used >= set(slots.FIELDS) >= {Network, Inputs, Size}
+
+
+def test_the_table_needs_no_compiler():
+    assert not imported_by("import fastmlp.engines.cpu.slots") & {"numba", "llvmlite"}

@@ -26,6 +26,15 @@ _HEIGHTS = [height for height in (12, 8, 6, 4, 2, 1) if height <= TILE_ROWS]
 class _TileWriter(VectorWriter):
     """Writes the functions of one element type into a module."""
 
+    def _declare(self, name):
+        """A function of the module with the arguments of a tile, which is not inlined."""
+        p = self.pointer
+        signature = ir.FunctionType(ir.VoidType(), [I64, p, I64, I64, p, I64, p, I64, p, I64])
+        function = ir.Function(self.module, signature, name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        return function
+
     def function(self, rows, n_vectors):
         """The function that computes tiles of one shape.
 
@@ -46,10 +55,7 @@ class _TileWriter(VectorWriter):
         if function is not None:
             return function
         p = self.pointer
-        signature = ir.FunctionType(ir.VoidType(), [I64, p, I64, I64, p, I64, p, I64, p, I64])
-        function = ir.Function(self.module, signature, name)
-        function.linkage = "internal"
-        function.attributes.add("noinline")
+        function = self._declare(name)
         depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row = function.args
 
         entry = function.append_basic_block("entry")
