@@ -72,8 +72,10 @@ def _copy(name: str, function: Any) -> FunctionType:
 
 def _content(functions: tuple[FunctionType, ...]) -> bytes | None:
     """Digest functions with all values that they use; None where an object has no content."""
-    from numba import cloudpickle  # late: an ordinary fit needs no custom loss
+    from ._numba import cloudpickle  # late: an ordinary fit needs no custom loss
 
+    if cloudpickle is None:
+        return None
     try:
         return hashlib.sha256(b"".join(map(cloudpickle.dumps, functions))).digest()
     except Exception:  # whatever an object's own pickling raises

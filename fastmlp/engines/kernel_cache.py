@@ -21,29 +21,48 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 @cache
 def fingerprint(folder):
-    """Digest of the version and of all sources that reach a device's compiler."""
+    """Digest of the version and of all sources that reach a device's compiler.
+
+    Parameters
+    ----------
+    folder : {'cpu', 'cuda'}
+        The device's sources.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    RuntimeError
+        Where the sources are no files, as in a zipped installation.
+    """
     digest = hashlib.sha256(__version__.encode())
-    # Kernels hold the plan's codes, such as that of an activation.
-    sources = [_PACKAGE / name for name in ("network/plan.py", "engines/literals.py")]
+    # Kernels hold the plan's codes, such as that of an activation, and what these modules write.
+    names = "network/plan.py", "engines/literals.py", "engines/_numba.py"
+    sources = [_PACKAGE / name for name in names]
     for part in ("network/formulas", f"engines/{folder}"):
         sources += sorted((_PACKAGE / part).glob("*.py"))
     for source in sources:
         digest.update(source.name.encode())
-        digest.update(source.read_bytes())
+        try:
+            digest.update(source.read_bytes())
+        except OSError as error:
+            raise RuntimeError(
+                f"compiled code is kept only where the sources can be read: {error}"
+            ) from error
     return digest.hexdigest()
 
 
-def kernel_cache(folder, caching, base, impl, locators, machine, key):
+def kernel_cache(folder, parts, machine, key):
     """numba's function cache, keyed by :func:`fingerprint`.
 
     Parameters
     ----------
-    folder : str
-        Of the device's sources.
-    caching : module
-        numba's, or that of its CUDA target.
-    base, impl, locators : classes
-        Of the same: the cache, how it stores results, and where.
+    folder : {'cpu', 'cuda'}
+        The device's sources.
+    parts : SimpleNamespace or None
+        The classes of numba or numba-cuda to build on; see ``_numba.cpu_cache_parts``.
     machine : object
         What else the compiled code depends on.
     key : function
@@ -51,15 +70,21 @@ def kernel_cache(folder, caching, base, impl, locators, machine, key):
 
     Returns
     -------
-    class
-        Its instances are a dispatcher's ``_cache``.
+    class or None
+        Its instances are caches for ``_numba.use_cache``; making one is a RuntimeError where no
+        folder can be written. None where `parts` is.
     """
+    if parts is None:
+        return None
 
     class Stamp:
+        """What numba takes for the version of a function's source."""
+
         def get_source_stamp(self):
+            """The fingerprint, in place of the time when one file was changed."""
             return fingerprint(folder)
 
-    class Files(caching.IndexDataCacheFile):
+    class Files(parts.files):
         """One file for each kernel and signature, named by a digest of all that it depends on.
 
         numba's own files have numbers, given out by an index: processes that compile at once, or
@@ -67,14 +92,17 @@ def kernel_cache(folder, caching, base, impl, locators, machine, key):
         """
 
         def _file_name(self, key):
+            """The name of the file of one kernel and signature."""
             content = repr((self._version, machine, key)).encode()
             return f"{self._prefix}{hashlib.sha256(content).hexdigest()[:16]}.nbc"
 
         @property
         def _prefix(self):
+            """What all names of files of this version of the sources begin with."""
             return self._data_name_pattern.replace("{number:d}.nbc", f"{self._source_stamp[:16]}.")
 
         def save(self, key, data):
+            """Write the results of a function for one signature, and remove outdated ones."""
             with contextlib.suppress(OSError):  # no room, say: the kernel is there all the same
                 self._save_data(self._file_name(key), data)
                 # What other versions of the sources left.
@@ -84,15 +112,16 @@ def kernel_cache(folder, caching, base, impl, locators, machine, key):
                         path.unlink(missing_ok=True)
 
         def load(self, key):
+            """The results of a function for one signature; None where there are none."""
             try:
                 return self._load_data(self._file_name(key))
             except Exception:  # missing, or damaged in whatever way
                 return None
 
-    class Impl(impl):
-        _locator_classes = tuple(type(one.__name__, (Stamp, one), {}) for one in locators)
+    class Impl(parts.impl):
+        _locator_classes = tuple(type(one.__name__, (Stamp, one), {}) for one in parts.locators)
 
-    class KernelCache(base):
+    class KernelCache(parts.base):
         _impl_class = Impl
         _index_key = key
 
@@ -106,5 +135,5 @@ def kernel_cache(folder, caching, base, impl, locators, machine, key):
 
 
 def is_switched_on():
-    """Whether kernels are kept on disk."""
+    """Whether kernels may be kept on disk: the user has not forbidden it."""
     return os.environ.get("FASTMLP_CACHE", "1") != "0"

@@ -180,8 +180,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Rows that are not trained on: ``history_`` gets their loss and score after each epoch.
             With ``early_stopping=True`` they decide when to stop, and no rows are held out.
         callback : callable, optional
-            Called after each epoch with a :class:`fastmlp.training.history.Epoch`; training stops when
-            it returns True.
+            Called after each epoch with a :class:`fastmlp.training.history.Epoch`; training stops
+            when it returns True.
 
         Returns
         -------

@@ -87,7 +87,13 @@ def test_edited_formula_is_compiled_anew(package, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "source", ["network/plan.py", "engines/cpu/vector_math.py", "network/formulas/losses.py"]
+    "source",
+    [
+        "network/plan.py",
+        "engines/_numba.py",
+        "engines/cpu/vector_math.py",
+        "network/formulas/losses.py",
+    ],
 )
 def test_any_edit_compiles_anew(source, package, tmp_path):
     run(package, tmp_path / "cache")

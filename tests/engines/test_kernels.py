@@ -15,6 +15,7 @@ from numba.core.dispatcher import Dispatcher
 
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.engines.cpu import vector_math
+from fastmlp.engines.cpu.arguments import Matrix, Size, StridedMatrix
 from fastmlp.engines.cpu.gemm import TILE_ROWS, tile, transpose_square
 from fastmlp.engines.cpu.vector_unit import lanes
 
@@ -23,7 +24,8 @@ def compiled_specialisations():
     """Names of all kernels that are compiled so far, once for each signature."""
     found = []
     for thing in gc.get_objects():
-        if isinstance(thing, Dispatcher) and thing.py_func.__module__.startswith(
+        # Not isinstance, which asks a weak proxy's object: it may be gone.
+        if issubclass(type(thing), Dispatcher) and thing.py_func.__module__.startswith(
             "fastmlp.engines.cpu"
         ):
             found += [thing.py_func.__qualname__] * len(thing.signatures)
@@ -87,8 +89,8 @@ def test_an_option_compiles_its_own_kernels_alone():
 
 
 @numba.njit
-def call_tile(*args):
-    tile(*args)
+def call_tile(arena, size, a, b, c, init):
+    tile(arena, size, a, b, c, init)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -106,8 +108,10 @@ def test_tile_of_every_shape(dtype):
                     arena = np.concatenate([np.ravel(stored), B.ravel(), init]).astype(dtype)
                     b, bias, c = A.size, A.size + B.size, A.size + B.size + width
                     arena = np.concatenate([arena, np.full((rows + 1) * (width + 3), 7, dtype)])
-                    call_tile(rows, width, depth, arena, 0, a_row, a_col, b, width,
-                         c, width + 3, bias, 0)  # fmt: skip
+                    call_tile(
+                        arena, Size(rows, width, depth), StridedMatrix(0, a_row, a_col),
+                        Matrix(b, width), Matrix(c, width + 3), Matrix(bias, 0),
+                    )  # fmt: skip
                     result = arena[c:].reshape(rows + 1, width + 3)
                     expected = A.astype(float) @ B.astype(float) + init
                     np.testing.assert_allclose(

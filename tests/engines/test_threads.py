@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 
 import joblib
@@ -57,6 +59,31 @@ def test_members_leave_when_the_team_is_closed():
     with Team(4) as team:
         team.run(lambda *args: None)
         assert threading.active_count() == before + 3
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_a_worker_that_cannot_be_started_leaves_none_waiting(failing, monkeypatch):
+    before = threading.active_count()
+    start, started = threading.Thread.start, []
+
+    def start_some(thread):
+        if len(started) == failing - 1:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    with Team(4) as team:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start_some)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                team.run(lambda *args: None)
+        assert len(started) == failing - 1
+        assert threading.active_count() == before
+        # The team starts anew where there are threads again.
+        seen = []
+        team.run(lambda number, n_threads, barrier: seen.append(number))
+        assert sorted(seen) == [0, 1, 2, 3]
     assert threading.active_count() == before
 
 
@@ -117,3 +144,69 @@ def test_fit_in_a_forked_child(problem):
     np.testing.assert_array_equal(queue.get(), expected)
     child.join()
     assert child.exitcode == 0
+
+
+FIT = """
+import warnings
+import numpy as np
+from fastmlp import MLPClassifier
+from fastmlp.engines.cpu import threads
+sizes = []
+class Team(threads.Team):
+    def __init__(self, n_threads):
+        sizes.append(n_threads)
+        super().__init__(n_threads)
+from fastmlp.engines.cpu import engine
+engine.Team = Team
+warnings.simplefilter("ignore")
+X = np.random.default_rng(0).normal(size=(300, 40))
+MLPClassifier((64, 64), max_iter=2, batch_size=60).fit(X, X[:, :4].argmax(axis=1))
+print(sizes[0])
+"""
+
+
+def fit_in_a_process(before="", after="", **environment):
+    """Threads of a fit in a fresh process, between two pieces of code."""
+    env = {k: v for k, v in os.environ.items() if k != "NUMBA_NUM_THREADS"} | environment
+    result = subprocess.run(
+        [sys.executable, "-c", before + FIT + after], env=env, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout)
+
+
+NOT_LAUNCHED = """
+import numba
+try:
+    raise SystemExit(f"numba launched {numba.threading_layer()}")
+except ValueError:
+    pass
+"""
+
+
+def test_numbas_threading_layer_is_not_launched():
+    assert fit_in_a_process(after=NOT_LAUNCHED, NUMBA_NUM_THREADS="2") == 2
+
+
+def test_a_threading_layer_that_is_missing_does_not_matter():
+    # Where TBB is installed, this layer would do no harm, and must not be launched either.
+    assert fit_in_a_process(
+        after=NOT_LAUNCHED, NUMBA_NUM_THREADS="2", NUMBA_THREADING_LAYER="tbb"
+    ) == 2  # fmt: skip
+
+
+def test_numbas_setting_of_threads_is_the_limit():
+    assert fit_in_a_process(NUMBA_NUM_THREADS="3") == 3
+    assert fit_in_a_process(NUMBA_NUM_THREADS="1") == 1
+
+
+def test_set_num_threads_is_honoured():
+    before = "import numba; numba.set_num_threads({})\n"
+    assert fit_in_a_process(before.format(1), NUMBA_NUM_THREADS="3") == 1
+    assert fit_in_a_process(before.format(2), NUMBA_NUM_THREADS="3") == 2
+
+
+def test_inner_max_num_threads_of_joblib():
+    with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=3):
+        limits = joblib.Parallel()(joblib.delayed(default_n_threads)() for _ in range(2))
+    assert limits == [3, 3]

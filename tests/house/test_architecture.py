@@ -30,7 +30,7 @@ ROOMS = {
 
 # Packages that only some rooms may import.
 OWNERS = {
-    "numba": {"engines/cpu", "engines/cuda", "engines/_numba.py", "engines/custom_functions.py"},
+    "numba": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
     "llvmlite": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
     "sklearn": {"estimators", "tabular", "export", "tools", "plotting.py", "demos"},
     "pandas": {"tabular", "demos"},

@@ -4,9 +4,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from numba import types
-from numba.core.dispatcher import Dispatcher
-from numba.core.errors import NumbaError
 
+from .._numba import Dispatcher, NumbaError
 from ..custom_functions import NAMES, frozen
 from .jit import compile_inline
 from .outputs import elementwise_kernel

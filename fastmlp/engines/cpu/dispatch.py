@@ -1,11 +1,12 @@
-"""Which kernels a network's plan needs, and their addresses."""
+"""Which kernels a network's plan needs: the vector of their addresses."""
 
-from functools import cache
+from functools import lru_cache
+from math import inf
 
-from numba import from_dtype, types
+import numpy as np
 
 from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, keeps_derivatives
-from . import layout as at
+from . import slots
 from .custom_loss import compile_custom
 from .gemm import multiply
 from .indirect_call import address
@@ -17,7 +18,7 @@ from .layers import (
     multiply_by_kept,
 )
 from .optimizers import scale, shape_gradient, update_kernel
-from .outputs import clears_padding, loss_kernel, output_kernel
+from .outputs import loss_kernel, output_kernel
 from .row_pass import backward, finish_rows, forward
 from .sparse import group_by_feature, multiply_rows, sum_block
 from .weight_pass import (
@@ -29,131 +30,165 @@ from .weight_pass import (
     update_weights,
 )
 
-INTEGER = types.int64
-INTEGERS = types.Array(types.int64, 1, "C")
-LAYERS = types.Array(types.int64, 2, "C")
-DOUBLES = types.Array(types.float64, 1, "C")
-# Features and row starts of a sparse matrix.
-SPARSE_ROWS = types.Array(types.int32, 1, "C"), INTEGERS
 
-
-def _vector(dtype):
-    return types.Array(from_dtype(dtype), 1, "C")
-
-
-def _matrix(dtype):
-    return types.Array(from_dtype(dtype), 2, "C")
-
-
-@cache
-def _forward_addresses(dtype, is_sparse):
-    """Of kernels that predictions need whatever the network."""
-    vector, i = _vector(dtype), INTEGER
-    context = vector, LAYERS, INTEGERS
-    found = {
-        at.CALL_MULTIPLY: address(multiply, i, i, i, vector, *[i] * 9),
-        at.CALL_FORWARD: address(forward, *context, *[i] * 4),
-    }
-    if is_sparse:
-        found[at.CALL_MULTIPLY_ROWS] = address(
-            multiply_rows, *context, _matrix(dtype), *SPARSE_ROWS, INTEGERS, i, i, i
-        )
-    return found
-
-
-@cache
-def _training_addresses(dtype, is_sparse):
-    """Of kernels that training needs whatever the network."""
-    vector, matrix, i = _vector(dtype), _matrix(dtype), INTEGER
-    context = vector, LAYERS, INTEGERS
-    found = {
-        at.CALL_FINISH: address(
-            finish_rows, *context, i, matrix, vector, INTEGERS, i, DOUBLES, i, i
-        ),
-        at.CALL_BACKWARD: address(backward, *context, i, i),
-        at.CALL_UPDATE: address(
-            update_weights,
-            *context, DOUBLES, i, matrix, *SPARSE_ROWS, INTEGERS, INTEGERS, *[i] * 4,
-        ),
-        at.CALL_SUM: address(sum_gradient, *context, *[i] * 9),
-        at.CALL_TRANSPOSE: address(transpose_block, vector, INTEGERS, *[i] * 6),
-        at.CALL_SUM_GROUP: address(sum_group, *context, i, matrix, INTEGERS, *[i] * 4),
-    }  # fmt: skip
-    if is_sparse:
-        found[at.CALL_GROUP_BY_FEATURE] = address(
-            group_by_feature, INTEGERS, *SPARSE_ROWS, INTEGERS, *[i] * 5
-        )
-        found[at.CALL_SUM_BLOCK] = address(sum_block, vector, LAYERS, matrix, INTEGERS, *[i] * 6)
-    return found
-
-
-def _activation_addresses(activation, dtype):
-    if activation == Activation.IDENTITY:
-        return 0
-    return address(activation_kernel(activation), _vector(dtype), INTEGER, INTEGER)
-
-
-def with_prediction_kernels(layout, plan):
-    """The layer table and settings of a layout, with the addresses that predictions need.
+def _prediction_kernels(loss, is_sparse):
+    """The kernel of each slot of the network that predictions need.
 
     Parameters
     ----------
-    layout : Layout
-    plan : TrainingPlan
+    loss : Loss
+    is_sparse : bool
+        Whether X is sparse.
 
     Returns
     -------
-    layers, settings : ndarrays
-        Copies: addresses are those of this process.
+    dict of int to numba dispatcher
     """
-    dtype, i = plan.dtype, INTEGER
-    layers, settings = layout.layers.copy(), layout.settings.copy()
-    for number, found in _forward_addresses(dtype, bool(settings[at.IS_SPARSE])).items():
-        settings[number] = found
-    for layer, activation in zip(layers[:-1], plan.activations, strict=True):
-        layer[at.CALL_ACTIVATE] = _activation_addresses(activation, dtype)
-    output = output_kernel(OUTPUT_ACTIVATIONS[plan.loss])
+    kernels = {slots.MULTIPLY: multiply, slots.FORWARD: forward}
+    output = output_kernel(OUTPUT_ACTIVATIONS[loss])
     if output is not None:
-        settings[at.CALL_OUTPUT] = address(output, _vector(dtype), i, i, i, i)
-    return layers, settings
+        kernels[slots.ACTIVATE_OUTPUT] = output
+    if is_sparse:
+        kernels[slots.MULTIPLY_ROWS] = multiply_rows
+    return kernels
 
 
-def with_training_kernels(layout, plan):
-    """The same with all addresses that training needs.
+def _training_kernels(plan, is_sparse):
+    """The kernel of each slot of the network that training needs.
 
-    A custom loss is compiled, if it was not lately; its code has to be kept alive by the caller
-    (see :func:`fastmlp.engines.cpu.custom_loss.compile_custom`).
+    Parameters
+    ----------
+    plan : TrainingPlan
+    is_sparse : bool
+        Whether X is sparse.
+
+    Returns
+    -------
+    dict of int to numba dispatcher
     """
-    dtype, vector, i = plan.dtype, _vector(plan.dtype), INTEGER
-    layers, settings = with_prediction_kernels(layout, plan)
-    for number, found in _training_addresses(dtype, bool(settings[at.IS_SPARSE])).items():
-        settings[number] = found
-    context = vector, LAYERS, INTEGERS
-    kept = 0
-    for layer, activation, dropout in zip(
-        layers[:-1], plan.activations, plan.dropouts, strict=True
-    ):
-        if keeps_derivatives(activation, dropout):
-            layer[at.CALL_KEEP] = address(keeping_kernel(activation), vector, i, i, i)
-            kept = kept or address(multiply_by_kept, vector, i, i, i)
-            layer[at.CALL_DERIVATIVE] = kept
-        elif activation != Activation.IDENTITY:
-            layer[at.CALL_DERIVATIVE] = address(derivative_kernel(activation), vector, i, i, i)
-        if dropout > 0:
-            layer[at.CALL_DROP] = address(drop_units, vector, *[i] * 10)
-    if plan.loss == Loss.CUSTOM:
-        losses = compile_custom(plan.custom_loss).kernel
-    else:
-        losses = loss_kernel(plan.loss)
-    settings[at.CALL_LOSSES] = address(losses, vector, INTEGERS, *[i] * 5, DOUBLES, i)
-    settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
-    settings[at.CALL_APPLY] = address(update_kernel(plan.optimizer), vector, INTEGERS, *[i] * 6)
+    custom = plan.loss == Loss.CUSTOM
+    losses = compile_custom(plan.custom_loss).kernel if custom else loss_kernel(plan.loss)
+    kernels = _prediction_kernels(plan.loss, is_sparse) | {
+        slots.FINISH_ROWS: finish_rows,
+        slots.LOSSES: losses,
+        slots.BACKWARD: backward,
+        slots.UPDATE_WEIGHTS: update_weights,
+        slots.SUM_GRADIENT: sum_gradient,
+        slots.SUM_GROUP: sum_group,
+        slots.TRANSPOSE_BLOCK: transpose_block,
+        slots.UPDATE: update_kernel(plan.optimizer),
+    }
+    if is_sparse:
+        kernels[slots.GROUP_BY_FEATURE] = group_by_feature
+        kernels[slots.SUM_BLOCK] = sum_block
     if plan.needs_gradient:
-        settings[at.CALL_SHAPE] = address(shape_gradient, vector, *[i] * 6, DOUBLES, i)
+        kernels[slots.SHAPE_GRADIENT] = shape_gradient
     if plan.weight_decay > 0:
-        settings[at.CALL_DECAY] = address(scale, vector, i, i, i)
-    if settings[at.GRADIENTS] >= 0:
-        settings[at.CALL_FINISH_UPDATE] = address(finish_update, *context, DOUBLES, i, i, i)
-    if settings[at.LIMITS_COLUMNS]:
-        settings[at.CALL_LIMIT] = address(limit_norms, *context, i, i, i)
-    return layers, settings
+        kernels[slots.DECAY_WEIGHTS] = scale
+    if plan.clip_norm < inf:
+        kernels[slots.FINISH_UPDATE] = finish_update
+    if plan.max_norm < inf:
+        kernels[slots.LIMIT_NORMS] = limit_norms
+    return kernels
+
+
+def _prediction_kernels_of_layer(activation):
+    """The kernel of each slot of a hidden layer that predictions need."""
+    if activation == Activation.IDENTITY:
+        return {}
+    return {slots.ACTIVATE: activation_kernel(activation)}
+
+
+def _training_kernels_of_layer(activation, dropout):
+    """The kernel of each slot of a hidden layer that training needs.
+
+    Parameters
+    ----------
+    activation : Activation
+    dropout : float
+        Probability that a unit is switched off.
+
+    Returns
+    -------
+    dict of int to numba dispatcher
+    """
+    kernels = _prediction_kernels_of_layer(activation)
+    if keeps_derivatives(activation, dropout):
+        kernels[slots.ACTIVATE_AND_KEEP] = keeping_kernel(activation)
+        kernels[slots.MULTIPLY_BY_DERIVATIVE] = multiply_by_kept
+    elif activation != Activation.IDENTITY:
+        kernels[slots.MULTIPLY_BY_DERIVATIVE] = derivative_kernel(activation)
+    if dropout > 0:
+        kernels[slots.DROP_UNITS] = drop_units
+    return kernels
+
+
+def _calls(kernels_of_network, kernels_of_layers, dtype):
+    """The vector of addresses of kernels, which are compiled or loaded for it.
+
+    Parameters
+    ----------
+    kernels_of_network : dict of int to numba dispatcher
+    kernels_of_layers : list of such dicts
+        One for each hidden layer.
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    ndarray of shape (n_slots,), uint64
+    """
+    n_layers = len(kernels_of_layers) + 1
+    calls = np.zeros(slots.n_slots(n_layers), np.uint64)
+    for slot, kernel in kernels_of_network.items():
+        calls[slot] = address(slot, kernel, dtype)
+    for layer, kernels in enumerate(kernels_of_layers):
+        for slot, kernel in kernels.items():
+            calls[slot + layer * slots.N_LAYER_SLOTS] = address(slot, kernel, dtype)
+    return calls
+
+
+@lru_cache
+def prediction_calls(activations, loss, dtype, is_sparse):
+    """Addresses of all kernels that predictions need; they are compiled or loaded once.
+
+    Parameters
+    ----------
+    activations : tuple of Activation
+        Of each hidden layer.
+    loss : Loss
+    dtype : numpy.dtype
+    is_sparse : bool
+        Whether X is sparse.
+
+    Returns
+    -------
+    ndarray of shape (n_slots,), uint64
+        The vector `calls` of a :class:`fastmlp.engines.cpu.arguments.Network`; not to be changed.
+    """
+    layers = [_prediction_kernels_of_layer(activation) for activation in activations]
+    return _calls(_prediction_kernels(loss, is_sparse), layers, dtype)
+
+
+def training_calls(plan, is_sparse):
+    """Addresses of all kernels that training needs; they are compiled or loaded.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    is_sparse : bool
+        Whether X is sparse.
+
+    Returns
+    -------
+    calls : ndarray of shape (n_slots,), uint64
+        As of :func:`prediction_calls`.
+    kernels : list of numba dispatcher
+        To be kept as long as the addresses are used: the machine code of a custom loss lives no
+        longer than its kernel.
+    """
+    layers = [
+        _training_kernels_of_layer(activation, dropout)
+        for activation, dropout in zip(plan.activations, plan.dropouts, strict=True)
+    ]
+    kernels = _training_kernels(plan, is_sparse)
+    return _calls(kernels, layers, plan.dtype), list(kernels.values())

@@ -9,13 +9,13 @@ from ...network.plan import Optimizer
 from ...network.weights import check_parameters, n_parameters
 from . import kernels
 from . import layout as at
-from .custom_loss import compile_custom
-from .dispatch import with_prediction_kernels, with_training_kernels
+from .dispatch import prediction_calls, training_calls
+from .outputs import clears_padding
 from .row_losses import row_losses
 from .sparse import work_size
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
-from .views import FIELDS, describe
+from .views import describe, set_size
 from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS
 
 # Below this many multiply-adds a step a second thread does not pay: it gains less than handing
@@ -32,15 +32,33 @@ _NO_FEATURES, _NO_STARTS = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int
 
 
 def _aligned(size, dtype):
-    """Zeros that start at a cache line."""
+    """A vector of zeros that starts at a cache line.
+
+    Parameters
+    ----------
+    size : int
+    dtype : numpy.dtype
+    """
     line = 64 // dtype.itemsize
     raw = np.zeros(size + line, dtype=dtype)
     offset = (-raw.ctypes.data % 64) // dtype.itemsize
     return raw[offset : offset + size]
 
 
-def _inputs(X, dtype):
-    """X as kernels take it: values, and for a sparse matrix their features and row starts."""
+def _input_arrays(X, dtype):
+    """X as kernels take it: see :class:`fastmlp.engines.cpu.arguments.Inputs`.
+
+    Parameters
+    ----------
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows, n_features) or (1, n_entries)
+    features : ndarray of shape (0,) or (n_entries,), int32
+    row_starts : ndarray of shape (0,) or (n_rows + 1,), int64
+    """
     if not issparse(X):
         return kernel_input(X, dtype), _NO_FEATURES, _NO_STARTS
     X = X.tocsr()
@@ -61,13 +79,34 @@ def kernel_input(array, dtype):
     """An array as kernels take it: C-contiguous, of one type, and not marked read-only.
 
     numba would compile every kernel again for arrays marked so. Kernels do not write inputs.
+
+    Parameters
+    ----------
+    array : array-like
+    dtype : numpy.dtype or type
+
+    Returns
+    -------
+    ndarray
+        Of the same memory where that will do; it must not be written.
     """
     array = np.ascontiguousarray(array, dtype)
     return array if array.flags.writeable else np.asarray(_Borrowed(array))
 
 
 def resolve_n_threads(n_jobs):
-    """Threads for an ``n_jobs`` parameter, in scikit-learn's meaning; None is numba's limit."""
+    """Threads for an ``n_jobs`` parameter, in scikit-learn's meaning.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        None is numba's limit; negative numbers count down from it: -1 is all of it.
+
+    Returns
+    -------
+    int
+        At least 1, and no more than numba's limit.
+    """
     limit = default_n_threads()
     if n_jobs is None:
         return limit
@@ -76,19 +115,29 @@ def resolve_n_threads(n_jobs):
     return min(n_jobs, limit)
 
 
-def _hyper(plan):
-    """The numbers of a step, but for what changes from epoch to epoch."""
-    hyper = np.zeros(at.N_HYPER)
-    hyper[at.UNIT] = 1
-    hyper[[at.ALPHA, at.L1]] = plan.alpha, plan.l1
-    hyper[[at.CLIP_VALUE, at.CLIP_NORM, at.MAX_NORM]] = (
-        plan.clip_value, plan.clip_norm, plan.max_norm,
-    )  # fmt: skip
-    hyper[at.MOMENTUM] = plan.momentum
-    hyper[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
-    hyper[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
-    hyper[at.EPSILON] = plan.epsilon
-    return hyper
+def _plan_scalars(plan):
+    """The scalars of a step that a plan fixes; the others, which epochs and steps set, are zero.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+
+    Returns
+    -------
+    ndarray of shape (N_SCALARS,), float64
+        See :mod:`fastmlp.engines.cpu.layout`.
+    """
+    scalars = np.zeros(at.N_SCALARS)
+    scalars[at.UNIT] = 1
+    scalars[[at.ALPHA, at.L1]] = plan.alpha, plan.l1
+    scalars[at.CLIP_VALUE] = plan.clip_value
+    scalars[at.CLIP_NORM] = plan.clip_norm
+    scalars[at.MAX_NORM] = plan.max_norm
+    scalars[at.MOMENTUM] = plan.momentum
+    scalars[[at.BETA_1, at.ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1
+    scalars[[at.BETA_2, at.ONE_MINUS_BETA_2]] = plan.beta_2, 1 - plan.beta_2
+    scalars[at.EPSILON] = plan.epsilon
+    return scalars
 
 
 class CpuEngine:
@@ -133,34 +182,33 @@ class CpuEngine:
             n_threads = min(n_threads, n_groups)
         self._team = Team(n_threads)
         self._layout = at.training_layout(plan, n_threads, is_sparse)
-        self._custom_loss = plan.custom_loss and compile_custom(plan.custom_loss)  # keeps its code
-        self._layers, self._settings = with_training_kernels(self._layout, plan)
+        self._layers, self._settings = self._layout.layers, self._layout.settings
+        self._settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
+        calls, self._kernels = training_calls(plan, is_sparse)
         self._arena = _aligned(self._layout.size, plan.dtype)
         self._set_constants()
         weights = np.empty(0) if sample_weight is None else sample_weight
-        self._inputs = _inputs(X, plan.dtype)
+        self._X = _input_arrays(X, plan.dtype)
         self._Y, self._sample_weight = (kernel_input(array, plan.dtype) for array in (Y, weights))
-        self._work = self._room_for_entries(n_threads)
-        self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
-        n_sums = N_SUMS + plan.batch_size + 3 * self._layout.n_blocks
-        self._sums = np.zeros(n_sums)
+        self._sums = np.zeros(N_SUMS + plan.batch_size + 3 * self._layout.n_blocks)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
-        hyper = self._hyper = _hyper(plan)
-        self._decays, self._needs_gradient = plan.weight_decay > 0, plan.needs_gradient
-        self._keeps = plan.optimizer != Optimizer.GRADIENT
+        self._scalars = _plan_scalars(plan)
         self._order = np.empty(X.shape[0], dtype=np.int64)
+        # The order is that of the numbers in kernels.py.
         self._arrays = (
-            self._layers, self._settings, hyper, *self._inputs, self._work, self._Y,
-            self._sample_weight, self._order, self._sums, self._shares,
+            self._layers, self._settings, calls, *self._X, self._order,
+            self._scalars, self._room_for_entries(n_threads), self._Y, self._sample_weight,
+            self._sums, at.shares(self._layout, n_threads, lanes(plan.dtype)),
         )  # fmt: skip
         self._job = describe(self._arrays)
         first = int(self._settings[at.KEEP_AT])
-        self._slots = [first, first + int(self._settings[at.N_PARAMETERS])]  # the newest last
+        # Where the parameters of the last two epochs' starts are kept, the newest last.
+        self._kept_at = [first, first + int(self._settings[at.N_PARAMETERS])]
         self._n_kept = 0
         self.push(theta)
 
     def _set_constants(self):
-        """Numbers that kernels look up in the arena."""
+        """Write the numbers that kernels look up in the arena."""
         arena, settings, plan = self._arena, self._settings, self.plan
         arena[settings[at.ONE]] = 1
         arena[settings[at.MACHINE_EPSILON]] = np.finfo(plan.dtype).eps
@@ -180,10 +228,13 @@ class CpuEngine:
         self._team.close()
 
     def _room_for_entries(self, n_threads):
-        """The work array for sparse inputs; see ``sparse.group_by_feature``."""
+        """The work array for sparse inputs, a part for each thread.
+
+        See ``sparse.group_by_feature``.
+        """
         if not self._settings[at.IS_SPARSE]:
             return np.empty(0, dtype=np.int64)
-        entries = np.sort(np.diff(self._inputs[2]))[-self.plan.batch_size :].sum()
+        entries = np.sort(np.diff(self._X[2]))[-self.plan.batch_size :].sum()
         size = work_size(self.plan.layer_units[0], entries)
         self._settings[at.WORK_SIZE] = size
         return np.zeros(n_threads * size, dtype=np.int64)
@@ -191,7 +242,7 @@ class CpuEngine:
     def last_finite(self):
         """The newest parameters from the start of an epoch that are all finite.
 
-        They are kept at the start of each epoch, in two slots by turns, because a loss becomes
+        They are kept at the start of each epoch, in two places by turns, because a loss becomes
         not finite in the first epoch whose updates overflow, or, where those were its last ones,
         in the next.
 
@@ -200,14 +251,26 @@ class CpuEngine:
         theta : ndarray of shape (n_parameters,) or None
             None where there are none.
         """
-        for start in self._slots[::-1][: self._n_kept]:
+        for start in self._kept_at[::-1][: self._n_kept]:
             theta = self._unpacked(start)
             if np.isfinite(theta).all():
                 return theta
         return None
 
     def push(self, theta, state=None):
-        """Set the parameters, and the optimiser's state (see :meth:`state`) if given."""
+        """Set the parameters, and the optimiser's state if given.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+        state : tuple or None
+            As :meth:`state` returns it.
+
+        Raises
+        ------
+        ValueError
+            When there are more or fewer parameters than the network has.
+        """
         units, arena, layout = self.plan.layer_units, self._arena, self._layout
         if theta.size != n_parameters(units):
             raise ValueError(f"{theta.size} parameters do not fit units {units}")
@@ -219,14 +282,22 @@ class CpuEngine:
             at.pack(second, units, arena, self._start(at.TO_SECOND), layout)
 
     def _start(self, vector=None):
-        """Where the parameters lie in the arena, or a vector of the optimiser's state."""
+        """Where the parameters lie in the arena, or a vector of the optimiser's state.
+
+        Parameters
+        ----------
+        vector : int or None
+            The setting that says where the vector lies, such as ``at.TO_FIRST``.
+        """
         start = self._settings[at.PARAMETERS]
         return start if vector is None else start + self._settings[vector]
 
     def _pull(self, vector=None):
+        """A copy of the parameters, or of a vector as of :meth:`_start`."""
         return self._unpacked(self._start(vector))
 
     def _unpacked(self, start):
+        """A copy of what lies in the arena from `start` on, ordered like the parameters."""
         units = self.plan.layer_units
         result = np.empty(n_parameters(units), dtype=self.plan.dtype)
         at.unpack(result, units, self._arena, start, self._layout)
@@ -266,24 +337,23 @@ class CpuEngine:
         plan = self.plan
         if self._sample_weight.size:
             plan.batch_weights(order, self._sample_weight)
-        hyper, settings = self._hyper, self._settings
-        if self._decays:
-            hyper[at.DECAY] = 1 - learning_rate * plan.weight_decay
-        hyper[at.LEARNING_RATE] = learning_rate * plan.rate_factor
+        scalars, settings = self._scalars, self._settings
+        scalars[at.DECAY] = 1 - learning_rate * plan.weight_decay
+        scalars[at.LEARNING_RATE] = learning_rate * plan.rate_factor
         self._sums[EPOCH_LOSS] = self._sums[GRADIENT_NORM] = 0.0
-        if self._keeps:
-            self._slots.reverse()
+        if plan.optimizer != Optimizer.GRADIENT:
+            self._kept_at.reverse()
             self._n_kept = 2 if self._n_kept else 1
-            settings[at.KEEP_AT] = self._slots[-1]
+            settings[at.KEEP_AT] = self._kept_at[-1]
         for start in range(0, order.size, self._piece):
             piece = order[start : start + self._piece]
-            hyper[at.STEPS_DONE] = self.step
+            scalars[at.STEPS_DONE] = self.step
             self._order[: piece.size] = piece
-            self._job[kernels.ORDER * FIELDS + 1] = piece.size
+            set_size(self._job, kernels.ORDER, piece.size)
             self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
             self.step += -(-piece.size // plan.batch_size)
             settings[at.KEEP_AT] = -1
-        if self._needs_gradient:
+        if plan.needs_gradient:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size
@@ -361,20 +431,21 @@ def outputs(plan, theta, X, n_jobs=None):
     many = n_rows > _FEW_ROWS
     work = n_rows * n_parameters(units)
     n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_PREDICTION else 1
+    is_sparse = issparse(X)
     layout = at.prediction_layout(
-        units, plan.activation, plan.loss, dtype, n_threads, many, issparse(X)
+        units, plan.activation, plan.loss, dtype, n_threads, many, is_sparse
     )
-    layers, settings = with_prediction_kernels(layout, plan)
     arena = _aligned(layout.size, dtype)
-    start = settings[at.PARAMETERS]
+    start = layout.settings[at.PARAMETERS]
     if many:
         at.pack(theta, units, arena, start, layout)
     else:
         arena[start : start + len(theta)] = theta
-    inputs = _inputs(X, dtype)
-    order = np.arange(n_rows) if issparse(X) else _NO_STARTS
+    calls = prediction_calls(plan.activations, plan.loss, dtype, is_sparse)
+    order = np.arange(n_rows) if is_sparse else _NO_STARTS
     result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
     with Team(n_threads) as team:
-        arrays = layers, settings, *inputs, order, result
+        # The order is that of the numbers in kernels.py.
+        arrays = layout.layers, layout.settings, calls, *_input_arrays(X, dtype), order, result
         team.run(kernels.predict, arena, describe(arrays), keeps=arrays)
     return result

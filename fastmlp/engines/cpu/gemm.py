@@ -11,6 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .._numba import cgutils
+from .arguments import Matrix, Size, StridedMatrix
 from .jit import compile_kernel
 from .vector_code import I64, VectorWriter, lanes_of
 from .vector_unit import HOST
@@ -24,17 +26,36 @@ _HEIGHTS = [height for height in (12, 8, 6, 4, 2, 1) if height <= TILE_ROWS]
 class _TileWriter(VectorWriter):
     """Writes the functions of one element type into a module."""
 
-    def function(self, rows, n_vectors):
-        """The function of one tile shape."""
-        name = f"fastmlp_tile_{rows}x{n_vectors}_{self.suffix}"
-        function = self.module.globals.get(name)
-        if function is not None:
-            return function
+    def _declare(self, name):
+        """A function of the module with the arguments of a tile, which is not inlined."""
         p = self.pointer
         signature = ir.FunctionType(ir.VoidType(), [I64, p, I64, I64, p, I64, p, I64, p, I64])
         function = ir.Function(self.module, signature, name)
         function.linkage = "internal"
         function.attributes.add("noinline")
+        return function
+
+    def function(self, rows, n_vectors):
+        """The function that computes tiles of one shape.
+
+        Parameters
+        ----------
+        rows : int
+        n_vectors : int
+            Vectors in a row of the tile, 1 or 2.
+
+        Returns
+        -------
+        llvmlite.ir.Function
+            Of depth; start, row and column distance of A; start and row distance of B, of C and
+            of the initial sums.
+        """
+        name = f"fastmlp_tile_{rows}x{n_vectors}_{self.suffix}"
+        function = self.module.globals.get(name)
+        if function is not None:
+            return function
+        p = self.pointer
+        function = self._declare(name)
         depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row = function.args
 
         entry = function.append_basic_block("entry")
@@ -96,10 +117,21 @@ class _TileWriter(VectorWriter):
         builder.ret_void()
         return function
 
-    def write_tiles(
-        self, builder, n_vectors, rows, depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row
-    ):
-        """Call the function of the largest height that fits, until no row is left."""
+    def write_tiles(self, builder, n_vectors, size, a, b, c, init):
+        """Call the function of the largest height that fits, until no row is left.
+
+        Parameters
+        ----------
+        builder : llvmlite.ir.IRBuilder
+        n_vectors : int
+            Vectors in a row of the tile, 1 or 2.
+        size : sequence of llvmlite values
+            Rows, width and depth of the product.
+        a, b, c, init : sequences of llvmlite values
+            Pointer to the first element and distance of the rows; of A also of the columns.
+        """
+        rows, _, depth = size
+        (a, a_row, a_col), (b, b_row), (c, c_row), (init, init_row) = a, b, c, init
         done = ir.Constant(I64, 0)
         for height in _HEIGHTS:
             fits = builder.icmp_signed(">=", builder.sub(rows, done), ir.Constant(I64, height))
@@ -127,6 +159,15 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
     """Transpose a square of a vector's lanes in registers, from one place to another.
 
     In stage s, rows i and i + 2^s exchange the halves of every 2^(s + 1) lanes.
+
+    Parameters
+    ----------
+    arena : vector
+        Modified in place.
+    source, source_row : int
+        Where the square starts, and the distance of its rows.
+    to, to_row : int
+        The same of where it is written.
     """
 
     def codegen(context, builder, signature, args):
@@ -161,46 +202,39 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
 
 
 @intrinsic
-def tile(
-    typing_context, rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row
-):
-    """One tile of C = init + A B; all matrices lie in `arena`.
+def tile(typing_context, arena, size, a, b, c, init):
+    """C = init + A B for matrices in the arena, as small as a tile.
+
+    C is written up to the last vector's end.
 
     Parameters
     ----------
-    rows : int
-        Rows of the tile, at most `TILE_ROWS`.
-    width : int
-        Columns of the tile: one or two vectors.
-    depth : int
-        Columns of A and rows of B, at least 1.
-    arena : ndarray
+    arena : vector
         C is modified in place.
-    a, a_row, a_col : int
-        Start of A; distance of its rows and of its columns.
-    b, b_row, c, c_row, init, init_row : int
-        Start and distance of the rows of B, C and init. A distance of 0 repeats one row.
+    size : Size
+        At most `TILE_ROWS` rows, one or two vectors of columns, and a depth of at least 1.
+    a : StridedMatrix
+    b, c, init : Matrix
     """
-    integers = [types.int64] * 3
-    offsets = [types.int64] * 9
 
     def codegen(context, builder, signature, args):
-        array_type = signature.args[3]
-        data = context.make_array(array_type)(context, builder, args[3]).data
-        rows, width, depth = args[:3]
-        a, a_row, a_col, b, b_row, c, c_row, init, init_row = args[4:]
+        array_type = signature.args[0]
+        data = context.make_array(array_type)(context, builder, args[0]).data
         element = context.get_data_type(array_type.dtype)
         writer = _TileWriter(builder.module, element)
-        a, b, c, init = (builder.gep(data, [offset]) for offset in (a, b, c, init))
-        operands = a, a_row, a_col, b, b_row, c, c_row, init, init_row
-        is_wide = builder.icmp_signed(">", width, ir.Constant(I64, lanes_of(element)))
+        size = cgutils.unpack_tuple(builder, args[1])
+        operands = []
+        for operand in args[2:]:
+            start, *steps = cgutils.unpack_tuple(builder, operand)
+            operands.append((builder.gep(data, [start]), *steps))
+        is_wide = builder.icmp_signed(">", size[1], ir.Constant(I64, lanes_of(element)))
         with builder.if_else(is_wide) as (wide, narrow):
             for branch, n_vectors in ((wide, 2), (narrow, 1)):
                 with branch:
-                    writer.write_tiles(builder, n_vectors, rows, depth, *operands)
+                    writer.write_tiles(builder, n_vectors, size, *operands)
         return context.get_dummy_value()
 
-    return types.void(*integers, arena, *offsets), codegen
+    return types.void(arena, size, a, b, c, init), codegen
 
 
 # Rows of the right-hand matrix that stay in the level-1 cache while all tiles use them.
@@ -208,18 +242,31 @@ DEPTH_BLOCK = 256
 
 
 @compile_kernel
-def multiply(rows, width, depth, arena, a, a_row, a_col, b, b_row, c, c_row, init, init_row):
-    """C = init + A B for any number of rows and one panel's columns; see :func:`tile`."""
+def multiply(arena, size, a, b, c, init):
+    """C = init + A B for matrices in the arena: any number of rows, and one panel's columns.
+
+    Parameters
+    ----------
+    arena : vector
+        C is modified in place.
+    size : Size
+        Its width is that of one or two vectors, its depth at least 1.
+    a : StridedMatrix
+    b, c, init : Matrix
+    """
+    rows, width, depth = size
     n_blocks = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
     block = (depth + n_blocks - 1) // n_blocks
     for k in range(0, depth, block):
-        if k > 0:  # go on with the sum so far
-            init, init_row = c, c_row
+        if k > 0:
+            init = c  # go on with the sum so far
         for row in range(0, rows, TILE_ROWS):
+            first = a.start + row * a.row_step + k * a.column_step
             tile(
-                min(TILE_ROWS, rows - row), width, min(block, depth - k),
-                arena, a + row * a_row + k * a_col, a_row, a_col,
-                b + k * b_row, b_row,
-                c + row * c_row, c_row,
-                init + row * init_row, init_row,
-            )  # fmt: skip
+                arena,
+                Size(min(TILE_ROWS, rows - row), width, min(block, depth - k)),
+                StridedMatrix(first, a.row_step, a.column_step),
+                Matrix(b.start + k * b.row_step, b.row_step),
+                Matrix(c.start + row * c.row_step, c.row_step),
+                Matrix(init.start + row * init.row_step, init.row_step),
+            )

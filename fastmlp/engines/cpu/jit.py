@@ -5,21 +5,22 @@ import math
 from functools import cache, partial
 
 from numba import njit
-from numba.core import caching
 from numba.extending import intrinsic
 
+from .._numba import cpu_cache_parts, use_cache
 from ..kernel_cache import is_switched_on, kernel_cache
-from ..literals import with_narrow_constants
+from ..literals import with_typed_literals
 from . import vector_math
 from .vector_unit import HOST
 
+# None where this version of numba has no such cache.
 KernelCache = kernel_cache(
-    "cpu", caching, caching.FunctionCache, caching.CompileResultCacheImpl,
-    (caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, caching.UserWideCacheLocator),
+    "cpu",
+    cpu_cache_parts(),
     HOST,
     # The function's name, under which it is filed, tells what it encloses.
     key=lambda cache, signature, codegen: (signature, codegen.magic_tuple()),
-)  # fmt: skip
+)
 
 # What a formula calls, and what is compiled in its place.
 VECTORISED = {
@@ -35,8 +36,20 @@ REORDERED = FASTMATH | {"reassoc"}
 def compile_kernel(function, fastmath=FASTMATH, entry=False, is_cached=True):
     """Compile a function lazily, in nopython mode, without the interpreter lock.
 
-    Only an `entry` can be called from Python; the others are spared the wrapper for it, which
-    takes as long to compile as a small kernel.
+    Parameters
+    ----------
+    function : function
+    fastmath : frozenset of str
+        LLVM's flags for floating-point instructions.
+    entry : bool
+        Whether Python calls it. The others are spared the wrapper for it, which takes as long to
+        compile as a small kernel.
+    is_cached : bool
+        Whether its machine code may be kept on disk.
+
+    Returns
+    -------
+    numba dispatcher
     """
     dispatcher = njit(
         nogil=True,
@@ -45,10 +58,10 @@ def compile_kernel(function, fastmath=FASTMATH, entry=False, is_cached=True):
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
     )(function)
-    if is_cached and is_switched_on():
+    if is_cached and is_switched_on() and KernelCache is not None:
         # Without any writable folder: compile in memory.
         with contextlib.suppress(RuntimeError):
-            dispatcher._cache = KernelCache(function)
+            use_cache(dispatcher, KernelCache(function))
     return dispatcher
 
 
@@ -56,7 +69,7 @@ compile_entry = partial(compile_kernel, entry=True)
 
 
 def compile_variant(choice, **options):
-    """Decorates a kernel that encloses what belongs to a choice, such as an activation's formula.
+    """A decorator for a kernel that encloses a choice, such as an activation's formula.
 
     Parameters
     ----------
@@ -88,8 +101,17 @@ def compile_formula(function):
     """Compile a scalar formula, with the formulas of its module that it calls.
 
     It becomes part of its kernels, so it is neither compiled nor cached by itself.
+
+    Parameters
+    ----------
+    function : function
+        Of a module of :mod:`fastmlp.network.formulas`.
+
+    Returns
+    -------
+    numba dispatcher
     """
-    return with_narrow_constants(function, VECTORISED, number_like, compile_inline, compile_formula)
+    return with_typed_literals(function, VECTORISED, number_like, compile_inline, compile_formula)
 
 
 def compile_inline(function):

@@ -17,12 +17,25 @@ import numpy as np
 from ...network.formulas import updates
 from ...network.plan import Optimizer
 from . import layout as at
+from .arguments import Inputs, Network
 from .gemm import TILE_ROWS
 from .indirect_call import call
 from .jit import compile_entry, compile_formula, compile_kernel
 from .row_pass import gather
+from .slots import (
+    ACTIVATE_OUTPUT,
+    BACKWARD,
+    FINISH_ROWS,
+    FINISH_UPDATE,
+    FORWARD,
+    LIMIT_NORMS,
+    MULTIPLY_ROWS,
+    SHAPE_GRADIENT,
+    SUM_GROUP,
+    UPDATE_WEIGHTS,
+)
 from .threads import wait
-from .views import copy_elements, matrix_at, row_view, vector_at, view
+from .views import arrays_of, copy_elements, matrix_at, pointer_to, row_view, vector_at, view
 from .weight_pass import gradient_squares, n_weight_blocks
 from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS, share
 
@@ -30,10 +43,68 @@ adam_learning_rate = compile_formula(updates.adam_learning_rate)
 nadam_learning_rate = compile_formula(updates.nadam_learning_rate)
 nadam_gradient_share = compile_formula(updates.nadam_gradient_share)
 
+# The arrays of every job, then those of training, then those of prediction.
+LAYERS, SETTINGS, CALLS, VALUES, FEATURES, ROW_STARTS, ORDER = range(7)
+SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES = range(7, 13)
+OUTPUTS = 7
+
+
+@compile_kernel
+def network_at(arena, job):
+    """The network of a job.
+
+    Parameters
+    ----------
+    arena : vector of the network's dtype
+    job : vector of int64
+        See ``views.describe``.
+
+    Returns
+    -------
+    Network
+    """
+    return Network(
+        pointer_to(arena),
+        pointer_to(matrix_at(job, LAYERS, np.int64)),
+        pointer_to(vector_at(job, SETTINGS, np.int64)),
+        pointer_to(vector_at(job, CALLS, np.uint64)),
+    )
+
+
+@compile_kernel
+def inputs_at(arena, job):
+    """The rows of X of a job.
+
+    Parameters
+    ----------
+    arena : vector of the network's dtype
+    job : vector of int64
+        See ``views.describe``.
+
+    Returns
+    -------
+    Inputs
+    """
+    return Inputs(
+        matrix_at(job, VALUES, arena),
+        vector_at(job, FEATURES, np.int32),
+        vector_at(job, ROW_STARTS, np.int64),
+        vector_at(job, ORDER, np.int64),
+    )
+
 
 @compile_kernel
 def batch_weight(sample_weight, order, start, stop):
-    """Total sample weight of a batch; its number of rows without weights."""
+    """Total sample weight of a batch; its number of rows without weights.
+
+    Parameters
+    ----------
+    sample_weight : vector of the network's dtype
+        Empty where there are no weights.
+    order : vector of int64
+    start, stop : int
+        The batch, in the order.
+    """
     if sample_weight.size == 0:
         return np.float64(stop - start)
     total = 0.0
@@ -42,139 +113,189 @@ def batch_weight(sample_weight, order, start, stop):
     return total
 
 
-# Arrays of a job of training.
-(LAYERS, SETTINGS, HYPER, INPUTS, FEATURES, ROW_STARTS, WORK, TARGETS, SAMPLE_WEIGHT, ORDER, SUMS,
- SHARES) = range(12)  # fmt: skip
+@compile_kernel
+def set_step_scalars(scalars, given, optimizer, step, total_weight):
+    """Set the scalars that change from step to step.
+
+    Parameters
+    ----------
+    scalars : vector of the network's dtype
+        Modified in place: this thread's copy of `given`.
+    given : vector of float64
+        The scalars of the epoch.
+    optimizer : int
+    step : float
+        Number of the step, counted from 1 since training began.
+    total_weight : float
+        Of the batch.
+    """
+    scalars[at.INVERSE_WEIGHT] = 1 / total_weight
+    learning_rate, beta_1, beta_2 = given[at.LEARNING_RATE], given[at.BETA_1], given[at.BETA_2]
+    if optimizer == Optimizer.ADAM:
+        scalars[at.LEARNING_RATE] = adam_learning_rate(learning_rate, beta_1, beta_2, step)
+    elif optimizer == Optimizer.NADAM:
+        scalars[at.LEARNING_RATE] = nadam_learning_rate(learning_rate, beta_1, beta_2, step)
+        scalars[at.GRADIENT_SHARE] = nadam_gradient_share(beta_1, step)
+
+
+@compile_kernel
+def keep_parameters(network, number, n_threads):
+    """Copy one thread's share of the parameters to where they are kept, if they are.
+
+    Parameters
+    ----------
+    network : Network
+    number, n_threads : int
+        The thread, and how many there are.
+    """
+    arena, _, settings, _ = arrays_of(network)
+    if settings[at.KEEP_AT] >= 0:
+        first, last = share(number, n_threads, settings[at.N_PARAMETERS], at.COPY_ELEMENTS)
+        source, to = settings[at.PARAMETERS] + first, settings[at.KEEP_AT] + first
+        copy_elements(arena, to, arena, source, last - first)
+
+
+@compile_kernel
+def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen):
+    """The first phase of a step: this thread's share of the rows of a batch.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    Y : matrix of the network's dtype
+    sample_weight : vector of the network's dtype
+        Empty where there are no weights.
+    sums : vector of float64
+        Modified in place: gets the loss of each row; see work_sharing.py.
+    number, n_threads : int
+        The thread, and how many there are.
+    start, n_rows : int
+        Where the batch starts in the order, and its rows.
+    seen : int
+        Rows that were trained on before this batch.
+    """
+    arena, layers, settings, calls = arrays_of(network)
+    block, n_groups = settings[at.BLOCK_ROWS], settings[at.N_GROUPS]
+    row_stride = layers[0, at.INPUT_ROW]
+    target_row = layers[settings[at.N_LAYERS] - 1, at.OUTPUT_ROW]
+    inputs = layers[0, at.INPUT] + number * block * row_stride
+    targets = settings[at.TARGETS] + number * block * target_row
+    n_parts = n_groups if n_groups > 1 else n_threads
+    first_part, last_part = share(number, n_threads, n_parts, 1)
+    for part in range(first_part, last_part):
+        first, last = share(part, n_parts, n_rows, TILE_ROWS)
+        for top in range(first, last, block):
+            bottom = min(top + block, last)
+            if settings[at.IS_SPARSE]:
+                call(calls, MULTIPLY_ROWS, network, X, start, top, bottom)
+            else:
+                gather(X.values, X.order, start + top, arena, inputs, row_stride, bottom - top)
+            call(calls, FORWARD, network, inputs, top, bottom, seen)
+            call(
+                calls, FINISH_ROWS,
+                network, targets, Y, sample_weight, X.order, start, sums, top, bottom,
+            )  # fmt: skip
+            call(calls, BACKWARD, network, top, bottom)
+        if n_groups > 1 and last > first:
+            scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
+            to = settings[at.PARTIAL_SUMS] + part * settings[at.N_PARAMETERS]
+            call(calls, SUM_GROUP, network, X, scratch, start, first, last - first, to)
+
+
+@compile_kernel
+def penalties(layers, settings, sums, given):
+    """The penalties of all weights before the update, from the sums over each of their blocks.
+
+    Parameters
+    ----------
+    layers : matrix of int64
+    settings : vector of int64
+    sums : vector of float64
+        See work_sharing.py.
+    given : vector of float64
+        The scalars of the epoch.
+    """
+    squares = absolutes = 0.0
+    n_blocks = n_weight_blocks(layers, settings)
+    start = N_SUMS + settings[at.BATCH_SIZE]
+    for i in range(start, start + n_blocks):
+        squares += sums[i]
+        absolutes += sums[i + n_blocks]
+    return 0.5 * given[at.ALPHA] * squares + given[at.L1] * absolutes
 
 
 @compile_entry
 def train(number, n_threads, barrier, arena, job):
-    """Steps over the rows in the order given; `hyper` holds the step's numbers and steps done.
-
-    For sparse inputs X holds the values, and `features` and `row_starts` their places (see
-    :mod:`fastmlp.engines.cpu.sparse`); `work` has a part for each thread.
+    """Take one step for each batch of the rows in the order given.
 
     The mean of the batches' losses before their updates, weighted by their rows, is added to
     ``sums[EPOCH_LOSS]`` as a sum over rows; if gradients are shaped, the norm of each step's to
     ``sums[GRADIENT_NORM]``.
+
+    Parameters
+    ----------
+    number, n_threads : int
+        Of this thread, and of the team.
+    barrier : vector of int64
+        See :mod:`fastmlp.engines.cpu.threads`.
+    arena : vector of the network's dtype
+        Modified in place.
+    job : vector of int64
+        Addresses and sizes of the arrays that are named above; see ``views.describe``.
     """
-    layers = matrix_at(job, LAYERS, np.int64)
-    settings = vector_at(job, SETTINGS, np.int64)
-    hyper = vector_at(job, HYPER, np.float64)
-    X = matrix_at(job, INPUTS, arena)
-    features = vector_at(job, FEATURES, np.int32)
-    row_starts = vector_at(job, ROW_STARTS, np.int64)
-    work = vector_at(job, WORK, np.int64)
-    Y = matrix_at(job, TARGETS, arena)
-    sample_weight = vector_at(job, SAMPLE_WEIGHT, arena)
-    order = vector_at(job, ORDER, np.int64)
-    sums = vector_at(job, SUMS, np.float64)
-    shares = vector_at(job, SHARES, np.int64)
-    scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
-    mine = view(arena, scratch, at.N_HYPER)
-    n_layers, batch_size = settings[at.N_LAYERS], settings[at.BATCH_SIZE]
-    n_blocks = n_weight_blocks(layers, settings)
+    network, X = network_at(arena, job), inputs_at(arena, job)
+    Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
+    given = vector_at(job, SCALARS, np.float64)
+    sums, shares = vector_at(job, SUMS, np.float64), vector_at(job, SHARES, np.int64)
+    _, layers, settings, calls = arrays_of(network)
+    work = view(
+        vector_at(job, WORK, np.int64), number * settings[at.WORK_SIZE], settings[at.WORK_SIZE]
+    )
     first_block, last_block = shares[number], shares[number + 1]
-    block = settings[at.BLOCK_ROWS]
-    inputs = layers[0, at.INPUT] + number * block * layers[0, at.INPUT_ROW]
-    targets = settings[at.TARGETS] + number * block * layers[n_layers - 1, at.OUTPUT_ROW]
-    for i in range(at.N_HYPER):
-        mine[i] = hyper[i]
-    n_groups = settings[at.N_GROUPS]
-    n_parts = n_groups if n_groups > 1 else n_threads
-    first_part, last_part = share(number, n_threads, n_parts, 1)
-    if settings[at.KEEP_AT] >= 0:
-        # Before the first barrier no one changes a parameter.
-        first, last = share(number, n_threads, settings[at.N_PARAMETERS], at.COPY_ELEMENTS)
-        source, to = settings[at.PARAMETERS] + first, settings[at.KEEP_AT] + first
-        copy_elements(arena, to, arena, source, last - first)
-    my_work = view(work, number * settings[at.WORK_SIZE], settings[at.WORK_SIZE])
-    generation = 0
-    step = hyper[at.STEPS_DONE]
-    for start in range(0, order.size, batch_size):
-        stop = min(start + batch_size, order.size)
-        n_rows = stop - start
+    scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
+    scalars = view(arena, scratch, at.N_SCALARS)
+    for i in range(at.N_SCALARS):
+        scalars[i] = given[i]
+    # Before the first barrier no one changes a parameter.
+    keep_parameters(network, number, n_threads)
+    batch_size, step, generation = settings[at.BATCH_SIZE], given[at.STEPS_DONE], 0
+    for start in range(0, X.order.size, batch_size):
+        n_rows = min(batch_size, X.order.size - start)
         seen = np.int64(step) * batch_size
         step += 1
-        total_weight = batch_weight(sample_weight, order, start, stop)
-        mine[at.INVERSE_WEIGHT] = 1 / total_weight
-        if settings[at.OPTIMIZER] == Optimizer.ADAM:
-            mine[at.LEARNING_RATE] = adam_learning_rate(
-                hyper[at.LEARNING_RATE], hyper[at.BETA_1], hyper[at.BETA_2], step
-            )
-        elif settings[at.OPTIMIZER] == Optimizer.NADAM:
-            mine[at.LEARNING_RATE] = nadam_learning_rate(
-                hyper[at.LEARNING_RATE], hyper[at.BETA_1], hyper[at.BETA_2], step
-            )
-            mine[at.GRADIENT_SHARE] = nadam_gradient_share(hyper[at.BETA_1], step)
-
-        for part in range(first_part, last_part):
-            first, last = share(part, n_parts, n_rows, TILE_ROWS)
-            for top in range(first, last, block):
-                bottom = min(top + block, last)
-                if settings[at.IS_SPARSE]:
-                    call(
-                        settings[at.CALL_MULTIPLY_ROWS],
-                        arena, layers, settings, X, features, row_starts, order, start,
-                        top, bottom,
-                    )  # fmt: skip
-                else:
-                    row_stride = layers[0, at.INPUT_ROW]
-                    gather(X, order, start + top, arena, inputs, row_stride, bottom - top)
-                call(
-                    settings[at.CALL_FORWARD],
-                    arena, layers, settings, inputs, top, bottom, seen,
-                )  # fmt: skip
-                call(
-                    settings[at.CALL_FINISH],
-                    arena, layers, settings, targets, Y, sample_weight, order, start, sums,
-                    top, bottom,
-                )  # fmt: skip
-                call(settings[at.CALL_BACKWARD], arena, layers, settings, top, bottom)
-            if n_groups > 1 and last > first:
-                call(
-                    settings[at.CALL_SUM_GROUP],
-                    arena, layers, settings, scratch, X, order, start, first, last - first,
-                    settings[at.PARTIAL_SUMS] + part * settings[at.N_PARAMETERS],
-                )  # fmt: skip
+        total_weight = batch_weight(sample_weight, X.order, start, start + n_rows)
+        set_step_scalars(scalars, given, settings[at.OPTIMIZER], step, total_weight)
+        pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen)
         generation += 1
         if not wait(barrier, generation, n_threads):
             return
-
         loss = 0.0
         if number == 0:
             for row in range(n_rows):
                 loss += sums[N_SUMS + row]
         call(
-            settings[at.CALL_UPDATE],
-            arena, layers, settings, sums, scratch, X, features, row_starts, my_work,
-            order, start, n_rows, first_block, last_block,
+            calls, UPDATE_WEIGHTS,
+            network, X, work, sums, scratch, start, n_rows, first_block, last_block,
         )  # fmt: skip
         generation += 1
         if not wait(barrier, generation, n_threads):
             return
-        if settings[at.CALL_FINISH_UPDATE] != 0:
-            call(
-                settings[at.CALL_FINISH_UPDATE],
-                arena, layers, settings, sums, scratch, first_block, last_block,
-            )  # fmt: skip
+        if calls[FINISH_UPDATE] != 0:
+            call(calls, FINISH_UPDATE, network, sums, scratch, first_block, last_block)
             generation += 1
             if not wait(barrier, generation, n_threads):
                 return
-        if settings[at.CALL_LIMIT] != 0:
+        if calls[LIMIT_NORMS] != 0:
             first, last = share(number, n_threads, settings[at.N_PANELS], 1)
-            call(settings[at.CALL_LIMIT], arena, layers, settings, scratch, first, last)
+            call(calls, LIMIT_NORMS, network, scratch, first, last)
             generation += 1
             if not wait(barrier, generation, n_threads):
                 return
         if number == 0:
-            norm = absolutes = 0.0
-            for i in range(n_blocks):
-                norm += sums[N_SUMS + batch_size + i]
-                absolutes += sums[N_SUMS + batch_size + n_blocks + i]
-            loss += 0.5 * hyper[at.ALPHA] * norm + hyper[at.L1] * absolutes
+            loss += penalties(layers, settings, sums, given)
             sums[EPOCH_LOSS] += loss / total_weight * n_rows
-            if settings[at.CALL_SHAPE] != 0:
+            if calls[SHAPE_GRADIENT] != 0:
                 sums[GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
 
 
@@ -182,16 +303,16 @@ def train(number, n_threads, barrier, arena, job):
 def predict(number, n_threads, barrier, arena, job):
     """Predictions for all rows of X, a block at a time; each thread has its own block.
 
-    The job is layers, settings, X, features, row starts, order and outputs. Sparse inputs are
-    as for :func:`train`; `order` is then the numbers of all rows.
+    For sparse inputs the order is the numbers of all rows; else it is not used.
+
+    Parameters
+    ----------
+    number, n_threads, barrier, arena, job
+        As for :func:`train`.
     """
-    layers = matrix_at(job, 0, np.int64)
-    settings = vector_at(job, 1, np.int64)
-    X = matrix_at(job, 2, arena)
-    features = vector_at(job, 3, np.int32)
-    row_starts = vector_at(job, 4, np.int64)
-    order = vector_at(job, 5, np.int64)
-    outputs = matrix_at(job, 6, arena)
+    network, X = network_at(arena, job), inputs_at(arena, job)
+    _, layers, settings, calls = arrays_of(network)
+    outputs = matrix_at(job, OUTPUTS, arena)
     n_layers, block = settings[at.N_LAYERS], settings[at.BLOCK_ROWS]
     first, last = share(number, n_threads, outputs.shape[0], block)
     layer = layers[n_layers - 1]
@@ -200,23 +321,16 @@ def predict(number, n_threads, barrier, arena, job):
     for top in range(first, last, block):
         bottom = min(top + block, last)
         if settings[at.IS_SPARSE]:
-            call(
-                settings[at.CALL_MULTIPLY_ROWS],
-                arena, layers, settings, X, features, row_starts, order, top - base,
-                base, base + bottom - top,
-            )  # fmt: skip
+            call(calls, MULTIPLY_ROWS, network, X, top - base, base, base + bottom - top)
         else:
             for row in range(bottom - top):
-                x = row_view(X, top + row)
+                x = row_view(X.values, top + row)
                 copy_elements(arena, inputs + row * layers[0, at.INPUT_ROW], x, 0, x.size)
-        call(
-            settings[at.CALL_FORWARD],
-            arena, layers, settings, inputs, base, base + bottom - top, 0,
-        )  # fmt: skip
+        call(calls, FORWARD, network, inputs, base, base + bottom - top, 0)
         predictions = layer[at.OUTPUT] + base * layer[at.OUTPUT_ROW]
-        if settings[at.CALL_OUTPUT] != 0:
+        if calls[ACTIVATE_OUTPUT] != 0:
             call(
-                settings[at.CALL_OUTPUT],
+                calls, ACTIVATE_OUTPUT,
                 arena, predictions, layer[at.OUTPUT_ROW], bottom - top, layer[at.FAN_OUT],
             )  # fmt: skip
         for row in range(top, bottom):

@@ -19,74 +19,83 @@ from ...network.weights import views
 from .gemm import TILE_ROWS
 from .vector_unit import lanes
 
-# Columns of the layer table.
+# Columns of the layer table. Places are elements of the arena, counted from its start.
 FAN_IN, FAN_OUT = 0, 1
-IN_WIDTH, OUT_WIDTH = 2, 3  # padded to whole vectors
-WEIGHTS, BIASES, TRANSPOSED = 4, 5, 6  # starts; the first two relative to PARAMETERS
-INPUT, INPUT_ROW = 7, 8  # start and row stride of the layer's inputs; the first layer's
-# are a block for each thread
-OUTPUT, OUTPUT_ROW = 9, 10
-DELTA = 11  # of the layer's output, with the row stride OUTPUT_ROW
-FIRST_BLOCK = 12  # number of the layer's first block of weights
-N_BLOCKS = 13
-WEIGHT_ROW, COLUMN_STEP = 14, 15  # distance of weight rows (0: the panel's width), and of columns
-KEPT = 16  # derivatives of the activations, where the backward pass cannot tell them
-DROP_BELOW, FIRST_UNIT = 17, 18  # dropout: random bits that switch off; number of the first unit
-DROP_SCALE = 19  # place of the factor for units that stay
-# Addresses of the activation's kernels; 0 where there is nothing to do.
-CALL_ACTIVATE, CALL_KEEP, CALL_DERIVATIVE, CALL_DROP = 20, 21, 22, 23
-LAYER_FIELDS = 24
+IN_WIDTH, OUT_WIDTH = 2, 3  # the same, padded to whole vectors
+WEIGHTS, BIASES = 4, 5  # where they start, counted from the first parameter
+TRANSPOSED = 6  # where the transposed weights start; the first layer has none
+# Where the layer's inputs start and the distance of their rows. The first layer's inputs are a
+# block for each thread.
+INPUT, INPUT_ROW = 7, 8
+OUTPUT, OUTPUT_ROW = 9, 10  # the same of the layer's outputs
+DELTA = 11  # where the deltas of the outputs start; their rows are OUTPUT_ROW apart
+FIRST_BLOCK, N_BLOCKS = 12, 13  # the layer's blocks of weights, numbered over all layers
+# Distance of rows of weights, where 0 stands for the width of the panel, and of columns.
+WEIGHT_ROW, COLUMN_STEP = 14, 15
+KEPT = 16  # where the derivatives of the activations are kept for the backward pass, if they are
+DROP_BELOW = 17  # dropout switches off the units whose random bits are below this
+FIRST_UNIT = 18  # number of the layer's first unit among all hidden units
+DROP_SCALE = 19  # where the factor lies that scales up units that stay
+LAYER_FIELDS = 20
 
 # Elements of the settings vector.
 N_LAYERS, OPTIMIZER, BATCH_SIZE = 0, 1, 2
 PANEL = 3  # columns of a full panel
 PARAMETERS, N_PARAMETERS = 4, 5
-TO_FIRST, TO_SECOND = 6, 7  # from the parameters to the optimiser's two vectors
-ZEROS, ONE = 8, 9  # places of a panel's row of zeros, and of the number one
-SCRATCH, SCRATCH_SIZE = 10, 11  # one piece for each thread
-TARGETS = 12  # a block of targets for each thread, with the output layer's row stride
+TO_FIRST, TO_SECOND = 6, 7  # distance from the parameters to the optimiser's two vectors
+ZEROS, ONE = 8, 9  # where a row of zeros, as long as a panel's, and the number one lie
+SCRATCH, SCRATCH_SIZE = 10, 11  # each thread has a piece of scratch, one after the other
+TARGETS = 12  # each thread has a block of targets, with the output layer's distance of rows
 BLOCK_ROWS = 13  # rows that go through all layers together
-N_GROUPS = 14  # groups of rows whose gradients are summed apart; 1: none are
-PARTIAL_SUMS = 15  # those sums, each ordered like the parameters
-IS_SPARSE, WORK_SIZE = 16, 17  # whether X is sparse; a thread's part of the work array
-MACHINE_EPSILON = 18  # its place
-LOSS_PARAMETERS = 19  # place of one number for each output
+N_GROUPS = 14  # groups of rows whose gradients are summed apart; 1 where they are not
+PARTIAL_SUMS = 15  # where those sums lie, each ordered like the parameters
+IS_SPARSE, WORK_SIZE = 16, 17  # whether X is sparse; elements of a thread's work array
+MACHINE_EPSILON = 18  # where the machine epsilon lies
+LOSS_PARAMETERS = 19  # where a number for each output lies
 CLEARS_PADDING = 20  # whether the padding of output deltas has to be made zero
 SEED = 21  # of dropout
-GRADIENTS = 22  # the mean gradient, ordered like the parameters, if its norm is limited; else -1
-LIMITS_COLUMNS = 23  # whether the norms of columns of weights are limited
-N_PANELS = 24  # panels of all layers
-KEEP_AT = 25  # where to copy the parameters to before the first step; -1: nowhere
-# Addresses of kernels; 0 where there is nothing to do.
-CALL_MULTIPLY, CALL_FORWARD, CALL_OUTPUT = 26, 27, 28
-CALL_MULTIPLY_ROWS, CALL_GROUP_BY_FEATURE, CALL_SUM_BLOCK = 29, 30, 31  # for sparse inputs
-CALL_FINISH, CALL_BACKWARD, CALL_UPDATE, CALL_SUM = 32, 33, 34, 35
-CALL_LOSSES, CALL_TRANSPOSE, CALL_SUM_GROUP, CALL_APPLY = 36, 37, 38, 39
-CALL_SHAPE, CALL_DECAY, CALL_FINISH_UPDATE, CALL_LIMIT = 40, 41, 42, 43
-N_SETTINGS = 44
+GRADIENTS = 22  # where the mean gradient is kept while its norm is limited; -1 where that is not
+N_PANELS = 23  # panels of all layers
+KEEP_AT = 24  # where to copy the parameters to before the first step; -1 for nowhere
+N_SETTINGS = 25
 
-# Numbers of a step, at the start of a thread's scratch.
-ALPHA, INVERSE_WEIGHT, LEARNING_RATE, MOMENTUM = 0, 1, 2, 3
-BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2, EPSILON = 4, 5, 6, 7, 8
-STEPS_DONE = 9
-NO_PENALTY, UNIT = 10, 11  # the numbers zero and one
-L1, CLIP_VALUE, CLIP_NORM, MAX_NORM = 12, 13, 14, 15
-DECAY = 16  # what weights are multiplied with before a step
-GRADIENT_SHARE = 17  # of NAdam
+# Scalars of a step, at the start of a thread's scratch. Those that the plan fixes:
+ALPHA, L1 = 0, 1
+MOMENTUM, BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2, EPSILON = 2, 3, 4, 5, 6, 7
+CLIP_VALUE, CLIP_NORM, MAX_NORM = 8, 9, 10
+NO_PENALTY, UNIT = 11, 12  # the numbers zero and one, instead of ALPHA or L1, and INVERSE_WEIGHT
+# Those that change from epoch to epoch:
+LEARNING_RATE = 13  # Adam and NAdam correct it in each step
+DECAY = 14  # what weights are multiplied with before a step
+STEPS_DONE = 15
+# Those that change from step to step:
+INVERSE_WEIGHT = 16  # one divided by the batch's total sample weight
+GRADIENT_SHARE = 17  # the share of the new gradient in NAdam's mixture
 GRADIENT_SCALE = 18  # what a gradient is multiplied with to limit its norm
-N_HYPER = 32
+N_SCALARS = 32
 
 COPY_ELEMENTS = 64  # copies are shared out in multiples of this
 
-_CACHE_LINE = 64
-_PAGE = 4096
+_CACHE_LINE = 64  # bytes
+_PAGE = 4096  # bytes
+# Groups of rows have at least so many rows, and there are no more groups than this.
 _GROUP_ROWS, _MOST_GROUPS = 64, 8
 _BLOCK_BYTES = 128 * 1024  # activations of a row block: a part of the level-2 cache
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Offsets of one network in its arena, in elements."""
+    """Where one network lies in its arena.
+
+    Attributes
+    ----------
+    layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
+    settings : ndarray of shape (N_SETTINGS,), int64
+    size : int
+        Elements of the arena.
+    n_blocks : int
+        Blocks of weights of all layers.
+    """
 
     layers: np.ndarray
     settings: np.ndarray
@@ -100,24 +109,57 @@ def round_up(number, multiple):
 
 
 def _row_stride(width, itemsize, vector):
-    """Row stride of an activation: rows a whole page apart would share their cache sets."""
+    """Distance of the rows of activations.
+
+    Rows that are half a page or a multiple of it apart would share their cache sets, so that
+    such rows get one vector more.
+
+    Parameters
+    ----------
+    width : int
+        Elements of a row.
+    itemsize : int
+        Bytes of an element.
+    vector : int
+        Elements of a vector.
+    """
     return width + vector if (width * itemsize) % (_PAGE // 2) == 0 else width
 
 
 def block_rows(layer_units, itemsize):
-    """Rows of a block: few enough to stay in the cache, enough to reuse the weights."""
+    """Rows of a block: few enough to stay in the cache, enough to reuse the weights.
+
+    Parameters
+    ----------
+    layer_units : sequence of int
+        Units of the layers whose activations are stored.
+    itemsize : int
+        Bytes of an element.
+    """
     rows = _BLOCK_BYTES // (2 * sum(layer_units) * itemsize)
     return int(np.clip(round_up(rows, TILE_ROWS), 4 * TILE_ROWS, 20 * TILE_ROWS))
 
 
 class _Reservations:
-    """Gives out pieces of the arena, each starting at a cache line."""
+    """Gives out pieces of the arena, each of which starts at a cache line.
+
+    Parameters
+    ----------
+    itemsize : int
+        Bytes of an element.
+
+    Attributes
+    ----------
+    end : int
+        Elements that were given out.
+    """
 
     def __init__(self, itemsize):
         self.end = 0
         self._line = _CACHE_LINE // itemsize
 
     def __call__(self, n_elements):
+        """Where the next `n_elements` elements start."""
         start = self.end
         self.end = round_up(start + int(n_elements), self._line)
         return start
@@ -135,9 +177,9 @@ def prediction_layout(units, activation, loss, dtype, n_threads, packed, is_spar
     dtype : numpy.dtype
     n_threads : int
     packed : bool
-        Whether weights lie in panels, which pays for many rows; else in the order of
-        :mod:`fastmlp.network.weights`, where the last vector of a row reads into the next row:
-        those columns are computed for nothing and used by no one.
+        Whether weights lie in panels, which pays for many rows. Otherwise they lie in the order
+        of :mod:`fastmlp.network.weights`, where the last vector of a row reads into the next row:
+        those columns are computed and not used.
     is_sparse : bool
         As for :func:`training_layout`.
 
@@ -173,10 +215,16 @@ def prediction_layout(units, activation, loss, dtype, n_threads, packed, is_spar
 def n_groups(plan, is_sparse=False):
     """Groups of a batch's rows whose gradients are summed apart; 1 where that does not pay.
 
-    It does where the activations and deltas of a batch, half of which would travel between
+    Groups pay where the activations and deltas of a batch, half of which would travel between
     cores, are at least four times the parameters, for which gradients and weights travel
-    instead; and not for sparse inputs. The number does not depend on the threads, so that
-    results do not either; no more threads than groups are of use.
+    instead. They do not pay for sparse inputs. The number does not depend on the threads, so
+    that results do not either; no more threads than groups are of use.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    is_sparse : bool
+        Whether X is sparse.
     """
     sizes = [(fan_in + 1) * fan_out for fan_in, fan_out in pairwise(plan.layer_units)]
     if is_sparse or 2 * sum(sizes) > plan.batch_size * sum(plan.layer_units[1:]):
@@ -231,7 +279,6 @@ def training_layout(plan, n_threads, is_sparse=False):
     settings[TO_FIRST] = reserve(n_parameters) - settings[PARAMETERS]
     settings[TO_SECOND] = reserve(n_parameters) - settings[PARAMETERS]
     settings[GRADIENTS] = reserve(n_parameters) if plan.clip_norm < inf else -1
-    settings[LIMITS_COLUMNS] = plan.max_norm < inf
     # Where nothing is updated, nothing can be lost.
     settings[KEEP_AT] = -1 if plan.optimizer == Optimizer.GRADIENT else reserve(2 * n_parameters)
     for layer in layers[1:]:
@@ -259,7 +306,7 @@ def training_layout(plan, n_threads, is_sparse=False):
     settings[SEED] = plan.seed
 
     settings[TARGETS] = reserve(n_threads * settings[BLOCK_ROWS] * row)
-    settings[SCRATCH_SIZE] = N_HYPER + (2 * panel + plan.batch_size) * panel
+    settings[SCRATCH_SIZE] = N_SCALARS + (2 * panel + plan.batch_size) * panel
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
     settings[N_GROUPS] = groups = n_groups(plan, is_sparse)
     settings[PARTIAL_SUMS] = reserve(groups * n_parameters if groups > 1 else 0)
@@ -322,7 +369,15 @@ def pack(parameters, units, arena, start, layout):
 
 
 def unpack(parameters, units, arena, start, layout):
-    """The inverse of :func:`pack`: modifies `parameters` in place."""
+    """Copy a flat parameter vector back out of the panels: the inverse of :func:`pack`.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        Modified in place.
+    units, arena, start, layout
+        As for :func:`pack`.
+    """
     coefs, intercepts = views(parameters, units)
     for layer, weights, biases in zip(layout.layers, coefs, intercepts, strict=True):
         for panel, columns in _panels(arena, start, layer, layout.settings[PANEL]):
@@ -332,7 +387,24 @@ def unpack(parameters, units, arena, start, layout):
 
 
 def _panels(arena, start, layer, panel):
-    """Each panel of a layer's weights as a matrix in the arena, and the columns it holds."""
+    """Each panel of a layer's weights.
+
+    Parameters
+    ----------
+    arena : ndarray
+    start : int
+        Where the first parameter lies.
+    layer : ndarray of shape (LAYER_FIELDS,)
+    panel : int
+        Columns of a full panel.
+
+    Yields
+    ------
+    matrix : ndarray of shape (fan_in, width)
+        A view of the arena.
+    columns : slice
+        The columns of the weights that it holds.
+    """
     for column in range(0, layer[OUT_WIDTH], panel):
         width = min(panel, layer[OUT_WIDTH] - column)
         first = start + layer[WEIGHTS] + column * layer[FAN_IN]
@@ -341,7 +413,17 @@ def _panels(arena, start, layer, panel):
 
 
 def pack_transposed(parameters, units, arena, layout):
-    """Fill the transposed copies of all layers' weights but the first, in place."""
+    """Fill the transposed copies of all layers' weights but the first.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        In the order of :mod:`fastmlp.network.weights`.
+    units : sequence of int
+    arena : ndarray
+        Modified in place.
+    layout : Layout
+    """
     panel = layout.settings[PANEL]
     for layer, weights in zip(layout.layers[1:], views(parameters, units)[0][1:], strict=True):
         for column in range(0, layer[IN_WIDTH], panel):

@@ -37,15 +37,15 @@ def update_kernel(optimizer):
 
     @compile_variant(optimizer.name.lower())
     def update(arena, settings, scratch, batch_sum, start, size, alpha, inverse):
-        hyper, sums = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+        scalars, sums = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
         w = view(arena, start, size)
         first = view(arena, start + settings[at.TO_FIRST], size)
         second = view(arena, start + settings[at.TO_SECOND], size)
-        penalty, inverse_weight = hyper[alpha], hyper[inverse]
-        scalars = updates.StepScalars(
-            hyper[at.LEARNING_RATE], hyper[at.MOMENTUM], hyper[at.BETA_1],
-            hyper[at.ONE_MINUS_BETA_1], hyper[at.BETA_2], hyper[at.ONE_MINUS_BETA_2],
-            hyper[at.EPSILON], hyper[at.GRADIENT_SHARE],
+        penalty, inverse_weight = scalars[alpha], scalars[inverse]
+        step_scalars = updates.StepScalars(
+            scalars[at.LEARNING_RATE], scalars[at.MOMENTUM], scalars[at.BETA_1],
+            scalars[at.ONE_MINUS_BETA_1], scalars[at.BETA_2], scalars[at.ONE_MINUS_BETA_2],
+            scalars[at.EPSILON], scalars[at.GRADIENT_SHARE],
         )  # fmt: skip
         for i in range(size):
             g = gradient(sums[i], w[i], penalty, inverse_weight)
@@ -54,7 +54,7 @@ def update_kernel(optimizer):
                 m = first[i]
             if uses_second:
                 v = second[i]
-            value, m, v = step(value, m, v, g, scalars)
+            value, m, v = step(value, m, v, g, step_scalars)
             w[i] = value
             if uses_first:
                 first[i] = m
@@ -88,10 +88,10 @@ def shape_gradient(arena, scratch, batch_sum, start, size, alpha, l1, sums, to):
 
     Its squared norm is added to ``sums[to]``. `alpha` and `l1` are places in the scratch.
     """
-    hyper, g = view(arena, scratch, at.N_HYPER), view(arena, batch_sum, size)
+    scalars, g = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
     w = view(arena, start, size)
-    penalty, inverse_weight = hyper[alpha], hyper[at.INVERSE_WEIGHT]
-    l1_penalty, limit = hyper[l1], hyper[at.CLIP_VALUE]
+    penalty, inverse_weight = scalars[alpha], scalars[at.INVERSE_WEIGHT]
+    l1_penalty, limit = scalars[l1], scalars[at.CLIP_VALUE]
     for i in range(size):
         mean = gradient(g[i], w[i], penalty, inverse_weight)
         mean += l1_gradient(w[i], l1_penalty, inverse_weight)

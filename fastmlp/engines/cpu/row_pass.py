@@ -1,15 +1,37 @@
 """The first phase of a training step: what happens to rows of the batch, layer by layer."""
 
 from . import layout as at
-from .indirect_call import call
+from .arguments import Matrix, Size, StridedMatrix
+from .indirect_call import call, call_of_layer, has_layer_slot
 from .jit import compile_kernel
-from .views import copy_elements, row_view, view
+from .slots import (
+    ACTIVATE,
+    ACTIVATE_AND_KEEP,
+    ACTIVATE_OUTPUT,
+    DROP_UNITS,
+    LOSSES,
+    MULTIPLY,
+    MULTIPLY_BY_DERIVATIVE,
+)
+from .views import arrays_of, copy_elements, row_view, view
 from .work_sharing import N_SUMS
 
 
 @compile_kernel
 def gather(matrix, order, start, arena, to, row_stride, n_rows):
-    """Copy rows of X or Y, in the order of the epoch, to a block of this thread's."""
+    """Copy rows of X or Y, in the order of the epoch, to a block of this thread's.
+
+    Parameters
+    ----------
+    matrix : matrix of the network's dtype
+    order : vector of int64
+    start, n_rows : int
+        Where the rows start in the order, and how many they are.
+    arena : vector
+        Modified in place.
+    to, row_stride : int
+        Where the block starts in the arena, and the distance of its rows.
+    """
     n_columns = matrix.shape[1]
     for row in range(n_rows):
         source = row_view(matrix, order[start + row])
@@ -17,37 +39,59 @@ def gather(matrix, order, start, arena, to, row_stride, n_rows):
 
 
 @compile_kernel
-def activate_layer(arena, settings, layer, first, last, seen):
-    """Replace a hidden layer's pre-activations by activations."""
-    # Padding included: no one reads the padded activations.
+def activate_layer(network, number, first, last, seen):
+    """Replace a hidden layer's pre-activations by activations.
+
+    Parameters
+    ----------
+    network : Network
+    number : int
+        Of the layer.
+    first, last : int
+        Rows of the batch.
+    seen : int
+        Rows that were trained on before this batch.
+    """
+    arena, layers, settings, calls = arrays_of(network)
+    layer = layers[number]
+    # Padding is activated as well: no one reads it.
     n_rows, out_row = last - first, layer[at.OUTPUT_ROW]
     start, size = layer[at.OUTPUT] + first * out_row, n_rows * out_row
-    if layer[at.CALL_KEEP] != 0:
+    if has_layer_slot(calls, number, ACTIVATE_AND_KEEP):
         kept = layer[at.KEPT] + first * out_row
-        call(layer[at.CALL_KEEP], arena, start, kept, size)
-        if layer[at.CALL_DROP] != 0:
-            call(
-                layer[at.CALL_DROP],
+        call_of_layer(calls, number, ACTIVATE_AND_KEEP, arena, start, kept, size)
+        if has_layer_slot(calls, number, DROP_UNITS):
+            call_of_layer(
+                calls, number, DROP_UNITS,
                 arena, start, kept, out_row, n_rows, layer[at.FAN_OUT], layer[at.FIRST_UNIT],
                 seen + first, settings[at.SEED], layer[at.DROP_BELOW], layer[at.DROP_SCALE],
             )  # fmt: skip
-    elif layer[at.CALL_ACTIVATE] != 0:
-        call(layer[at.CALL_ACTIVATE], arena, start, size)
+    elif has_layer_slot(calls, number, ACTIVATE):
+        call_of_layer(calls, number, ACTIVATE, arena, start, size)
 
 
 @compile_kernel
-def forward(arena, layers, settings, inputs, first, last, seen):
+def forward(network, inputs, first, last, seen):
     """Activations of all layers for rows `first` to `last`; the output stays linear.
 
-    `inputs` is the start of the first row's features. Sparse inputs have been multiplied. `seen`
-    is the number of rows that were trained on before this batch.
+    Parameters
+    ----------
+    network : Network
+    inputs : int
+        Where the features of the first row start in the arena; sparse inputs have been
+        multiplied already.
+    first, last : int
+        Rows of the batch.
+    seen : int
+        Rows that were trained on before this batch.
     """
+    arena, layers, settings, calls = arrays_of(network)
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
         if number > 0:
             inputs = layer[at.INPUT] + first * layer[at.INPUT_ROW]
         elif settings[at.IS_SPARSE]:
-            activate_layer(arena, settings, layer, first, last, seen)
+            activate_layer(network, number, first, last, seen)
             continue
         weights = settings[at.PARAMETERS] + layer[at.WEIGHTS]
         biases = settings[at.PARAMETERS] + layer[at.BIASES]
@@ -56,32 +100,45 @@ def forward(arena, layers, settings, inputs, first, last, seen):
             width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
             weight_row = layer[at.WEIGHT_ROW] if layer[at.WEIGHT_ROW] > 0 else width
             call(
-                settings[at.CALL_MULTIPLY],
-                last - first, width, fan_in,
-                arena, inputs, in_row, 1,
-                weights + column * layer[at.COLUMN_STEP], weight_row,
-                layer[at.OUTPUT] + first * out_row + column, out_row,
-                biases + column, 0,
+                calls, MULTIPLY, arena,
+                Size(last - first, width, fan_in),
+                StridedMatrix(inputs, in_row, 1),
+                Matrix(weights + column * layer[at.COLUMN_STEP], weight_row),
+                Matrix(layer[at.OUTPUT] + first * out_row + column, out_row),
+                Matrix(biases + column, 0),
             )  # fmt: skip
-        activate_layer(arena, settings, layer, first, last, seen)
+        activate_layer(network, number, first, last, seen)
 
 
 @compile_kernel
-def finish_rows(
-    arena, layers, settings, targets, Y, sample_weight, order, start, sums, first, last
-):  # fmt: skip
+def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, last):
     """Predictions, losses and output deltas of rows `first` to `last`.
 
-    `targets` is the start of this thread's block of targets.
+    Parameters
+    ----------
+    network : Network
+    targets : int
+        Where this thread's block of targets starts in the arena.
+    Y : matrix of the network's dtype
+    sample_weight : vector of the network's dtype
+        Empty where there are no weights.
+    order : vector of int64
+    start : int
+        Where the batch starts in the order.
+    sums : vector of float64
+        Modified in place: gets the loss of each row; see work_sharing.py.
+    first, last : int
+        Rows of the batch.
     """
+    arena, layers, settings, calls = arrays_of(network)
     layer = layers[settings[at.N_LAYERS] - 1]
     row_stride, n_rows, fan_out = layer[at.OUTPUT_ROW], last - first, layer[at.FAN_OUT]
     predictions = layer[at.OUTPUT] + first * row_stride
-    if settings[at.CALL_OUTPUT] != 0:
-        call(settings[at.CALL_OUTPUT], arena, predictions, row_stride, n_rows, fan_out)
+    if calls[ACTIVATE_OUTPUT] != 0:
+        call(calls, ACTIVATE_OUTPUT, arena, predictions, row_stride, n_rows, fan_out)
     gather(Y, order, start + first, arena, targets, row_stride, n_rows)
     call(
-        settings[at.CALL_LOSSES],
+        calls, LOSSES,
         arena, settings, targets, predictions, row_stride, n_rows, fan_out, sums, N_SUMS + first,
     )  # fmt: skip
     p = view(arena, predictions, n_rows * row_stride)
@@ -98,8 +155,16 @@ def finish_rows(
 
 
 @compile_kernel
-def backward(arena, layers, settings, first, last):
-    """Deltas of all hidden layers for rows `first` to `last`."""
+def backward(network, first, last):
+    """Deltas of all hidden layers for rows `first` to `last`.
+
+    Parameters
+    ----------
+    network : Network
+    first, last : int
+        Rows of the batch.
+    """
+    arena, layers, settings, calls = arrays_of(network)
     for number in range(settings[at.N_LAYERS] - 1, 0, -1):
         layer, before = layers[number], layers[number - 1]
         fan_out, delta_row = layer[at.FAN_OUT], layer[at.OUTPUT_ROW]
@@ -107,16 +172,17 @@ def backward(arena, layers, settings, first, last):
         for column in range(0, layer[at.IN_WIDTH], settings[at.PANEL]):
             width = min(settings[at.PANEL], layer[at.IN_WIDTH] - column)
             call(
-                settings[at.CALL_MULTIPLY],
-                last - first, width, fan_out,
-                arena, layer[at.DELTA] + first * delta_row, delta_row, 1,
-                layer[at.TRANSPOSED] + column * layer[at.OUT_WIDTH], width,
-                out + first * out_row + column, out_row,
-                settings[at.ZEROS], 0,
+                calls, MULTIPLY, arena,
+                Size(last - first, width, fan_out),
+                StridedMatrix(layer[at.DELTA] + first * delta_row, delta_row, 1),
+                Matrix(layer[at.TRANSPOSED] + column * layer[at.OUT_WIDTH], width),
+                Matrix(out + first * out_row + column, out_row),
+                Matrix(settings[at.ZEROS], 0),
             )  # fmt: skip
-        if before[at.CALL_DERIVATIVE] != 0:
-            source = before[at.KEPT] if before[at.CALL_KEEP] != 0 else before[at.OUTPUT]
-            call(
-                before[at.CALL_DERIVATIVE],
+        if has_layer_slot(calls, number - 1, MULTIPLY_BY_DERIVATIVE):
+            is_kept = has_layer_slot(calls, number - 1, ACTIVATE_AND_KEEP)
+            source = before[at.KEPT] if is_kept else before[at.OUTPUT]
+            call_of_layer(
+                calls, number - 1, MULTIPLY_BY_DERIVATIVE,
                 arena, source + first * out_row, out + first * out_row, (last - first) * out_row,
             )  # fmt: skip

@@ -9,14 +9,21 @@ from math import inf
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .._numba import cgutils
 from .vector_code import I64, VectorWriter
 
 
 class _RowWriter(VectorWriter):
-    """Writes loops over the rows of a block and over the vectors of a row."""
+    """Writes loops over the rows of a block and over the vectors of a row.
+
+    Parameters
+    ----------
+    context, builder, signature, args
+        Of an intrinsic's ``codegen``; the arguments begin with arena, start, row_stride, n_rows
+        and n_columns.
+    """
 
     def __init__(self, context, builder, signature, args):
         super().__init__(builder.module, context.get_data_type(signature.args[0].dtype))
@@ -27,14 +34,25 @@ class _RowWriter(VectorWriter):
 
     @contextmanager
     def rows(self):
-        """The body of a loop over rows, given a row's number and start."""
+        """A context that is the body of a loop over rows: a row's number and a pointer to it."""
         with cgutils.for_range(self.builder, self.n_rows) as loop:
             offset = self.builder.mul(loop.index, self.row_stride)
             yield loop.index, self.builder.gep(self.start, [offset])
 
     @contextmanager
     def vectors(self, row):
-        """The body of a loop over vectors, given a vector, its place, and its lanes in the row."""
+        """A context that is the body of a loop over the vectors of a row.
+
+        Parameters
+        ----------
+        row : llvmlite value
+            A pointer to its first element.
+
+        Yields
+        ------
+        vector, pointer, mask : llvmlite values
+            The vector, where it lies, and which of its lanes belong to the row.
+        """
         builder, n_lanes = self.builder, ir.Constant(I64, self.n_lanes)
         padded = builder.add(self.n_columns, ir.Constant(I64, self.n_lanes - 1))
         with cgutils.for_range(builder, builder.sdiv(padded, n_lanes)) as loop:
@@ -44,7 +62,17 @@ class _RowWriter(VectorWriter):
             yield self.load(builder, pointer), pointer, mask
 
     def reduce(self, row, combine, identity):
-        """All numbers of a row, combined."""
+        """All numbers of a row, combined into one.
+
+        Parameters
+        ----------
+        row : llvmlite value
+            A pointer to its first element.
+        combine : callable
+            Writes what makes one vector of two.
+        identity : float
+            What stands in for lanes beyond the row.
+        """
         builder, identity = self.builder, self.constant(identity)
         so_far = cgutils.alloca_once(builder, self.vector)
         builder.store(identity, so_far)
@@ -62,12 +90,22 @@ class _RowWriter(VectorWriter):
         return self.reduce(row, larger, -inf)
 
     def sum(self, row):
+        """The sum of a row."""
         return self.reduce(row, self.builder.fadd, 0.0)
 
 
 @intrinsic
 def subtract_row_maxima(typing_context, arena, start, row_stride, n_rows, n_columns):
-    """Subtract from each row its maximum; padding becomes minus infinity."""
+    """Subtract from each row its maximum; padding becomes minus infinity.
+
+    Parameters
+    ----------
+    arena : vector
+        Modified in place.
+    start, row_stride : int
+        Where the first row starts, and the distance of rows.
+    n_rows, n_columns : int
+    """
 
     def codegen(context, builder, signature, args):
         writer = _RowWriter(context, builder, signature, args)
@@ -85,7 +123,16 @@ def subtract_row_maxima(typing_context, arena, start, row_stride, n_rows, n_colu
 
 @intrinsic
 def divide_by_row_sums(typing_context, arena, start, row_stride, n_rows, n_columns):
-    """Divide each row by its sum."""
+    """Divide each row by its sum.
+
+    Parameters
+    ----------
+    arena : vector
+        Modified in place.
+    start, row_stride : int
+        Where the first row starts, and the distance of rows.
+    n_rows, n_columns : int
+    """
 
     def codegen(context, builder, signature, args):
         writer = _RowWriter(context, builder, signature, args)
@@ -102,7 +149,19 @@ def divide_by_row_sums(typing_context, arena, start, row_stride, n_rows, n_colum
 
 @intrinsic
 def row_sums(typing_context, arena, start, row_stride, n_rows, n_columns, sums, to):
-    """Write the sum of each row to ``sums[to :]``, a vector of float64."""
+    """Write the sum of each row to ``sums[to :]``.
+
+    Parameters
+    ----------
+    arena : vector
+        It is only read.
+    start, row_stride : int
+        Where the first row starts, and the distance of rows.
+    n_rows, n_columns : int
+    sums : vector of float64
+        Modified in place.
+    to : int
+    """
 
     def codegen(context, builder, signature, args):
         writer = _RowWriter(context, builder, signature, args)
@@ -121,7 +180,7 @@ def row_sums(typing_context, arena, start, row_stride, n_rows, n_columns, sums, 
 
 @intrinsic
 def nonzero_lanes(typing_context, arena, start):
-    """A bit for each number of one vector: set where it is not zero."""
+    """A bit for each number of the vector that lies at `start`: set where it is not zero."""
 
     def codegen(context, builder, signature, args):
         writer = VectorWriter(builder.module, context.get_data_type(signature.args[0].dtype))

@@ -6,19 +6,35 @@ signature for both kinds of input), feature numbers, and where each row starts.
 
 from . import layout as at
 from .jit import compile_kernel
-from .views import view
+from .views import arrays_of, view
 
 
 def work_size(n_features, most_entries):
-    """Elements of one thread's part of the work array: see :func:`group_by_feature`."""
+    """Elements of one thread's part of the work array: see :func:`group_by_feature`.
+
+    Parameters
+    ----------
+    n_features : int
+        Features of X.
+    most_entries : int
+        Entries of a batch, at most.
+    """
     return n_features + 2 + 2 * most_entries
 
 
 @compile_kernel
-def multiply_rows(
-    arena, layers, settings, values, features, row_starts, order, start, first, last
-):  # fmt: skip
-    """Pre-activations of the first layer for rows `first` to `last` of the batch."""
+def multiply_rows(network, X, start, first, last):
+    """Pre-activations of the first layer for rows `first` to `last` of a batch.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    start : int
+        Where the batch starts in the order.
+    first, last : int
+    """
+    arena, layers, settings, _ = arrays_of(network)
     layer, panel = layers[0], settings[at.PANEL]
     parameters = settings[at.PARAMETERS]
     for column in range(0, layer[at.OUT_WIDTH], panel):
@@ -30,22 +46,30 @@ def multiply_rows(
             z = view(arena, layer[at.OUTPUT] + row * layer[at.OUTPUT_ROW] + column, width)
             for j in range(width):
                 z[j] = biases[j]
-            source = order[start + row]
-            for k in range(row_starts[source], row_starts[source + 1]):
-                w = view(arena, weights + features[k] * weight_row, width)
+            source = X.order[start + row]
+            for k in range(X.row_starts[source], X.row_starts[source + 1]):
+                w = view(arena, weights + X.features[k] * weight_row, width)
                 for j in range(width):
-                    z[j] += values[0, k] * w[j]
+                    z[j] += X.values[0, k] * w[j]
 
 
 @compile_kernel
-def group_by_feature(
-    work, features, row_starts, order, start, n_rows, first_feature, last_feature, n_features
-):  # fmt: skip
-    """List the batch's entries of some features, feature by feature.
+def group_by_feature(work, X, start, n_rows, first_feature, last_feature, n_features):
+    """List a batch's entries of some features, feature by feature.
 
-    `work` gets, for each feature, where its list starts (one after the last feature as well);
-    then for each entry its row in the batch and its place among the values.
+    Parameters
+    ----------
+    work : vector of int64
+        Modified in place: gets, for each feature, where its list starts (one after the last
+        feature as well); then for each entry its row in the batch and its place among the values.
+    X : Inputs
+    start, n_rows : int
+        Where the batch starts in the order, and its rows.
+    first_feature, last_feature : int
+    n_features : int
+        Features of X.
     """
+    features, row_starts, order = X.features, X.row_starts, X.order
     n_listed = last_feature - first_feature
     for i in range(n_listed + 2):
         work[i] = 0
@@ -70,9 +94,24 @@ def group_by_feature(
 
 
 @compile_kernel
-def sum_block(arena, layers, values, work, first_feature, top, rows, column, width, to):
-    """Sum the gradient of a block of the first layer's weights over the listed entries."""
-    layer = layers[0]
+def sum_block(network, X, work, first_feature, top, rows, column, width, to):
+    """Sum the gradient of a block of the first layer's weights over the listed entries.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    work : vector of int64
+        As :func:`group_by_feature` fills it.
+    first_feature : int
+        The first feature that is listed.
+    top, rows, column, width : int
+        The block.
+    to : int
+        Where in the arena the sums are written, row after row.
+    """
+    arena, layers, _, _ = arrays_of(network)
+    layer, values = layers[0], X.values
     entries = layer[at.FAN_IN] + 2
     deltas = layer[at.DELTA] + column
     total = view(arena, to, rows * width)

@@ -1,9 +1,9 @@
 """A team of threads that runs one kernel together, with barriers between its phases.
 
-Every member is an ordinary thread inside a compiled function that holds no
-interpreter lock. Compared with numba's ``prange`` this costs one hand-over an epoch
+The calling thread and its workers are ordinary threads inside a compiled function that holds
+no interpreter lock. Compared with numba's ``prange`` this costs one hand-over an epoch
 instead of a parallel region or two for each step, works after a fork and under any
-number of concurrent fits, and needs no threading layer.
+number of concurrent fits, and needs no threading layer of numba.
 """
 
 import math
@@ -28,6 +28,7 @@ SPINS_BEFORE_YIELD = 2000
 
 
 def _element(context, builder, array_type, array, index):
+    """A pointer to an element of an array, in an intrinsic's ``codegen``."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index])
 
@@ -58,7 +59,7 @@ def _atomic_load(typing_context, array, index):
 
 @intrinsic
 def _yield_processor(typing_context):
-    """Let another thread run: the other members may wait for this very core."""
+    """Let another thread run: one of the team may wait for this very core."""
 
     def codegen(context, builder, signature, args):
         name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
@@ -74,9 +75,20 @@ def _yield_processor(typing_context):
 
 @compile_kernel
 def wait(barrier, generation, n_threads):
-    """Wait until every member of the team has arrived `generation` times.
+    """Wait until every thread of the team has arrived `generation` times.
 
-    Returns False when the team has been told to give up.
+    Parameters
+    ----------
+    barrier : vector of int64
+        Of `BARRIER_SIZE` elements, all zero when the team starts.
+    generation : int
+        How often this thread has called, this call included.
+    n_threads : int
+
+    Returns
+    -------
+    bool
+        False when the team has been told to give up.
     """
     if n_threads == 1:
         return True
@@ -94,12 +106,25 @@ def wait(barrier, generation, n_threads):
 _limit = threading.local()
 
 
+def _numba_limit():
+    """The threads that numba may use: what ``numba.set_num_threads`` has set, or its setting.
+
+    Asking numba would launch its threading layer, so it is asked only where that runs already,
+    as it does after ``set_num_threads``.
+    """
+    try:
+        numba.threading_layer()
+    except ValueError:
+        return numba.config.NUMBA_NUM_THREADS
+    return numba.get_num_threads()
+
+
 def default_n_threads():
     """The threads that numba may use: its own setting, which joblib lowers in its workers.
 
     Inside :func:`at_most` it is no more than that.
     """
-    return min(numba.get_num_threads(), getattr(_limit, "n_threads", math.inf))
+    return min(_numba_limit(), getattr(_limit, "n_threads", math.inf))
 
 
 @contextmanager
@@ -119,22 +144,25 @@ class Team:
     Parameters
     ----------
     n_threads : int
-        Members, the calling thread included.
+        The calling thread, which has number 0, included.
     """
 
     def __init__(self, n_threads):
         self.n_threads = n_threads
         self.barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
         self._process = None
-        self._members = []
+        self._workers = []
         self._inboxes = []
 
-    def _hire(self):
-        """Start the other members; again in a forked child, where threads do not survive."""
+    def _start_workers(self):
+        """Start the other threads; again in a forked child, where threads do not survive.
+
+        RuntimeError where the system has no more threads to give; then none is left running.
+        """
         if self._process == os.getpid():
             return
         self._inboxes = [SimpleQueue() for _ in range(self.n_threads - 1)]
-        self._members = [
+        self._workers = [
             threading.Thread(
                 target=_work,
                 args=(number, inbox, self.barrier),
@@ -143,18 +171,39 @@ class Team:
             )
             for number, inbox in enumerate(self._inboxes, start=1)
         ]
-        for member in self._members:
-            member.start()
         self._process = os.getpid()
+        try:
+            for worker in self._workers:
+                worker.start()
+        except BaseException:
+            self.close()
+            raise
 
     def run(self, function, *args, keeps=()):
-        """Call ``function(number, n_threads, barrier, *args)`` in every member at once.
+        """Call ``function(number, n_threads, barrier, *args)`` in every thread at once.
 
-        What `keeps` holds lives until the last member is done, also after an interrupt.
+        Parameters
+        ----------
+        function : callable
+        *args
+        keeps : object
+            Lives until the last thread is done, also after an interrupt.
+
+        Returns
+        -------
+        object
+            What the function returns in the calling thread.
+
+        Raises
+        ------
+        RuntimeError
+            Where a thread cannot be started.
+        BaseException
+            What the function raises in any of the threads.
         """
         if self.n_threads == 1:
             return function(0, 1, self.barrier, *args)
-        self._hire()
+        self._start_workers()
         self.barrier[:] = 0
         job = _Job(function, (self.n_threads, self.barrier, *args), self.n_threads - 1, keeps)
         handed_over = 0
@@ -172,7 +221,7 @@ class Team:
             self._wait_for(job)
 
     def _wait_for(self, job):
-        """Wait for the other members, even when interrupted: they use the same arrays.
+        """Wait for the workers, even when interrupted: they use the same arrays.
 
         A second interrupt is not put off.
         """
@@ -187,13 +236,14 @@ class Team:
             raise interrupt or job.failures[0]
 
     def close(self):
-        """Dismiss the members and wait until they have left."""
+        """End the workers, and wait until they have ended."""
         if self._process == os.getpid():
             for inbox in self._inboxes:
                 inbox.put(None)
-            for member in self._members:
-                member.join()
-        self._members, self._inboxes, self._process = [], [], None
+            for worker in self._workers:
+                if worker.ident is not None:  # it was started
+                    worker.join()
+        self._workers, self._inboxes, self._process = [], [], None
 
     def __enter__(self):
         return self
@@ -203,7 +253,17 @@ class Team:
 
 
 class _Job:
-    """One function for all members, and what became of it."""
+    """One function for all threads of a team, and what became of it.
+
+    Parameters
+    ----------
+    function : callable
+    args : tuple
+        What it is called with after the thread's number.
+    n_workers : int
+    keeps : object
+        Lives as long as the job.
+    """
 
     def __init__(self, function, args, n_workers, keeps):
         self.function, self.args, self.keeps = function, args, keeps
@@ -213,6 +273,7 @@ class _Job:
         self._lock = threading.Lock()
 
     def work(self, number, barrier):
+        """Do the part of worker `number`; a failure makes the whole team give up."""
         try:
             self.function(number, *self.args)
         except BaseException as error:
@@ -225,5 +286,6 @@ class _Job:
 
 
 def _work(number, inbox, barrier):
+    """The life of worker `number`: jobs from its inbox, until that holds None."""
     while (job := inbox.get()) is not None:
         job.work(number, barrier)

@@ -1,4 +1,4 @@
-"""Vector instructions, written by name: what loops in Python leave to the compiler's choice."""
+"""Vector instructions written by name, where the compiler would not choose them for a loop."""
 
 from llvmlite import ir
 
@@ -67,7 +67,15 @@ class VectorWriter:
         return builder.icmp_signed("<", numbers, self.splat(builder, count))
 
     def fold(self, builder, vector, combine):
-        """All lanes combined in pairs: always in the same order."""
+        """One number from all lanes of a vector, combined in pairs, always in the same order.
+
+        Parameters
+        ----------
+        builder : llvmlite.ir.IRBuilder
+        vector : llvmlite value
+        combine : callable
+            Writes what makes one vector of two.
+        """
         undefined = ir.Constant(self.vector, ir.Undefined)
         half = self.n_lanes // 2
         while half:

@@ -110,6 +110,9 @@ _add, _subtract = _without_widening("add"), _without_widening("sub")
 _shift_left, _shift_right = _without_widening("shl"), _without_widening("lshr")
 
 
+# Functions whose names end in 4 take a float32, those in 8 a float64: the numbers of bytes.
+
+
 @register_jitable
 def _exp_4(x):
     t = x * LOG2E_4 + ROUNDER_4

@@ -6,15 +6,30 @@ of a function about 15 ms to compile and 0.2 us to run, which a dozen of them ma
 
 import numpy as np
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
+from .._numba import cgutils, populate_array
+from . import layout as at
 from .vector_unit import HOST
 
 
 def _borrow(context, builder, array_type, data, *sizes):
-    """A C-contiguous array over elements from `data`, which it does not own."""
+    """Write what makes a C-contiguous array over memory that it does not own.
+
+    Parameters
+    ----------
+    context, builder
+        Of an intrinsic's ``codegen``.
+    array_type : numba type
+    data : llvmlite value
+        A pointer to the first element.
+    *sizes : llvmlite values
+        The shape.
+
+    Returns
+    -------
+    llvmlite value
+    """
     view = context.make_array(array_type)(context, builder)
     itemsize = context.get_constant(
         types.intp, context.get_abi_sizeof(context.get_data_type(array_type.dtype))
@@ -50,7 +65,31 @@ def describe(arrays):
     return job.ravel()
 
 
-def _array_at(typing_context, job, number, like, n_dimensions):
+def set_size(job, number, size):
+    """Change the size of a vector of a job.
+
+    Parameters
+    ----------
+    job : ndarray
+        As :func:`describe` makes it; modified in place.
+    number : int
+        Of the vector, among the arrays of the job.
+    size : int
+        Its elements from now on, no more than it was described with.
+    """
+    job[number * FIELDS + 1] = size
+
+
+def _array_at(job, number, like, n_dimensions):
+    """Signature and ``codegen`` of the intrinsics that read an array's place from a job.
+
+    Parameters
+    ----------
+    job, number, like : numba types
+        Of their arguments.
+    n_dimensions : int
+        Of the array.
+    """
     dtype = like.dtype if isinstance(like, types.Array) else like.instance_type
     result = types.Array(dtype, n_dimensions, "C")
 
@@ -70,14 +109,67 @@ def _array_at(typing_context, job, number, like, n_dimensions):
 
 @intrinsic
 def vector_at(typing_context, job, number, like):
-    """The vector that is array `number` of a job, of the type of `like`: an array or a dtype."""
-    return _array_at(typing_context, job, number, like, 1)
+    """The vector that is array `number` of a job.
+
+    Parameters
+    ----------
+    job : vector of int64
+        As :func:`describe` makes it.
+    number : int
+    like : array or NumPy scalar type
+        The vector is of the same type.
+    """
+    return _array_at(job, number, like, 1)
 
 
 @intrinsic
 def matrix_at(typing_context, job, number, like):
-    """The matrix that is array `number` of a job, of the type of `like`: an array or a dtype."""
-    return _array_at(typing_context, job, number, like, 2)
+    """The matrix that is array `number` of a job; the arguments are those of :func:`vector_at`."""
+    return _array_at(job, number, like, 2)
+
+
+@intrinsic
+def pointer_to(typing_context, array):
+    """The address of an array's first element."""
+
+    def codegen(context, builder, signature, args):
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def arrays_of(typing_context, network):
+    """The arena, layers, settings and calls of a network, as arrays.
+
+    The arena and the layers do not know how many elements and rows they have.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    tuple of four arrays
+        They are borrowed: they have no reference counts.
+    """
+    real, layers, settings, calls = (network[i].dtype for i in range(4))
+    arrays = [types.Array(real, 1, "C"), types.Array(layers, 2, "C")]
+    arrays += [types.Array(settings, 1, "C"), types.Array(calls, 1, "C")]
+    shapes = (0,), (0, at.LAYER_FIELDS), (at.N_SETTINGS,), (0,)
+
+    def codegen(context, builder, signature, args):
+        views = [
+            _borrow(
+                context, builder, array, pointer, *map(context.get_value_type(types.intp), shape)
+            )
+            for array, pointer, shape in zip(
+                arrays, cgutils.unpack_tuple(builder, args[0]), shapes, strict=True
+            )
+        ]
+        return context.make_tuple(builder, signature.return_type, views)
+
+    return types.Tuple(arrays)(network), codegen
 
 
 @intrinsic

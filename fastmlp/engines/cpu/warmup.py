@@ -6,8 +6,7 @@ import numpy as np
 
 from ...network.plan import Activation, Loss, Optimizer, TrainingPlan
 from ...network.weights import n_parameters
-from . import layout as at
-from .dispatch import with_training_kernels
+from .dispatch import training_calls
 from .engine import CpuEngine, outputs
 from .row_losses import row_losses
 
@@ -41,17 +40,20 @@ def warmup(report=None):
 
 
 def _small_plan(dtype):
+    """A plan of the smallest network."""
     return TrainingPlan(
         (1, 1, 1), Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM, epsilon=1.0, dtype=dtype
     )
 
 
 def _theta_and_data(plan):
+    """Parameters for a plan, and one row of inputs that can serve as targets."""
     return np.zeros(n_parameters(plan.layer_units), plan.dtype), np.zeros((1, 1), plan.dtype)
 
 
 def _prepare(plan, is_sparse=False):
-    with_training_kernels(at.training_layout(plan, 1, is_sparse), plan)
+    """Compile all kernels that training and prediction by a plan need."""
+    training_calls(plan, is_sparse)
 
 
 def _prepare_options(plan):
@@ -70,11 +72,13 @@ def _prepare_options(plan):
 
 
 def _train(plan):
+    """Take one step, which also compiles what Python calls."""
     theta, X = _theta_and_data(plan)
     with CpuEngine(plan, theta, X, X) as engine:
         engine.run_epoch(np.arange(1), 0.1)
 
 
 def _predict(plan):
+    """Predict one row, which also compiles what Python calls."""
     theta, X = _theta_and_data(plan)
     outputs(plan, theta, X)

@@ -1,30 +1,97 @@
-"""The second phase of a training step: gradients of blocks of weights, and updates."""
+"""The second phase of a training step: gradients of blocks of weights, and updates.
+
+A block is a panel's columns by as many rows. Blocks are numbered over all layers.
+"""
 
 from math import sqrt
 
 from . import layout as at
+from .arguments import Matrix, Size, StridedMatrix
 from .gemm import TILE_ROWS, transpose_square
 from .indirect_call import call
-from .jit import compile_inline, compile_kernel
+from .jit import compile_kernel
 from .optimizers import absolute_sum, limit_columns, scale, squared_norm
-from .views import copy_elements, row_view, view
+from .slots import (
+    DECAY_WEIGHTS,
+    GROUP_BY_FEATURE,
+    MULTIPLY,
+    SHAPE_GRADIENT,
+    SUM_BLOCK,
+    SUM_GRADIENT,
+    TRANSPOSE_BLOCK,
+    UPDATE,
+)
+from .views import arrays_of, copy_elements, row_view, view
 from .work_sharing import N_SUMS, share
 
 
-@compile_inline
-def block_of(block, panel, fan_in, out_width):
-    """A block of a layer's weights: its first row, rows, first column and columns.
+@compile_kernel
+def block_of(layer, panel, number):
+    """Where a block of weights lies.
 
-    Blocks are counted from left to right, then downwards.
+    Parameters
+    ----------
+    layer : vector of int64
+        A row of the layer table.
+    panel : int
+        Columns of a full panel.
+    number : int
+        Of the block, among those of the layer.
+
+    Returns
+    -------
+    top, rows, column, width : int
+        Its first row and column among the weights, and its size.
+    start : int
+        Its first weight, counted from the first parameter.
     """
-    n_panels = (out_width + panel - 1) // panel
-    top, column = block // n_panels * panel, block % n_panels * panel
-    return top, min(panel, fan_in - top), column, min(panel, out_width - column)
+    n_panels = (layer[at.OUT_WIDTH] + panel - 1) // panel
+    top, column = number // n_panels * panel, number % n_panels * panel
+    rows = min(panel, layer[at.FAN_IN] - top)
+    width = min(panel, layer[at.OUT_WIDTH] - column)
+    start = layer[at.WEIGHTS] + column * layer[at.FAN_IN] + top * width
+    return top, rows, column, width, start
+
+
+@compile_kernel
+def blocks_within(layer, first, last):
+    """Which of a layer's blocks are among some blocks of all layers.
+
+    Parameters
+    ----------
+    layer : vector of int64
+        A row of the layer table.
+    first, last : int
+        The blocks, counted over all layers.
+
+    Returns
+    -------
+    first, last : int
+        The same, counted from the layer's first block; there are none unless first < last.
+    """
+    return (
+        max(first - layer[at.FIRST_BLOCK], 0),
+        min(last - layer[at.FIRST_BLOCK], layer[at.N_BLOCKS]),
+    )
 
 
 @compile_kernel
 def transpose_block(arena, layer, panel, source, top, rows, column, width):
-    """Write a block of weights, `rows` by `width` from `source`, to the transposed copy."""
+    """Write a block of weights to the transposed copy.
+
+    Parameters
+    ----------
+    arena : vector
+        Modified in place.
+    layer : vector of int64
+        A row of the layer table.
+    panel : int
+        Columns of a full panel.
+    source : int
+        Where the block starts in the arena.
+    top, rows, column, width : int
+        The block: see :func:`block_of`.
+    """
     to_width = min(panel, layer[at.IN_WIDTH] - top)
     to = layer[at.TRANSPOSED] + top * layer[at.OUT_WIDTH] + column * to_width
     side = panel // 2  # the lanes of a vector
@@ -40,16 +107,32 @@ def transpose_block(arena, layer, panel, source, top, rows, column, width):
 
 
 @compile_kernel
-def pack_inputs(arena, layers, number, X, order, start, first, n_rows, top, width, to):
-    """Copy columns of a layer's inputs, for rows of the batch from `first`, without gaps.
+def pack_inputs(network, X, number, start, first, n_rows, top, width, to):
+    """Copy columns of a layer's inputs, for rows of the batch, without gaps.
 
     The next sums run down these columns; and another thread may have computed them, so
     that a copy, whose loads do not wait for each other, brings them here fastest.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    number : int
+        Of the layer.
+    start : int
+        Where the batch starts in the order.
+    first, n_rows : int
+        Rows of the batch.
+    top, width : int
+        The columns.
+    to : int
+        Where the copy starts in the arena.
     """
+    arena, layers, _, _ = arrays_of(network)
     layer = layers[number]
     for row in range(n_rows):
         if number == 0:
-            x = row_view(X, order[start + first + row])
+            x = row_view(X.values, X.order[start + first + row])
             copy_elements(arena, to + row * width, x, top, width)
         else:
             a = layer[at.INPUT] + (first + row) * layer[at.INPUT_ROW] + top
@@ -57,44 +140,63 @@ def pack_inputs(arena, layers, number, X, order, start, first, n_rows, top, widt
 
 
 @compile_kernel
-def sum_gradient(
-    arena, layers, settings, number, top, column, inputs, inputs_row, first, n_rows, to, to_biases
-):  # fmt: skip
-    """Sum the gradient of one block of weights over rows of the batch, from `first`.
+def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows, to, to_biases):
+    """Sum the gradient of one block of weights over rows of the batch.
 
     With the topmost block of a panel go its biases. They alone are summed here where inputs
     are sparse.
+
+    Parameters
+    ----------
+    network : Network
+    number : int
+        Of the layer.
+    top, column : int
+        The block: see :func:`block_of`.
+    inputs, inputs_row : int
+        Where the block's columns of the inputs start in the arena, and the distance of their rows.
+    first, n_rows : int
+        Rows of the batch.
+    to, to_biases : int
+        Where in the arena the sums of weights and biases are written.
     """
+    arena, layers, settings, calls = arrays_of(network)
     layer, panel = layers[number], settings[at.PANEL]
     rows = min(panel, layer[at.FAN_IN] - top)
     width = min(panel, layer[at.OUT_WIDTH] - column)
     delta_row = layer[at.OUTPUT_ROW]
-    deltas = layer[at.DELTA] + first * delta_row + column
+    deltas = Matrix(layer[at.DELTA] + first * delta_row + column, delta_row)
+    zeros = Matrix(settings[at.ZEROS], 0)
     if top == 0:
         # Column sums are a product with a row of ones: one that is read again and again.
-        call(
-            settings[at.CALL_MULTIPLY],
-            1, width, n_rows,
-            arena, settings[at.ONE], 0, 0,
-            deltas, delta_row,
-            to_biases, width,
-            settings[at.ZEROS], 0,
-        )  # fmt: skip
+        ones = StridedMatrix(settings[at.ONE], 0, 0)
+        to_sums = Matrix(to_biases, width)
+        call(calls, MULTIPLY, arena, Size(1, width, n_rows), ones, deltas, to_sums, zeros)
     if number == 0 and settings[at.IS_SPARSE]:
         return
-    call(
-        settings[at.CALL_MULTIPLY],
-        rows, width, n_rows,
-        arena, inputs, 1, inputs_row,
-        deltas, delta_row,
-        to, width,
-        settings[at.ZEROS], 0,
-    )  # fmt: skip
+    transposed = StridedMatrix(inputs, 1, inputs_row)
+    size = Size(rows, width, n_rows)
+    call(calls, MULTIPLY, arena, size, transposed, deltas, Matrix(to, width), zeros)
 
 
 @compile_kernel
-def sum_group(arena, layers, settings, scratch, X, order, start, first, n_rows, to):
-    """Sum all gradients over a group of rows, from `first`; ordered like the parameters."""
+def sum_group(network, X, scratch, start, first, n_rows, to):
+    """Sum all gradients over a group of rows.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    scratch : int
+        Where this thread's scratch starts in the arena.
+    start : int
+        Where the batch starts in the order.
+    first, n_rows : int
+        Rows of the batch.
+    to : int
+        Where in the arena the sums are written, ordered like the parameters.
+    """
+    _, layers, settings, calls = arrays_of(network)
     panel = settings[at.PANEL]
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
@@ -102,19 +204,16 @@ def sum_group(arena, layers, settings, scratch, X, order, start, first, n_rows, 
         for top in range(0, fan_in, panel):
             if number == 0:
                 inputs_row = min(panel, fan_in - top)
-                inputs = scratch + at.N_HYPER + 2 * panel * panel
-                pack_inputs(
-                    arena, layers, 0, X, order, start, first, n_rows, top, inputs_row, inputs
-                )
+                inputs = scratch + at.N_SCALARS + 2 * panel * panel
+                pack_inputs(network, X, 0, start, first, n_rows, top, inputs_row, inputs)
             else:
                 inputs_row = layer[at.INPUT_ROW]
                 inputs = layer[at.INPUT] + first * inputs_row + top
             for column in range(0, out_width, panel):
                 width = min(panel, out_width - column)
                 call(
-                    settings[at.CALL_SUM],
-                    arena, layers, settings, number, top, column, inputs, inputs_row,
-                    first, n_rows,
+                    calls, SUM_GRADIENT,
+                    network, number, top, column, inputs, inputs_row, first, n_rows,
                     to + layer[at.WEIGHTS] + column * fan_in + top * width,
                     to + layer[at.BIASES] + column,
                 )  # fmt: skip
@@ -122,7 +221,20 @@ def sum_group(arena, layers, settings, scratch, X, order, start, first, n_rows, 
 
 @compile_kernel
 def add_partial_sums(arena, settings, n_rows, parameter, size, to):
-    """Add the gradients of all groups of rows, always in the same order."""
+    """Add the gradients of all groups of rows, always in the same order.
+
+    Parameters
+    ----------
+    arena : vector
+        Modified in place.
+    settings : vector of int64
+    n_rows : int
+        Of the batch.
+    parameter, size : int
+        The parameters: the number of the first one, and how many they are.
+    to : int
+        Where in the arena the sums are written.
+    """
     result = view(arena, to, size)
     for i in range(size):
         result[i] = 0
@@ -137,7 +249,7 @@ def add_partial_sums(arena, settings, n_rows, parameter, size, to):
 
 @compile_kernel
 def n_weight_blocks(layers, settings):
-    """Blocks of weights of all layers."""
+    """The number of blocks of weights of all layers together."""
     last = layers[settings[at.N_LAYERS] - 1]
     return last[at.FIRST_BLOCK] + last[at.N_BLOCKS]
 
@@ -154,93 +266,114 @@ def gradient_squares(layers, settings, sums):
 
 
 @compile_kernel
-def use_gradient(arena, settings, scratch, batch_sum, parameter, size, is_weight, sums, to_norm):
-    """Update `size` parameters by their summed gradient, or keep that until its norm is known."""
+def use_gradient(network, scratch, batch_sum, parameter, size, is_weight, sums, to_norm):
+    """Update parameters by their summed gradient, or keep that until its norm is known.
+
+    Parameters
+    ----------
+    network : Network
+    scratch : int
+        Where this thread's scratch starts in the arena.
+    batch_sum : int
+        Where the summed gradient starts in the arena.
+    parameter, size : int
+        The parameters: the number of the first one, and how many they are.
+    is_weight : bool
+        Whether they are weights; biases are neither penalised nor decayed.
+    sums : vector of float64
+        ``sums[to_norm]`` gets the squared norm of a gradient that is shaped.
+    to_norm : int
+    """
+    arena, _, settings, calls = arrays_of(network)
     alpha = at.ALPHA if is_weight else at.NO_PENALTY
     start, inverse = settings[at.PARAMETERS] + parameter, at.INVERSE_WEIGHT
-    if settings[at.CALL_SHAPE] != 0:
+    if calls[SHAPE_GRADIENT] != 0:
         l1 = at.L1 if is_weight else at.NO_PENALTY
         call(
-            settings[at.CALL_SHAPE],
-            arena, scratch, batch_sum, start, size, alpha, l1, sums, to_norm,
-        )  # fmt: skip
+            calls, SHAPE_GRADIENT, arena, scratch, batch_sum, start, size, alpha, l1, sums, to_norm
+        )
         alpha, inverse = at.NO_PENALTY, at.UNIT
     if settings[at.GRADIENTS] >= 0:
         copy_elements(arena, settings[at.GRADIENTS] + parameter, arena, batch_sum, size)
         return
-    if is_weight and settings[at.CALL_DECAY] != 0:
-        call(settings[at.CALL_DECAY], arena, scratch + at.DECAY, start, size)
-    call(
-        settings[at.CALL_APPLY],
-        arena, settings, scratch, batch_sum, start, size, alpha, inverse,
-    )  # fmt: skip
+    if is_weight and calls[DECAY_WEIGHTS] != 0:
+        call(calls, DECAY_WEIGHTS, arena, scratch + at.DECAY, start, size)
+    call(calls, UPDATE, arena, settings, scratch, batch_sum, start, size, alpha, inverse)
 
 
 @compile_kernel
-def use_scaled_gradient(arena, settings, scratch, parameter, size, is_weight):
-    """Update `size` parameters by their kept gradient, scaled to the limit of its norm."""
+def use_scaled_gradient(network, scratch, parameter, size, is_weight):
+    """Update parameters by their kept gradient, scaled to the limit of its norm.
+
+    Parameters
+    ----------
+    network, scratch, parameter, size, is_weight
+        As for :func:`use_gradient`.
+    """
+    arena, _, settings, calls = arrays_of(network)
     start, kept = settings[at.PARAMETERS] + parameter, settings[at.GRADIENTS] + parameter
     if arena[scratch + at.GRADIENT_SCALE] != 1:
         scale(arena, scratch + at.GRADIENT_SCALE, kept, size)
-    if is_weight and settings[at.CALL_DECAY] != 0:
-        call(settings[at.CALL_DECAY], arena, scratch + at.DECAY, start, size)
-    call(
-        settings[at.CALL_APPLY],
-        arena, settings, scratch, kept, start, size, at.NO_PENALTY, at.UNIT,
-    )  # fmt: skip
+    if is_weight and calls[DECAY_WEIGHTS] != 0:
+        call(calls, DECAY_WEIGHTS, arena, scratch + at.DECAY, start, size)
+    call(calls, UPDATE, arena, settings, scratch, kept, start, size, at.NO_PENALTY, at.UNIT)
 
 
 @compile_kernel
-def update_weights(
-    arena, layers, settings, sums, scratch, X, features, row_starts, work, order, start, n_rows,
-    first, last,
-):  # fmt: skip
-    """Gradients and updates of the weight blocks `first` to `last`, counted over all layers.
+def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
+    """Gradients and updates of some blocks of weights.
 
-    A block is a panel's columns by as many rows. The thread that has the topmost block of a
-    panel updates its biases as well.
+    The thread that has the topmost block of a panel updates its biases as well.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    work : vector of int64
+        This thread's work array for sparse inputs; see ``sparse.group_by_feature``.
+    sums : vector of float64
+        Modified in place: gets the norms of each block and of its gradient; see work_sharing.py.
+    scratch : int
+        Where this thread's scratch starts in the arena.
+    start, n_rows : int
+        Where the batch starts in the order, and its rows.
+    first, last : int
+        The blocks, counted over all layers.
     """
+    arena, layers, settings, calls = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
-    batch_sum = scratch + at.N_HYPER
+    batch_sum = scratch + at.N_SCALARS
     biases_sum = batch_sum + panel * panel
     inputs = biases_sum + panel * panel
     norms = N_SUMS + settings[at.BATCH_SIZE]
     n_blocks = n_weight_blocks(layers, settings)
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
-        fan_in, out_width = layer[at.FAN_IN], layer[at.OUT_WIDTH]
-        n_panels = (out_width + panel - 1) // panel
+        fan_in, n_panels = layer[at.FAN_IN], (layer[at.OUT_WIDTH] + panel - 1) // panel
         packed = -1
-        first_here = max(first - layer[at.FIRST_BLOCK], 0)
-        last_here = min(last - layer[at.FIRST_BLOCK], layer[at.N_BLOCKS])
+        first_here, last_here = blocks_within(layer, first, last)
         is_sparse = number == 0 and settings[at.IS_SPARSE] == 1
         first_feature = first_here // n_panels * panel
         if is_sparse and first_here < last_here:
             last_feature = min(((last_here - 1) // n_panels + 1) * panel, fan_in)
             call(
-                settings[at.CALL_GROUP_BY_FEATURE],
-                work, features, row_starts, order, start, n_rows,
-                first_feature, last_feature, fan_in,
-            )  # fmt: skip
+                calls, GROUP_BY_FEATURE, work, X, start, n_rows, first_feature, last_feature, fan_in
+            )
         for block in range(first_here, last_here):
-            top, rows, column, width = block_of(block, panel, fan_in, out_width)
-            weights = layer[at.WEIGHTS] + column * fan_in + top * width
+            top, rows, column, width, weights = block_of(layer, panel, block)
             biases = layer[at.BIASES] + column
             if settings[at.N_GROUPS] == 1:
                 if is_sparse:
                     call(
-                        settings[at.CALL_SUM_BLOCK],
-                        arena, layers, X, work, first_feature, top, rows, column, width, batch_sum,
+                        calls, SUM_BLOCK,
+                        network, X, work, first_feature, top, rows, column, width, batch_sum,
                     )  # fmt: skip
                 elif top != packed:
-                    pack_inputs(
-                        arena, layers, number, X, order, start, 0, n_rows, top, rows, inputs
-                    )
+                    pack_inputs(network, X, number, start, 0, n_rows, top, rows, inputs)
                     packed = top
                 call(
-                    settings[at.CALL_SUM],
-                    arena, layers, settings, number, top, column, inputs, rows,
-                    0, n_rows, batch_sum, biases_sum,
+                    calls, SUM_GRADIENT,
+                    network, number, top, column, inputs, rows, 0, n_rows, batch_sum, biases_sum,
                 )  # fmt: skip
             else:
                 add_partial_sums(arena, settings, n_rows, weights, rows * width, batch_sum)
@@ -248,30 +381,33 @@ def update_weights(
                     add_partial_sums(arena, settings, n_rows, biases, width, biases_sum)
             norm = norms + layer[at.FIRST_BLOCK] + block
             to_norm = norm + 2 * n_blocks
-            if settings[at.CALL_SHAPE] != 0:
+            if calls[SHAPE_GRADIENT] != 0:
                 sums[to_norm] = 0
             if top == 0:
-                use_gradient(
-                    arena, settings, scratch, biases_sum, biases, width, False, sums, to_norm
-                )
+                use_gradient(network, scratch, biases_sum, biases, width, False, sums, to_norm)
             w = view(arena, parameters + weights, rows * width)
             if arena[scratch + at.ALPHA] > 0:
                 sums[norm] = squared_norm(w)
             if arena[scratch + at.L1] > 0:
                 sums[norm + n_blocks] = absolute_sum(w)
-            use_gradient(
-                arena, settings, scratch, batch_sum, weights, rows * width, True, sums, to_norm
-            )
+            use_gradient(network, scratch, batch_sum, weights, rows * width, True, sums, to_norm)
             if number > 0 and settings[at.GRADIENTS] < 0:
                 call(
-                    settings[at.CALL_TRANSPOSE],
+                    calls, TRANSPOSE_BLOCK,
                     arena, layer, panel, parameters + weights, top, rows, column, width,
                 )  # fmt: skip
 
 
 @compile_kernel
-def finish_update(arena, layers, settings, sums, scratch, first, last):
-    """Limit the norm of the whole gradient, and update the weight blocks `first` to `last`."""
+def finish_update(network, sums, scratch, first, last):
+    """Limit the norm of the whole gradient, and update some blocks of weights.
+
+    Parameters
+    ----------
+    network, sums, scratch, first, last
+        As for :func:`update_weights`; here `sums` is only read.
+    """
+    arena, layers, settings, _ = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
     total = gradient_squares(layers, settings, sums)
     limit = arena[scratch + at.CLIP_NORM]
@@ -279,24 +415,29 @@ def finish_update(arena, layers, settings, sums, scratch, first, last):
     arena[scratch + at.GRADIENT_SCALE] = factor
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
-        fan_in, out_width = layer[at.FAN_IN], layer[at.OUT_WIDTH]
-        first_here = max(first - layer[at.FIRST_BLOCK], 0)
-        last_here = min(last - layer[at.FIRST_BLOCK], layer[at.N_BLOCKS])
+        first_here, last_here = blocks_within(layer, first, last)
         for block in range(first_here, last_here):
-            top, rows, column, width = block_of(block, panel, fan_in, out_width)
-            weights = layer[at.WEIGHTS] + column * fan_in + top * width
+            top, rows, column, width, weights = block_of(layer, panel, block)
             if top == 0:
-                use_scaled_gradient(
-                    arena, settings, scratch, layer[at.BIASES] + column, width, False
-                )
-            use_scaled_gradient(arena, settings, scratch, weights, rows * width, True)
+                use_scaled_gradient(network, scratch, layer[at.BIASES] + column, width, False)
+            use_scaled_gradient(network, scratch, weights, rows * width, True)
             if number > 0:
                 transpose_block(arena, layer, panel, parameters + weights, top, rows, column, width)
 
 
 @compile_kernel
-def limit_norms(arena, layers, settings, scratch, first, last):
-    """Limit the norm of each unit's incoming weights, in the panels `first` to `last`."""
+def limit_norms(network, scratch, first, last):
+    """Limit the norm of each unit's incoming weights.
+
+    Parameters
+    ----------
+    network : Network
+    scratch : int
+        Where this thread's scratch starts in the arena.
+    first, last : int
+        The panels, counted over all layers.
+    """
+    arena, layers, settings, _ = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
     counted = 0
     for number in range(settings[at.N_LAYERS]):
@@ -307,7 +448,7 @@ def limit_norms(arena, layers, settings, scratch, first, last):
                 width = min(panel, out_width - column)
                 start = parameters + layer[at.WEIGHTS] + column * fan_in
                 limit_columns(
-                    arena, scratch + at.MAX_NORM, start, fan_in, width, scratch + at.N_HYPER
+                    arena, scratch + at.MAX_NORM, start, fan_in, width, scratch + at.N_SCALARS
                 )
                 if number > 0:
                     for top in range(0, fan_in, panel):

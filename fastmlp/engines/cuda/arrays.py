@@ -117,7 +117,8 @@ def _check_gpu(array):
     address = 0 if is_simulated() else array.__cuda_array_interface__["data"][0]
     if not address:  # or empty
         return
-    from numba.cuda.cudadrv.driver import binding, driver
+    from .._numba import cuda_binding as binding
+    from .._numba import cuda_driver as driver
 
     ordinal = binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
     here = cuda.get_current_device().id

@@ -5,12 +5,13 @@ from functools import cache
 
 from numba import cuda
 
+from .._numba import cuda_cache_parts, use_cache
 from ..kernel_cache import is_switched_on, kernel_cache
-from ..literals import with_narrow_constants
+from ..literals import with_typed_literals
 from .support import is_simulated
 
 if is_simulated():
-    from numba.cuda.simulator.kernel import _get_kernel_context
+    from .._numba import simulated_kernel
 
     class _RunningKernel:
         """The simulator's module ``cuda`` for the kernel that runs now.
@@ -19,7 +20,7 @@ if is_simulated():
         """
 
         def __getattr__(self, name):
-            return getattr(_get_kernel_context(), name)
+            return getattr(simulated_kernel(), name)
 
     inside_kernels = _RunningKernel()
 
@@ -29,9 +30,9 @@ if is_simulated():
 
 else:
     import numba_cuda
-    from numba.cuda.core import caching, config
-    from numba.cuda.dispatcher import CUDACache, CUDACacheImpl
     from numba.cuda.extending import intrinsic
+
+    from .._numba import cuda_config as config
 
     inside_kernels = cuda
 
@@ -45,12 +46,11 @@ else:
         return like(number, like), codegen
 
     KernelCache = kernel_cache(
-        "cuda", caching, CUDACache, CUDACacheImpl,
-        (caching._UserProvidedCacheLocator, caching._InTreeCacheLocator,
-         caching._UserWideCacheLocator),
+        "cuda",
+        cuda_cache_parts(),
         (numba_cuda.__version__, config.CUDA_DEBUGINFO_DEFAULT),
         key=lambda cache, signature, codegen: (signature, codegen.magic_tuple(), cache.choices),
-    )  # fmt: skip
+    )
 
 
 def _for_few_blocks(kernel):
@@ -92,11 +92,13 @@ def compile_kernel(choices=None, n_threads=None):
 
     def decorate(function):
         kernel = _for_few_blocks(cuda.jit(**options)(function))
-        if is_switched_on() and (choices is None or choices.custom_loss is None):
+        is_cached = choices is None or choices.custom_loss is None
+        if is_cached and is_switched_on() and KernelCache is not None:
             # Without any writable folder: compile in memory.
             with contextlib.suppress(RuntimeError):
-                kernel._cache = KernelCache(function)
-                kernel._cache.choices = choices and choices.key()
+                own = KernelCache(function)
+                own.choices = choices and choices.key()
+                use_cache(kernel, own)
         return kernel
 
     return decorate
@@ -110,7 +112,7 @@ def compile_device(function):
 @cache
 def compile_formula(function):
     """A scalar formula, with the formulas of its module that it calls."""
-    return with_narrow_constants(function, {}, number_like, compile_device, compile_formula)
+    return with_typed_literals(function, {}, number_like, compile_device, compile_formula)
 
 
 def chosen(functions):

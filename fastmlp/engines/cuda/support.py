@@ -54,7 +54,7 @@ def _why_not_here():
         )
     if is_simulated():
         return ""
-    from numba.cuda.cudadrv.driver import driver
+    from .._numba import cuda_driver as driver
 
     if driver.pid not in (None, os.getpid()):
         return _FORKED
@@ -145,7 +145,7 @@ def describe():
 
     if is_simulated():
         return "simulated (NUMBA_ENABLE_CUDASIM)"
-    from numba.cuda.cudadrv.driver import driver
+    from .._numba import cuda_driver as driver
 
     device = cuda.get_current_device()
     name = device.name.decode() if isinstance(device.name, bytes) else device.name

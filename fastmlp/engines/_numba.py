@@ -1,0 +1,180 @@
+"""Every name of numba, and of numba-cuda, that they do not promise to keep.
+
+Other modules import these names from here, and public ones (``njit``, ``types``, ``intrinsic``,
+``cuda``) from numba itself. Names of numba-cuda are looked up when they are first asked for, so
+that importing this module does not import ``numba.cuda``.
+
+Where a comment below does not say how fastmlp does without a name, kernels cannot be written
+without it: importing this module is then an ImportError that names the version of numba.
+"""
+
+from importlib import import_module
+from types import SimpleNamespace
+
+import numba
+
+try:
+    # Writes loops, branches, tuples and copies of memory into a kernel.
+    from numba.core import cgutils  # noqa: F401
+
+    # The type of a compiled function, for documentation.
+    from numba.core.dispatcher import Dispatcher  # noqa: F401
+
+    # What a function raises that numba cannot compile, and what an intrinsic raises to say so.
+    from numba.core.errors import NumbaError, TypingError  # noqa: F401
+
+    # Fills an array that borrows its memory: a slice without bounds and reference counts.
+    from numba.np.arrayobj import populate_array  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"numba {numba.__version__} lacks a name that fastmlp compiles its kernels with "
+        f"({error}); install a version of numba that fastmlp was released for"
+    ) from error
+
+try:
+    # Tells custom losses from one another by what they say, values of their globals included.
+    # Without it, each fit compiles its custom loss anew.
+    from numba import cloudpickle
+except ImportError:
+    cloudpickle = None
+
+# Kernels are stored on disk with subclasses of what numba has for this: a cache for each function,
+# how it turns results into bytes, its files, and the folders they may lie in. Without any of these
+# names, kernels are compiled in memory in each process, and `fastmlp doctor` says so.
+_CACHE_METHODS = "_load_data", "_save_data"
+
+
+def _parts_of_cache(caching, base, impl, locators):
+    """What :func:`fastmlp.engines.kernel_cache.kernel_cache` is made of.
+
+    Parameters
+    ----------
+    caching : str
+        The module of the files and locators.
+    base, impl : str
+        The module and the name of the cache and of how it stores results, as ``module:name``.
+    locators : tuple of str
+        Names of the classes that find a folder.
+
+    Returns
+    -------
+    SimpleNamespace or None
+        With `files`, `base`, `impl` and `locators`; None where this version lacks one of them.
+    """
+
+    def named(place):
+        module, name = place.split(":")
+        return getattr(import_module(module), name)
+
+    try:
+        parts = SimpleNamespace(
+            files=named(f"{caching}:IndexDataCacheFile"),
+            base=named(base),
+            impl=named(impl),
+            locators=[named(f"{caching}:{name}") for name in locators],
+        )
+    except (ImportError, AttributeError):
+        return None
+    is_whole = (
+        all(hasattr(parts.files, name) for name in _CACHE_METHODS)
+        and hasattr(parts.impl, "_locator_classes")
+        and hasattr(parts.base, "_impl_class")
+        and hasattr(parts.base, "_index_key")
+    )
+    return parts if is_whole else None
+
+
+def cpu_cache_parts():
+    """The parts of numba's disk cache for the CPU; None where this version has others."""
+    caching = "numba.core.caching"
+    return _parts_of_cache(
+        caching,
+        f"{caching}:FunctionCache",
+        f"{caching}:CompileResultCacheImpl",
+        ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator"),
+    )
+
+
+def cuda_cache_parts():
+    """The same of numba-cuda, where that is installed."""
+    return _parts_of_cache(
+        "numba.cuda.core.caching",
+        "numba.cuda.dispatcher:CUDACache",
+        "numba.cuda.dispatcher:CUDACacheImpl",
+        ("_UserProvidedCacheLocator", "_InTreeCacheLocator", "_UserWideCacheLocator"),
+    )
+
+
+def use_cache(dispatcher, cache):
+    """Let a function that is not yet compiled look for its machine code in a cache.
+
+    Parameters
+    ----------
+    dispatcher : Dispatcher
+    cache : object
+        An instance of what :func:`fastmlp.engines.kernel_cache.kernel_cache` returns.
+    """
+    dispatcher._cache = cache
+
+
+def cache_of(dispatcher):
+    """The cache of a function; None where it has none that :func:`use_cache` gave it."""
+    return getattr(dispatcher, "_cache", None)
+
+
+def address_of(kernel, signature):
+    """Compile a kernel for a signature, or load it from the cache, and return its address.
+
+    numba gives addresses only to functions with a wrapper for C, which costs as much to compile
+    as a small kernel.
+
+    Parameters
+    ----------
+    kernel : Dispatcher
+    signature : tuple of numba types
+
+    Returns
+    -------
+    int
+    """
+    if signature not in kernel.overloads:
+        kernel.compile(signature)
+    result = kernel.overloads[signature]
+    return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+
+
+def call_at(context, builder, address, argument_types, values):
+    """Write a call of a kernel at an address, in numba's own calling convention.
+
+    Parameters
+    ----------
+    context, builder
+        Of an intrinsic's ``codegen``.
+    address : llvmlite value
+        An integer.
+    argument_types : tuple of numba types
+    values : list of llvmlite values
+    """
+    none = numba.types.none
+    function_type = context.call_conv.get_function_type(none, argument_types)
+    pointer = builder.inttoptr(address, function_type.as_pointer())
+    context.call_conv.call_function(builder, pointer, none, argument_types, values)
+
+
+_OF_CUDA = {
+    # The driver itself: its version, its process, and on which GPU an address lies.
+    "cuda_driver": ("numba.cuda.cudadrv.driver", "driver"),
+    "cuda_binding": ("numba.cuda.cudadrv.driver", "binding"),
+    # Switches off the warning of grids with few blocks, and tells debug information.
+    "cuda_config": ("numba.cuda.core", "config"),
+    # The running kernel of the simulator, as kernels in other modules must see it.
+    "simulated_kernel": ("numba.cuda.simulator.kernel", "_get_kernel_context"),
+}
+
+
+def __getattr__(name):
+    """One of numba-cuda's names, looked up when it is asked for."""
+    if name not in _OF_CUDA:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _OF_CUDA[name]
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,96 @@
+"""Formulas are compiled from their sources, with constants that do not widen float32."""
+
+import compileall
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp.engines.cpu.jit import compile_formula
+
+PACKAGE = Path(fastmlp.__file__).parent
+
+
+def small(x):
+    return x * 127 + 2
+
+
+def beyond_a_byte(x):
+    return x * 200 + 32767
+
+
+def beyond_two_bytes(x):
+    return x * 40000
+
+
+def fraction(x):
+    return x * 0.1 + small(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("formula", [small, beyond_a_byte, fraction])
+def test_constants_do_not_widen(formula, dtype):
+    compiled = compile_formula(formula)
+    sample = numba.typeof(dtype(3))
+
+    @numba.njit
+    def run(x):
+        return compiled(x)
+
+    # A scalar that Python gets back has lost its type.
+    assert run.compile((sample,)) is not None
+    assert run.overloads[(sample,)].signature.return_type == sample
+    assert run(dtype(3)) == dtype(formula(dtype(3)))
+
+
+def test_an_integer_that_would_widen_float32_is_refused():
+    with pytest.raises(ValueError, match="40000 in the formula beyond_two_bytes"):
+        compile_formula(beyond_two_bytes)
+
+
+FIT = """
+import numpy as np
+from fastmlp import MLPRegressor
+model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
+model.fit(np.eye(4), np.arange(4.0), callback=lambda epoch: epoch.epoch == 1)
+print(*model.predict(np.eye(4)), sep=",")
+"""
+
+
+def fit(site):
+    """A fit in a process of its own, with the package that lies in `site`."""
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    return subprocess.run(
+        [sys.executable, "-c", FIT], env=env, cwd=site.parent, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package without compiled modules."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(PACKAGE, tmp_path / "site" / "fastmlp", ignore=ignore))
+
+
+def test_an_installation_without_sources_says_so(package):
+    compileall.compile_dir(package, quiet=1, legacy=True)
+    for source in package.rglob("*.py"):
+        source.unlink()
+    result = fit(package.parent)
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("RuntimeError: fastmlp compiles its formulas from their sources")
+    assert "fastmlp.network.formulas" in last and ".pyc" in last
+
+
+def test_a_zipped_installation_compiles_in_memory(package, tmp_path):
+    expected = fit(PACKAGE.parent)
+    archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", package.parent)
+    result = fit(Path(archive))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == expected.stdout != ""
