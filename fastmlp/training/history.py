@@ -31,7 +31,7 @@ class Epoch(NamedTuple):
     gradient_norm: float | None = None
     """Norm of the gradient, as the mean over the epoch's steps; None without ``monitor``."""
     dead_units: list[float] | None = None
-    """Share of dead units of each hidden relu layer: zero for all rows; None without ``monitor``."""
+    """Share of each hidden relu layer's units that are zero for all rows, or None."""
 
 
 # ``history_`` has these fields of an epoch only where a fit measured them.
