@@ -31,13 +31,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Parameters
     ----------
-    <shared parameters>
+    <scikit-learn's parameters>
     class_weight : dict, 'balanced', list of dict or None, default=None
         Weight of each class in the loss and in the score of early stopping, by which the sample
         weights are multiplied. 'balanced' is ``n_samples / (n_classes * count)``, where a row
         counts as its sample weight. For a multilabel matrix the weight of a row is the product
         over its labels: of their 'balanced' weights, or of those in a list with a dict
         ``{0: weight, 1: weight}`` for each label.
+    <further parameters>
     loss : {'log_loss', 'margin'}, default='log_loss'
         'log_loss' is the cross-entropy. 'margin' is ``max(0, 1 - margin / rho)``, where the margin
         is the probability of the true class minus the largest probability of another class.

@@ -34,7 +34,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         and the prediction, both numbers, such as
         ``(lambda y, p: abs(p - y), lambda y, p: np.sign(p - y))``. They are compiled by numba, and
         may use ``math`` and numpy's functions of numbers.
-    <shared parameters>
+    <scikit-learn's parameters>
+    <further parameters>
     huber_delta : float, default=1.0
         The error at which the Huber loss turns from quadratic to linear (Huber, 1964).
     quantiles : float or sequence of float, default=0.5

@@ -33,11 +33,6 @@ CHECKS = {
 
 # What does not pass, each with its reason.
 EXCEPTIONS = {
-    # What both estimators share is documented in one piece, around their own parameters.
-    "fastmlp.MLPClassifier": {"PR03"},
-    # "See fit" takes the place of types. To be mended.
-    "fastmlp.MLPClassifier.partial_fit": {"PR04"},
-    "fastmlp.MLPRegressor.partial_fit": {"PR04"},
     # Labels without a shape. To be mended.
     "fastmlp.TabularModel": {"shape"},
 }
