@@ -63,7 +63,7 @@ def continued(estimator: Any, incremental: bool) -> History:
         "loss_curve": estimator.loss_curve_,
         "no_improvement_count": estimator._no_improvement_count if incremental else 0,
         "n_samples_seen": estimator.t_,
-        "numbers": getattr(estimator, "history_", {}),  # lacking where attributes were set by hand
+        "numbers": getattr(estimator, "history_", {}),  # missing if attributes were set by hand
     }
     if not estimator.early_stopping:
         best = estimator.best_loss_

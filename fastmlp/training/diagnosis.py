@@ -11,9 +11,12 @@ from statistics import median
 _CLEARLY = 10
 # A layer is reported where it has this many units, and more than this share of them is dead.
 _FEW_UNITS, _MANY_DEAD = 10, 0.9
-
 _SHORTER_STEPS = "Lower learning_rate_init, standardise X, or limit the gradient with clip_norm"
 _KEPT = "; the weights of the best epoch are kept"
+
+
+def _is_clear(rise: float, tol: float) -> bool:
+    return rise > _CLEARLY * tol  # False for NaN
 
 
 def stopped(epoch: int) -> str:
@@ -45,7 +48,7 @@ def diverging(losses: Sequence[float], tol: float, restored: bool = False) -> st
         return None
     best, end = min(losses), min(losses[-3:])
     rise = end - best
-    if rise <= _CLEARLY * tol or rise <= 0.5 * (losses[0] - best) + 0.5 * abs(best):
+    if not _is_clear(rise, tol) or rise <= 0.5 * (losses[0] - best) + 0.5 * abs(best):
         return None
     return (
         f"the training loss rose from {best:.3g} to {end:.3g}: steps are too long"
@@ -80,7 +83,7 @@ def overfitting(
     best, end = min(known), min(known[-3:])
     epoch = known.index(best)
     rise = end - best
-    if rise <= _CLEARLY * tol or rise <= 0.1 * abs(best) or losses[-1] >= losses[epoch]:
+    if not _is_clear(rise, tol) or rise <= 0.1 * abs(best) or losses[-1] >= losses[epoch]:
         return None
     return (
         f"the validation loss rose from {best:.3g} in epoch {epoch + 1} to {end:.3g} while the "
