@@ -56,6 +56,7 @@ def frozen(functions: LossFunctions) -> tuple[FunctionType, ...]:
 
 
 def _copy(name: str, function: Any) -> FunctionType:
+    """Copy a Python function, or the one that numba has compiled."""
     function = getattr(function, "py_func", function)
     if not isinstance(function, FunctionType):
         raise ValueError(

@@ -193,7 +193,7 @@ def fit_group(n_fits: int, n_turns: int) -> "FitGroup | None":
 
 
 def _is_for_gpu(device: str, plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
-    """Tell whether a GPU does some work.
+    """Tell whether a GPU shall do some work.
 
     Raises
     ------
@@ -216,6 +216,7 @@ def _is_for_gpu(device: str, plan: TrainingPlan, X: Matrix, n_epochs: int) -> bo
 
 
 def _is_worth_a_gpu(plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
+    """Tell whether 'auto' prefers a GPU for some work."""
     if is_device_array(X):
         return True
     n_passes = 3 * min(n_epochs, _EXPECTED_EPOCHS) or 1

@@ -225,6 +225,7 @@ def _initialise(estimator: Any, targets: Targets, layer_units: list[int], dtype:
 
 
 def _train_epochs(job: Job) -> Outcome:
+    """Train by epochs, and set the fitted attributes."""
     estimator, incremental = job.estimator, job.incremental
     n_rows = job.rows.X.shape[0]
     state = _optimizer_state(estimator, incremental)
@@ -287,6 +288,7 @@ def _optimizer_state(estimator: Any, incremental: bool) -> OptimizerState:
 
 
 def _train_lbfgs(job: Job) -> Outcome:
+    """Train by L-BFGS, and set the fitted attributes."""
     estimator = job.estimator
     history = History.by_loss(loss_curve=estimator.loss_curve_, numbers=estimator.history_)
     plan = planning.objective_plan(

@@ -271,6 +271,7 @@ class ClassTargets:
     def _class_weights(
         self, y: np.ndarray, counted_y: np.ndarray, counted_weight: Weight
     ) -> np.ndarray:
+        """Return the class weight of each row; 'balanced' weights are those of the counted rows."""
         given = self._class_weight
         if self._is_multilabel:
             if counted_y is y or not isinstance(given, str):
@@ -466,6 +467,7 @@ def class_probabilities(outputs: np.ndarray) -> np.ndarray:
 
 
 def _checked_pair(functions: Any) -> LossFunctions:
+    """Return the functions of a custom loss; raise ValueError unless it is a pair of functions."""
     if len(functions) != 2 or not all(map(callable, functions)):
         sizes = all(isinstance(part, Real) for part in functions)
         hint = "; did you mean hidden_layer_sizes=?" if sizes else ""
@@ -477,6 +479,7 @@ def _checked_pair(functions: Any) -> LossFunctions:
 
 
 def _checked_levels(quantiles: Any) -> tuple[float, ...]:
+    """Return levels of quantiles; raise ValueError unless they are in (0, 1) and increase."""
     levels = np.atleast_1d(quantiles)
     if not (
         levels.size

@@ -150,6 +150,7 @@ class LbfgsRun:
         return float((objective + others) / self._n_terms)
 
     def _iteration_ends(self, intermediate_result: OptimizeResult) -> None:
+        """Record an iteration; raise StopIteration, which scipy expects, to end training."""
         # scipy passes an OptimizeResult to callbacks whose argument has this very name.
         x, objective = intermediate_result.x, intermediate_result.fun
         if not (np.isfinite(objective) and np.isfinite(x).all()):
@@ -173,6 +174,7 @@ class LbfgsRun:
             self.listener.epoch_begins()
 
     def _measure(self, theta: Vector, loss: float) -> Epoch:
+        """Measure the parameters that an iteration has reached."""
         engine, metrics = self.engine, self.metrics
         if metrics.validate is not None or metrics.dead_units is not None:
             engine.push(theta)

@@ -215,6 +215,7 @@ class EpochLoop:
         )
 
     def _record(self, epoch: Epoch) -> None:
+        """Add an epoch to the history, and print it if that is wanted."""
         history = self.history
         history.loss_curve.append(epoch.loss)
         if history.validation_scores is not None:
