@@ -25,9 +25,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multilayer perceptron for classification, trained in compiled kernels.
 
     It can replace :class:`sklearn.neural_network.MLPClassifier`: it has the same parameters and
-    more, and with the same ``random_state`` and float64 input it learns the same weights. It
-    minimises the cross-entropy. Three or more exclusive classes have a softmax output, two classes
-    have one logistic output, and a multilabel indicator matrix has one for each label.
+    more, and with the same ``random_state`` and float64 input it learns the same weights. By
+    default it minimises the cross-entropy. Three or more exclusive classes have softmax outputs,
+    two classes have one logistic output, and a multilabel indicator matrix has one for each label.
 
     Parameters
     ----------

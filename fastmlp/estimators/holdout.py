@@ -275,7 +275,7 @@ class Validator:
 
 
 def _number(score: Any, scoring: Any) -> float:
-    """Return a scorer's result as a float; raise ValueError where epochs cannot be compared by it."""
+    """Return a scorer's result as a float; raise ValueError where it cannot be compared."""
     try:
         score = float(score)
     except (TypeError, ValueError):
