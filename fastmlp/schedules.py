@@ -1,7 +1,8 @@
-"""Learning-rate schedules: one number for each epoch, decided on the host.
+"""Learning-rate schedules, which choose the learning rate of each epoch.
 
-A schedule is a frozen object with settings alone, so that an estimator may share it, clone it and
-be compared by it; what changes in the course of a fit is a :class:`LearningRate`.
+A schedule is a frozen object that has settings alone, so that several estimators may have the same
+one, and estimators can be cloned and compared. What changes during a fit is in a
+:class:`LearningRate`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ _ADAPTIVE_DIVISOR = 5.0
 
 @dataclass
 class LearningRate:
-    """A schedule in the course of a fit.
+    """The state of a schedule during a fit.
 
     Parameters
     ----------
@@ -22,19 +23,19 @@ class LearningRate:
     initial : float
         ``learning_rate_init``.
     horizon : int
-        Epochs that the whole schedule takes.
+        Number of epochs that the whole schedule takes.
     learning_rate : float
-        Rate of the next epoch; NaN, the default, becomes the schedule's first one.
+        Rate of the next epoch; NaN, the default, stands for the schedule's first rate.
     epoch : int
-        Epochs done.
+        Number of completed epochs.
     n_samples_seen : int
-        Rows seen, those of earlier fits included.
+        Number of rows trained on, once for each epoch, those of earlier fits included.
     best : float
-        Smallest value of what is watched.
+        Smallest value so far of the number that epochs are judged by; see :meth:`epoch_ends`.
     waited : int
-        Epochs in a row without an improvement on it.
+        Number of latest epochs in a row without an improvement of `best`.
     waited_at_rate : int
-        Those of them with the current learning rate.
+        Number of those epochs that had the current learning rate.
     """
 
     schedule: "Schedule"
@@ -54,7 +55,7 @@ class LearningRate:
 
     @property
     def is_constant(self) -> bool:
-        """Whether the rate never changes, so that nothing has to be counted."""
+        """Whether the rate never changes, so that :meth:`epoch_ends` need not be called."""
         return type(self.schedule) is Constant
 
     def epoch_ends(
@@ -65,11 +66,11 @@ class LearningRate:
         Parameters
         ----------
         n_samples_seen : int
-            Rows seen so far.
+            Number of rows trained on so far.
         watched : float or None
-            What the epoch is judged by, smaller being better.
+            The number that the epoch is judged by: the smaller the better.
         tol : float
-            An improvement is larger than this.
+            Only a change by more than this counts as an improvement.
         """
         self.epoch += 1
         self.n_samples_seen = n_samples_seen
@@ -80,8 +81,8 @@ class LearningRate:
             self.best = min(self.best, watched)
         self._change(self._checked(self.schedule.next_rate(self)))
 
-    def _change(self, rate):
-        """Set the rate, and begin to count anew where it is another one."""
+    def _change(self, rate: float) -> None:
+        """Set the rate, and count epochs at this rate from 0 if it is a new one."""
         if rate != self.learning_rate:
             self.waited_at_rate = 0
         self.learning_rate = rate
@@ -92,12 +93,12 @@ class LearningRate:
         return rate
 
     def on_plateau(self) -> bool:
-        """React to training that no longer improves.
+        """Set the rate with which to go on when training no longer improves, if there is one.
 
         Returns
         -------
         bool
-            Whether to go on, with the rate that is set now, instead of stopping.
+            Whether training goes on.
         """
         rate = self.schedule.rate_on_plateau(self.learning_rate)
         if rate is None:
@@ -108,10 +109,10 @@ class LearningRate:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What all schedules share. The rate begins with ``learning_rate_init`` and stays.
+    """Base class of all schedules, with the constant rate ``learning_rate_init``.
 
-    A schedule of your own is a frozen dataclass that inherits this one and overrides a method.
-    Methods read the :class:`LearningRate` that they are given, and do not change it.
+    To write a schedule, derive a frozen dataclass from this class and override a method. The
+    methods must not change the :class:`LearningRate` that they are given.
     """
 
     def first_rate(self, state: LearningRate) -> float:
@@ -120,7 +121,7 @@ class Schedule:
         Parameters
         ----------
         state : LearningRate
-            Of a fit that begins; its `learning_rate` is the initial one.
+            The state of a fit that begins; its `learning_rate` is the initial one.
 
         Returns
         -------
@@ -134,7 +135,7 @@ class Schedule:
         Parameters
         ----------
         state : LearningRate
-            Counts that epoch already; its `learning_rate` is the rate of that epoch.
+            The state after that epoch, whose rate is still its `learning_rate`.
 
         Returns
         -------
@@ -153,34 +154,37 @@ class Schedule:
         Returns
         -------
         float or None
-            None to stop.
+            None ends training.
         """
         return None
 
     @property
     def has_horizon(self) -> bool:
-        """Whether it ends with ``max_iter`` epochs, which then are no lack of convergence."""
+        """Whether the schedule ends after ``max_iter`` epochs.
+
+        A fit that takes that many epochs then is complete, and gives no ConvergenceWarning.
+        """
         return False
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same learning rate throughout: ``learning_rate_init``."""
+    """Keep the learning rate at ``learning_rate_init``."""
 
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    r"""``learning_rate_init / (t + 1)**power_t``, where t counts the rows seen so far.
+    r"""``learning_rate_init / (t + 1)**power_t``, where t is the number of rows trained on so far.
 
-    Steps whose lengths satisfy :math:`\sum_t \eta_t = \infty` (so that any distance can be gone)
-    and :math:`\sum_t \eta_t^2 < \infty` (so that the noise of the gradients averages out) make
-    stochastic gradient descent converge (Robbins and Monro, 1951). That is
-    ``1/2 < power_t <= 1``; the default, scikit-learn's, is at the edge.
+    Stochastic gradient descent converges if its rates satisfy :math:`\sum_t \eta_t = \infty`, so
+    that it can reach any point, and :math:`\sum_t \eta_t^2 < \infty`, so that the noise of the
+    gradients averages out (Robbins and Monro, 1951). Both hold for ``1/2 < power_t <= 1``. The
+    default is scikit-learn's, at the edge of this interval.
 
     Parameters
     ----------
     power_t : float, default=0.5
-        Not negative.
+        The exponent, at least 0.
     """
 
     power_t: float = 0.5
@@ -197,7 +201,7 @@ class InverseScaling(Schedule):
 class Adaptive(Schedule):
     """Divide the rate by five whenever training stalls; stop once it is at most 1e-6.
 
-    Training stalls as ``n_iter_no_change`` and ``tol`` of the estimator say.
+    The estimator's ``n_iter_no_change`` and ``tol`` determine when training has stalled.
     """
 
     def rate_on_plateau(self, learning_rate: float) -> float | None:
@@ -208,22 +212,23 @@ class Adaptive(Schedule):
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """Lower the rate where the validation part, else the training loss, stops improving.
+    """Lower the rate when the validation score, or else the loss, stops improving.
 
-    It watches the score of early stopping, or else the loss of ``eval_set``, or else the training
-    loss. An improvement is larger than the estimator's ``tol``. Training still ends after
-    ``n_iter_no_change`` epochs in a row without improvement: raise it where the rate should fall
-    several times.
+    Epochs are judged by the score of early stopping. Without early stopping they are judged by the
+    loss of ``eval_set``, and without that by the training loss. Only a change by more than the
+    estimator's ``tol`` counts as an improvement. Training still ends after ``n_iter_no_change``
+    epochs in a row without an improvement; raise that number where the rate shall fall several
+    times.
 
     Parameters
     ----------
     factor : float, default=0.1
-        What the rate is multiplied by, in (0, 1).
+        The factor by which the rate falls, in (0, 1).
     patience : int, default=5
-        The rate falls after more than this many epochs in a row without an improvement, and then
-        waits as long again.
+        The rate falls after more than this many epochs in a row without an improvement, and again
+        after as many more.
     min_rate : float, default=1e-6
-        The rate does not fall below.
+        The rate does not fall below this one.
     """
 
     factor: float = 0.1
@@ -238,7 +243,7 @@ class Plateau(Schedule):
     def next_rate(self, state: LearningRate) -> float:
         if state.waited_at_rate <= self.patience:
             return state.learning_rate
-        # Written so that a rate that is smaller from the start does not rise.
+        # The outer minimum keeps a rate that has been below min_rate from the start.
         return min(state.learning_rate, max(state.learning_rate * self.factor, self.min_rate))
 
 
@@ -249,8 +254,9 @@ class Step(Schedule):
     Parameters
     ----------
     every : int, default=10
+        Number of epochs after which the rate falls.
     factor : float, default=0.5
-        In (0, 1].
+        The factor by which it falls, in (0, 1].
     """
 
     every: int = 10
@@ -267,16 +273,16 @@ class Step(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    r"""From ``learning_rate_init`` down to `min_rate` along half a cosine.
+    r"""Lower the rate from ``learning_rate_init`` to `min_rate` along half a cosine.
 
-    After e of ``max_iter`` epochs the rate is :math:`m + (\eta - m) (1 + \cos(\pi e / n)) / 2`,
-    with m the least rate, :math:`\eta` the initial one and n = ``max_iter`` (Loshchilov and
-    Hutter, 2017, without restarts). Set ``n_iter_no_change=np.inf`` to see it through.
+    After e of n = ``max_iter`` epochs the rate is :math:`m + (\eta - m) (1 + \cos(\pi e / n)) / 2`,
+    where m is `min_rate` and :math:`\eta` the initial rate (Loshchilov and Hutter, 2017, without
+    restarts). Set ``n_iter_no_change=np.inf`` so that training does not end before the schedule.
 
     Parameters
     ----------
     min_rate : float, default=0
-        Not above ``learning_rate_init``.
+        The last rate, at most ``learning_rate_init``.
     """
 
     min_rate: float = 0.0
@@ -303,20 +309,20 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to ``learning_rate_init``, the peak, and down again (Smith and Topin, 2019).
+    """Raise the rate to its peak ``learning_rate_init``, and lower it (Smith and Topin, 2019).
 
-    Both ways are half cosines: from ``start_factor * peak`` in the share `warmup` of the epochs,
-    and to ``end_factor * peak`` in the last one. Set ``n_iter_no_change=np.inf`` to see it
-    through.
+    The rate rises along half a cosine from ``start_factor * peak`` during the share `warmup` of the
+    epochs. During the others it falls along half a cosine to ``end_factor * peak`` in the last
+    epoch. Set ``n_iter_no_change=np.inf`` so that training does not end before the schedule.
 
     Parameters
     ----------
     warmup : float, default=0.3
-        In [0, 1).
+        Share of the epochs during which the rate rises, in [0, 1).
     start_factor : float, default=1/25
-        In (0, 1].
+        First rate as a share of the peak, in (0, 1].
     end_factor : float, default=1e-4
-        In [0, 1].
+        Last rate as a share of the peak, in [0, 1].
     """
 
     warmup: float = 0.3
@@ -354,12 +360,12 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def schedule_for(name: str | Schedule, power_t: float) -> Schedule:
-    """Make the schedule of a name, at its defaults but for the estimator's ``power_t``.
+    """Make the schedule that a name stands for, with default settings except for `power_t`.
 
     Parameters
     ----------
     name : str or Schedule
-        A schedule is returned as it is.
+        A name in ``SCHEDULES``; a schedule is returned as it is.
     power_t : float
         Exponent of 'invscaling'.
 
@@ -373,7 +379,7 @@ def schedule_for(name: str | Schedule, power_t: float) -> Schedule:
 
 
 def _along_cosine(start: float, end: float, done: float) -> float:
-    """Interpolate between two numbers, by the share of the way that is done."""
+    """Interpolate between two numbers along half a cosine, where `done` goes from 0 to 1."""
     return end + (start - end) * (1 + cos(pi * done)) / 2
 
 

@@ -10,6 +10,7 @@ without it: importing this module is then an ImportError that names the version 
 
 from importlib import import_module
 from types import SimpleNamespace
+from typing import Any
 
 import numba
 
@@ -34,7 +35,7 @@ except ImportError as error:
 try:
     # Tells custom losses from one another by what they say, values of their globals included.
     # Without it, each fit compiles its custom loss anew.
-    from numba import cloudpickle
+    from numba import cloudpickle as cloudpickle
 except ImportError:
     cloudpickle = None
 
@@ -44,8 +45,10 @@ except ImportError:
 _CACHE_METHODS = "_load_data", "_save_data"
 
 
-def _parts_of_cache(caching, base, impl, locators):
-    """What :func:`fastmlp.engines.kernel_cache.kernel_cache` is made of.
+def _parts_of_cache(
+    caching: str, base: str, impl: str, locators: tuple[str, ...]
+) -> SimpleNamespace | None:
+    """Collect what :func:`fastmlp.engines.kernel_cache.kernel_cache` is made of.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ def _parts_of_cache(caching, base, impl, locators):
         With `files`, `base`, `impl` and `locators`; None where this version lacks one of them.
     """
 
-    def named(place):
+    def named(place: str) -> Any:
         module, name = place.split(":")
         return getattr(import_module(module), name)
 
@@ -84,8 +87,8 @@ def _parts_of_cache(caching, base, impl, locators):
     return parts if is_whole else None
 
 
-def cpu_cache_parts():
-    """The parts of numba's disk cache for the CPU; None where this version has others."""
+def cpu_cache_parts() -> SimpleNamespace | None:
+    """Return the parts of numba's disk cache for the CPU; None where they are others."""
     caching = "numba.core.caching"
     return _parts_of_cache(
         caching,
@@ -95,8 +98,8 @@ def cpu_cache_parts():
     )
 
 
-def cuda_cache_parts():
-    """The same of numba-cuda, where that is installed."""
+def cuda_cache_parts() -> SimpleNamespace | None:
+    """Return the parts of numba-cuda's disk cache; None where they are missing or others."""
     return _parts_of_cache(
         "numba.cuda.core.caching",
         "numba.cuda.dispatcher:CUDACache",
@@ -105,7 +108,7 @@ def cuda_cache_parts():
     )
 
 
-def use_cache(dispatcher, cache):
+def use_cache(dispatcher: Any, cache: Any) -> None:
     """Let a function that is not yet compiled look for its machine code in a cache.
 
     Parameters
@@ -117,12 +120,12 @@ def use_cache(dispatcher, cache):
     dispatcher._cache = cache
 
 
-def cache_of(dispatcher):
-    """The cache of a function; None where it has none that :func:`use_cache` gave it."""
+def cache_of(dispatcher: Any) -> Any:
+    """Return the cache that :func:`use_cache` gave a function; None where it has none."""
     return getattr(dispatcher, "_cache", None)
 
 
-def address_of(kernel, signature):
+def address_of(kernel: Any, signature: tuple[Any, ...]) -> int:
     """Compile a kernel for a signature, or load it from the cache, and return its address.
 
     numba gives addresses only to functions with a wrapper for C, which costs as much to compile
@@ -143,13 +146,15 @@ def address_of(kernel, signature):
     return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 
 
-def call_at(context, builder, address, argument_types, values):
+def call_at(
+    context: Any, builder: Any, address: Any, argument_types: tuple[Any, ...], values: list[Any]
+) -> None:
     """Write a call of a kernel at an address, in numba's own calling convention.
 
     Parameters
     ----------
-    context, builder
-        Of an intrinsic's ``codegen``.
+    context, builder : object
+        The arguments of an intrinsic's ``codegen``.
     address : llvmlite value
         An integer.
     argument_types : tuple of numba types
@@ -172,8 +177,8 @@ _OF_CUDA = {
 }
 
 
-def __getattr__(name):
-    """One of numba-cuda's names, looked up when it is asked for."""
+def __getattr__(name: str) -> Any:
+    """Look up one of numba-cuda's names when it is asked for."""
     if name not in _OF_CUDA:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _OF_CUDA[name]

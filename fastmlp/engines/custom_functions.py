@@ -1,8 +1,9 @@
-"""The two functions of a custom loss, before either compiler sees them.
+"""Checks and copies of a custom loss's two functions, before they are compiled.
 
-numba compiles the values of globals and enclosed variables into a function, so that a function is
-another one when these have changed. Engines and their caches tell functions by identity: here each
-content gets function objects of its own.
+numba compiles the values of globals and enclosed variables into a function, so that it has to be
+compiled again when these have changed. The caches of the engines tell functions apart by identity.
+Therefore this module makes new function objects whenever a value that they use has changed, and
+returns the same objects as long as none has.
 """
 
 import dis
@@ -10,19 +11,21 @@ import hashlib
 import inspect
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+from ..network.plan import LossFunctions
+
 _MOST_KEPT = 16
-_kept: OrderedDict[bytes, tuple[FunctionType, ...]] = OrderedDict()  # the latest ones
+# The copies that were used last, by the digest of their content.
+_kept: OrderedDict[bytes, tuple[FunctionType, ...]] = OrderedDict()
 _lock = threading.Lock()
 
 NAMES = "value", "derivative"
 
 
-def frozen(functions: tuple[Callable, ...]) -> tuple[FunctionType, ...]:
-    """Return copies of functions: the same objects as long as nothing that they use has changed.
+def frozen(functions: LossFunctions) -> tuple[FunctionType, ...]:
+    """Return copies of functions, which are the same while nothing that they use has changed.
 
     Parameters
     ----------
@@ -36,7 +39,7 @@ def frozen(functions: tuple[Callable, ...]) -> tuple[FunctionType, ...]:
     Raises
     ------
     ValueError
-        Where one is no Python function, or could raise: compiled kernels cannot.
+        When one is no Python function, or can raise an exception, which compiled kernels cannot.
     """
     copies = tuple(_copy(name, f) for name, f in zip(NAMES, functions, strict=True))
     for name, function in zip(NAMES, copies, strict=True):
@@ -53,6 +56,7 @@ def frozen(functions: tuple[Callable, ...]) -> tuple[FunctionType, ...]:
 
 
 def _copy(name: str, function: Any) -> FunctionType:
+    """Copy a Python function, or the one that numba has compiled."""
     function = getattr(function, "py_func", function)
     if not isinstance(function, FunctionType):
         raise ValueError(
@@ -66,24 +70,24 @@ def _copy(name: str, function: Any) -> FunctionType:
         function.__defaults__,
         function.__closure__,
     )
-    copy.__module__ = "__main__"  # which makes it be pickled by what it says
+    copy.__module__ = "__main__"  # so that its content is pickled, not its name
     return copy
 
 
 def _content(functions: tuple[FunctionType, ...]) -> bytes | None:
-    """Digest functions with all values that they use; None where an object has no content."""
-    from ._numba import cloudpickle  # late: an ordinary fit needs no custom loss
+    """Compute a digest of functions and all values that they use; None where that fails."""
+    from ._numba import cloudpickle  # imported here, since other losses need no numba
 
     if cloudpickle is None:
         return None
     try:
         return hashlib.sha256(b"".join(map(cloudpickle.dumps, functions))).digest()
-    except Exception:  # whatever an object's own pickling raises
+    except Exception:  # an object's own pickling may raise anything
         return None
 
 
-def _check_cannot_raise(name: str, function: Any, seen: tuple = ()) -> None:
-    """Raise ValueError where a function, or one that it calls, can raise: kernels cannot."""
+def _check_cannot_raise(name: str, function: Any, seen: tuple[Any, ...] = ()) -> None:
+    """Raise ValueError where a function, or one that it calls, can raise an exception."""
     function = getattr(function, "py_func", function)
     if not isinstance(function, FunctionType) or function in seen:
         return

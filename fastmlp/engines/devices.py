@@ -1,4 +1,4 @@
-"""Which engine serves ``device='cpu'``, ``'cuda'`` and ``'auto'``: the only reader of `device`."""
+"""The choice of an engine by the estimators' parameter `device`: 'cpu', 'cuda' or 'auto'."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,23 +15,24 @@ from .engine import Data, Engine, Matrix
 if TYPE_CHECKING:
     from .cuda.grouped import FitGroup, Slot
 
-# Multiply-adds from which on 'auto' takes a GPU. A CPU does some 1e11 a second, and compiling
-# kernels takes seconds; afterwards, starting and copying take milliseconds.
+# The number of multiply-adds from which on 'auto' chooses a GPU. A CPU does about 1e11 a second.
+# Compiling kernels for a GPU takes seconds; once they are compiled, only starting them and copying
+# the data count, which take milliseconds.
 _AUTO_MULTIPLY_ADDS = 5e11
 _AUTO_MULTIPLY_ADDS_COMPILED = 1e10
-# Epochs after which many a fit has converged.
+# Number of epochs after which many fits have converged.
 _EXPECTED_EPOCHS = 50
-# What identifies the kernels that this process has used.
-_compiled: set[tuple] = set()
+# Keys of the kernels that this process has used on a GPU; see _kernels.
+_compiled: set[tuple[Any, ...]] = set()
 
 
 def is_device_array(array: Any) -> bool:
-    """Tell whether an array of another library, or what stands for one here, lies on a GPU."""
+    """Tell whether an array of another library, or a DeviceMatrix, lies on a GPU."""
     return hasattr(array, "__cuda_array_interface__") or getattr(array, "is_on_gpu", False)
 
 
 def host_array(array: Any) -> Any:
-    """Return a NumPy array with the contents of one on a GPU; return all else unchanged."""
+    """Copy an array on a GPU to a NumPy array; return anything else unchanged."""
     if not is_device_array(array):
         return array
     from .cuda.support import require_for_arrays
@@ -50,7 +51,7 @@ def device_matrix(device: str, X: Any, may_be_infinite: bool) -> Any:
     device : {'cpu', 'cuda', 'auto'}
     X : array of shape (n_rows, n_features) with ``__cuda_array_interface__``
     may_be_infinite : bool
-        Whether values that are not finite are let through.
+        Whether values that are not finite are accepted.
 
     Returns
     -------
@@ -86,23 +87,23 @@ def open_engine(
 ) -> Engine:
     """Open an engine for a network and its data.
 
-    'auto' is 'cuda' where that works and X lies on the GPU, or the work is estimated to be large:
-    5e11 multiply-adds, and 1e10 where this process has used a GPU for a network with the same
-    options. Multiply-adds are parameters times rows; for a fit, three times that for each
-    epoch, of which no more than 50 are expected. Where 'auto' finds no room on the GPU it is the
-    CPU.
+    'auto' chooses the GPU where one can be used, and X lies there or the work is estimated to be
+    large: at least 5e11 multiply-adds, or 1e10 where this process has used a GPU for a network
+    with the same options. The estimate is parameters times rows; for a fit it is three times that
+    for each epoch, of which at most 50 count. Where the GPU has too little memory 'auto' chooses
+    the CPU.
 
     Parameters
     ----------
     device : {'cpu', 'cuda', 'auto'}
     plan : TrainingPlan
     theta : ndarray of shape (n_parameters,)
-        Initial parameters; copied.
+        Initial parameters; they are copied.
     data : Data
     n_jobs : int or None
-        Threads of the CPU; None is numba's limit.
+        Number of threads on the CPU; None is numba's limit.
     n_epochs : int, default=0
-        Epochs that the fit may take.
+        Largest number of epochs of the fit; 0 where there are none.
     slot : Slot or None
         Place of the fit among others that share a GPU; see :mod:`fastmlp.engines.cuda.grouped`.
 
@@ -116,7 +117,8 @@ def open_engine(
         When 'cuda' was asked for and cannot be used; the message says why.
     """
     if plan.custom_loss is not None:
-        # Engines keep what they compiled by the functions, whose globals may have changed.
+        # Engines cache compiled code by these functions. Copies are other functions as soon as a
+        # value that they use has changed.
         plan = replace(plan, custom_loss=frozen(plan.custom_loss))
     arguments = plan, theta, *data, n_jobs
     if _is_for_gpu(device, plan, data.X, n_epochs):
@@ -135,20 +137,20 @@ def open_engine(
 def predict(
     device: str, plan: TrainingPlan, theta: np.ndarray, X: Matrix, n_jobs: int | None = None
 ) -> np.ndarray:
-    """Predict with a network: its output activations.
+    """Compute the output activations of a network.
 
-    A model that was trained on a GPU predicts without one, too: where the device cannot be used,
-    the CPU does it.
+    Where a GPU is asked for and cannot be used the CPU predicts, so that a model that was trained
+    on a GPU can be used without one.
 
     Parameters
     ----------
     device : {'cpu', 'cuda', 'auto'}
     plan : TrainingPlan
-        Its optimiser and batch size do not matter.
+        The plan of the network; its optimiser and batch size do not matter.
     theta : ndarray of shape (n_parameters,)
     X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
     n_jobs : int or None
-        Threads of the CPU; None is numba's limit.
+        Number of threads on the CPU; None is numba's limit.
 
     Returns
     -------
@@ -167,7 +169,20 @@ def predict(
 
 
 def fit_group(n_fits: int, n_turns: int) -> "FitGroup | None":
-    """Return a :class:`fastmlp.engines.cuda.grouped.FitGroup`, or None where there is no GPU."""
+    """Make a group of fits that share a GPU.
+
+    Parameters
+    ----------
+    n_fits : int
+        Number of fits in the group.
+    n_turns : int
+        Number of fits that may run at a time where they cannot share kernels.
+
+    Returns
+    -------
+    fastmlp.engines.cuda.grouped.FitGroup or None
+        None where no GPU can be used.
+    """
     from .cuda.support import why_not
 
     if why_not():
@@ -178,7 +193,13 @@ def fit_group(n_fits: int, n_turns: int) -> "FitGroup | None":
 
 
 def _is_for_gpu(device: str, plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
-    """Tell whether some work is the GPU's; raise DeviceError where it has to be and cannot."""
+    """Tell whether a GPU shall do some work.
+
+    Raises
+    ------
+    DeviceError
+        When 'cuda' is asked for and cannot be used.
+    """
     if device == "cpu" or (device == "auto" and not _is_worth_a_gpu(plan, X, n_epochs)):
         return False
     from .cuda.support import refusal, why_not
@@ -195,6 +216,7 @@ def _is_for_gpu(device: str, plan: TrainingPlan, X: Matrix, n_epochs: int) -> bo
 
 
 def _is_worth_a_gpu(plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
+    """Tell whether 'auto' prefers a GPU for some work."""
     if is_device_array(X):
         return True
     n_passes = 3 * min(n_epochs, _EXPECTED_EPOCHS) or 1
@@ -203,13 +225,13 @@ def _is_worth_a_gpu(plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
 
 
 def _least_work(plan: TrainingPlan, n_epochs: int) -> float:
-    """Multiply-adds for which a GPU is taken."""
+    """Return the number of multiply-adds from which on 'auto' chooses a GPU."""
     is_compiled = _compiled and _kernels(plan, n_epochs) in _compiled
     return _AUTO_MULTIPLY_ADDS_COMPILED if is_compiled else _AUTO_MULTIPLY_ADDS
 
 
-def _kernels(plan: TrainingPlan, n_epochs: int) -> tuple:
-    """What identifies the kernels that are compiled for some work."""
+def _kernels(plan: TrainingPlan, n_epochs: int) -> tuple[Any, ...]:
+    """Return a key of the kernels that are compiled for some work."""
     from .cuda.specialization import prediction_choices, training_choices
 
     return plan.dtype, (training_choices if n_epochs else prediction_choices)(plan), n_epochs > 0

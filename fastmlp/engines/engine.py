@@ -1,24 +1,26 @@
 """The contract between training and the engines that run its epochs.
 
-An estimator's fit opens one engine for its network; training then asks it for whole epochs, so
-that the cost of a call from Python is paid once an epoch. The CPU's engine is
-:class:`fastmlp.engines.cpu.engine.CpuEngine`, the GPU's
-:class:`fastmlp.engines.cuda.engine.CudaEngine`; nothing above this room knows either.
+The fit of an estimator opens one engine for its network. Training then asks the engine for whole
+epochs, so that only one call from Python is needed for each. The engine of the CPU is
+:class:`fastmlp.engines.cpu.engine.CpuEngine`, and that of the GPU is
+:class:`fastmlp.engines.cuda.engine.CudaEngine`. Training and estimators know neither of them, only
+the protocols in this module.
 """
 
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from scipy.sparse import spmatrix
 
 from ..network.plan import TrainingPlan
 
-Matrix = np.ndarray | spmatrix
-OptimizerMemory = tuple[int, np.ndarray, np.ndarray]
+Matrix: TypeAlias = np.ndarray | spmatrix
+# The number of updates, and the optimiser's two vectors; see Engine.state.
+OptimizerMemory: TypeAlias = tuple[int, np.ndarray, np.ndarray]
 
 
 class Data(NamedTuple):
-    """What a network is trained on.
+    """The data that a network is trained on.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ class Data(NamedTuple):
     Y : ndarray of shape (n_rows, n_outputs)
         Targets in the form of the network's outputs.
     sample_weight : ndarray of shape (n_rows,) or None
-        Weight of each row in the loss; None is one each.
+        Weight of each row in the loss; None gives each the weight one.
     """
 
     X: Matrix
@@ -34,104 +36,15 @@ class Data(NamedTuple):
     sample_weight: np.ndarray | None = None
 
 
-class Engine(Protocol):
-    """One network with its optimiser and its data on a device.
-
-    An engine is a context manager; leaving it closes it.
-
-    Attributes
-    ----------
-    plan : TrainingPlan
-        What the network is, its objective and its optimiser.
-    step : int
-        Updates done so far, as Adam's bias correction and dropout's masks count them.
-    gradient_norm : float or None
-        Norm of the gradient of all parameters, before it is limited to the plan's `clip_norm`,
-        as the mean over the steps of the last epoch. None unless the plan wants it.
-    total_weight : float
-        Sum of the sample weights of all rows; without weights their number.
-    """
-
-    plan: TrainingPlan
-    step: int
-    gradient_norm: float | None
+class Predictor(Protocol):
+    """A network with parameters: the part of an engine that validation needs."""
 
     @property
-    def total_weight(self) -> float:
-        """See the class."""
-
-    def run_epoch(self, order: np.ndarray, learning_rate: float) -> float:
-        """Update the parameters once for each mini-batch of one epoch.
-
-        Parameters
-        ----------
-        order : ndarray of shape (n_rows,), int64
-            Rows in the order in which batches are cut.
-        learning_rate : float
-
-        Returns
-        -------
-        loss : float
-            Mean over rows of the batches' losses before their updates, penalty included.
-
-        Raises
-        ------
-        ValueError
-            When the sample weights of a batch sum to zero.
-        """
-
-    def push(self, theta: np.ndarray, state: OptimizerMemory | None = None) -> None:
-        """Set the parameters, and the optimiser's memory (see :meth:`state`) if given.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n_parameters,)
-            In the order of :mod:`fastmlp.network.weights`; copied.
-        state : tuple or None
-        """
+    def plan(self) -> TrainingPlan:
+        """The network, its objective and its optimiser."""
 
     def pull(self) -> np.ndarray:
-        """Return a copy of the parameters, in the order of :mod:`fastmlp.network.weights`."""
-
-    def state(self) -> OptimizerMemory:
-        """Return a copy of the optimiser's memory.
-
-        Returns
-        -------
-        step : int
-            Updates done.
-        first, second : ndarray of shape (n_parameters,)
-            The velocity or the mean gradient, and the sum or mean of squared gradients, ordered
-            like the parameters. A vector that the optimiser does not use stays zero.
-        """
-
-    def last_finite(self) -> np.ndarray | None:
-        """Return the newest parameters from the start of an epoch that are all finite.
-
-        They are kept at the start of each epoch, in two slots by turns, because a loss becomes
-        not finite in the first epoch whose updates overflow, or, where those were its last ones,
-        in the next.
-
-        Returns
-        -------
-        theta : ndarray of shape (n_parameters,) or None
-            None where there are none.
-        """
-
-    def loss_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """Compute the loss at `theta` of all rows as one batch, and its gradient.
-
-        The plan must have the optimiser ``GRADIENT`` and all rows in a batch.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n_parameters,)
-
-        Returns
-        -------
-        loss : float
-        gradient : ndarray of shape (n_parameters,)
-        """
+        """Return the parameters, in the order of :mod:`fastmlp.network.weights`."""
 
     def outputs(self, X: Matrix) -> np.ndarray:
         """Predict with the current parameters.
@@ -154,15 +67,120 @@ class Engine(Protocol):
         Y : ndarray of shape (n_rows, n_outputs)
             Targets as they are trained on.
         outputs : ndarray of shape (n_rows, n_outputs)
-            As :meth:`outputs` returns them.
+            Activations of the output layer, as :meth:`outputs` returns them.
 
         Returns
         -------
         ndarray of shape (n_rows,), float64
         """
 
+
+class Engine(Predictor, Protocol):
+    """One network with its optimiser and its data on a device.
+
+    An engine is a context manager; leaving it closes it.
+
+    Attributes
+    ----------
+    plan : TrainingPlan
+        The network, its objective and its optimiser.
+    step : int
+        Number of updates so far, which Adam's bias correction and dropout's masks depend on.
+    gradient_norm : float or None
+        Norm of the gradient of all parameters, before it is limited to the plan's `clip_norm`,
+        as the mean over the steps of the last epoch. None unless the plan monitors the gradient.
+    total_weight : float
+        Sum of the sample weights of all rows, which is their number where no weights are given.
+    """
+
+    step: int
+    gradient_norm: float | None
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the sample weights of all rows."""
+
+    def run_epoch(self, order: np.ndarray, learning_rate: float) -> float:
+        """Update the parameters once for each mini-batch of one epoch.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n_rows,), int64
+            Rows in the order in which batches are cut.
+        learning_rate : float
+
+        Returns
+        -------
+        loss : float
+            Mean over rows of the losses of their batches. The loss of a batch is that before its
+            update, and includes the penalty.
+
+        Raises
+        ------
+        ValueError
+            When the sample weights of a batch sum to zero.
+        """
+
+    def push(self, theta: np.ndarray, state: OptimizerMemory | None = None) -> None:
+        """Set the parameters, and the optimiser's memory where it is given.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+            The parameters, in the order of :mod:`fastmlp.network.weights`; they are copied.
+        state : tuple or None
+            The optimiser's memory, as :meth:`state` returns it; None leaves it as it is.
+        """
+
+    def pull(self) -> np.ndarray:
+        """Return a copy of the parameters, in the order of :mod:`fastmlp.network.weights`."""
+
+    def state(self) -> OptimizerMemory:
+        """Return a copy of the optimiser's memory.
+
+        Returns
+        -------
+        step : int
+            Number of updates so far.
+        first : ndarray of shape (n_parameters,)
+            The velocity or the mean gradient, in the order of the parameters; zeros where the
+            optimiser uses neither.
+        second : ndarray of shape (n_parameters,)
+            The sum or mean of squared gradients, in the order of the parameters; zeros where the
+            optimiser uses neither.
+        """
+
+    def last_finite(self) -> np.ndarray | None:
+        """Return the parameters at the start of the latest epoch that began with finite ones.
+
+        An engine keeps the parameters at the start of the last two epochs. Two are needed: where
+        the last updates of an epoch overflow, its loss is still finite, and only the loss of the
+        next epoch shows it.
+
+        Returns
+        -------
+        theta : ndarray of shape (n_parameters,) or None
+            None where neither are finite.
+        """
+
+    def loss_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Compute the loss of all rows as one batch, and its gradient.
+
+        The plan must have the optimiser ``GRADIENT`` and all rows in a batch.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+            The parameters at which to compute them.
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (n_parameters,)
+        """
+
     def close(self) -> None:
-        """Give threads and memory back; only the plan can be used after that."""
+        """Release threads and memory. After that only the plan can be used."""
 
     def __enter__(self) -> Self: ...
 
@@ -182,4 +200,4 @@ class OpenEngine(Protocol):
         n_jobs: int | None = None,
         n_epochs: int = 0,
     ) -> Engine:
-        """Open an engine for a network and its data."""
+        """Open an engine; see :func:`fastmlp.engines.devices.open_engine`."""

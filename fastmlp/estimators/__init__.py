@@ -1,4 +1,4 @@
-"""scikit-learn's contract: estimators, their parameters, and a fit from data to fitted attributes.
+"""The estimators, with scikit-learn's interface, and the way from data to fitted attributes.
 
-Everything below this room works without scikit-learn.
+The packages ``network``, ``engines`` and ``training`` do without scikit-learn.
 """

@@ -1,8 +1,8 @@
-"""Every private name of scikit-learn that this package uses, each once.
+"""All private names of scikit-learn that this package uses.
 
-scikit-learn may move or change these in any release. Each is said to be needed for what; where it
-is missing, either something stands in for it, or the import fails with a message that names the
-versions that work. ``pyproject.toml`` bounds scikit-learn to the versions that were tested.
+scikit-learn may move or change these in any release. A comment says what each is for. Where one is
+missing, either a function here replaces it, or the import fails with a message that names the
+versions that work. ``pyproject.toml`` limits scikit-learn to the versions that were tested.
 """
 
 import copy
@@ -14,9 +14,30 @@ import numpy as np
 import sklearn
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+__all__ = [
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "check_partial_fit_first_call",
+    "check_sample_weight",
+    "check_y",
+    "get_feature_names",
+    "has_callbacks",
+    "takes_sample_weight",
+    "validate_parameter_constraints",
+    "without_callbacks",
+]
+
 
 def _required(module: str, *names: str) -> list[Any]:
-    """Import names that nothing can stand in for."""
+    """Import names that cannot be replaced.
+
+    Raises
+    ------
+    ImportError
+        When the installed scikit-learn does not have them.
+    """
     try:
         found = importlib.import_module(module)
         return [getattr(found, name) for name in names]
@@ -27,14 +48,14 @@ def _required(module: str, *names: str) -> list[Any]:
         ) from error
 
 
-# The constraints of parameters, in scikit-learn's own table: errors have scikit-learn's words.
+# They describe the values that parameters may have, and raise scikit-learn's errors for others.
 Interval, Options, StrOptions = _required(
     "sklearn.utils._param_validation", "Interval", "Options", "StrOptions"
 )
 InvalidParameterError, validate_parameter_constraints = _required(
     "sklearn.utils._param_validation", "InvalidParameterError", "validate_parameter_constraints"
 )
-# Whether a call of partial_fit is the first one; it also sets classes_.
+# It tells whether a call of partial_fit is the first one, and sets classes_.
 (check_partial_fit_first_call,) = _required(
     "sklearn.utils.multiclass", "_check_partial_fit_first_call"
 )
@@ -57,7 +78,7 @@ except ImportError:
     def check_y(
         y: Any, multi_output: bool = False, y_numeric: bool = False, estimator: Any = None
     ) -> np.ndarray:
-        """Return targets as an array without missing values."""
+        """Return targets as an array, after a check that no value is missing."""
         dtype = np.float64 if y_numeric else None
         y = check_array(y, ensure_2d=False, dtype=dtype, estimator=estimator, input_name="y")
         return y if multi_output else column_or_1d(y, warn=True)
@@ -68,35 +89,35 @@ try:
 except ImportError:
 
     def get_feature_names(X: Any) -> np.ndarray | None:
-        """Return the names of a data frame's columns, if all of them are text."""
+        """Return the names of a data frame's columns, or None where they are not all text."""
         names = getattr(X, "columns", None)
         is_text = names is not None and all(isinstance(name, str) for name in names)
         return np.asarray(names, dtype=object) if is_text else None
 
 
-# Where scikit-learn keeps an estimator's callbacks, and those of a fit that runs.
+# The attributes with an estimator's callbacks, and those that it has while a fit runs.
 _CALLBACKS = "_skl_callbacks"
-_OF_A_RUNNING_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown", "_parent_callback_ctx")
+_DURING_A_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown", "_parent_callback_ctx")
 
 
 def has_callbacks(estimator: Any) -> bool:
-    """Tell whether callbacks were set, by ``set_callbacks`` or by a meta-estimator."""
+    """Tell whether ``set_callbacks`` or a meta-estimator has given an estimator callbacks."""
     return hasattr(estimator, _CALLBACKS)
 
 
 def without_callbacks(estimator: Any) -> Any:
-    """Return a shallow copy of an estimator that neither has callbacks nor takes part in a fit."""
+    """Return a shallow copy of an estimator, without callbacks and without the state of a fit."""
     result = copy.copy(estimator)
-    for name in (_CALLBACKS, *_OF_A_RUNNING_FIT):
+    for name in (_CALLBACKS, *_DURING_A_FIT):
         result.__dict__.pop(name, None)
     return result
 
 
 def takes_sample_weight(scorer: Any) -> bool:
-    """Tell whether a scorer, or the metric that it is made of, takes ``sample_weight``.
+    """Tell whether a scorer, or its metric, takes ``sample_weight``.
 
-    Scorers of ``make_scorer`` keep their metric in ``_score_func``; without that attribute the
-    scorer's own signature decides.
+    A scorer that ``make_scorer`` made has its metric in ``_score_func``. A scorer without that
+    attribute is asked itself.
     """
     function = getattr(scorer, "_score_func", None) or getattr(scorer, "func", scorer)
     return "sample_weight" in signature(function).parameters

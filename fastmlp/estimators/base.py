@@ -1,13 +1,15 @@
-"""What MLPClassifier and MLPRegressor share: the way into a fit, and into predictions."""
+"""BaseMLP, the base class of MLPClassifier and MLPRegressor: fits and predictions."""
 
+from collections.abc import Callable
 from inspect import signature
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
+import sklearn.callback
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
@@ -20,9 +22,17 @@ from . import conversion, fitting, inputs, parameters, planning
 from .callbacks import listening
 from .targets import Targets
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
-def solver_has_partial_fit(estimator: Any) -> bool:
-    """Tell whether ``partial_fit`` exists; say why not where it does not."""
+
+def _has_partial_fit(estimator: Any) -> bool:
+    """Tell whether an estimator has ``partial_fit``.
+
+    Raises
+    ------
+    AttributeError
+        When its solver has none; the message says so.
+    """
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers, such as solver='sgd' or "
@@ -31,19 +41,28 @@ def solver_has_partial_fit(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(CallbackSupportMixin, BaseEstimator):
-    """What the classifier and the regressor share.
+# Decorators return methods of the same type, which scikit-learn's own do not say.
+with_callbacks: Callable[[_Method], _Method] = sklearn.callback.with_callbacks
+available_if_has_partial_fit: Callable[[_Method], _Method] = available_if(_has_partial_fit)
 
-    A subclass makes its :class:`fastmlp.estimators.targets.Targets` in ``_targets``.
+
+class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
+    """Base class of the classifier and the regressor.
+
+    A subclass overrides ``_targets``.
     """
 
-    # scikit-learn's metadata routing splits data by rows; these have none to split.
+    # scikit-learn's metadata routing passes on what can be split by rows, unlike these arguments.
     __metadata_request__fit = {"callback": UNUSED, "eval_set": UNUSED}  # noqa: RUF012
 
-    _parameter_constraints: dict = parameters.CONSTRAINTS
+    _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
 
     def _targets(self) -> Targets:
-        """Return the targets that the parameters describe, with what a fit has learned of them.
+        """Make the targets from the parameters and, after a fit, from the learned classes.
+
+        Returns
+        -------
+        Targets
 
         Raises
         ------
@@ -65,7 +84,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
         :func:`fastmlp.fit_many` leaves ``_open_engine`` behind for the next fit.
         """
-        opener: OpenEngine = vars(self).pop("_open_engine", open_engine)
+        opener: OpenEngine = self.__dict__.pop("_open_engine", open_engine)
         self._validate_params()
         with listening(self, callback, X, y, sample_weight) as listener:
             fitting.run(self, X, y, sample_weight, eval_set, listener=listener, open_engine=opener)
@@ -77,7 +96,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return self
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Return output activations, in the wider type of X and the weights.
+        """Compute the activations of the output layer.
 
         Parameters
         ----------
@@ -86,6 +105,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_rows, n_outputs)
+            Its type is the wider one of those of X and of the weights.
         """
         check_is_fitted(self)
         X = inputs.read_features(self, X)
@@ -97,10 +117,23 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _loss_grad_lbfgs(
         self, theta: np.ndarray, X: Any, Y: np.ndarray, sample_weight: Any = None, *buffers: Any
     ) -> tuple[float, np.ndarray]:
-        """Compute loss and gradient at packed parameters, like scikit-learn's private method.
+        """Compute the loss and its gradient, as scikit-learn's private method of this name does.
 
-        Nothing here calls it: scikit-learn's own tests of its multilayer perceptron do, and they
-        pass on these classes. The buffers that they give are not needed.
+        This package does not call it; scikit-learn's own tests of its multilayer perceptrons do,
+        which these classes pass.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,), float64
+        X : array-like of shape (n_rows, n_features)
+        Y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        sample_weight : ndarray of shape (n_rows,) or None
+        *buffers : ignored
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (n_parameters,)
         """
         targets = self._targets()
         units = planning.layer_units(self)
@@ -111,10 +144,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             return engine.loss_and_gradient(theta)
 
     def to_sklearn(self) -> Any:
-        """Return the same model as an estimator of scikit-learn, with equal predictions.
+        """Convert the model to an estimator of scikit-learn, with equal predictions.
 
-        Parameters and choices that scikit-learn does not have (``n_jobs``, ``class_weight``,
-        ``solver='nadam'``) and the memory of the optimiser are left behind.
+        The result lacks the memory of the optimiser and the parameters that scikit-learn does not
+        have, such as ``n_jobs`` and ``class_weight``. Parameters with values that scikit-learn does
+        not know, such as ``solver='nadam'``, get their defaults.
 
         Returns
         -------
@@ -123,8 +157,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            Where scikit-learn's class could not predict the same: for another activation than
-            its four, and for several quantiles.
+            When scikit-learn's class cannot predict the same: where the activation is not one of
+            its four, and where there are several quantiles.
         """
         return conversion.to_sklearn(self)
 
@@ -144,7 +178,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 f"this {type(self).__name__} was saved by fastmlp {version} and is loaded by "
                 f"{__version__}; fit it again if results differ"
             )
-        # Parameters that the saved version did not have.
+        # The version that saved it may have lacked some parameters.
         for name, parameter in signature(type(self)).parameters.items():
             state.setdefault(name, parameter.default)
         super().__setstate__(state)

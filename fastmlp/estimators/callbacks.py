@@ -1,4 +1,4 @@
-"""The callbacks of scikit-learn's protocol, told of each epoch like the callback of ``fit``."""
+"""Support of scikit-learn's callbacks, which are told of each epoch as ``fit``'s callback is."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,19 +10,19 @@ from ._sklearn import has_callbacks
 
 
 class SklearnListener(Listener):
-    """A listener that also serves the callbacks set by ``set_callbacks``.
+    """A listener that also tells the callbacks that ``set_callbacks`` has set.
 
-    Each epoch is a task below the estimator's root task (see :mod:`sklearn.callback`).
+    In terms of :mod:`sklearn.callback`, each epoch is a task below the estimator's root task.
 
     Parameters
     ----------
     callback : callable or None
-    estimator : estimator
+        The callback of ``fit``.
+    estimator : BaseMLP
     context : sklearn.callback.CallbackContext
-        Of the root task.
-    X, y : array-like
-        As given to ``fit``.
-    sample_weight : array-like or None
+        The context of the root task.
+    X, y, sample_weight
+        The arguments of ``fit``.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class SklearnListener(Listener):
         self._task = self._context.subcontext(task_name="epoch")
         self._task.call_on_fit_task_begin(**self._shared)
 
-    def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list]]) -> bool:
+    def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list[Any]]]) -> bool:
         """End the task of an epoch; see :meth:`Listener.epoch_ends`."""
         told_to_stop = super().epoch_ends(epoch, attributes)
         task, self._task = self._task, None
@@ -60,7 +60,7 @@ class SklearnListener(Listener):
 
     def fit_ends(self) -> None:
         """End the root task, when the estimator is fitted."""
-        if self._task is not None:  # an epoch that began and did not end
+        if self._task is not None:  # an epoch has begun and not ended
             self._task.call_on_fit_task_end(estimator=self._shared["estimator"])
         self._context.call_on_fit_task_end(**self._shared, reconstruction_attributes={})
 
@@ -69,14 +69,14 @@ class SklearnListener(Listener):
 def listening(
     estimator: Any, callback: Callback | None, X: Any, y: Any, sample_weight: Any
 ) -> Iterator[Listener]:
-    """Provide the listener of one call to ``fit``, while that runs.
+    """Provide the listener of one call of ``fit`` while that runs.
 
     Parameters
     ----------
     estimator : BaseMLP
     callback : callable or None
     X, y, sample_weight
-        As given to ``fit``.
+        The arguments of ``fit``.
 
     Yields
     ------

@@ -1,17 +1,21 @@
-"""MLPClassifier: classes, probabilities and class weights."""
+"""MLPClassifier, the multilayer perceptron for classification."""
 
+from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.metaestimators import available_if
+from sklearn.utils import Tags
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from ..engines.devices import host_array
+from ..schedules import Schedule
+from ..training.callbacks import Callback
 from ._sklearn import Interval, StrOptions, check_partial_fit_first_call
-from .base import BaseMLP, solver_has_partial_fit
+from .base import BaseMLP, available_if_has_partial_fit
 from .parameters import with_shared_docs
 from .targets import ClassTargets, class_probabilities, decode
 
@@ -20,27 +24,29 @@ from .targets import ClassTargets, class_probabilities, decode
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multilayer perceptron for classification, trained in compiled kernels.
 
-    A drop-in for :class:`sklearn.neural_network.MLPClassifier`: the same parameters, and with
-    the same ``random_state`` and float64 input the same weights. It minimises the
-    cross-entropy: of a softmax over three or more exclusive classes, of one logistic output
-    for two classes, of one for each label of a multilabel indicator matrix.
+    It can replace :class:`sklearn.neural_network.MLPClassifier`: it has the same parameters and
+    more, and with the same ``random_state`` and float64 input it learns the same weights. By
+    default it minimises the cross-entropy. Three or more exclusive classes have softmax outputs,
+    two classes have one logistic output, and a multilabel indicator matrix has one for each label.
 
     Parameters
     ----------
-    <shared parameters>
+    <scikit-learn's parameters>
     class_weight : dict, 'balanced', list of dict or None, default=None
-        Weight of each class in the loss, and in the score of early stopping, times the sample
-        weights. 'balanced' is ``n_samples / (n_classes * count)``, where sample weights count
-        as so many rows. For a multilabel matrix 'balanced' (of each label's rows), or a list
-        with a dict ``{0: weight, 1: weight}`` for each label, whose weights are multiplied.
+        Weight of each class in the loss and in the score of early stopping, by which the sample
+        weights are multiplied. 'balanced' is ``n_samples / (n_classes * count)``, where a row
+        counts as its sample weight. For a multilabel matrix the weight of a row is the product
+        over its labels: of their 'balanced' weights, or of those in a list with a dict
+        ``{0: weight, 1: weight}`` for each label.
+    <further parameters>
     loss : {'log_loss', 'margin'}, default='log_loss'
-        'log_loss' is the cross-entropy. 'margin' is a hinge on the margin between the
-        probability of the true class and the largest other one: ``max(0, 1 - margin / rho)``.
+        'log_loss' is the cross-entropy. 'margin' is ``max(0, 1 - margin / rho)``, where the margin
+        is the probability of the true class minus the largest probability of another class.
     label_smoothing : float, default=0.0
-        Share of each target's probability that is spread over all classes (Szegedy et al.,
-        2016): targets ``(1 - s) y + s / n_classes``, for 'log_loss'.
+        Share s of each target's probability that is spread over all classes (Szegedy et al.,
+        2016): the targets of 'log_loss' become ``(1 - s) y + s / n_classes``.
     rho : float, default=1.0
-        Margin of the margin loss beyond which it is zero, in [1e-6, 1].
+        The margin from which on the margin loss is zero, in [1e-6, 1].
 
     Attributes
     ----------
@@ -50,7 +56,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Notes
     -----
-    Arithmetic is in float32 when X is float32, else in float64.
+    Arithmetic is in float32 if X is float32, else in float64.
 
     Examples
     --------
@@ -63,7 +69,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     __module__ = "fastmlp"  # where users and model files find it
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "loss": [StrOptions({"log_loss", "margin"})],
@@ -73,51 +79,51 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: int | Sequence[int] | np.ndarray = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        class_weight=None,
-        n_jobs=None,
-        device="cpu",
-        init="sklearn",
-        momentum_form="accumulate",
-        rmsprop_decay=0.9,
-        weight_decay=None,
-        l1=0.0,
-        max_norm=None,
-        dropout=0.0,
-        clip_value=None,
-        clip_norm=None,
-        lr_schedule=None,
-        scoring=None,
-        swa_start=None,
-        monitor=False,
-        diagnose=True,
-        loss="log_loss",
-        label_smoothing=0.0,
-        rho=1.0,
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: dict[Any, Any] | list[dict[Any, Any]] | str | None = None,
+        n_jobs: int | None = None,
+        device: str = "cpu",
+        init: str = "sklearn",
+        momentum_form: str = "accumulate",
+        rmsprop_decay: float = 0.9,
+        weight_decay: float | None = None,
+        l1: float = 0.0,
+        max_norm: float | None = None,
+        dropout: float | Sequence[float] | np.ndarray = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        lr_schedule: str | Schedule | None = None,
+        scoring: str | Callable[..., Any] | None = None,
+        swa_start: int | None = None,
+        monitor: bool = False,
+        diagnose: bool = True,
+        loss: str = "log_loss",
+        label_smoothing: float = 0.0,
+        rho: float = 1.0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -162,26 +168,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.label_smoothing = label_smoothing
         self.rho = rho
 
-    def fit(self, X, y, sample_weight=None, *, eval_set=None, callback=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        eval_set: Sequence[Any] | None = None,
+        callback: Callback | None = None,
+    ) -> Self:
         """Train on X and y.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             float32 is kept; everything else becomes float64. Sparse matrices stay sparse. With
-            `device` 'cuda' or 'auto' also an array on the GPU, of float32 or float64, with
-            ``__cuda_array_interface__``, which is used there; other arguments on the GPU are
-            copied to the host.
+            `device` 'cuda' or 'auto', X may also be an array of float32 or float64 on the GPU, with
+            ``__cuda_array_interface__``, which is used there. All other arguments are copied to
+            the host if they lie on the GPU.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or a multilabel indicator matrix.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row in the loss and in the validation score.
         eval_set : tuple (X, y) or (X, y, sample_weight), optional
-            Rows that are not trained on: ``history_`` gets their loss and score after each epoch.
-            With ``early_stopping=True`` they decide when to stop, and no rows are held out.
+            Rows that are not trained on. ``history_`` has their loss and score after each epoch.
+            With ``early_stopping=True`` their score decides when to stop, and no rows are held out.
         callback : callable, optional
-            Called after each epoch with a :class:`fastmlp.training.history.Epoch`; training stops
-            when it returns True.
+            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`; training
+            stops when it returns True.
 
         Returns
         -------
@@ -190,25 +204,29 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError
-            For parameters or data that cannot be used.
+            When parameters or data cannot be used.
         fastmlp.DivergenceError
             When training diverged; the last finite weights are kept.
         """
         return self._fit(X, y, sample_weight, eval_set, callback)
 
-    @available_if(solver_has_partial_fit)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    @available_if_has_partial_fit
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch on X and y, starting from the current weights.
 
-        Solver, learning rate and schedule are those of the first call; the other options are
-        those that are set now.
+        The solver, the learning rate and its schedule stay as they were in the first call; all
+        other parameters may change from call to call.
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            As for :meth:`fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for :meth:`fit`.
+        sample_weight : array-like of shape (n_samples,), optional
             As for :meth:`fit`.
         classes : array-like of shape (n_classes,), optional
-            All classes of all calls; required in the first one.
+            The classes that occur in any call; the first call needs them.
 
         Returns
         -------
@@ -220,13 +238,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
-        """Predicted class labels, or a multilabel indicator matrix.
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict class labels, or a multilabel indicator matrix.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Also an array on the GPU, as for :meth:`fit`.
+            As for :meth:`fit`; it may lie on the GPU.
 
         Returns
         -------
@@ -235,13 +253,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         check_is_fitted(self)
         return decode(self._label_binarizer, self._outputs(X))
 
-    def predict_proba(self, X):
-        """Probability of each class, in the order of ``classes_``.
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict the probability of each class, in the order of ``classes_``.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Also an array on the GPU, as for :meth:`fit`.
+            As for :meth:`fit`; it may lie on the GPU.
 
         Returns
         -------
@@ -250,13 +268,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return class_probabilities(self._outputs(X))
 
-    def predict_log_proba(self, X):
-        """Logarithm of :meth:`predict_proba`.
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Predict the logarithm of the probability of each class; see :meth:`predict_proba`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Also an array on the GPU, as for :meth:`fit`.
+            As for :meth:`fit`; it may lie on the GPU.
 
         Returns
         -------
@@ -265,15 +283,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
 
-    def score(self, X, y, sample_weight=None):
-        """Share of rows whose labels are all predicted.
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute the accuracy: the share of rows whose labels are all predicted.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            As for :meth:`fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for :meth:`fit`.
         sample_weight : array-like of shape (n_samples,), optional
-            Each also on the GPU, as for :meth:`fit`.
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -281,13 +301,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return super().score(X, host_array(y), host_array(sample_weight))
 
-    def _targets(self):
+    def _targets(self) -> ClassTargets:
         known = getattr(self, "_label_binarizer", None)
         return ClassTargets(
             self.loss, self.label_smoothing, self.rho, self.class_weight, label_binarizer=known
         )
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -1,4 +1,4 @@
-"""Fitted models as estimators of scikit-learn's own classes."""
+"""Conversion of fitted models to and from scikit-learn's own classes."""
 
 import copy
 from typing import Any
@@ -8,7 +8,7 @@ from sklearn.base import is_classifier
 
 from ._sklearn import InvalidParameterError, validate_parameter_constraints
 
-# What a fitted model of either package has learned.
+# The attributes that fitted models of both packages may have.
 _LEARNED = (
     "classes_", "loss_", "best_loss_", "loss_curve_", "validation_scores_",
     "best_validation_score_", "t_", "n_features_in_", "feature_names_in_", "n_iter_", "n_layers_",
@@ -20,7 +20,7 @@ _ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 
 
 def to_sklearn(model: Any) -> Any:
-    """Return scikit-learn's estimator for one of ours; see the estimators' ``to_sklearn``.
+    """Convert an estimator of this package to scikit-learn's; see ``MLPClassifier.to_sklearn``.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def to_sklearn(model: Any) -> Any:
     Raises
     ------
     ValueError
-        Where scikit-learn's class would predict otherwise.
+        When scikit-learn's class could not predict the same.
     """
     if not isinstance(model.activation, str) or model.activation not in _ACTIVATIONS:
         raise ValueError(
@@ -50,22 +50,25 @@ def to_sklearn(model: Any) -> Any:
     return converted
 
 
-def with_parameters(model: Any, cls: type) -> Any:
-    """Return a new estimator of a class, with the parameters that it shares with a model.
+def with_parameters(model: Any, cls: type[Any]) -> Any:
+    """Make an estimator of another class, with the parameters of a model.
 
-    Those with a value that the class does not know stay at their defaults.
+    Parameters that the class does not have are left out. Those whose values it does not know get
+    the defaults of the class.
 
     Parameters
     ----------
     model : estimator
     cls : class
+        The class of the new estimator.
 
     Returns
     -------
     estimator
+        It is not fitted.
     """
     converted = cls()
-    constraints = cls._parameter_constraints  # type: ignore[attr-defined]
+    constraints = cls._parameter_constraints
     for name, value in model.get_params().items():
         if name in converted.get_params():
             try:
@@ -79,7 +82,7 @@ def with_parameters(model: Any, cls: type) -> Any:
 
 
 def copy_what_was_learned(model: Any, converted: Any) -> None:
-    """Give an estimator copies of what a model has learned."""
+    """Copy the attributes that a model has learned to another estimator."""
     for name in _LEARNED:
         if name in vars(model):
             setattr(converted, name, copy.deepcopy(vars(model)[name]))

@@ -1,4 +1,4 @@
-"""Many networks at once, one on each thread of the CPU or on each block of a GPU."""
+"""fit_many, which fits many networks at a time: one on each thread, or many on a GPU."""
 
 import math
 import threading
@@ -18,9 +18,9 @@ from ..exceptions import InterruptedTrainingWarning, warn_user
 from ._sklearn import get_feature_names
 from .base import BaseMLP
 
-# Networks that are trained together on a GPU, each by a thread that mostly waits.
+# Largest number of networks that are trained together on a GPU, each by a thread that mostly waits.
 _MOST_TOGETHER = 512
-# Memory for the copies of the data that their fits make.
+# Limit of the memory for the copies of the data that these fits make.
 _BYTES_TOGETHER = 2**32
 
 
@@ -34,46 +34,46 @@ def fit_many(
 ) -> list[BaseMLP]:
     """Fit estimators on the same data, each on a thread of its own.
 
-    For networks too small to share a step among threads this is faster than fitting them one
-    after the other; and, unlike processes, threads need not be started anew and sent the data.
-    The results are those of fitting each by itself, unless estimators share a ``RandomState``
-    object, which they then draw from in any order.
+    Small networks cannot share the work of a step among threads, so that this is faster than to
+    fit them one after the other. Unlike processes, threads share the data and start at once. The
+    results are the same as those of single fits, unless estimators share a ``RandomState``
+    object, from which they then draw in any order.
 
-    On a GPU small networks are trained together, one launch an epoch for all: a step of one of
-    n networks may have up to ``2**18 * min(n, 128)`` multiply-adds, which is parameters times
-    rows of a batch. Larger ones take turns there.
+    On a GPU small networks are trained together, with one launch of a kernel for an epoch of all.
+    A network counts as small among n ones if a step takes at most ``2**18 * min(n, 128)``
+    multiply-adds, which is its parameters times the rows of a batch. Larger networks take turns.
 
     Parameters
     ----------
     estimators : sequence of MLPClassifier and MLPRegressor
-        Different objects; fitted in place. Each uses one thread, whatever its ``n_jobs``.
+        Different objects, which are fitted in place. Each uses one thread, whatever its ``n_jobs``.
     X : array-like or sparse matrix of shape (n_samples, n_features)
-        Converted to floats once for all, except data frames, whose columns' names fits take.
-        Also an array on the GPU, as for :meth:`fastmlp.MLPClassifier.fit`.
+        It is converted to floats once for all fits, except for a data frame, since each fit reads
+        the names of its columns. X may lie on the GPU, as for :meth:`fastmlp.MLPClassifier.fit`.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,), optional
     n_jobs : int or None, default=None
-        Estimators that are fitted at a time; None is numba's limit of threads, and 512 of
-        those that share a GPU, fewer where they would take more than 4 GiB for their copies of
-        the data (early stopping makes one), or where so many threads cannot be started.
+        Number of estimators that are fitted at a time. None is numba's limit of threads, and 512
+        for those that share a GPU. There are fewer on a GPU where their copies of the data, such
+        as early stopping makes, would take more than 4 GiB, or where so many threads cannot start.
 
     Returns
     -------
     list of MLPClassifier and MLPRegressor
-        The estimators.
+        The given estimators.
 
     Raises
     ------
     TypeError
-        When something else is among the estimators.
+        When an estimator is of another class.
     ValueError
-        When one estimator occurs twice; and what ``fit`` raises for the first one that fails,
-        after all others were fitted.
+        When one estimator occurs twice, and where ``fit`` raises it. If fits fail, all others are
+        completed before the error of the first one is raised.
 
     Warns
     -----
     fastmlp.exceptions.InterruptedTrainingWarning
-        After Ctrl-C: estimators in training keep what they have learned, others stay unfitted.
+        After Ctrl-C. Estimators in training keep what they have learned; later ones are not fitted.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def fit_many(
             with slot or nullcontext():
                 estimator.fit(X, y, sample_weight, callback=stops)
 
-    futures: dict[int, Future] = {}
+    futures: dict[int, Future[None]] = {}
     with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
         try:
             sharing = []
@@ -148,15 +148,17 @@ def fit_many(
     return estimators
 
 
-def _failures(estimators: list[BaseMLP], futures: dict[int, Future]) -> list[BaseException | None]:
-    """What the fits raised, None for nothing, in the order of the estimators."""
+def _failures(
+    estimators: list[BaseMLP], futures: dict[int, Future[None]]
+) -> list[BaseException | None]:
+    """Wait for the fits, and return what each has raised, in the order of the estimators."""
     return [futures[id(e)].exception() for e in estimators if id(e) in futures]
 
 
 def _as_fits_read(X: Any) -> Any:
-    """X as each fit would convert it; as it is where a fit needs more, or would refuse it."""
+    """Convert X as each fit would; return it as it is where fits have to read it themselves."""
     if not is_device_array(X):
-        # Fits say what is wrong with X.
+        # Where the conversion fails the fits will raise the error.
         with suppress(TypeError, ValueError):
             if get_feature_names(X) is None:
                 types = [np.float64, np.float32]
@@ -165,13 +167,13 @@ def _as_fits_read(X: Any) -> Any:
 
 
 def _n_together(estimators: list[BaseMLP], X: Any, y: Any) -> int:
-    """How many of the first estimators there is memory for; at least one."""
+    """Return the number of estimators, at least one, whose copies of the data fit into memory."""
     n_X, n_y = (math.prod(getattr(array, "shape", ())) for array in (X, y))
     size = getattr(getattr(X, "dtype", None), "itemsize", 8)
     is_converted = not isinstance(X, np.ndarray)
     n_bytes = 0
     for number, estimator in enumerate(estimators):
-        # Rows that are held out leave a copy of the others, with y as given and as targets.
+        # To hold rows out copies X, y and the encoded targets of all rows.
         is_split = bool(estimator.early_stopping)
         n_bytes += size * ((is_converted + is_split) * n_X + 2 * is_split * n_y)
         if n_bytes > _BYTES_TOGETHER:
@@ -184,12 +186,28 @@ def _fit_together(
     group: Any,
     fit: Callable[..., None],
     told_to_stop: threading.Event,
-    futures: dict[int, Future],
+    futures: dict[int, Future[None]],
 ) -> bool:
-    """Fit a group in as many threads; return False where these cannot be started.
+    """Fit a group of estimators that share a GPU, each in a thread of its own.
 
-    Fits of a group wait for each other: they begin when all have threads, and each thread leaves
-    its own slot.
+    The fits of a group wait for each other in every epoch. Therefore none begins before all have
+    their threads.
+
+    Parameters
+    ----------
+    estimators : list of BaseMLP
+    group : fastmlp.engines.cuda.grouped.FitGroup
+    fit : callable
+        ``fit(estimator, slot)`` fits an estimator in a slot of the group.
+    told_to_stop : threading.Event
+        It is set where something interrupts the fits.
+    futures : dict of int to Future
+        It gets the future of each fit, by the id of the estimator.
+
+    Returns
+    -------
+    bool
+        False where the threads cannot be started; then no estimator was fitted.
     """
     all_have_threads = threading.Event()
     slots: list[Any] = []

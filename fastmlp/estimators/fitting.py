@@ -1,4 +1,4 @@
-"""A fit, one way: data and parameters to rows and a plan, to an engine, to fitted attributes."""
+"""The course of a fit: from data and parameters, by a plan and an engine, to fitted attributes."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,28 +28,32 @@ from . import inputs, parameters, planning, records
 from .holdout import FixedWeights, Rows, Validator, hold_out, read_eval_set
 from .targets import Targets
 
-# Rows on which units are looked for that are never active: after each epoch, and after a fit.
+# Largest number of rows on which dead units are counted: after each epoch, and after a fit.
 _MONITORED_ROWS, _DIAGNOSED_ROWS = 2000, 1000
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one fit trains on, and how; its estimator has initial weights and a record.
+    """Everything that training needs to know of a fit.
 
     Parameters
     ----------
     estimator : BaseMLP
+        It already has initial weights and a record of training.
     targets : Targets
-        Learned.
+        They have learned the classes of y.
     rows : Rows
-        To train on.
+        The rows to train on.
     held : Rows or None
-        Rows to validate on after each epoch.
+        The rows to validate on after each epoch; None for no validation.
     wants_validation_loss : bool
+        Whether the loss of these rows is computed after each epoch, beside their score.
     incremental : bool
-        Whether this is ``partial_fit``: one epoch that goes on with an optimiser.
+        Whether this is ``partial_fit``: one epoch that continues with the optimiser's state.
     listener : Listener
+        It is told of each epoch.
     open_engine : OpenEngine
+        It opens the engine that trains the rows.
     """
 
     estimator: Any
@@ -62,7 +66,7 @@ class Job:
     open_engine: OpenEngine
 
     def open(self, plan: TrainingPlan, theta: np.ndarray, n_epochs: int) -> Engine:
-        """Open the engine that trains the rows."""
+        """Open an engine with the rows to train on; see :class:`OpenEngine`."""
         data = Data(self.rows.X, self.targets.to_train(self.rows.Y), self.rows.weight)
         estimator = self.estimator
         return self.open_engine(
@@ -70,7 +74,7 @@ class Job:
         )
 
     def metrics(self) -> EpochMetrics:
-        """Return what is measured after each epoch, beside the training loss."""
+        """Return the functions that measure validation, gradient and dead units after an epoch."""
         validate = None
         if self.held is not None:
             validate = Validator(
@@ -98,26 +102,27 @@ def run(
     listener: Listener,
     open_engine: OpenEngine = devices.open_engine,
 ) -> None:
-    """Fit an estimator whose parameters are valid one by one: all attributes are set, or none.
+    """Fit an estimator. If it raises before training ends, the estimator is as it was before.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Modified in place.
+        It is modified in place. Each of its parameters is valid by itself.
     X, y, sample_weight, eval_set
-        As given to ``fit``.
+        The arguments of ``fit``.
     incremental : bool, default=False
         Whether this is ``partial_fit``.
     listener : Listener
+        It is told of each epoch.
     open_engine : OpenEngine
-        Opens the engine; others than the usual one share a device among several fits.
+        It opens the engine; :func:`fastmlp.fit_many` gives one that shares a GPU among fits.
 
     Raises
     ------
     ValueError, TypeError
-        For parameters or data that cannot be used; the estimator is as it was before.
+        When parameters or data cannot be used.
     DivergenceError
-        When training diverged; the last finite weights are kept.
+        When training diverged; the estimator keeps the last finite weights.
     """
     parameters.check_together(estimator, eval_set, incremental)
     hidden_units = planning.hidden_units(estimator)
@@ -148,14 +153,14 @@ def run(
     except BaseException:
         records.restore(estimator, before)
         raise
-    # Warnings may be errors: what was learned is kept by now.
+    # Warnings may be turned into errors, and must not undo what was learned.
     _report(estimator, targets, outcome, incremental)
     if estimator.diagnose and not incremental:
         _diagnose(estimator, X, n_before)
 
 
 def predict_outputs(estimator: Any, plan: TrainingPlan, theta: np.ndarray, X: Matrix) -> np.ndarray:
-    """Predict with a network on an estimator's device."""
+    """Compute the outputs of a network on the device of an estimator."""
     return devices.predict(estimator.device, plan, theta, X, estimator.n_jobs)
 
 
@@ -168,7 +173,7 @@ def _read(
     first_pass: bool,
     incremental: bool,
 ) -> tuple[Targets, Rows]:
-    """Check the data; the estimator gets what it remembers of them."""
+    """Check the data, set the estimator's attributes about features and classes, and encode y."""
     X, y = inputs.read_rows(estimator, X, y, reset=first_pass, is_numeric=targets.is_numeric)
     y = inputs.flatten_column(y)
     if targets.is_learned and (estimator.warm_start or incremental):
@@ -184,7 +189,7 @@ def _read(
 def _check_network(
     estimator: Any, targets: Targets, hidden_units: list[int], n_outputs: int
 ) -> None:
-    """Raise unless parameters and targets are those of the network to go on with."""
+    """Raise ValueError unless parameters and targets fit the network that was fitted before."""
     remedy = "; call fit with warm_start=False to start with a new one"
     *hidden, outputs = (w.shape[1] for w in estimator.coefs_)
     if hidden_units != hidden:
@@ -205,7 +210,7 @@ def _check_network(
 
 
 def _initialise(estimator: Any, targets: Targets, layer_units: list[int], dtype: Any) -> None:
-    """Set initial weights and empty records."""
+    """Give an estimator initial weights and an empty record of training."""
     estimator.n_layers_ = len(layer_units)
     estimator.out_activation_ = OUTPUT_ACTIVATIONS[targets.loss]
     activation = planning.activations(estimator, len(layer_units) - 2)
@@ -220,6 +225,7 @@ def _initialise(estimator: Any, targets: Targets, layer_units: list[int], dtype:
 
 
 def _train_epochs(job: Job) -> Outcome:
+    """Train by epochs, and set the fitted attributes."""
     estimator, incremental = job.estimator, job.incremental
     n_rows = job.rows.X.shape[0]
     state = _optimizer_state(estimator, incremental)
@@ -239,10 +245,11 @@ def _train_epochs(job: Job) -> Outcome:
     metrics = job.metrics()
     with job.open(plan, theta, max_epochs) as engine:
         if history.best_theta is not None:
-            # The rows may be others than those of the fit that found it.
+            # The validation rows may be others than those of the fit that found these weights.
+            assert metrics.validate is not None
             best = FixedWeights(engine, history.best_theta, estimator.device, estimator.n_jobs)
             history.best_validation_score = metrics.validate(best).score
-        if state.first is not None:
+        if state.first is not None and state.second is not None:
             engine.push(theta, (state.step, state.first, state.second))
         loop = EpochLoop(
             engine,
@@ -271,7 +278,7 @@ def _train_epochs(job: Job) -> Outcome:
 
 
 def _optimizer_state(estimator: Any, incremental: bool) -> OptimizerState:
-    """Return the optimiser to go on with, or a new one."""
+    """Return the state of the optimiser to continue with, or a new one."""
     if incremental and hasattr(estimator, "_optimizer"):
         return estimator._optimizer
     kind = estimator.learning_rate if estimator.solver in ("gd", "sgd") else "constant"
@@ -281,6 +288,7 @@ def _optimizer_state(estimator: Any, incremental: bool) -> OptimizerState:
 
 
 def _train_lbfgs(job: Job) -> Outcome:
+    """Train by L-BFGS, and set the fitted attributes."""
     estimator = job.estimator
     history = History.by_loss(loss_curve=estimator.loss_curve_, numbers=estimator.history_)
     plan = planning.objective_plan(
@@ -314,15 +322,15 @@ def _set_weights(estimator: Any, theta: np.ndarray, plan: TrainingPlan) -> None:
     estimator.coefs_, estimator.intercepts_ = weights.views(theta, plan.layer_units)
 
 
-# ---- what to say -------------------------------------------------------------------------
+# ---- warnings and errors -----------------------------------------------------------------
 
 
 def _report(estimator: Any, targets: Targets, outcome: Outcome, incremental: bool) -> None:
-    """Say how training ended, where it ended otherwise than wanted."""
+    """Warn or raise where training did not end as it should."""
     is_lbfgs = estimator.solver == "lbfgs"
     if outcome.diverged and not outcome.is_best:
         rate = None if is_lbfgs else estimator.learning_rate_init
-        # An iteration of L-BFGS that diverges does not count as done.
+        # An iteration of L-BFGS that diverges is not among the completed ones.
         epoch = outcome.n_epochs + is_lbfgs
         raise DivergenceError(diagnosis.diverged(epoch, rate, targets.needs_scale))
     if outcome.diverged:
@@ -351,7 +359,7 @@ def _report(estimator: Any, targets: Targets, outcome: Outcome, incremental: boo
 
 
 def _advice(estimator: Any) -> str:
-    """Return what to do where the limit of epochs ended training."""
+    """Return advice for a fit that reached its limit of epochs, or '' without `diagnose`."""
     if not estimator.diagnose:
         return ""
     losses = estimator.loss_curve_[-estimator.n_iter_ :]
@@ -359,12 +367,12 @@ def _advice(estimator: Any) -> str:
 
 
 def _diagnose(estimator: Any, X: Matrix, n_before: int) -> None:
-    """Warn of what went wrong in the fit that followed so many epochs."""
+    """Warn of what went wrong in a fit that followed `n_before` epochs of earlier fits."""
     losses = estimator.loss_curve_[n_before:]
     validation_losses = estimator.history_.get("validation_loss", [])
     validation_losses = validation_losses[max(0, len(validation_losses) - len(losses)) :]
     findings = [diagnosis.diverging(losses, estimator.tol, estimator.early_stopping)]
-    if not estimator.early_stopping:  # which keeps the best weights
+    if not estimator.early_stopping:  # early stopping keeps the best weights
         findings.append(diagnosis.overfitting(losses, validation_losses, estimator.tol))
     plan = planning.prediction_plan(estimator)
     if inspection.relu_layers(plan):

@@ -1,4 +1,4 @@
-"""Backpropagation against central differences."""
+"""check_gradient, which compares backpropagation with central differences."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ class Objective(NamedTuple):
     Parameters
     ----------
     plan : TrainingPlan
-        In float64, with all rows in a batch.
+        A plan with the optimiser ``GRADIENT``, in float64, and with all rows in a batch.
     theta : ndarray of shape (n_parameters,)
         The parameters of the network.
     data : Data
@@ -33,13 +33,13 @@ class Objective(NamedTuple):
 
 
 def objective_of(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> Objective:
-    """Return an estimator's objective for some rows; the estimator is not modified.
+    """Return the objective of an estimator for some rows, without a change of the estimator.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        A fitted one keeps its weights and its classes; another one begins with the initial
-        weights that its ``random_state`` gives.
+        If it is fitted the objective has its weights and classes, otherwise the initial weights
+        that its ``random_state`` gives.
     X : array-like of shape (n_rows, n_features)
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
     sample_weight : array-like of shape (n_rows,), optional
@@ -75,7 +75,7 @@ def objective_of(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> O
 
 
 def analytic_gradient(objective: Objective) -> np.ndarray:
-    """Return the gradient of an objective by backpropagation, in the compiled kernels."""
+    """Compute the gradient of an objective by backpropagation, in the compiled kernels."""
     with open_engine("cpu", *objective) as engine:
         return engine.loss_and_gradient(objective.theta)[1]
 
@@ -83,7 +83,7 @@ def analytic_gradient(objective: Objective) -> np.ndarray:
 def numerical_gradient(
     objective: Callable[[np.ndarray], float], theta: np.ndarray, step: float = 1e-5
 ) -> np.ndarray:
-    """Return central differences, (f(x + h) - f(x - h)) / 2h, one coordinate after the other.
+    """Compute central differences, (f(x + h) - f(x - h)) / 2h, for one coordinate after the other.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def numerical_gradient(
         Maps a vector like `theta` to a float.
     theta : ndarray of shape (n_parameters,), float64
     step : float
-        h, relative to max(1, abs(x)).
+        The difference h, as a multiple of max(1, abs(x)).
 
     Returns
     -------
@@ -112,17 +112,17 @@ def numerical_gradient(
 def check_gradient(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
     """Compare the gradient of an estimator's network with central differences.
 
-    The whole of `X` is one batch, in float64. A fitted estimator is checked at its weights,
-    another one at the initial weights that its ``random_state`` gives; it is not modified.
-    The objective is the one that training follows: for several regression outputs, the sum of
-    their squared errors (scikit-learn reports the mean but descends the sum). With dropout both
-    gradients are those of one and the same mask.
+    All rows of `X` are one batch, in float64. A fitted estimator is checked at its weights,
+    another one at the initial weights that its ``random_state`` gives. The estimator is not
+    modified. The objective is the one that training minimises, which for several regression
+    outputs is the sum of their squared errors, although the reported loss is their mean. With
+    dropout both gradients are computed with the same mask.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
     X : array-like of shape (n_samples, n_features)
-        Few rows and a small network: the cost is two passes for each parameter.
+        Few rows are enough: the cost is two passes over them for each parameter of the network.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,), optional
 
@@ -141,7 +141,7 @@ def check_gradient(estimator: Any, X: Any, y: Any, sample_weight: Any = None) ->
     with open_engine("cpu", unpenalised, *objective[1:]) as engine:
 
         def total_loss(theta: np.ndarray) -> float:
-            engine.step = 0  # which keeps the masks of dropout
+            engine.step = 0  # so that dropout has the same masks each time
             loss, _ = engine.loss_and_gradient(theta)
             return scale * loss + penalty(theta, plan, engine.total_weight)
 

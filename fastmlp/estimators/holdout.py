@@ -1,4 +1,4 @@
-"""Rows that are not trained on: held out or given, scored after each epoch."""
+"""Validation: rows that are held out or given as `eval_set`, and their score after each epoch."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
 from ..engines.devices import predict
-from ..engines.engine import Engine, Matrix
+from ..engines.engine import Engine, Matrix, Predictor
 from ..network.plan import TrainingPlan
 from ..network.weights import attributes
 from ..training.loop import Validation
@@ -17,16 +17,18 @@ from .targets import Targets, Weight
 
 
 class Rows(NamedTuple):
-    """Rows as they are trained on, and as they were given.
-
-    The weights that training uses include those of classes; scorers get those that were given.
-    """
+    """Rows in the form that training needs, and in the form that scorers need."""
 
     X: Matrix
+    """Features, of shape (n_rows, n_features)."""
     Y: np.ndarray
+    """Encoded targets, of shape (n_rows, n_outputs)."""
     weight: Weight
+    """Weight of each row in training, which includes the weight of its class; None for one each."""
     y: np.ndarray
+    """Targets as they were given, of shape (n_rows,) or (n_rows, n_outputs)."""
     given_weight: Weight
+    """Sample weights as they were given, which scorers get; None for one each."""
 
 
 def hold_out(
@@ -41,16 +43,17 @@ def hold_out(
     fraction : float
         Share of the rows to validate on.
     random_state : numpy.random.RandomState
-        It makes the split.
+        It draws the rows of each part.
 
     Returns
     -------
-    train, validation : Rows
+    train : Rows
+    validation : Rows
 
     Raises
     ------
     ValueError
-        When fewer than two rows would be held out.
+        When fewer than two rows would be held out, or when their weights are all zero.
     """
     given = [array for array in rows if array is not None]
     parts = train_test_split(
@@ -62,7 +65,7 @@ def hold_out(
             "your dataset."
         )
     train, held = (
-        Rows(*(None if array is None else next(part) for array in rows))
+        Rows._make(None if array is None else next(part) for array in rows)
         for part in (iter(parts[0::2]), iter(parts[1::2]))
     )
     _check_weight(held, "the rows held out by validation_fraction")
@@ -78,17 +81,17 @@ def _check_weight(rows: Rows, which: str) -> None:
 
 
 def read_eval_set(estimator: Any, targets: Targets, eval_set: Any, trained: Rows) -> Rows:
-    """Read the rows of ``fit(..., eval_set=...)``, validated as X and y were.
+    """Check and encode the rows of ``fit(..., eval_set=...)``, as X and y of ``fit`` were.
 
     Parameters
     ----------
     estimator : BaseMLP
-        It knows its features already.
+        Its attributes about features have been set.
     targets : Targets
-        Learned from the rows of training.
+        They have learned the classes of the rows to train on.
     eval_set : tuple (X, y) or (X, y, sample_weight)
     trained : Rows
-        Those of training; they decide the weights of balanced classes.
+        The rows to train on, by which the weights of balanced classes are computed.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def read_eval_set(estimator: Any, targets: Targets, eval_set: Any, trained: Rows
     Raises
     ------
     ValueError
-        When it is no such tuple, or does not fit the data that is trained on.
+        When `eval_set` is no such tuple, or does not fit the rows to train on.
     """
     if not isinstance(eval_set, tuple | list) or len(eval_set) not in (2, 3):
         raise ValueError(
@@ -135,16 +138,16 @@ def _described(value: Any) -> str:
 
 
 def mean_loss(
-    engine: "Engine | FixedWeights",
+    engine: Predictor,
     Y: np.ndarray,
     outputs: np.ndarray,
     sample_weight: Weight = None,
 ) -> float:
-    """Return the mean loss of predictions, as training minimises it, without penalties.
+    """Compute the mean loss of predictions, as training minimises it, without penalties.
 
     Parameters
     ----------
-    engine : Engine or FixedWeights
+    engine : Predictor
     Y : ndarray of shape (n_rows, n_outputs)
         Targets as they are trained on.
     outputs : ndarray of shape (n_rows, n_outputs)
@@ -154,33 +157,37 @@ def mean_loss(
     Returns
     -------
     float
-        In float64; not a number where outputs are not finite.
+        The mean in float64; NaN where outputs are not finite.
     """
     if not np.isfinite(outputs).all():
         return np.nan
-    with np.errstate(over="ignore"):  # infinity is the right word for it
+    with np.errstate(over="ignore"):  # the loss then is infinite
         return float(np.average(engine.row_losses(Y, outputs), weights=sample_weight))
 
 
 class FixedWeights(NamedTuple):
-    """Other parameters for an engine's network, with what a :class:`Validator` asks it for."""
+    """The network of an engine with other parameters, so that a :class:`Validator` can score it.
+
+    It is a :class:`fastmlp.engines.engine.Predictor`.
+    """
 
     engine: Engine
     theta: np.ndarray
+    """The parameters, of shape (n_parameters,)."""
     device: str
     n_jobs: int | None
 
     @property
     def plan(self) -> TrainingPlan:
-        """The engine's plan."""
+        """The plan of the engine."""
         return self.engine.plan
 
     def outputs(self, X: Matrix) -> np.ndarray:
-        """Predict with the parameters."""
+        """Predict with the parameters; see :meth:`Predictor.outputs`."""
         return predict(self.device, self.plan, self.theta, X, self.n_jobs)
 
     def row_losses(self, Y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-        """Compute the loss of each row; see :class:`fastmlp.engines.engine.Engine`."""
+        """Compute the loss of each row; see :meth:`Predictor.row_losses`."""
         return self.engine.row_losses(Y, outputs)
 
     def pull(self) -> np.ndarray:
@@ -189,16 +196,17 @@ class FixedWeights(NamedTuple):
 
 
 class Validator:
-    """Validates an engine's current parameters.
+    """Computes the score, and if wanted the loss, of an engine's current parameters.
 
     Parameters
     ----------
     estimator : BaseMLP
     targets : Targets
     rows : Rows
+        The rows to validate on.
     wants_loss : bool
-        Whether the loss is wanted, too; computing it costs a prediction where `scoring` is a
-        scorer.
+        Whether the loss is computed even where it is not the score. Where `scoring` is a scorer
+        this takes one more prediction.
     """
 
     def __init__(self, estimator: Any, targets: Targets, rows: Rows, wants_loss: bool) -> None:
@@ -212,39 +220,45 @@ class Validator:
                 self._options = {"sample_weight": rows.given_weight}
             self._copy = without_callbacks(estimator)
             vars(self._copy).pop("_optimizer", None)
-            # Rows have lost their names, which would be a warning.
+            # X has no column names any more, of which a prediction would warn.
             vars(self._copy).pop("feature_names_in_", None)
 
-    def __call__(self, engine: Engine | FixedWeights) -> Validation:
+    def __call__(self, engine: Predictor) -> Validation:
         """Score the rows, the higher the better, and compute their loss where that is wanted.
 
         Parameters
         ----------
-        engine : Engine or FixedWeights
+        engine : Predictor
 
         Returns
         -------
         Validation
-            Not a number where predictions are not finite.
+            Score and loss are NaN where predictions are not finite.
         """
-        outputs = loss = None
-        if self._scoring in (None, "loss") or self._wants_loss:
-            outputs = engine.outputs(self._rows.X)
-        if self._wants_loss:
-            Y = self._targets.to_train(self._rows.Y)
-            loss = mean_loss(engine, Y, outputs, self._rows.weight)
-        return Validation(self._score(engine, outputs, loss), loss)
-
-    def _score(
-        self, engine: Engine | FixedWeights, outputs: np.ndarray | None, loss: float | None
-    ) -> float:
-        if self._scoring == "loss":
-            return -loss
         rows = self._rows
         if self._scoring is None:
-            if not np.isfinite(outputs).all():
-                return np.nan
-            return self._targets.score(rows.Y, outputs, rows.weight)
+            outputs = engine.outputs(rows.X)
+            loss = self._loss(engine, outputs) if self._wants_loss else None
+            is_finite = np.isfinite(outputs).all()
+            score = self._targets.score(rows.Y, outputs, rows.weight) if is_finite else np.nan
+            return Validation(score, loss)
+        if not self._wants_loss:
+            return Validation(self._score(engine))
+        loss = self._loss(engine, engine.outputs(rows.X))
+        return Validation(-loss if self._scoring == "loss" else self._score(engine), loss)
+
+    def _loss(self, engine: Predictor, outputs: np.ndarray) -> float:
+        return mean_loss(engine, self._targets.to_train(self._rows.Y), outputs, self._rows.weight)
+
+    def _score(self, engine: Predictor) -> float:
+        """Score a copy of the estimator that has the engine's current parameters by the scorer.
+
+        Raises
+        ------
+        ValueError
+            When the scorer cannot score the rows, or returns no number.
+        """
+        rows = self._rows
         theta = engine.pull()
         if not np.isfinite(theta).all():
             return np.nan
@@ -261,6 +275,7 @@ class Validator:
 
 
 def _number(score: Any, scoring: Any) -> float:
+    """Return a scorer's result as a float; raise ValueError where it cannot be compared."""
     try:
         score = float(score)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""X, y and sample weights as users give them, checked and converted once, at the boundary."""
+"""Checks and conversion of X, y and sample weights, as users give them."""
 
 from typing import Any
 
@@ -14,28 +14,30 @@ _FLOATS = [np.float64, np.float32]
 
 
 def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) -> tuple[Any, Any]:
-    """Check X and y; an X that lies on a GPU is left there.
+    """Check X and y, and convert them to arrays; an X on a GPU stays there.
 
     Parameters
     ----------
     estimator : BaseMLP
-        It learns the number and names of features where `reset` is set, and compares them else.
+        Its attributes about features are set or compared; see `reset`.
     X : array-like or sparse matrix of shape (n_rows, n_features)
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
     reset : bool
+        Whether to set the number and names of the estimator's features. Otherwise those of X are
+        compared with them.
     is_numeric : bool
         Whether y has to be numbers.
 
     Returns
     -------
     X : ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
-        In float32 where it was, else in float64.
+        Its type is float32 if the given X has it, else float64.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
 
     Raises
     ------
     ValueError, TypeError
-        scikit-learn's own, for what cannot be used.
+        When the data cannot be used; these are scikit-learn's own errors.
     """
     y = host_array(y)
     checks = {"multi_output": True, "y_numeric": is_numeric}
@@ -50,21 +52,32 @@ def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) 
 
 
 def read_features(estimator: Any, X: Any) -> Any:
-    """Check the X of a prediction; see :func:`read_rows`. Its type of numbers is kept."""
+    """Check the X of a prediction, whose dtype is kept.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        The number and names of its features are compared with those of X.
+    X : array-like or sparse matrix of shape (n_rows, n_features)
+
+    Returns
+    -------
+    ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
+    """
     if is_device_array(X):
         return _read_device_array(estimator, X, reset=False)
     return validate_data(estimator, X, accept_sparse="csr", reset=False)
 
 
 def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | None:
-    """Check the weights of rows.
+    """Check sample weights.
 
     Parameters
     ----------
     sample_weight : array-like of shape (n_rows,) or None
     X : array of shape (n_rows, n_features)
     dtype : numpy.dtype or None
-        Type of the result; None keeps floats as they are.
+        Type of the result; None keeps float32 and float64, and makes anything else float64.
 
     Returns
     -------
@@ -76,7 +89,7 @@ def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | N
 
 
 def flatten_column(y: np.ndarray) -> np.ndarray:
-    """Return a single column as a vector, with scikit-learn's warning; all else unchanged."""
+    """Flatten y of a single column, with scikit-learn's warning; return other y unchanged."""
     if y.ndim == 2 and y.shape[1] == 1:
         return column_or_1d(y, warn=True)
     return y

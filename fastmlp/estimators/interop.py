@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn's own classes as ours."""
+"""from_sklearn, which converts scikit-learn's estimators to those of this package."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from .regressor import MLPRegressor
 
 
 def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
-    """Return the estimator of this package for one of scikit-learn's, fitted if that is.
+    """Convert an estimator of scikit-learn to one of this package, which is fitted if that is.
 
-    Predictions are equal, and ``fit`` with ``warm_start`` goes on from the same weights. The
-    memory of the optimiser is not carried over: ``partial_fit`` begins with a fresh one.
+    Predictions are equal, and ``fit`` with ``warm_start`` continues from the same weights. The
+    memory of the optimiser is not copied, so that ``partial_fit`` begins with a new one.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
     Raises
     ------
     TypeError
-        For anything else.
+        When the model is of another class.
     """
     for cls in (MLPClassifier, MLPRegressor):
         if type(model) is getattr(sklearn.neural_network, cls.__name__):
             converted = conversion.with_parameters(model, cls)
             if hasattr(model, "coefs_"):
-                records.begin(converted)  # scikit-learn's lbfgs keeps no record
+                records.begin(converted)  # scikit-learn's lbfgs leaves some attributes out
                 losses = list(getattr(model, "loss_curve_", []))
                 converted.history_ = {
                     "loss": losses,

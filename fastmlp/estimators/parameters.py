@@ -1,6 +1,8 @@
 """The parameters that both estimators share: their constraints and their documentation."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,7 +16,8 @@ SOLVERS = {
     "lbfgs", "gd", "sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam",
 }  # fmt: skip
 
-CONSTRAINTS = {
+# The values that each parameter may have, in the form that scikit-learn checks.
+CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(ACTIVATIONS), list, tuple],
     "solver": [StrOptions(SOLVERS)],
@@ -64,21 +67,27 @@ CONSTRAINTS = {
 }
 
 
-# What makes a step other than the gradient of loss and L2 penalty; L-BFGS takes no such steps.
+# Parameters that change the steps of the other solvers, which L-BFGS cannot honour.
 _STEP_OPTIONS = (
     "weight_decay", "l1", "max_norm", "dropout", "clip_value", "clip_norm", "lr_schedule",
 )  # fmt: skip
 
 
-def check_together(estimator, eval_set, incremental):
-    """Raise ValueError for parameters that cannot be used together.
+def check_together(estimator: Any, eval_set: Sequence[Any] | None, incremental: bool) -> None:
+    """Check that the parameters of an estimator can be used together.
 
     Parameters
     ----------
     estimator : BaseMLP
     eval_set : tuple or None
+        The argument of ``fit``.
     incremental : bool
-        Whether this is ``partial_fit``.
+        Whether ``partial_fit`` was called.
+
+    Raises
+    ------
+    ValueError
+        When they cannot; the message says which, and what to do.
     """
     _check_solver(estimator)
     if incremental and estimator.early_stopping:
@@ -112,8 +121,8 @@ def check_together(estimator, eval_set, incremental):
         raise ValueError(f"swa_start={start} {reason}")
 
 
-def _check_solver(estimator):
-    """Raise ValueError for options that the solver cannot honour."""
+def _check_solver(estimator: Any) -> None:
+    """Raise ValueError for parameters that the solver cannot honour."""
     if estimator.solver == "gd" and estimator.batch_size != "auto":
         raise ValueError(
             "solver='gd' takes all rows in each step: leave batch_size='auto', or use "
@@ -135,131 +144,138 @@ def _check_solver(estimator):
                 )
 
 
-_SHARED_PARAMETERS = """\
+_SKLEARN_PARAMETERS = """\
     hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(100,)
-        Units of each hidden layer; ``()`` is a linear model.
+        Number of units of each hidden layer; ``()`` is a linear model.
     activation : str or sequence of str, default='relu'
-        Activation of the hidden layers, or one for each: 'identity', 'logistic', 'tanh', 'relu',
-        'leaky_relu', 'elu', 'selu', 'gelu', 'silu', 'softplus'.
+        Activation of all hidden layers, or a sequence with one for each: 'identity', 'logistic',
+        'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu' or 'softplus'.
     solver : str, default='adam'
-        Optimiser. 'gd' is gradient descent with all rows in each step, and no momentum; 'sgd'
-        has mini-batches and momentum; 'adagrad' (Duchi et al., 2011), 'rmsprop' (Tieleman and
-        Hinton, 2012), 'adam' (Kingma and Ba, 2015), 'adamw' (with `weight_decay`) and 'nadam'
-        (Dozat, 2016, with a constant momentum) scale each parameter's steps. 'lbfgs' is
-        scipy's L-BFGS-B on the loss of all rows, in float64, for small tables: it ignores
-        early stopping and all that concerns batches and learning rates.
+        The optimiser. 'gd' is gradient descent with all rows in each step and without momentum.
+        'sgd' has mini-batches and momentum. 'adagrad' (Duchi et al., 2011), 'rmsprop' (Tieleman
+        and Hinton, 2012), 'adam' (Kingma and Ba, 2015), 'adamw' (Adam with `weight_decay`) and
+        'nadam' (Dozat, 2016, with a constant momentum) scale the steps of each parameter. 'lbfgs'
+        is scipy's L-BFGS-B on the loss of all rows in float64, for small tables; it ignores
+        `early_stopping` and the parameters about batches and learning rates.
     alpha : float, default=0.0001
         L2 penalty: ``alpha / (2 S)`` times the sum of squared weights is added to the loss of
-        each batch, S being the sum of its sample weights (its rows without weights).
+        each batch, where S is the sum of its sample weights, or its number of rows.
     batch_size : int or 'auto', default='auto'
-        Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. The last batch of an epoch may
-        be shorter.
+        Number of rows of a mini-batch; 'auto' is ``min(200, n_samples)``. The last batch of an
+        epoch may be smaller.
     learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate, for ``solver='sgd'`` and 'gd' only (`lr_schedule` is for
-        every solver). 'invscaling' divides the
-        initial rate by ``(t + 1)**power_t`` after t rows; 'adaptive' divides it by 5 each time
-        training stalls, and training stops once it is 1e-6 or less.
+        Schedule of the learning rate, for the solvers 'sgd' and 'gd' only; `lr_schedule` is for
+        every solver. 'invscaling' divides the initial rate by ``(t + 1)**power_t`` after t rows.
+        'adaptive' divides the rate by 5 each time training stalls, and ends training once the
+        rate is 1e-6 or less.
     learning_rate_init : float, default=0.001
-        Initial learning rate; the peak of every `lr_schedule`.
+        Initial learning rate, which is the largest one of every `lr_schedule`.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     max_iter : int, default=200
-        Most epochs; most iterations of 'lbfgs'.
+        Largest number of epochs, or of iterations of 'lbfgs'.
     shuffle : bool, default=True
         Whether to shuffle the rows before each epoch.
     random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, the shuffles, the validation split and the dropout. The
-        same int gives the results of scikit-learn.
+        Source of the initial weights, the shuffles, the validation split and the dropout. With
+        the same int the results are those of scikit-learn.
     tol : float, default=0.0001
-        An epoch counts as an improvement when loss or score are better by more than this.
-        'lbfgs' ends when no element of the gradient is larger.
+        An epoch counts as an improvement if its loss or score is better by more than this.
+        'lbfgs' ends when no element of the gradient has a larger absolute value.
     verbose : bool, default=False
-        Print each epoch's loss to stdout.
+        Whether to print the loss of each epoch to stdout.
     warm_start : bool, default=False
         Whether ``fit`` starts from the weights of the previous fit.
     momentum : float, default=0.9
         Momentum of 'sgd', between 0 and 1.
     nesterovs_momentum : bool, default=True
-        Whether the momentum looks ahead.
+        Whether to use Nesterov's momentum, which looks ahead, with 'sgd'.
     early_stopping : bool, default=False
-        Whether to set `validation_fraction` of the rows aside, stop when the score on them
-        (see `scoring`) stalls, and keep the weights of the best epoch. With ``fit``'s
-        `eval_set` those rows are scored instead, and none are set aside.
+        Whether to hold out `validation_fraction` of the rows, stop training when the score on them
+        (see `scoring`) stalls, and keep the weights of the best epoch. If ``fit`` is given an
+        `eval_set` its rows are scored instead, and none are held out.
     validation_fraction : float, default=0.1
-        Share of the rows for early stopping. The split is stratified for two classes.
+        Share of the rows that early stopping holds out. The split is stratified for two classes.
     beta_1, beta_2 : float, defaults 0.9 and 0.999
         Decay of the running means of the gradient and of its square, for 'adam', 'adamw' and
         'nadam'.
     epsilon : float, default=1e-08
-        Added to the denominator of the steps of these, and of 'adagrad' and 'rmsprop'.
+        Number that is added to the denominator of the steps of 'adam', 'adamw', 'nadam', 'adagrad'
+        and 'rmsprop'.
     n_iter_no_change : int, default=10
         Training stalls after more than this many epochs in a row without an improvement.
     max_fun : int, default=15000
-        Most function evaluations of 'lbfgs'.
+        Largest number of function evaluations of 'lbfgs'.
+"""
+
+_FURTHER_PARAMETERS = """\
     n_jobs : int or None, default=None
-        Threads; None is numba's limit (all cores, or the share that joblib leaves), negative
-        numbers count from it as in scikit-learn. The results are the same for any number.
+        Number of threads. None is numba's limit, which is all cores, or the share of them that
+        joblib assigns; negative numbers count back from it as in scikit-learn. The results are
+        the same for any number.
     device : {'cpu', 'cuda', 'auto'}, default='cpu'
-        'cuda' trains and predicts on an NVIDIA GPU, with the same shuffles and weights and
-        results that are equal to rounding; it is fastest for float32 X. 'auto' does so where
-        there is one and the work is estimated to be large: from 5e11 multiply-adds on
-        (parameters times rows, for fits times three and up to 50 epochs), and from 1e10 where
-        this process has used it for a network with the same options. Needs
-        ``pip install 'fastmlp[cuda]'``.
+        'cuda' trains and predicts on an NVIDIA GPU. Shuffles and initial weights are the same, and
+        results are equal up to rounding. It is fastest for float32 X. 'auto' uses a GPU where
+        there is one and the work is estimated to be large: at least 5e11 multiply-adds, or 1e10
+        where this process has used the GPU for a network with the same options. The estimate is
+        parameters times rows, for a fit times three and the number of epochs, of which at most 50
+        count. It needs ``pip install 'fastmlp[cuda]'``.
     init : str, default='sklearn'
-        How weights begin: 'sklearn' is Glorot's uniform distribution for weights and biases,
-        scaled as scikit-learn does; 'glorot_uniform' and 'glorot_normal' (Glorot and Bengio,
-        2010; for tanh and logistic), 'he_uniform' and 'he_normal' (He et al., 2015; for relu and
-        its kin), 'lecun_uniform' and 'lecun_normal' (LeCun et al., 1998; for selu) have biases of
-        zero.
+        Distribution of the initial weights. 'sklearn' is Glorot's uniform distribution for weights
+        and biases, scaled as in scikit-learn. With all others biases are zero: 'glorot_uniform'
+        and 'glorot_normal' (Glorot and Bengio, 2010; for tanh and logistic), 'he_uniform' and
+        'he_normal' (He et al., 2015; for relu and similar activations), 'lecun_uniform' and
+        'lecun_normal' (LeCun et al., 1998; for selu).
     momentum_form : {'accumulate', 'average'}, default='accumulate'
-        Momentum of 'sgd': the velocity adds up steps, ``v = momentum * v - rate * g``, or it is
-        a running mean of gradients, ``v = momentum * v - rate * (1 - momentum) * g``, whose
-        steps are smaller by the factor ``1 - momentum``.
+        Form of the momentum of 'sgd'. With 'accumulate' the velocity adds up steps,
+        ``v = momentum * v - rate * g``. With 'average' it is a running mean of gradients,
+        ``v = momentum * v - rate * (1 - momentum) * g``, so that steps are smaller by the factor
+        ``1 - momentum``.
     rmsprop_decay : float, default=0.9
         Decay of the running mean of squared gradients of 'rmsprop'.
     weight_decay : float or None, default=None
-        Decoupled decay (Loshchilov and Hutter, 2019): before each step weights, not biases,
-        shrink by the factor ``1 - rate * weight_decay``. None is 0.01 for 'adamw', else 0.
-        It is apart from `alpha`, which enters the gradient.
+        Decoupled weight decay (Loshchilov and Hutter, 2019): before each step weights, but not
+        biases, are multiplied by ``1 - rate * weight_decay``. None is 0.01 for 'adamw', else 0.
+        Unlike `alpha`, it is not a part of the gradient.
     l1 : float, default=0.0
-        L1 penalty: ``l1 / S`` times the sum of absolute weights, scaled as `alpha` is. Its
-        subgradient makes weights small, and hardly ever exactly zero.
+        L1 penalty: ``l1 / S`` times the sum of absolute weights is added to the loss of each batch,
+        with S as for `alpha`. Its subgradient makes weights small, but hardly ever exactly zero.
     max_norm : float or None, default=None
-        After each step the incoming weights of each unit are scaled down to this Euclidean norm.
+        Limit of the Euclidean norm of each unit's incoming weights, which are scaled down to it
+        after a step; None is no limit.
     dropout : float or sequence of float, default=0.0
         Probability with which a hidden unit is switched off in a training step (Srivastava et
-        al., 2014), for all hidden layers or one for each; the others are scaled up by
-        ``1 / (1 - dropout)``, so that predictions need no change. The masks are the same for
-        any number of threads and on any device.
+        al., 2014), for all hidden layers, or a sequence with one for each. The other units are
+        multiplied by ``1 / (1 - dropout)``, so that predictions need no correction. The masks are
+        the same for any number of threads and on any device.
     clip_value : float or None, default=None
-        Each element of the gradient is limited to ``[-clip_value, clip_value]``.
+        Each element of the gradient is clipped to ``[-clip_value, clip_value]``; None is no limit.
     clip_norm : float or None, default=None
-        A gradient of all parameters whose Euclidean norm is larger is scaled down to it, after
-        `clip_value` (Pascanu et al., 2013).
+        Limit of the Euclidean norm of the gradient of all parameters, which is scaled down to it
+        after `clip_value` was applied (Pascanu et al., 2013); None is no limit.
     lr_schedule : str, Schedule or None, default=None
-        Schedule of the learning rate, for every optimiser but 'lbfgs': 'constant',
-        'invscaling', 'adaptive', 'plateau', 'step', 'cosine', 'one_cycle', or an object of
-        :mod:`fastmlp.schedules` with settings of its own. None is scikit-learn's
-        `learning_rate`. 'cosine' and 'one_cycle' take `max_iter` epochs; the others may end
-        with a ConvergenceWarning.
+        Schedule of the learning rate, for every solver but 'lbfgs': 'constant', 'invscaling',
+        'adaptive', 'plateau', 'step', 'cosine', 'one_cycle', or an object of
+        :mod:`fastmlp.schedules`, which has further settings. None follows `learning_rate`.
+        'cosine' and 'one_cycle' are complete after `max_iter` epochs; with the others a fit that
+        takes so many may end with a ConvergenceWarning.
     scoring : str, callable or None, default=None
-        What early stopping maximises on the validation part, and ``history_`` has of an
-        `eval_set`: a name or a scorer of :mod:`sklearn.metrics`, a callable ``(estimator, X, y)``,
-        or 'loss' for the least validation loss. None is accuracy or R^2. Scorers that take
-        sample weights get those of the rows, class weights excluded.
+        The score of the validation rows, by which early stopping judges epochs: the name of a
+        scorer of :mod:`sklearn.metrics`, a callable ``(estimator, X, y)``, or 'loss' for the
+        negative validation loss. None is the accuracy or R^2. Scorers that take sample weights get
+        those that were given, without class weights.
     swa_start : int or None, default=None
         Stochastic weight averaging (Izmailov et al., 2018): the fitted weights are the mean of
-        those after each epoch from this one on, counted from 1. Not with early stopping, 'lbfgs'
-        or ``partial_fit``.
+        those after each epoch from this one on, counted from 1. It cannot be used with early
+        stopping, 'lbfgs' or ``partial_fit``.
     monitor : bool, default=False
         Whether ``history_`` also has the gradient's norm and the share of dead relu units of
-        each layer, which cost a little in each step and epoch.
+        each layer. To measure them takes a little time in each step and epoch.
     diagnose : bool, default=True
         Whether a fit that went wrong in a known way ends with a :class:`fastmlp.TrainingWarning`
-        that says what to do: a training loss that ends far above its best, a relu layer of which
-        almost all units are dead, a validation loss that rises while the training loss falls;
-        and whether a ConvergenceWarning does so.
+        that says what to do: where the training loss ends far above its minimum, almost all units
+        of a relu layer are dead, or the validation loss rises while the training loss falls. It
+        also adds advice to a ConvergenceWarning.
 """
 
 _SHARED_ATTRIBUTES = """\
@@ -268,44 +284,51 @@ _SHARED_ATTRIBUTES = """\
     best_loss_ : float or None
         Smallest loss of an epoch; None with early stopping.
     loss_curve_ : list of float
-        Mean loss of each epoch, penalty included.
+        Mean loss of each epoch, with penalties.
     validation_scores_ : list of float or None
-        Validation score after each epoch; None without early stopping. Those of an `eval_set`
-        without it are in ``history_``.
+        Validation score after each epoch; None without early stopping. The scores of an `eval_set`
+        without early stopping are in ``history_``.
     best_validation_score_ : float or None
-        Best of them.
+        Largest validation score; None without early stopping.
     history_ : dict of str to list
-        One number for each epoch of all fits that a warm start or ``partial_fit`` joined, None
-        where it is not known: 'loss', 'learning_rate' (None for 'lbfgs'), 'seconds' (of the
-        epoch); with a validation part 'validation_score' and, for an `eval_set`,
-        ``scoring='loss'`` or `monitor`, 'validation_loss', which is without penalties; with
-        `monitor` 'gradient_norm' (mean over the steps), and 'dead_units', a list of the share of
-        each hidden relu layer's units that are zero for all of at most 2000 training rows.
+        Lists with one number for each epoch, None where it is not known, over all fits that were
+        continued by a warm start or ``partial_fit``. 'loss', 'learning_rate' (None for 'lbfgs') and
+        'seconds' (the duration of the epoch) are always there. 'validation_score' is there with
+        validation rows, and 'validation_loss', which has no penalties, for those of an `eval_set`,
+        or with ``scoring='loss'`` or `monitor`. With `monitor` there are 'gradient_norm', a mean
+        over the steps, and 'dead_units', a list with the share of each hidden relu layer's units
+        that are zero for all rows, of which at most 2000 are looked at.
     t_ : int
-        Rows seen in training.
+        Number of rows trained on, once for each epoch.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weights of each layer.
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases of each layer.
     n_features_in_ : int
-        Features seen in ``fit``.
+        Number of features of the X in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, when X has string column names.
+        Names of the features, where all columns of X have names of type str.
     n_iter_ : int
-        Epochs of the last call to ``fit``.
+        Number of epochs of the last call of ``fit``.
     n_layers_ : int
-        Layers, input and output included.
+        Number of layers, input and output included.
     n_outputs_ : int
-        Units of the output layer.
+        Number of units of the output layer.
     out_activation_ : str
         Activation of the output layer.
 """
 
+_Class = TypeVar("_Class", bound=type)
 
-def with_shared_docs(cls):
-    """Fill the places of a class's docstring that are the same for both estimators."""
-    if cls.__doc__ is None:  # python -OO has none
+
+def with_shared_docs(cls: _Class) -> _Class:
+    """Insert the documentation that both estimators share into a class's docstring."""
+    if cls.__doc__ is None:  # python -OO strips docstrings
         return cls
-    cls.__doc__ = cls.__doc__.replace("    <shared parameters>\n", _SHARED_PARAMETERS)
-    cls.__doc__ = cls.__doc__.replace("    <shared attributes>\n", _SHARED_ATTRIBUTES)
+    for place, text in (
+        ("scikit-learn's parameters", _SKLEARN_PARAMETERS),
+        ("further parameters", _FURTHER_PARAMETERS),
+        ("shared attributes", _SHARED_ATTRIBUTES),
+    ):
+        cls.__doc__ = cls.__doc__.replace(f"    <{place}>\n", text)
     return cls

@@ -1,4 +1,4 @@
-"""From an estimator's parameters to the plan of its network and training."""
+"""The plan of a network and its training, from the parameters of an estimator."""
 
 from collections.abc import Sequence
 from math import inf
@@ -25,12 +25,12 @@ _DECAY_OF_ADAMW = 0.01
 
 
 def hidden_units(estimator: Any) -> list[int]:
-    """Return the units of each hidden layer.
+    """Return the number of units of each hidden layer.
 
     Raises
     ------
     TypeError, ValueError
-        For anything but positive integers.
+        When `hidden_layer_sizes` is anything but positive integers.
     """
     sizes = estimator.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
@@ -43,7 +43,7 @@ def hidden_units(estimator: Any) -> list[int]:
 
 
 def check(estimator: Any, n_hidden: int) -> None:
-    """Raise ValueError for parameters that make no plan, before any data are looked at."""
+    """Raise ValueError for activations or dropout that do not fit `n_hidden` hidden layers."""
     activations(estimator, n_hidden)
     dropouts(estimator, n_hidden)
 
@@ -54,7 +54,7 @@ def activations(estimator: Any, n_hidden: int) -> Activation | tuple[Activation,
     Raises
     ------
     ValueError
-        For unknown names, and for another number of them than of hidden layers.
+        When a name is unknown, or there are not as many names as hidden layers.
     """
     given = estimator.activation
     if isinstance(given, str):
@@ -68,26 +68,26 @@ def activations(estimator: Any, n_hidden: int) -> Activation | tuple[Activation,
 
 
 def dropouts(estimator: Any, n_hidden: int) -> tuple[float, ...]:
-    """Return the dropout probability of each hidden layer; () is no dropout.
+    """Return the dropout probability of each hidden layer, or () for no dropout.
 
     Raises
     ------
     ValueError
-        For probabilities outside [0, 1), and for another number of them than of hidden layers.
+        When a probability is not in [0, 1), or there are not as many as hidden layers.
     """
     given = estimator.dropout
     if isinstance(given, Real):
-        if given > 0 and not n_hidden:
+        if float(given) > 0 and not n_hidden:
             raise ValueError(f"dropout={given} needs a hidden layer, and there is none")
         given = (given,) * n_hidden
     for probability in given:
-        if not (isinstance(probability, Real) and 0 <= probability < 1):
+        if not (isinstance(probability, Real) and 0 <= float(probability) < 1):
             raise ValueError(f"dropout must be in [0, 1), got {probability!r} in {given!r}.")
     _check_one_for_each("dropout", given, n_hidden)
     return tuple(map(float, given)) if any(given) else ()
 
 
-def _check_one_for_each(name: str, given: Sequence, n_hidden: int) -> None:
+def _check_one_for_each(name: str, given: Sequence[Any], n_hidden: int) -> None:
     if len(given) != n_hidden:
         raise ValueError(
             f"{name} has {len(given)} entries, and hidden_layer_sizes {n_hidden}; give one for "
@@ -96,7 +96,7 @@ def _check_one_for_each(name: str, given: Sequence, n_hidden: int) -> None:
 
 
 def optimizer_constants(estimator: Any) -> dict[str, Any]:
-    """Return the optimiser and its constants, as arguments of a plan."""
+    """Return the optimiser and its constants, as arguments of :class:`TrainingPlan`."""
     solver = estimator.solver
     code = _OPTIMIZERS[solver]
     if solver == "sgd" and estimator.nesterovs_momentum:
@@ -118,13 +118,13 @@ def objective_plan(
     dtype: DTypeLike,
     batch_size: int = 1,
 ) -> TrainingPlan:
-    """Return the plan of an estimator's objective alone: loss, penalties, dropout, no steps.
+    """Return the plan of an estimator's objective: its loss, penalties and dropout.
 
     Parameters
     ----------
     estimator : BaseMLP
     targets : Targets
-        Of the estimator; they have been learned.
+        They have learned the classes of y.
     layer_units : sequence of int
     dtype : numpy.dtype
     batch_size : int
@@ -132,7 +132,7 @@ def objective_plan(
     Returns
     -------
     TrainingPlan
-        Its optimiser is ``GRADIENT``.
+        Its optimiser is ``GRADIENT``, which takes no steps.
     """
     n_hidden = len(layer_units) - 2
     return TrainingPlan(
@@ -156,12 +156,12 @@ def prediction_plan(estimator: Any) -> TrainingPlan:
     Parameters
     ----------
     estimator : BaseMLP
-        Fitted; `activation` is its parameter.
+        It is fitted.
 
     Returns
     -------
     TrainingPlan
-        Its loss stands for the output activation; predictions need no more of it.
+        Its loss is one that has the network's output activation; predictions need no more.
     """
     units = layer_units(estimator)
     return TrainingPlan(
@@ -174,12 +174,12 @@ def prediction_plan(estimator: Any) -> TrainingPlan:
 
 
 def layer_units(estimator: Any) -> tuple[int, ...]:
-    """Return the units of every layer of a fitted network, from the inputs to the outputs."""
+    """Return the number of units of every layer of a fitted network, from inputs to outputs."""
     return estimator.coefs_[0].shape[0], *(w.shape[1] for w in estimator.coefs_)
 
 
 def batch_size(estimator: Any, n_rows: int) -> int:
-    """Return the rows of a mini-batch, with scikit-learn's warning where there are fewer."""
+    """Return the number of rows of a mini-batch; warn, as scikit-learn does, if there are fewer."""
     if estimator.solver == "gd":
         return n_rows
     if estimator.batch_size == "auto":
@@ -192,7 +192,7 @@ def batch_size(estimator: Any, n_rows: int) -> int:
 
 
 def step_options(estimator: Any) -> dict[str, Any]:
-    """Return what changes a step beside its gradient, as arguments of a plan."""
+    """Return what changes a step beside its optimiser, as arguments of :class:`TrainingPlan`."""
     decay = estimator.weight_decay
     if decay is None:
         decay = _DECAY_OF_ADAMW if estimator.solver == "adamw" else 0.0

@@ -1,4 +1,4 @@
-"""The record of training as attributes of an estimator, which warm starts continue."""
+"""The record of training in the attributes of an estimator, which warm starts continue."""
 
 import copy
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ..training.history import History
 
 
 def snapshot(estimator: Any) -> dict[str, Any]:
-    """Return all attributes of an estimator, with copies of what training changes in place."""
+    """Return all attributes of an estimator, with copies of those that training modifies."""
     state = dict(vars(estimator))
     for name in ("loss_curve_", "validation_scores_", "history_"):
         if state.get(name) is not None:
@@ -24,13 +24,13 @@ def snapshot(estimator: Any) -> dict[str, Any]:
 
 
 def restore(estimator: Any, state: dict[str, Any]) -> None:
-    """Make an estimator what it was: see :func:`snapshot`."""
+    """Set the attributes of an estimator to those that :func:`snapshot` returned."""
     vars(estimator).clear()
     vars(estimator).update(state)
 
 
 def begin(estimator: Any) -> None:
-    """Set the attributes of an estimator whose network has not been trained yet."""
+    """Give an estimator the record of a network that has not been trained yet."""
     estimator.t_ = 0
     estimator.loss_curve_ = []
     estimator.history_ = {}
@@ -42,18 +42,18 @@ def begin(estimator: Any) -> None:
 
 
 def forget_optimizer(estimator: Any) -> None:
-    """Drop what the optimiser of ``partial_fit`` remembers: it belongs to other weights."""
+    """Drop the optimiser's state, because ``partial_fit`` must not use it with other weights."""
     vars(estimator).pop("_optimizer", None)
 
 
 def continued(estimator: Any, incremental: bool) -> History:
-    """Return the record to go on with; what an earlier fit cannot know starts afresh.
+    """Make the record that the next fit continues from the attributes of an estimator.
 
     Parameters
     ----------
     estimator : BaseMLP
     incremental : bool
-        Whether ``partial_fit`` goes on, which counts on epochs without improvement.
+        Whether that is ``partial_fit``, which continues the count of epochs without improvement.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def continued(estimator: Any, incremental: bool) -> History:
         "loss_curve": estimator.loss_curve_,
         "no_improvement_count": estimator._no_improvement_count if incremental else 0,
         "n_samples_seen": estimator.t_,
-        "numbers": getattr(estimator, "history_", {}),  # lacking where attributes were set by hand
+        "numbers": getattr(estimator, "history_", {}),  # missing if attributes were set by hand
     }
     if not estimator.early_stopping:
         best = estimator.best_loss_
@@ -79,12 +79,12 @@ def continued(estimator: Any, incremental: bool) -> History:
 
 
 def keep(estimator: Any, history: History, layer_units: Sequence[int]) -> None:
-    """Set an estimator's attributes from the record of training.
+    """Store a record of training in the attributes of an estimator.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Modified in place.
+        It is modified in place.
     history : History
     layer_units : sequence of int
     """

@@ -1,14 +1,18 @@
-"""MLPRegressor: numbers, quantiles and counts."""
+"""MLPRegressor, the multilayer perceptron for regression."""
 
+from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
+from sklearn.utils import Tags
 
 from ..engines.devices import host_array
+from ..schedules import Schedule
+from ..training.callbacks import Callback
 from ._sklearn import Interval, StrOptions
-from .base import BaseMLP, solver_has_partial_fit
+from .base import BaseMLP, available_if_has_partial_fit
 from .parameters import with_shared_docs
 from .targets import RegressionTargets, quantile_score
 
@@ -17,24 +21,26 @@ from .targets import RegressionTargets, quantile_score
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multilayer perceptron for regression, trained in compiled kernels.
 
-    A drop-in for :class:`sklearn.neural_network.MLPRegressor`: the same parameters, and with
-    the same ``random_state`` and float64 input the same weights.
+    It can replace :class:`sklearn.neural_network.MLPRegressor`: it has the same parameters and
+    more, and with the same ``random_state`` and float64 input it learns the same weights.
 
     Parameters
     ----------
     loss : str or pair of functions, default='squared_error'
-        'squared_error' is half the squared error; 'poisson' half the Poisson deviance with
-        predictions ``exp(z)``; 'absolute_error' makes predictions medians; 'huber' is squared up
-        to an error of `huber_delta` and linear beyond; 'quantile' makes predictions
-        `quantiles`. A pair ``(value, derivative)`` of scalar functions of target and prediction,
-        such as ``(lambda y, p: abs(p - y), lambda y, p: np.sign(p - y))``, is compiled by numba;
-        they may use ``math`` and numpy's functions of numbers.
-    <shared parameters>
+        'squared_error' is half the squared error. 'poisson' is half the Poisson deviance, for
+        predictions ``exp(z)``. With 'absolute_error' predictions are medians. 'huber' is quadratic
+        up to an error of `huber_delta`, and linear beyond. With 'quantile' predictions are
+        `quantiles`. A custom loss is a pair ``(value, derivative)`` of functions of the target
+        and the prediction, both numbers, such as
+        ``(lambda y, p: abs(p - y), lambda y, p: np.sign(p - y))``. They are compiled by numba, and
+        may use ``math`` and numpy's functions of numbers.
+    <scikit-learn's parameters>
+    <further parameters>
     huber_delta : float, default=1.0
-        Where the Huber loss turns from squared to linear (Huber, 1964).
+        The error at which the Huber loss turns from quadratic to linear (Huber, 1964).
     quantiles : float or sequence of float, default=0.5
-        Levels of ``loss='quantile'``, in (0, 1). With several, predictions have a column for
-        each, in increasing order, for y of one column.
+        Levels of ``loss='quantile'``, in (0, 1) and in increasing order. With several levels y
+        has one column, and predictions have one for each level.
 
     Attributes
     ----------
@@ -42,8 +48,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Notes
     -----
-    Arithmetic is in float32 when X is float32, else in float64. With several outputs the
-    reported squared error is their mean, while training descends their sum, as in scikit-learn.
+    Arithmetic is in float32 if X is float32, else in float64. With several outputs the reported
+    loss is the mean of their squared errors, while training minimises the sum, as in scikit-learn.
 
     Examples
     --------
@@ -56,7 +62,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     __module__ = "fastmlp"  # where users and model files find it
 
-    _parameter_constraints: dict = {  # noqa: RUF012
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
         "loss": [
             StrOptions({"squared_error", "poisson", "absolute_error", "huber", "quantile"}),
@@ -69,50 +75,50 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: str | Sequence[Callable[..., Any]] = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] | np.ndarray = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        n_jobs=None,
-        device="cpu",
-        init="sklearn",
-        momentum_form="accumulate",
-        rmsprop_decay=0.9,
-        weight_decay=None,
-        l1=0.0,
-        max_norm=None,
-        dropout=0.0,
-        clip_value=None,
-        clip_norm=None,
-        lr_schedule=None,
-        scoring=None,
-        swa_start=None,
-        monitor=False,
-        diagnose=True,
-        huber_delta=1.0,
-        quantiles=0.5,
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        n_jobs: int | None = None,
+        device: str = "cpu",
+        init: str = "sklearn",
+        momentum_form: str = "accumulate",
+        rmsprop_decay: float = 0.9,
+        weight_decay: float | None = None,
+        l1: float = 0.0,
+        max_norm: float | None = None,
+        dropout: float | Sequence[float] | np.ndarray = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        lr_schedule: str | Schedule | None = None,
+        scoring: str | Callable[..., Any] | None = None,
+        swa_start: int | None = None,
+        monitor: bool = False,
+        diagnose: bool = True,
+        huber_delta: float = 1.0,
+        quantiles: float | Sequence[float] | np.ndarray = 0.5,
+    ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -156,26 +162,34 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.huber_delta = huber_delta
         self.quantiles = quantiles
 
-    def fit(self, X, y, sample_weight=None, *, eval_set=None, callback=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        eval_set: Sequence[Any] | None = None,
+        callback: Callback | None = None,
+    ) -> Self:
         """Train on X and y.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             float32 is kept; everything else becomes float64. Sparse matrices stay sparse. With
-            `device` 'cuda' or 'auto' also an array on the GPU, of float32 or float64, with
-            ``__cuda_array_interface__``, which is used there; other arguments on the GPU are
-            copied to the host.
+            `device` 'cuda' or 'auto', X may also be an array of float32 or float64 on the GPU, with
+            ``__cuda_array_interface__``, which is used there. All other arguments are copied to
+            the host if they lie on the GPU.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values; counts or other values that are not negative for the Poisson loss.
         sample_weight : array-like of shape (n_samples,), optional
             Weight of each row in the loss and in the validation score.
         eval_set : tuple (X, y) or (X, y, sample_weight), optional
-            Rows that are not trained on: ``history_`` gets their loss and score after each epoch.
-            With ``early_stopping=True`` they decide when to stop, and no rows are held out.
+            Rows that are not trained on. ``history_`` has their loss and score after each epoch.
+            With ``early_stopping=True`` their score decides when to stop, and no rows are held out.
         callback : callable, optional
-            Called after each epoch with a :class:`fastmlp.training.history.Epoch`; training stops
-            when it returns True.
+            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`; training
+            stops when it returns True.
 
         Returns
         -------
@@ -184,22 +198,26 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         ValueError
-            For parameters or data that cannot be used.
+            When parameters or data cannot be used.
         fastmlp.DivergenceError
             When training diverged; the last finite weights are kept.
         """
         return self._fit(X, y, sample_weight, eval_set, callback)
 
-    @available_if(solver_has_partial_fit)
-    def partial_fit(self, X, y, sample_weight=None):
+    @available_if_has_partial_fit
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on X and y, starting from the current weights.
 
-        Solver, learning rate and schedule are those of the first call; the other options are
-        those that are set now.
+        The solver, the learning rate and its schedule stay as they were in the first call; all
+        other parameters may change from call to call.
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            As for :meth:`fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for :meth:`fit`.
+        sample_weight : array-like of shape (n_samples,), optional
             As for :meth:`fit`.
 
         Returns
@@ -208,37 +226,40 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
-        """Predicted values.
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict values, or quantiles.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Also an array on the GPU, as for :meth:`fit`.
+            As for :meth:`fit`; it may lie on the GPU.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            With several quantiles a column for each, in increasing order.
         """
         outputs = self._outputs(X)
         if len(self._fitted_quantiles()) > 1:
             outputs.sort(axis=1)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
-    def score(self, X, y, sample_weight=None):
-        """R^2 of the predictions; for several quantiles the mean of their D^2 pinball scores.
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute R^2, or for several quantiles the mean of their D^2 pinball scores.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            As for :meth:`fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for :meth:`fit`.
         sample_weight : array-like of shape (n_samples,), optional
-            Each also on the GPU, as for :meth:`fit`.
+            As for :meth:`fit`.
 
         Returns
         -------
         float
-            1 is perfect; 0 is what a constant reaches: the mean, or the quantile of y.
+            1 is perfect; 0 is the score of a constant prediction, the mean or the quantile of y.
         """
         y, sample_weight = host_array(y), host_array(sample_weight)
         levels = self._fitted_quantiles()
@@ -246,17 +267,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return super().score(X, y, sample_weight)
         return quantile_score(np.ravel(y), self.predict(X), levels, sample_weight)
 
-    def _fitted_quantiles(self):
-        """Levels of the quantiles that were fitted; () for other losses.
-
-        Models that came from scikit-learn have none.
-        """
+    def _fitted_quantiles(self) -> tuple[float, ...]:
+        """Return the levels of the fitted quantiles, or () where the loss is another one."""
+        # A model that was converted from scikit-learn lacks the attribute.
         return getattr(self, "_quantile_levels", ())
 
-    def _targets(self):
+    def _targets(self) -> RegressionTargets:
         return RegressionTargets(self.loss, self.huber_delta, self.quantiles)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

@@ -1,11 +1,11 @@
-"""Targets: labels and numbers to the matrix that a network is trained on, and back.
+"""Targets: how labels and numbers become the matrix that a network learns, and back.
 
-An estimator makes an object of its targets from its parameters; the fit asks that object for
+The classifier and the regressor each have a class of targets. A fit asks their object for
 everything that differs between classes and numbers.
 """
 
 from numbers import Real
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
@@ -13,25 +13,27 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
-from ..network.plan import Loss
+from ..network.plan import Loss, LossFunctions
 
-Weight = np.ndarray | None
+# Weight of each row, of shape (n_rows,); None gives each the weight one.
+Weight: TypeAlias = np.ndarray | None
 
 
 class Targets(Protocol):
-    """What a fit asks about its targets.
+    """What a fit needs to know about its targets.
 
     Attributes
     ----------
     is_numeric : bool
         Whether y has to be numbers.
     is_learned : bool
-        Whether :meth:`encode` works, because nothing has to be learned or has been.
+        Whether :meth:`encode` can be called: all that has to be learned of y was learned.
     is_scored_alone : bool
         Whether one row is enough for a score.
     needs_scale : bool
-        Whether y should be standardised, like X.
+        Whether it is advisable to standardise y, like X.
     loss : Loss
+        The loss that training minimises.
     custom_loss : tuple of functions or None
         See :class:`fastmlp.network.plan.TrainingPlan`.
     """
@@ -42,30 +44,30 @@ class Targets(Protocol):
 
     @property
     def is_learned(self) -> bool:
-        """See the class."""
+        """Whether :meth:`encode` can be called."""
 
     @property
     def loss(self) -> Loss:
-        """See the class."""
+        """The loss that training minimises."""
 
     @property
-    def custom_loss(self) -> tuple | None:
-        """See the class."""
+    def custom_loss(self) -> LossFunctions | None:
+        """The functions of a custom loss."""
 
     def loss_parameters(self, n_outputs: int) -> tuple[float, ...]:
-        """Return the loss's parameters for that many outputs."""
+        """Return the parameter of the loss for each output, or () where it has none."""
 
     def learned_from(self, y: np.ndarray) -> Self:
-        """Return targets that know what is to be learned from y, such as its classes."""
+        """Return targets that have learned what they need of y, such as its classes."""
 
     def check_known(self, y: np.ndarray, all_required: bool) -> None:
-        """Raise ValueError unless y is of the kind that was learned."""
+        """Raise ValueError unless y fits what was learned."""
 
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Return y as a matrix of shape (n_rows, n_outputs)."""
 
     def to_train(self, Y: np.ndarray) -> np.ndarray:
-        """Return what the network shall learn of an encoded matrix."""
+        """Return the matrix that the network is trained on, for an encoded one."""
 
     def row_weight(
         self,
@@ -74,16 +76,16 @@ class Targets(Protocol):
         incremental: bool = False,
         counted: tuple[np.ndarray, Weight] | None = None,
     ) -> Weight:
-        """Return the weight of each row in the loss; None is one each."""
+        """Return the weight of each row in the loss."""
 
     def score(self, Y: np.ndarray, outputs: np.ndarray, sample_weight: Weight) -> float:
-        """Return how good outputs are, the higher the better."""
+        """Compute the score of outputs: the higher the better."""
 
     def strata(self, Y: np.ndarray) -> np.ndarray | None:
-        """Return by what a validation split is stratified."""
+        """Return the labels by which a validation split is stratified, or None."""
 
     def attributes(self) -> dict[str, Any]:
-        """Return what a fitted estimator has to remember, by attribute."""
+        """Return the attributes of a fitted estimator that hold what was learned."""
 
 
 class ClassTargets:
@@ -95,15 +97,15 @@ class ClassTargets:
     label_smoothing : float
         Share of each target's probability that is spread over all classes.
     rho : float
-        Margin beyond which the margin loss is zero.
+        The margin from which on the margin loss is zero.
     class_weight : dict, 'balanced', list of dict or None
     label_binarizer : LabelBinarizer or None
-        Of an earlier fit.
+        The encoder of an earlier fit; None where there is none.
 
     Raises
     ------
     ValueError
-        For parameters that cannot be used together.
+        When the parameters cannot be used together.
     """
 
     is_numeric = False
@@ -136,13 +138,19 @@ class ClassTargets:
 
     @property
     def binarizer(self) -> LabelBinarizer:
-        """The encoder of labels; the classes have to be known."""
+        """The encoder of labels.
+
+        Raises
+        ------
+        AttributeError
+            When no classes have been learned yet.
+        """
         if self._binarizer is None:
             raise AttributeError("no classes have been learned yet")
         return self._binarizer
 
     def learned_from(self, y: np.ndarray) -> Self:
-        """Return targets whose classes are those in y."""
+        """Return targets that have learned the classes in y."""
         return type(self)(
             "margin" if self._is_margin else "log_loss",
             self._label_smoothing,
@@ -156,9 +164,10 @@ class ClassTargets:
 
         Parameters
         ----------
-        y : array-like
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
         all_required : bool
-            Whether `y` has to contain every class (a warm start), not just known ones.
+            Whether `y` must contain every class, as for a warm start. Otherwise a part of the
+            known classes is enough.
         """
         classes, found = self.binarizer.classes_, unique_labels(y)
         if all_required:
@@ -179,17 +188,17 @@ class ClassTargets:
 
     @property
     def loss(self) -> Loss:
-        """One loss over three or more exclusive classes, else one for each output."""
+        """The loss: one over all outputs for three or more exclusive classes, else one for each."""
         if self._is_multilabel or len(self.binarizer.classes_) <= 2:
             return Loss.BINARY_MARGIN if self._is_margin else Loss.BINARY_CROSS_ENTROPY
         return Loss.MARGIN if self._is_margin else Loss.CROSS_ENTROPY
 
     def loss_parameters(self, n_outputs: int) -> tuple[float, ...]:
-        """Return the margin for each output; the cross-entropy has no parameters."""
+        """Return the margin for each output; () for the cross-entropy, which has no parameter."""
         return (self._rho,) * n_outputs if self._is_margin else ()
 
     def encode(self, y: np.ndarray) -> np.ndarray:
-        """Return labels as a boolean matrix of shape (n_rows, n_outputs)."""
+        """Encode labels as a boolean matrix of shape (n_rows, n_outputs)."""
         return self.binarizer.transform(y).astype(bool)
 
     def to_train(self, Y: np.ndarray) -> np.ndarray:
@@ -202,8 +211,8 @@ class ClassTargets:
         Returns
         -------
         ndarray of shape (n_rows, n_outputs)
-            `Y` itself without label smoothing s; else ``(1 - s) Y + s / n_classes``, where a
-            single output decides between two classes.
+            ``(1 - s) Y + s / n_classes`` for the label smoothing s, which is `Y` itself where s is
+            0. A single output, and each label of several, has two classes.
         """
         share = self._label_smoothing
         if share == 0:
@@ -212,7 +221,7 @@ class ClassTargets:
         return (1 - share) * Y + share / n_classes
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
-        """Return predicted labels; see :func:`decode`."""
+        """Return the labels that outputs predict; see :func:`decode`."""
         return decode(self.binarizer, outputs)
 
     def row_weight(
@@ -227,13 +236,13 @@ class ClassTargets:
         Parameters
         ----------
         y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-            The classes may be more than those in it.
+            It may lack some of the learned classes.
         sample_weight : ndarray of shape (n_rows,) or None
-            Also how much a row counts for 'balanced'.
+            'balanced' counts each row as its sample weight.
         incremental : bool
-            Whether there are more rows than these.
+            Whether these are a part of the rows, as in ``partial_fit``.
         counted : tuple (y, sample_weight) or None
-            The rows that 'balanced' counts, where those are others.
+            The rows by which 'balanced' weights are computed; None for the given ones.
 
         Returns
         -------
@@ -242,7 +251,7 @@ class ClassTargets:
         Raises
         ------
         ValueError
-            For class weights that do not fit the labels.
+            When the class weights do not fit the labels.
         """
         if self._class_weight is None:
             return sample_weight
@@ -262,6 +271,7 @@ class ClassTargets:
     def _class_weights(
         self, y: np.ndarray, counted_y: np.ndarray, counted_weight: Weight
     ) -> np.ndarray:
+        """Return the class weight of each row; 'balanced' weights are those of the counted rows."""
         given = self._class_weight
         if self._is_multilabel:
             if counted_y is y or not isinstance(given, str):
@@ -278,14 +288,14 @@ class ClassTargets:
         return by_class[np.searchsorted(classes, y)]
 
     def score(self, Y: np.ndarray, outputs: np.ndarray, sample_weight: Weight) -> float:
-        """Return the accuracy.
+        """Compute the accuracy.
 
-        Labels are compared, as scikit-learn does: a tie at one half is the first class.
+        It compares labels as scikit-learn does: an output of exactly one half is the first class.
         """
         return accuracy_score(self.decode(Y), self.decode(outputs), sample_weight=sample_weight)
 
     def strata(self, Y: np.ndarray) -> np.ndarray | None:
-        """Return the targets themselves where there is one output, as scikit-learn does."""
+        """Return the targets where there is one output, and else None, as scikit-learn does."""
         return Y if Y.shape[1] == 1 else None
 
     def attributes(self) -> dict[str, Any]:
@@ -294,18 +304,20 @@ class ClassTargets:
 
 
 class RegressionTargets:
-    """Numbers, of which several quantiles may be wanted.
+    """Numbers, as values or as quantiles to predict.
 
     Parameters
     ----------
     loss : str or pair of functions
     huber_delta : float
+        Limit of the Huber loss.
     quantiles : float or sequence of float
+        Levels of the quantile loss.
 
     Raises
     ------
     ValueError
-        For a pair that is none of functions, and for quantiles that are not in (0, 1) or not in
+        When a custom loss is no pair of functions, or when the levels are not in (0, 1) or not in
         increasing order.
     """
 
@@ -323,22 +335,22 @@ class RegressionTargets:
 
     @property
     def loss(self) -> Loss:
-        """The loss of the parameter's name, or a custom one."""
+        """The loss that the parameter names, or ``CUSTOM``."""
         return Loss.CUSTOM if self.custom_loss is not None else Loss[self._loss.upper()]
 
     def loss_parameters(self, n_outputs: int) -> tuple[float, ...]:
-        """Return the Huber loss's limit, or the quantile, of each output."""
+        """Return the limit of the Huber loss or the level of the quantile loss, for each output."""
         if self._loss == "huber":
             return (self._huber_delta,) * n_outputs
         levels = self.quantile_levels
         return levels * n_outputs if len(levels) == 1 else levels
 
     def learned_from(self, y: np.ndarray) -> Self:
-        """Return these targets: nothing has to be learned."""
+        """Return these targets, since they learn nothing of y."""
         return self
 
     def check_known(self, y: np.ndarray, all_required: bool) -> None:
-        """Accept any y: nothing was learned."""
+        """Accept any y, since nothing was learned."""
 
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Return y as a matrix, with a column for each quantile where there are several.
@@ -346,7 +358,7 @@ class RegressionTargets:
         Raises
         ------
         ValueError
-            For negative y with the Poisson loss, and for several columns with several quantiles.
+            When y is negative with the Poisson loss, or has several columns with several quantiles.
         """
         if self._loss == "poisson" and y.min() < 0:
             raise ValueError(
@@ -378,25 +390,25 @@ class RegressionTargets:
         return sample_weight
 
     def score(self, Y: np.ndarray, outputs: np.ndarray, sample_weight: Weight) -> float:
-        """Return R^2, or for several quantiles the mean of their D^2 pinball scores."""
+        """Compute R^2, or for several quantiles the mean of their D^2 pinball scores."""
         if len(self.quantile_levels) > 1:
             outputs = np.sort(outputs, axis=1)
             return quantile_score(Y[:, 0], outputs, self.quantile_levels, sample_weight)
         return r2_score(Y, outputs, sample_weight=sample_weight)
 
     def strata(self, Y: np.ndarray) -> np.ndarray | None:
-        """Return None: numbers are not stratified."""
+        """Return None, since numbers are not stratified."""
         return None
 
     def attributes(self) -> dict[str, Any]:
-        """Return the levels of the quantiles; () for other losses."""
+        """Return the levels of the quantiles, which are () for other losses."""
         return {"_quantile_levels": self.quantile_levels}
 
 
 def quantile_score(
     y: np.ndarray, predictions: np.ndarray, levels: tuple[float, ...], sample_weight: Weight
 ) -> float:
-    """Return the mean of the D^2 pinball scores of several quantiles.
+    """Compute the mean of the D^2 pinball scores of several quantiles.
 
     Parameters
     ----------
@@ -409,7 +421,7 @@ def quantile_score(
     Returns
     -------
     float
-        1 is perfect; 0 is what the constant quantiles of y reach.
+        1 is perfect; 0 is the score of constant predictions, the quantiles of y.
     """
     scores = [
         d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
@@ -424,9 +436,9 @@ def decode(binarizer: LabelBinarizer, outputs: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     binarizer : LabelBinarizer
-        Fitted.
+        It is fitted.
     outputs : ndarray of shape (n_rows, n_outputs)
-        Probabilities, or encoded labels.
+        Probabilities or encoded labels.
 
     Returns
     -------
@@ -438,11 +450,12 @@ def decode(binarizer: LabelBinarizer, outputs: np.ndarray) -> np.ndarray:
 
 
 def class_probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Return probabilities of all classes; a single output is that of the second class.
+    """Return the probabilities of all classes.
 
     Parameters
     ----------
     outputs : ndarray of shape (n_rows, n_outputs)
+        A single output is the probability of the second of two classes.
 
     Returns
     -------
@@ -453,7 +466,8 @@ def class_probabilities(outputs: np.ndarray) -> np.ndarray:
     return outputs
 
 
-def _checked_pair(functions: Any) -> tuple:
+def _checked_pair(functions: Any) -> LossFunctions:
+    """Return the functions of a custom loss; raise ValueError unless it is a pair of functions."""
     if len(functions) != 2 or not all(map(callable, functions)):
         sizes = all(isinstance(part, Real) for part in functions)
         hint = "; did you mean hidden_layer_sizes=?" if sizes else ""
@@ -465,6 +479,7 @@ def _checked_pair(functions: Any) -> tuple:
 
 
 def _checked_levels(quantiles: Any) -> tuple[float, ...]:
+    """Return levels of quantiles; raise ValueError unless they are in (0, 1) and increase."""
     levels = np.atleast_1d(quantiles)
     if not (
         levels.size

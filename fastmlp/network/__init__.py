@@ -1,4 +1,4 @@
-"""What a network is: its plan, its flat parameter vector, its formulas, the view into its layers.
+"""What a network is: its plan, its parameter vector, its formulas, and the units of its layers.
 
-Only numpy and math are imported here, and no other room of this package.
+The modules here import only numpy and the standard library, and no other part of this package.
 """

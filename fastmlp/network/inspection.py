@@ -1,18 +1,25 @@
-"""What hidden layers do with rows: pre-activations, and the units that are never active."""
+"""The pre-activations of hidden layers, and the units that are active for no row."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from .plan import Activation, Loss, Optimizer
+from .plan import Activation, Loss, Optimizer, TrainingPlan
 from .weights import flatten, views
 
+# ``predict(plan, theta, X)`` returns the outputs of a network, of shape (n_rows, n_outputs).
+Predict: TypeAlias = Callable[[TrainingPlan, np.ndarray, Any], np.ndarray]
 
-def preactivations(plan, theta, X, layer, predict):
-    """Pre-activations of one hidden layer.
 
-    They are the outputs of the network that ends there, with the identity as its output
-    activation, which is that of the squared error.
+def preactivations(
+    plan: TrainingPlan, theta: np.ndarray, X: Any, layer: int, predict: Predict
+) -> np.ndarray:
+    """Compute the pre-activations of one hidden layer.
+
+    They are the outputs of the network that ends with this layer and has the identity as its
+    output activation, which is the one of the squared error.
 
     Parameters
     ----------
@@ -22,7 +29,7 @@ def preactivations(plan, theta, X, layer, predict):
     layer : int
         Number of the hidden layer, from 0.
     predict : callable
-        ``predict(plan, theta, X)`` is an engine's prediction.
+        ``predict(plan, theta, X)`` returns the outputs of a network.
 
     Returns
     -------
@@ -41,25 +48,28 @@ def preactivations(plan, theta, X, layer, predict):
     return predict(truncated, parameters, X)
 
 
-def relu_layers(plan):
-    """Numbers, from 0, of the hidden layers with the activation relu."""
+def relu_layers(plan: TrainingPlan) -> list[int]:
+    """Return the numbers of the hidden layers with the activation relu, counted from 0."""
     return [i for i, kind in enumerate(plan.activations) if kind == Activation.RELU]
 
 
-def dead_units(plan, theta, X, predict):
-    """Share of the units of each hidden relu layer that are zero for all rows.
+def dead_units(plan: TrainingPlan, theta: np.ndarray, X: Any, predict: Predict) -> list[float]:
+    """Compute the share of the units of each hidden relu layer that are zero for all rows.
 
-    Such a unit has no gradient, so that training cannot bring it back for these rows.
+    Such a unit has no gradient, so that training on these rows cannot revive it.
 
     Parameters
     ----------
-    plan, theta, X, predict
+    plan : TrainingPlan
+    theta : ndarray of shape (n_parameters,)
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    predict : callable
         As for :func:`preactivations`.
 
     Returns
     -------
     list of float
-        One for each relu layer; empty where there are none.
+        One share for each relu layer; the list is empty where there is none.
     """
     return [
         float((preactivations(plan, theta, X, layer, predict).max(axis=0) <= 0).mean())
@@ -67,7 +77,18 @@ def dead_units(plan, theta, X, predict):
     ]
 
 
-def some_rows(X, most):
-    """At most so many rows of X, evenly spaced, as neighbours are often alike."""
+def some_rows(X: Any, most: int) -> Any:
+    """Select rows of X, evenly spaced, since neighbouring rows are often alike.
+
+    Parameters
+    ----------
+    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
+    most : int
+        Largest number of rows to select; X itself is returned where it has no more.
+
+    Returns
+    -------
+    ndarray, DeviceMatrix or scipy.sparse matrix of shape (min(n_rows, most), n_features)
+    """
     n_rows = X.shape[0]
     return X if n_rows <= most else X[np.linspace(0, n_rows - 1, most).astype(np.intp)]

@@ -1,16 +1,21 @@
 """The training plan: everything that the kernels need to know, frozen and validated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
+from typing import Any, TypeAlias
 
 import numpy as np
+
+# Value and derivative of a custom loss, two functions of target and prediction.
+LossFunctions: TypeAlias = tuple[Callable[..., Any], ...]
 
 _FLOAT64 = np.dtype(np.float64)
 
 
 class Activation(IntEnum):
-    """Activation of the hidden layers."""
+    """Activation of a hidden layer."""
 
     IDENTITY = 0
     LOGISTIC = 1
@@ -25,27 +30,27 @@ class Activation(IntEnum):
 
 
 class Loss(IntEnum):
-    """Training loss; it implies the activation of the output layer."""
+    """Training loss; it determines the activation of the output layer."""
 
     SQUARED_ERROR = 0
     POISSON = 1
     CROSS_ENTROPY = 2
-    BINARY_CROSS_ENTROPY = 3  # one for each output
+    BINARY_CROSS_ENTROPY = 3  # each output is the probability of a label of its own
     ABSOLUTE_ERROR = 4
     HUBER = 5
     QUANTILE = 6
     MARGIN = 7
-    BINARY_MARGIN = 8  # one for each output
+    BINARY_MARGIN = 8  # as for the binary cross-entropy
     CUSTOM = 9
 
     @property
-    def clips_probabilities(self):
-        """Whether its formula takes the machine's epsilon, by which probabilities are clipped."""
+    def clips_probabilities(self) -> bool:
+        """Whether the loss's formula takes the machine epsilon, to clip probabilities with."""
         return self in (Loss.CROSS_ENTROPY, Loss.BINARY_CROSS_ENTROPY)
 
     @property
-    def has_parameter(self):
-        """Whether its formula takes a number of the plan's `loss_parameters`."""
+    def has_parameter(self) -> bool:
+        """Whether the loss's formula takes a number of the plan's `loss_parameters`."""
         return self in (Loss.HUBER, Loss.QUANTILE, Loss.MARGIN, Loss.BINARY_MARGIN)
 
 
@@ -62,7 +67,7 @@ OUTPUT_ACTIVATIONS = {
     Loss.CUSTOM: "identity",
 }
 
-# One loss for each output activation: predictions need no more.
+# Predictions need only the output activation; this is a loss that has it.
 PREDICTION_LOSSES = {
     "identity": Loss.SQUARED_ERROR,
     "exp": Loss.POISSON,
@@ -74,8 +79,8 @@ PREDICTION_LOSSES = {
 class Optimizer(IntEnum):
     """How a gradient changes the parameters."""
 
-    GRADIENT = 0  # changes nothing: the gradient itself is wanted
-    SGD = 1  # momentum, 0 for plain gradient descent
+    GRADIENT = 0  # leaves the parameters as they are, and stores the gradient
+    SGD = 1  # with momentum, which is 0 for plain gradient descent
     NESTEROV = 2
     ADAM = 3
     ADAGRAD = 4
@@ -83,26 +88,30 @@ class Optimizer(IntEnum):
     NADAM = 6
 
     @property
-    def uses_first(self):
-        """Whether it keeps something in the first vector of its state."""
+    def uses_first(self) -> bool:
+        """Whether the optimiser uses the first vector of its state."""
         return self not in (Optimizer.ADAGRAD, Optimizer.RMSPROP)
 
     @property
-    def uses_second(self):
-        """Whether it keeps something in the second vector of its state."""
+    def uses_second(self) -> bool:
+        """Whether the optimiser uses the second vector of its state."""
         return self not in (Optimizer.GRADIENT, Optimizer.SGD, Optimizer.NESTEROV)
 
 
-def keeps_derivatives(activation, dropout):
-    """Whether a hidden layer's derivatives are kept from the forward to the backward pass.
+def keeps_derivatives(activation: Activation, dropout: float) -> bool:
+    """Tell whether the forward pass stores a hidden layer's derivatives for the backward pass.
 
-    They are where the activations after dropout do not tell them.
+    It does where they cannot be computed from the layer's activations after dropout.
 
     Parameters
     ----------
     activation : Activation
     dropout : float
-        Probability of the layer's units to be switched off.
+        Probability with which a unit of the layer is switched off.
+
+    Returns
+    -------
+    bool
     """
     return dropout > 0 or activation in (Activation.GELU, Activation.SILU)
 
@@ -116,38 +125,47 @@ class TrainingPlan:
     layer_units : tuple of int
         Units of every layer, from the input features to the outputs.
     activation : Activation or tuple of Activation
-        Of all hidden layers, or of each.
+        The activation of all hidden layers, or a tuple with one for each.
     loss : Loss
     optimizer : Optimizer
     alpha : float
         L2 penalty: alpha / (2 S) * sum of squared weights is added to the loss of a batch,
-        S being the batch's total sample weight.
+        where S is the batch's total sample weight.
     batch_size : int
-        Rows a step; the last batch of an epoch may be shorter.
+        Rows of a mini-batch; the last batch of an epoch may be shorter.
     momentum, beta_1, beta_2, epsilon : float
         Constants of the optimiser; RMSProp's decay is `beta_2`.
     dtype : numpy.dtype
-        float32 or float64, of all arithmetic.
+        Type of all arithmetic: float32 or float64.
     l1 : float
-        L1 penalty: l1 / S * sum of absolute weights.
+        L1 penalty: l1 / S * sum of absolute weights is added to the loss of a batch.
     averages_gradients : bool
-        Whether a velocity is a running mean of gradients: steps of SGD shrink by 1 - momentum.
+        Whether the velocity of SGD is a running mean of gradients, so that its steps are smaller
+        by the factor 1 - momentum.
     weight_decay : float
-        Before a step weights shrink by the factor 1 - learning rate * weight_decay.
-    clip_value, clip_norm : float
-        Limits of a gradient's elements, and of its norm.
+        Before each step all weights are multiplied by 1 - learning rate * weight_decay.
+    clip_value : float
+        Largest absolute value of the gradient's elements; larger ones are clipped.
+    clip_norm : float
+        Largest norm of the gradient; a larger gradient is scaled down to it.
     max_norm : float
-        Limit of the norm of each unit's incoming weights.
+        Largest norm of each unit's incoming weights; larger ones are scaled down to it.
     dropout : tuple of float
-        Probability of each hidden layer's units to be switched off; () is none.
+        Probability with which the units of each hidden layer are switched off; () is no dropout.
     seed : int
-        Of the dropout's masks, below 2^32.
+        Seed of the dropout's masks, below 2^32.
     loss_parameters : tuple of float
-        The quantile of each output; the Huber loss's limit, or the margin loss's rho, for all.
+        For the quantile loss the level of each output; for the Huber loss its limit, and for the
+        margin losses their rho, once for each output.
     custom_loss : tuple of functions or None
         Value and derivative of ``Loss.CUSTOM``.
     monitors_gradient : bool
-        Whether the norm of each step's gradient is wanted.
+        Whether the norm of each step's gradient is measured.
+
+    Raises
+    ------
+    ValueError
+        For values that describe no network.
     """
 
     layer_units: tuple[int, ...]
@@ -170,10 +188,10 @@ class TrainingPlan:
     dropout: tuple[float, ...] = ()
     seed: int = 0
     loss_parameters: tuple[float, ...] = ()
-    custom_loss: tuple | None = None
+    custom_loss: LossFunctions | None = None
     monitors_gradient: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.layer_units) < 2 or min(self.layer_units) < 1:
             raise ValueError(
                 "a network needs an input and an output layer, each of at least one unit; "
@@ -190,17 +208,24 @@ class TrainingPlan:
                 f"got {self.activation} and {self.dropout}"
             )
 
-    def check_data(self, X, Y):
-        """Raise ValueError unless these matrices fit the network: kernels do not look."""
+    def check_data(self, X: Any, Y: Any) -> None:
+        """Raise ValueError unless data fit the network, since kernels do not check shapes.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_rows, n_features)
+        Y : array of shape (n_rows, n_outputs)
+        """
         if X.shape[1] != self.layer_units[0] or Y.shape != (X.shape[0], self.n_outputs):
             raise ValueError(f"X {X.shape} and Y {Y.shape} do not fit units {self.layer_units}")
 
-    def batch_weights(self, order, sample_weight):
-        """Total weight of each mini-batch of an epoch.
+    def batch_weights(self, order: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
+        """Sum the sample weights of each mini-batch of an epoch.
 
         Parameters
         ----------
         order : ndarray of shape (n_rows,), int64
+            Row numbers, in the order in which batches are cut.
         sample_weight : ndarray of shape (n_rows,)
 
         Returns
@@ -210,7 +235,7 @@ class TrainingPlan:
         Raises
         ------
         ValueError
-            When one is zero.
+            When one of the sums is zero.
         """
         starts = np.arange(0, order.size, self.batch_size)
         totals = np.add.reduceat(sample_weight[order], starts)
@@ -222,31 +247,32 @@ class TrainingPlan:
         return totals
 
     @property
-    def activations(self):
+    def activations(self) -> tuple[Activation, ...]:
         """The activation of each hidden layer, as a tuple."""
         if isinstance(self.activation, tuple):
             return self.activation
         return (self.activation,) * (len(self.layer_units) - 2)
 
     @property
-    def dropouts(self):
+    def dropouts(self) -> tuple[float, ...]:
         """The dropout probability of each hidden layer, as a tuple."""
         return self.dropout or (0.0,) * (len(self.layer_units) - 2)
 
     @property
-    def rate_factor(self):
+    def rate_factor(self) -> float:
         """The number that every learning rate is multiplied by.
 
-        A velocity that is a running mean of gradients is one that adds up steps of a smaller rate.
+        A velocity that is a running mean of gradients equals one that adds up smaller steps.
         """
         return 1 - self.momentum if self.averages_gradients else 1.0
 
     @property
-    def needs_gradient(self):
-        """Whether the gradient is made before weights change, apart from the optimiser.
+    def needs_gradient(self) -> bool:
+        """Whether the whole gradient is stored before the optimiser changes any weight.
 
-        It is more than that of loss and L2 penalty, or wanted for its norm, or weights decay
-        between their penalty and their step.
+        Otherwise it is computed together with the step, one weight at a time. That is not possible
+        where the gradient has an L1 penalty, where it is clipped or measured, and where weights
+        decay between the computation of their penalty and their step.
         """
         return (
             self.l1 > 0
@@ -256,22 +282,22 @@ class TrainingPlan:
         )
 
     @property
-    def needs_gradient_norm(self):
-        """Whether the norm of each step's gradient is made: it is wanted, or limited."""
+    def needs_gradient_norm(self) -> bool:
+        """Whether the norm of each step's gradient is computed, to measure it or to limit it."""
         return self.monitors_gradient or self.clip_norm < inf
 
-    def row_loss_parameters(self):
-        """The last argument of the loss's formula for each output.
+    def row_loss_parameters(self) -> np.ndarray:
+        """Return the last argument of the loss's formula for each output.
 
         Returns
         -------
         ndarray of shape (n_outputs,), float64
-            The machine's epsilon in the plan's dtype, for losses that clip probabilities; or
-            `loss_parameters`; or zeros, for formulas that take none.
+            The machine epsilon of the plan's dtype for losses that clip probabilities,
+            `loss_parameters` for losses that have a parameter, and zeros for all others.
         """
-        parameters = (0.0,)
+        parameters: tuple[float, ...] = (0.0,)
         if Loss(self.loss).clips_probabilities:
-            parameters = (np.finfo(self.dtype).eps,)
+            parameters = (float(np.finfo(self.dtype).eps),)
         elif Loss(self.loss).has_parameter:
             parameters = self.loss_parameters
         result = np.empty(self.n_outputs)
@@ -279,6 +305,6 @@ class TrainingPlan:
         return result
 
     @property
-    def n_outputs(self):
-        """Units of the output layer."""
+    def n_outputs(self) -> int:
+        """Number of units of the output layer."""
         return self.layer_units[-1]

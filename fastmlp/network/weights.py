@@ -1,27 +1,32 @@
-"""The flat parameter vector: one contiguous array, seen as weights and biases.
+"""The flat parameter vector: one contiguous array that holds all weights and biases.
 
 The order is that of scikit-learn's L-BFGS: all weight matrices, each of shape
 (fan_in, fan_out) in C order, then all bias vectors.
 """
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .plan import Activation
+from .plan import Activation, TrainingPlan
 
-# The variance of weights: a number over fan_in (he, lecun) or over fan_in + fan_out (glorot).
+# The variance of weights is this number, divided by fan_in, or for glorot by fan_in + fan_out.
 _VARIANCES = {"glorot": 2.0, "he": 2.0, "lecun": 1.0}
 INITIALISERS = {"sklearn", *(f"{k}_{d}" for k in _VARIANCES for d in ("uniform", "normal"))}
 
 
-def n_parameters(layer_units):
-    """Number of weights and biases of a network."""
+def n_parameters(layer_units: Sequence[int]) -> int:
+    """Count the weights and biases of a network."""
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(layer_units))
 
 
-def views(theta, layer_units):
-    """Weights and biases of every layer as views of the flat vector.
+def views(
+    theta: np.ndarray, layer_units: Sequence[int]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the weights and biases of every layer as views of the flat vector.
 
     Parameters
     ----------
@@ -30,9 +35,12 @@ def views(theta, layer_units):
 
     Returns
     -------
-    coefs, intercepts : lists of ndarray, of shapes (fan_in, fan_out) and (fan_out,)
+    coefs : list of ndarray of shape (fan_in, fan_out)
+    intercepts : list of ndarray of shape (fan_out,)
     """
-    coefs, intercepts, start = [], [], 0
+    coefs: list[np.ndarray] = []
+    intercepts: list[np.ndarray] = []
+    start = 0
     for fan_in, fan_out in pairwise(layer_units):
         coefs.append(theta[start : start + fan_in * fan_out].reshape(fan_in, fan_out))
         start += fan_in * fan_out
@@ -42,52 +50,72 @@ def views(theta, layer_units):
     return coefs, intercepts
 
 
-def penalty(theta, plan, total_weight):
-    """Alpha / (2 S) times the sum of squared weights, and l1 / S times that of absolute ones.
+def penalty(theta: np.ndarray, plan: TrainingPlan, total_weight: float) -> float:
+    """Compute the L2 and the L1 penalty of a network's weights.
 
-    S is the total weight of the rows.
+    They are alpha / (2 S) times the sum of squared weights, and l1 / S times the sum of absolute
+    weights, where S is the total weight of the rows.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n_parameters,)
+    plan : TrainingPlan
+    total_weight : float
+
+    Returns
+    -------
+    float
     """
     coefs = views(theta, plan.layer_units)[0]
     squares, absolutes = (sum(np.sum(f(w)) for w in coefs) for f in (np.square, np.abs))
     return (0.5 * plan.alpha * squares + plan.l1 * absolutes) / total_weight
 
 
-def attributes(theta, layer_units):
-    """The attributes with which an estimator predicts by these parameters, which are copied."""
+def attributes(theta: np.ndarray, layer_units: Sequence[int]) -> dict[str, list[Any]]:
+    """Return the fitted attributes with which an estimator predicts by copies of parameters."""
     coefs, intercepts = views(theta.copy(), layer_units)
     return {"coefs_": coefs, "intercepts_": intercepts}
 
 
-def check_parameters(theta, X, layer_units):
-    """Raise ValueError unless parameters and the columns of X fit a network."""
+def check_parameters(theta: np.ndarray, X: Any, layer_units: Sequence[int]) -> None:
+    """Raise ValueError unless the parameters and the columns of X fit a network."""
     if X.shape[1] != layer_units[0] or theta.size != n_parameters(layer_units):
         raise ValueError(f"X {X.shape} and {theta.size} parameters do not fit units {layer_units}")
 
 
-def flatten(coefs, intercepts, dtype):
-    """The flat vector of the given weights and biases, always a copy."""
+def flatten(
+    coefs: Iterable[np.ndarray], intercepts: Iterable[np.ndarray], dtype: DTypeLike
+) -> np.ndarray:
+    """Copy weights and biases to a flat vector; see :func:`views` for the shapes."""
     return np.concatenate([np.ravel(p) for p in (*coefs, *intercepts)]).astype(dtype)
 
 
-def initialise(layer_units, activation, random_state, dtype, init="sklearn"):
-    """Initial weights and biases.
+def initialise(
+    layer_units: Sequence[int],
+    activation: Activation | tuple[Activation, ...],
+    random_state: np.random.RandomState,
+    dtype: DTypeLike,
+    init: str = "sklearn",
+) -> np.ndarray:
+    """Draw initial weights and biases.
 
-    'sklearn' is Glorot and Bengio's (2010) uniform initialisation as scikit-learn draws it: weights
-    and biases of a layer are uniform on [-b, b] with b = sqrt(f / (fan_in + fan_out)), f = 2 for
-    the logistic activation and 6 for all others. The activation of the last hidden layer decides
-    for the output layer too.
+    'sklearn' is Glorot and Bengio's (2010) uniform initialisation as scikit-learn draws it: the
+    weights and biases of a layer are uniform on [-b, b] with b = sqrt(f / (fan_in + fan_out)),
+    where f is 2 for the logistic activation and 6 for all others. The output layer counts as one
+    with the activation of the last hidden layer.
 
-    The others have biases of zero, and weights of mean zero and variance 2 / (fan_in + fan_out)
-    (glorot; Glorot and Bengio, 2010), 2 / fan_in (he; He et al., 2015) or 1 / fan_in (lecun; LeCun
-    et al., 1998), normal, or uniform on [-b, b] with b = sqrt(3 variance).
+    The other initialisations set biases to zero. Their weights have mean zero, and variance
+    2 / (fan_in + fan_out) for glorot (Glorot and Bengio, 2010), 2 / fan_in for he (He et al.,
+    2015) or 1 / fan_in for lecun (LeCun et al., 1998). The distribution is normal, or uniform on
+    [-b, b] with b = sqrt(3 variance).
 
     Parameters
     ----------
     layer_units : sequence of int
     activation : Activation or tuple of Activation
-        Of all hidden layers, or of each.
+        The activation of all hidden layers, or a tuple with one for each.
     random_state : numpy.random.RandomState
-        Advanced by one draw for each weight, and for 'sklearn' for each bias.
+        It makes one draw for each weight, and for 'sklearn' also one for each bias.
     dtype : numpy.dtype
         Numbers are drawn in float64, then rounded to this type.
     init : str

@@ -1,4 +1,4 @@
-"""The loop over an engine's epochs, L-BFGS, their history, and who is told of each epoch.
+"""Training: the loop over epochs, L-BFGS, the record of a fit, callbacks, and diagnosis.
 
-Engines are known by their contract, and no estimator is named here.
+The modules here know engines by :class:`fastmlp.engines.engine.Engine` alone, and no estimators.
 """

@@ -1,4 +1,4 @@
-"""Who is told of each epoch."""
+"""The listener, which training tells of each epoch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ Callback = Callable[[Epoch], Any]
 
 
 class Listener:
-    """Tells the callback of each epoch, and asks whether to go on.
+    """Calls the user's callback after each epoch, and passes on whether training shall end.
 
     Parameters
     ----------
@@ -22,17 +22,17 @@ class Listener:
         self._callback = callback
 
     def epoch_begins(self) -> None:
-        """Take note that the first batch of an epoch follows."""
+        """Do nothing; a subclass may react to an epoch that begins."""
 
-    def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list]]) -> bool:
-        """Tell of an epoch.
+    def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list[Any]]]) -> bool:
+        """Tell the callback of an epoch that has ended.
 
         Parameters
         ----------
         epoch : Epoch
         attributes : callable
-            Returns what a fitted estimator needs to predict with the current parameters, as a
-            dict of attributes. Called only when someone asks.
+            Returns the attributes with which a fitted estimator predicts by the current
+            parameters. It is called only where somebody needs them, since they are copies.
 
         Returns
         -------

@@ -1,48 +1,50 @@
-"""From the record of a fit to words: what went wrong in a known way, and what to do.
+"""Messages about fits that went wrong in a known way: what happened, and what to do.
 
-Thresholds are such that ordinary fits, with their noise, say nothing.
+The thresholds are so wide that the noise of ordinary fits gives no message.
 """
 
+from collections.abc import Sequence
 from math import isfinite
 from statistics import median
 
-_CLEARLY = 10  # times the tolerance that the user set for an improvement
-_MANY_DEAD, _FEW_UNITS = 0.9, 10
-
-
-def _is_clear(rise, tol):
-    return rise > _CLEARLY * tol
-
-
+# A rise is clear where it is more than this many times the estimator's `tol`.
+_CLEARLY = 10
+# A layer is reported where it has this many units, and more than this share of them is dead.
+_FEW_UNITS, _MANY_DEAD = 10, 0.9
 _SHORTER_STEPS = "Lower learning_rate_init, standardise X, or limit the gradient with clip_norm"
 _KEPT = "; the weights of the best epoch are kept"
 
 
-def stopped(epoch):
-    """What to say where a fit that kept its best weights met a loss that is not finite."""
+def _is_clear(rise: float, tol: float) -> bool:
+    return rise > _CLEARLY * tol  # False for NaN
+
+
+def stopped(epoch: int) -> str:
+    """Return the message of a fit that diverged, but has the weights of an earlier epoch."""
     return f"training diverged in epoch {epoch}{_KEPT}. {_SHORTER_STEPS}"
 
 
-def diverging(losses, tol, restored=False):
-    """A training loss that ends far above its best.
+def diverging(losses: Sequence[float], tol: float, restored: bool = False) -> str | None:
+    """Look for a training loss that ends far above its minimum.
 
-    The last three epochs lie above the best one by half of all that was gained until then, and
-    half of the best itself.
+    It does where the last three losses exceed the minimum by more than half of the improvement
+    from the first epoch to the minimum, plus half of the minimum itself.
 
     Parameters
     ----------
     losses : sequence of float
-        Of each epoch of the fit.
+        Training loss of each epoch of the fit.
     tol : float
-        The estimator's.
+        The estimator's `tol`.
     restored : bool
-        Whether the weights of the best epoch are kept.
+        Whether the fit kept the weights of its best epoch.
 
     Returns
     -------
     str or None
+        The message, or None where there is nothing to report.
     """
-    if len(losses) < 4 or not isfinite(losses[-1]):  # which is said anyway
+    if len(losses) < 4 or not isfinite(losses[-1]):  # a loss that is not finite has its own message
         return None
     best, end = min(losses), min(losses[-3:])
     rise = end - best
@@ -54,25 +56,32 @@ def diverging(losses, tol, restored=False):
     )
 
 
-def overfitting(losses, validation_losses, tol):
-    """A validation loss that rose from its best while the training loss fell.
+def overfitting(
+    losses: Sequence[float], validation_losses: Sequence[float | None], tol: float
+) -> str | None:
+    """Look for a validation loss that rose from its minimum while the training loss fell.
 
-    The rise is a tenth, and holds for the last three epochs.
+    It did where the last three validation losses exceed the minimum by more than a tenth of it.
 
     Parameters
     ----------
-    losses, validation_losses : sequence of float
-        Of each epoch of the fit.
+    losses : sequence of float
+        Training loss of each epoch of the fit.
+    validation_losses : sequence of float or None
+        Validation loss of each epoch of the fit; None where it is not known.
     tol : float
+        The estimator's `tol`.
 
     Returns
     -------
     str or None
+        The message, or None where there is nothing to report.
     """
-    if len(validation_losses) < 4 or any(loss is None for loss in validation_losses):
+    known = [loss for loss in validation_losses if loss is not None]
+    if len(known) < 4 or len(known) < len(validation_losses):
         return None
-    best, end = min(validation_losses), min(validation_losses[-3:])
-    epoch = validation_losses.index(best)
+    best, end = min(known), min(known[-3:])
+    epoch = known.index(best)
     rise = end - best
     if not _is_clear(rise, tol) or rise <= 0.1 * abs(best) or losses[-1] >= losses[epoch]:
         return None
@@ -83,22 +92,24 @@ def overfitting(losses, validation_losses, tol):
     )
 
 
-def dying(shares, units):
-    """A relu layer with almost all of its units zero for all rows.
+def dying(shares: Sequence[float], units: Sequence[int]) -> str | None:
+    """Look for a relu layer with almost all of its units zero for all rows.
 
-    More than nine of ten: where X is not centred and all its numbers are positive, a half is dead
-    from the start, and the others learn. Layers of few units may be so by chance.
+    "Almost all" is more than nine of ten: where all numbers of X are positive, half of the units
+    are dead from the start, and the others learn nevertheless. Layers of few units do not count,
+    since most of their units may be dead by chance.
 
     Parameters
     ----------
     shares : sequence of float
-        Of dead units, for each relu layer.
+        Share of dead units of each relu layer.
     units : sequence of int
-        Units of these layers.
+        Number of units of each relu layer.
 
     Returns
     -------
     str or None
+        The message, or None where there is nothing to report.
     """
     large = [share for share, n_units in zip(shares, units, strict=True) if n_units >= _FEW_UNITS]
     worst = max(large, default=0)
@@ -111,14 +122,15 @@ def dying(shares, units):
     )
 
 
-def still_improving(losses, tol):
-    """What to do where training reached its limit of epochs.
+def still_improving(losses: Sequence[float], tol: float) -> str:
+    """Return advice for a fit that reached its limit of epochs.
 
     Parameters
     ----------
     losses : sequence of float
-        Of each epoch of the fit.
+        Training loss of each epoch of the fit.
     tol : float
+        The estimator's `tol`.
 
     Returns
     -------
@@ -143,11 +155,11 @@ def diverged(epoch: int, learning_rate_init: float | None, scales_y: bool) -> st
     Parameters
     ----------
     epoch : int
-        Epoch, or iteration of L-BFGS, counted from 1.
+        Epoch, or iteration of L-BFGS, in which training diverged, counted from 1.
     learning_rate_init : float or None
         None for L-BFGS, which has no learning rate.
     scales_y : bool
-        Whether y should be standardised, like X.
+        Whether to advise that y be standardised, like X.
 
     Returns
     -------
@@ -167,16 +179,16 @@ def diverged(epoch: int, learning_rate_init: float | None, scales_y: bool) -> st
 
 
 def lbfgs_stopped(n_iterations: int, max_iter: int, message: str) -> str:
-    """Return what to say where L-BFGS ended before it converged, in scikit-learn's words.
+    """Return the message of an L-BFGS that ended before it converged, in scikit-learn's words.
 
     Parameters
     ----------
     n_iterations : int
-        Iterations done.
+        Number of iterations that were completed.
     max_iter : int
-        Most iterations.
+        Largest number of iterations.
     message : str
-        scipy's reason.
+        The reason that scipy gives.
 
     Returns
     -------

@@ -1,14 +1,14 @@
-"""What is known of a fit: a record of each epoch, the history that goes on, and how it ended."""
+"""The record of a fit: its epochs, what later fits continue, and how it ended."""
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
 from ..schedules import LearningRate
 
-Vector = np.ndarray
+Vector: TypeAlias = np.ndarray
 
 
 class Epoch(NamedTuple):
@@ -27,24 +27,24 @@ class Epoch(NamedTuple):
     seconds: float
     """Time since training began."""
     validation_loss: float | None = None
-    """Loss on the validation part, without penalty; None where nobody asked for it."""
+    """Loss on the validation part, without penalties; None where it is not computed."""
     gradient_norm: float | None = None
-    """Mean over the epoch's steps; None without ``monitor``."""
+    """Norm of the gradient, as the mean over the epoch's steps; None without ``monitor``."""
     dead_units: list[float] | None = None
-    """Share of each hidden relu layer's units that are zero for all rows; None likewise."""
+    """Share of each hidden relu layer's units that are zero for all rows, or None."""
 
 
-# The fields of an epoch that ``history_`` has only where an epoch of the fit has such a number.
+# ``history_`` has these fields of an epoch only where a fit measured them.
 _OPTIONAL = ("validation_loss", "validation_score", "gradient_norm", "dead_units")
 
 
-def add_epochs(record: dict[str, list], epochs: list[Epoch]) -> None:
-    """Append the epochs of a fit to ``history_``; a number that an epoch lacks is None.
+def add_epochs(record: dict[str, list[Any]], epochs: list[Epoch]) -> None:
+    """Append the epochs of a fit to ``history_``, with None for the numbers that an epoch lacks.
 
     Parameters
     ----------
     record : dict of str to list
-        Modified in place; its lists stay of equal length.
+        It is modified in place; its lists stay equally long.
     epochs : list of Epoch
     """
     if not epochs:
@@ -65,9 +65,9 @@ def add_epochs(record: dict[str, list], epochs: list[Epoch]) -> None:
 
 @dataclass
 class History:
-    """The record of training that warm starts and ``partial_fit`` continue.
+    """The record of training, which warm starts and ``partial_fit`` continue.
 
-    Use :meth:`by_loss` or :meth:`by_score`: they say what an epoch is judged by.
+    Make one with :meth:`by_loss` or :meth:`by_score`, by which epochs are judged.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ class History:
         Highest score so far, minus infinity before the first epoch; None where the training
         loss is what counts.
     validation_scores : list of float or None
-        Score after each epoch; None likewise.
+        Score after each epoch; None where the training loss is what counts.
     best_theta : ndarray of shape (n_parameters,) or None
-        The parameters with the best score.
+        The parameters with the best score; None before there are any.
     loss_curve : list of float
-        Training loss of each epoch. The list is appended to, not replaced.
+        Training loss of each epoch. Epochs are appended to this list.
     no_improvement_count : int
         Epochs in a row without an improvement.
     n_samples_seen : int
@@ -98,11 +98,11 @@ class History:
     loss_curve: list[float] = field(default_factory=list)
     no_improvement_count: int = 0
     n_samples_seen: int = 0
-    numbers: dict[str, list] = field(default_factory=dict)
+    numbers: dict[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
     def by_loss(cls, best_loss: float = inf, **known: Any) -> Self:
-        """A history whose epochs are judged by their training loss."""
+        """Make a history whose epochs are judged by their training loss."""
         return cls(best_loss, None, None, **known)
 
     @classmethod
@@ -113,7 +113,7 @@ class History:
         best_theta: Vector | None = None,
         **known: Any,
     ) -> Self:
-        """A history whose epochs are judged by their score on rows that are not trained on."""
+        """Make a history whose epochs are judged by their score on rows not used to train."""
         scores = [] if validation_scores is None else validation_scores
         return cls(None, best_validation_score, scores, best_theta, **known)
 
@@ -127,21 +127,21 @@ class History:
         score : float or None
             Validation score after the epoch.
         tol : float
-            An improvement is larger than this.
+            Only a change by more than this counts as an improvement.
 
         Returns
         -------
         bool
-            Whether the parameters have the best score so far, so that they are worth keeping.
+            Whether the parameters have the best score so far, so that they should be kept.
         """
         if self.best_loss is not None:
             is_stale, is_best = loss > self.best_loss - tol, False
             self.best_loss = min(self.best_loss, loss)
         else:
-            # Written so that a score that is not a number counts as an improvement, as in
-            # scikit-learn.
-            is_stale = score < self.best_validation_score + tol  # type: ignore[operator]
-            is_best = score > self.best_validation_score  # type: ignore[operator]
+            assert score is not None and self.best_validation_score is not None
+            # A score of NaN is not less than any number, and so an improvement, as in scikit-learn.
+            is_stale = score < self.best_validation_score + tol
+            is_best = score > self.best_validation_score
             if is_best:
                 self.best_validation_score = score
         self.no_improvement_count = self.no_improvement_count + 1 if is_stale else 0
@@ -150,9 +150,10 @@ class History:
 
 @dataclass
 class OptimizerState:
-    """An optimiser as ``partial_fit`` goes on with it: its constants and what it remembers.
+    """The state of an optimiser, with which the next call of ``partial_fit`` continues.
 
-    As in scikit-learn the constants are those of the first call, whatever was set since.
+    As in scikit-learn, the constants are those of the first call; later changes of the estimator's
+    parameters do not matter.
 
     Parameters
     ----------
@@ -160,7 +161,7 @@ class OptimizerState:
     constants : dict
         Arguments of a :class:`fastmlp.network.plan.TrainingPlan`.
     step : int
-        Updates done.
+        Number of updates so far.
     first, second : ndarray of shape (n_parameters,) or None
         The optimiser's two vectors; None before the first epoch.
     """
@@ -177,7 +178,7 @@ class OptimizerState:
         return self.schedule.learning_rate
 
 
-# Pickles and model files name this path, so that no move of this module breaks them.
+# Pickles and model files store this path, so that they can be read after this module has moved.
 OptimizerState.__module__ = "fastmlp"
 
 
@@ -185,20 +186,20 @@ class Outcome(NamedTuple):
     """How training ended, by epochs or by L-BFGS."""
 
     theta: Vector
-    """The parameters to keep; finite, unless training began with others."""
+    """The parameters to keep. They are finite, unless the initial ones were not."""
     n_epochs: int
-    """Epochs, or iterations of L-BFGS, that were completed."""
+    """Number of completed epochs, or iterations of L-BFGS."""
     converged: bool = False
-    """Whether anything but the limit of epochs ended training; for L-BFGS, whether it says so."""
+    """Whether training ended before its limit of epochs; for L-BFGS, whether scipy says so."""
     diverged: bool = False
-    """Whether the last loss or the last parameters are not finite."""
+    """Whether the last loss or a last parameter is not finite."""
     is_best: bool = False
     """Whether `theta` are the parameters of the epoch with the best validation score."""
     is_mean: bool = False
-    """Whether `theta` is the mean over epochs."""
+    """Whether `theta` is the mean of the parameters after several epochs."""
     interrupted: bool = False
     """Whether Ctrl-C ended training."""
     loss: float | None = None
-    """Loss at `theta`, which only L-BFGS knows."""
+    """Loss at `theta`; only L-BFGS computes it."""
     message: str = ""
     """Why scipy's L-BFGS-B stopped before it converged."""

@@ -1,4 +1,4 @@
-"""L-BFGS: scipy's optimiser on the engine's loss and gradient of all rows."""
+"""Training by L-BFGS: scipy's optimiser on an engine's loss and gradient of all rows."""
 
 import threading
 import time
@@ -19,10 +19,11 @@ from .loop import EpochMetrics, Validation
 
 
 class _OneBlasThread:
-    """Limits BLAS to one thread while any fit is inside.
+    """A context manager that limits BLAS to one thread while any fit is inside.
 
-    L-BFGS has it multiply matrices of ten rows, where threads do nothing but wait for each
-    other, and for ours. The limit is the process's, and fits may overlap in any way.
+    scipy's L-BFGS multiplies matrices of ten rows by BLAS. Its threads would only wait for each
+    other there, and compete with those of the engine. The limit holds for the whole process, and
+    fits in several threads may overlap: the first one sets it, and the last one lifts it.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class _OneBlasThread:
 
 @cache
 def _blas() -> ThreadpoolController:
-    return ThreadpoolController()  # looks through all loaded libraries
+    return ThreadpoolController()  # it searches all loaded libraries, which takes time
 
 
 _one_blas_thread = _OneBlasThread()
@@ -54,26 +55,30 @@ _one_blas_thread = _OneBlasThread()
 class LbfgsRun:
     """Minimises the loss of all rows as one batch (Liu and Nocedal, 1989).
 
-    With several outputs the sum of their squared errors is minimised, whose gradient the
-    engine has, and their mean is reported. (scikit-learn's line search compares this gradient
-    with the mean.)
+    With several outputs it minimises the sum of their squared errors, which is the function that
+    the engine's gradient belongs to, and reports the mean of the squared errors. (scikit-learn
+    gives its line search the mean together with the gradient of the sum.)
 
     Parameters
     ----------
     engine : Engine
         Its plan has the optimiser ``GRADIENT`` and all rows in a batch.
     start : ndarray of shape (n_parameters,), float64
+        The initial parameters.
     history : History
-        Modified in place: the loss after each iteration, and what is measured.
+        It is modified in place: each iteration adds its loss and its metrics.
     listener : Listener
-        An iteration counts as an epoch.
-    max_iter, max_fun : int
-        Most iterations, and most evaluations of the loss.
+        It is told of each iteration as of an epoch.
+    max_iter : int
+        Largest number of iterations.
+    max_fun : int
+        Largest number of evaluations of the loss.
     tol : float
-        Training ends when no element of the gradient is larger.
+        Training ends when no element of the gradient has a larger absolute value.
     metrics : EpochMetrics
+        What is measured after each iteration, beside the loss.
     verbose : bool
-        Print the loss of each iteration to stdout.
+        Whether to print the loss of each iteration to stdout.
     """
 
     engine: Engine
@@ -98,7 +103,7 @@ class LbfgsRun:
         self._told_to_stop = self._diverged = False
         self._epochs: list[Epoch] = []
         plan = self.engine.plan
-        # The engine reports the mean squared error of the outputs; its gradient is the sum's.
+        # The engine returns the mean of the outputs' squared errors, with the gradient of the sum.
         self._n_terms = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
         curve = self.history.loss_curve
         n_before = len(curve)
@@ -116,7 +121,7 @@ class LbfgsRun:
         except KeyboardInterrupt:
             return self._outcome(converged=True, interrupted=True)
         finally:
-            # Ctrl-C may come between the two lists: an iteration counts in both or in none.
+            # Ctrl-C may come after one list has an iteration and before the other one has it.
             del curve[n_before + len(self._epochs) :]
             add_epochs(self.history.numbers, self._epochs)
         if self._diverged or not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
@@ -134,7 +139,7 @@ class LbfgsRun:
         return penalty(theta, self.engine.plan, self.engine.total_weight)
 
     def _objective(self, theta: Vector) -> tuple[float, Vector]:
-        """Sum over the outputs of their losses, penalty included once, and its gradient."""
+        """Compute the sum of the outputs' losses, with one penalty, and its gradient."""
         loss, gradient = self.engine.loss_and_gradient(theta)
         if self.metrics.gradient_norm is not None:
             self._gradient_norm = float(np.linalg.norm(gradient))
@@ -145,7 +150,8 @@ class LbfgsRun:
         return float((objective + others) / self._n_terms)
 
     def _iteration_ends(self, intermediate_result: OptimizeResult) -> None:
-        # scipy passes a result to callbacks whose argument has this name.
+        """Record an iteration; raise StopIteration, which scipy expects, to end training."""
+        # scipy passes an OptimizeResult to callbacks whose argument has this very name.
         x, objective = intermediate_result.x, intermediate_result.fun
         if not (np.isfinite(objective) and np.isfinite(x).all()):
             self._diverged = True
@@ -168,6 +174,7 @@ class LbfgsRun:
             self.listener.epoch_begins()
 
     def _measure(self, theta: Vector, loss: float) -> Epoch:
+        """Measure the parameters that an iteration has reached."""
         engine, metrics = self.engine, self.metrics
         if metrics.validate is not None or metrics.dead_units is not None:
             engine.push(theta)
@@ -180,7 +187,7 @@ class LbfgsRun:
             None,
             time.perf_counter() - self._began,
             validation.loss,
-            # The last evaluation of a line search is where it ends.
+            # A line search evaluates the point where it ends last.
             None if metrics.gradient_norm is None else self._gradient_norm,
             None if metrics.dead_units is None else metrics.dead_units(engine),
         )

@@ -1,6 +1,6 @@
-"""The epoch loop: shuffling, early stopping, averaging, history.
+"""Training by epochs: shuffling, early stopping, averaging of weights, and the record.
 
-It knows the contract of :class:`fastmlp.engines.engine.Engine` and no device.
+The loop knows :class:`fastmlp.engines.engine.Engine`, and no device.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engines.engine import Engine
+from ..engines.engine import Engine, Predictor
 from ..network.weights import attributes
 from ..schedules import LearningRate
 from .callbacks import Listener
@@ -20,10 +20,12 @@ from .history import Epoch, History, Outcome, Vector, add_epochs
 
 
 class Validation(NamedTuple):
-    """How well the current parameters do on rows that are not trained on."""
+    """How well parameters predict rows that are not trained on."""
 
     score: float | None = None
+    """The higher the better; None where there are no such rows."""
     loss: float | None = None
+    """Mean loss without penalties; None where it is not computed."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,10 @@ class StoppingRule:
     tol : float
         An epoch improves on the best when it is better by at least this much.
     patience : float
-        Training has stalled after more than this many epochs without improvement.
+        Training has stalled after more than this many epochs without an improvement.
     by_score : bool
-        Whether the validation score decides, and which parameters are the best; else the
-        training loss does.
+        Whether epochs are judged by their validation score, and the parameters of the best epoch
+        are kept. Otherwise epochs are judged by their training loss.
     """
 
     max_epochs: int
@@ -55,30 +57,31 @@ class EpochMetrics:
     Parameters
     ----------
     validate : callable or None
-        ``validate(engine)`` is a :class:`Validation` of the engine's current parameters.
+        ``validate(engine)`` returns a :class:`Validation` of the engine's current parameters.
     gradient_norm : callable or None
-        ``gradient_norm(engine)`` is the mean norm over the epoch's steps, a float.
+        ``gradient_norm(engine)`` returns the norm of the gradient, as a mean over the epoch's
+        steps.
     dead_units : callable or None
-        ``dead_units(engine)`` is a list with the share of dead units of each relu layer.
+        ``dead_units(engine)`` returns the share of dead units of each relu layer, as a list.
     """
 
-    validate: Callable[[Engine], Validation] | None = None
+    validate: Callable[[Predictor], Validation] | None = None
     gradient_norm: Callable[[Engine], float | None] | None = None
     dead_units: Callable[[Engine], list[float]] | None = None
 
 
 class WeightAverage:
-    """The running mean of the parameters from an epoch on (stochastic weight averaging).
+    """The mean of the parameters after each epoch (stochastic weight averaging).
 
     Parameters
     ----------
     start : int or None
-        First epoch, from 1, whose parameters enter the mean; None is never.
+        The first epoch whose parameters are part of the mean, counted from 1; None for no mean.
 
     Attributes
     ----------
     theta : ndarray of shape (n_parameters,), float64, or None
-        The mean; None before the first epoch that counts.
+        The mean; None before the epoch `start` has ended.
     """
 
     def __init__(self, start: int | None) -> None:
@@ -87,7 +90,7 @@ class WeightAverage:
         self.theta: Vector | None = None
 
     def epoch_ends(self, epoch: int, engine: Engine) -> None:
-        """Let the engine's current parameters enter the mean."""
+        """Add the engine's current parameters to the mean, from the epoch `start` on."""
         if epoch < self._start:
             return
         theta = engine.pull().astype(np.float64)
@@ -100,29 +103,32 @@ class WeightAverage:
 
 @dataclass
 class EpochLoop:
-    """Trains by epochs until something ends it.
+    """Trains epoch by epoch until a reason to stop comes up; see :meth:`run`.
 
     Parameters
     ----------
     engine : Engine
     start : ndarray of shape (n_parameters,)
-        The parameters with which the engine begins; kept where no others are finite.
+        The initial parameters of the engine. They are kept where no later ones are finite.
     order : ndarray of shape (n_rows,), int64
-        Rows in the order of the first epoch, before shuffling.
+        Row numbers, in the order of the first epoch before it is shuffled.
     rule : StoppingRule
+        When training ends.
     schedule : LearningRate
-        Modified in place.
+        It is modified in place.
     history : History
-        Modified in place. It judges by the score where the rule does.
+        It is modified in place. Where the rule judges by the score, this does, too.
     listener : Listener
-        Told of each epoch; it may end training.
+        It is told of each epoch, and may end training.
     shuffle : numpy.random.RandomState or None
-        Source of a new order for each epoch; None keeps the given order.
+        It draws a new order of the rows for each epoch; None keeps the given order.
     metrics : EpochMetrics
+        What is measured after each epoch, beside the training loss.
     swa_start : int or None
-        First epoch, from 1, after which the parameters enter their mean.
+        The first epoch whose parameters are part of the mean that is kept, counted from 1; None
+        keeps no mean.
     verbose : bool
-        Print each epoch to stdout, in scikit-learn's words.
+        Whether to print each epoch to stdout, in scikit-learn's words.
     """
 
     engine: Engine
@@ -156,7 +162,7 @@ class EpochLoop:
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            # Ctrl-C may come between any two of the lists: an epoch counts in all or in none.
+            # Ctrl-C may come after some of the lists have an epoch and before the others have it.
             del curve[n_losses + len(self._epochs) :]
             if scores is not None:
                 del scores[n_scores + len(self._epochs) :]
@@ -193,7 +199,7 @@ class EpochLoop:
         return diverged or told_to_stop or not goes_on
 
     def _measure(self, loss: float, learning_rate: float) -> Epoch:
-        """All that is to be known of the epoch that was run last."""
+        """Measure the epoch that has just been run."""
         engine, metrics = self.engine, self.metrics
         validation = Validation() if metrics.validate is None else metrics.validate(engine)
         return Epoch(
@@ -209,9 +215,11 @@ class EpochLoop:
         )
 
     def _record(self, epoch: Epoch) -> None:
+        """Add an epoch to the history, and print it if that is wanted."""
         history = self.history
         history.loss_curve.append(epoch.loss)
         if history.validation_scores is not None:
+            assert epoch.validation_score is not None
             history.validation_scores.append(epoch.validation_score)
         self._epochs.append(epoch)
         history.n_samples_seen += self.order.size
@@ -221,13 +229,26 @@ class EpochLoop:
                 print(f"Validation score: {epoch.validation_score:f}")
 
     def _watched(self, epoch: Epoch) -> float:
-        """What a schedule judges an epoch by, smaller being better."""
+        """Return the number by which a schedule judges an epoch: the smaller the better."""
         if self.rule.by_score:
+            assert epoch.validation_score is not None
             return -epoch.validation_score
         return epoch.loss if epoch.validation_loss is None else epoch.validation_loss
 
     def _outcome(self, stopped: bool, interrupted: bool) -> Outcome:
-        """Choose the parameters to keep: the best, the mean, the last, or the last finite ones."""
+        """Choose the parameters to keep: the best, the mean, the last, or the last finite ones.
+
+        Parameters
+        ----------
+        stopped : bool
+            Whether the rule, the listener or divergence ended training.
+        interrupted : bool
+            Whether Ctrl-C ended training.
+
+        Returns
+        -------
+        Outcome
+        """
         n_epochs = len(self._epochs)
         diverged = bool(self._epochs) and not isfinite(self._epochs[-1].loss)
         ending: dict[str, Any] = {"interrupted": interrupted}
@@ -245,8 +266,8 @@ class EpochLoop:
         return Outcome(theta, n_epochs, diverged=diverged, **ending)
 
 
-def _current(engine: Engine, diverged: bool) -> dict[str, list]:
-    """The attributes with which an estimator predicts as it would if training ended now."""
+def _current(engine: Engine, diverged: bool) -> dict[str, list[Any]]:
+    """Return the fitted attributes that an estimator would have if training ended now."""
     theta = engine.last_finite() if diverged else None
     return attributes(engine.pull() if theta is None else theta, engine.plan.layer_units)
 

@@ -11,7 +11,8 @@ import pytest
 from helpers import imported_by
 from numba import types
 
-from fastmlp.engines.cpu import custom_loss, dispatch, engine, slots
+from fastmlp.engines import _numba
+from fastmlp.engines.cpu import dispatch, engine, slots
 from fastmlp.engines.cpu.arguments import Inputs, Matrix, Network, Size, StridedMatrix
 from fastmlp.engines.cpu.custom_loss import compile_custom
 from fastmlp.engines.cpu.indirect_call import (
@@ -200,7 +201,7 @@ def test_a_custom_loss_that_no_cache_keeps_lives_as_long_as_its_engine(monkeypat
         compiled.append(weakref.ref(result.kernel))
         return result
 
-    monkeypatch.setattr(custom_loss, "cloudpickle", None)
+    monkeypatch.setattr(_numba, "cloudpickle", None)
     monkeypatch.setattr(dispatch, "compile_custom", compile_and_note)
     plan = TrainingPlan(
         (2, 1), Activation.RELU, Loss.CUSTOM, Optimizer.SGD, custom_loss=(squared, slope)

@@ -1,6 +1,6 @@
 """The mathematics of a multilayer perceptron, one scalar function each.
 
-The functions are undecorated and import nothing but ``math``: every backend
-compiles the same source, with constants that do not widen the numbers that they meet (see
-:mod:`fastmlp.engines.literals`).
+The functions have no decorators and import nothing but ``math``, so that every engine can compile
+the same source. Before that :mod:`fastmlp.engines.literals` gives their constants the type of the
+numbers that they are used with, so that float32 stays float32.
 """

@@ -1,127 +1,128 @@
-"""Activation functions, and their derivatives.
+"""Activation functions and their derivatives.
 
-With ``a = f(z)`` the derivative is written as a function of ``a``, so that the
-backward pass needs no pre-activations (Rumelhart, Hinton and Williams, 1986). Where ``a``
-does not tell ``z``, a ``_slope`` is written as a function of ``z``.
+Every activation is a function ``a = f(z)`` of the pre-activation ``z``. A function whose name ends
+in ``_derivative`` computes the derivative ``da/dz`` from ``a``, so that the backward pass needs no
+pre-activations (Rumelhart, Hinton and Williams, 1986). Where ``z`` cannot be recovered from ``a``,
+a function whose name ends in ``_slope`` computes the derivative from ``z`` instead.
 """
 
 from math import erf, exp, log, tanh
 
 LEAKY_SLOPE = 0.01
 SELU_SCALE = 1.0507009873554805
-SELU_SCALE_ALPHA = 1.7580993408473766  # the scale times alpha
+SELU_SCALE_ALPHA = 1.7580993408473766  # SELU's scale times its alpha
 SQRT_HALF = 0.7071067811865476
 NORMAL_DENSITY_AT_0 = 0.3989422804014327  # 1 / sqrt(2 pi)
 
 
 def identity(z):
-    """Z."""
+    """Return z itself."""
     return z
 
 
 def identity_derivative(a):
-    """1."""
+    """Return 1."""
     return 1
 
 
 def logistic(z):
-    """1 / (1 + exp(-z)), without overflow for large negative z."""
+    """Compute 1 / (1 + exp(-z)), without overflow for large negative z."""
     e = exp(-abs(z))
     positive = 1 / (1 + e)
     return positive if z >= 0 else e * positive
 
 
 def logistic_derivative(a):
-    """A (1 - a)."""
+    """Compute a (1 - a)."""
     return a * (1 - a)
 
 
 def hyperbolic_tangent(z):
-    """tanh(z)."""
+    """Compute tanh(z)."""
     return tanh(z)
 
 
 def hyperbolic_tangent_derivative(a):
-    """1 - a^2."""
+    """Compute 1 - a^2."""
     return 1 - a * a
 
 
 def relu(z):
-    """max(z, 0); not-a-number passes through."""
+    """Compute max(z, 0); NaN stays NaN."""
     return 0 if z < 0 else z
 
 
 def relu_derivative(a):
-    """1 where the unit is active, else 0 (also at 0, as scikit-learn has it)."""
+    """Return 1 where the unit is active, else 0; at 0 it is 0, as in scikit-learn."""
     return 0 if a == 0 else 1
 
 
 def leaky_relu(z):
-    """z, and 0.01 z where z is negative (Maas, Hannun and Ng, 2013)."""
+    """Return z, or 0.01 z where z is negative (Maas, Hannun and Ng, 2013)."""
     return LEAKY_SLOPE * z if z < 0 else z
 
 
 def leaky_relu_derivative(a):
-    """1 where the unit is active, else 0.01."""
+    """Return 1 where the unit is active, else 0.01."""
     return 1 if a > 0 else LEAKY_SLOPE
 
 
 def elu(z):
-    """z, and exp(z) - 1 where z is negative (Clevert, Unterthiner and Hochreiter, 2016)."""
+    """Return z, or exp(z) - 1 where z is negative (Clevert, Unterthiner and Hochreiter, 2016)."""
     return exp(z) - 1 if z < 0 else z
 
 
 def elu_derivative(a):
-    """1, and exp(z) = a + 1 where a is negative."""
+    """Return 1, or exp(z) = a + 1 where a is negative."""
     return a + 1 if a < 0 else 1
 
 
 def selu(z):
-    """The ELU whose units keep mean 0 and variance 1 (Klambauer et al., 2017)."""
+    """Compute the scaled ELU, whose units keep mean 0 and variance 1 (Klambauer et al., 2017)."""
     e = SELU_SCALE_ALPHA * (exp(z) - 1)
     return e if z < 0 else SELU_SCALE * z
 
 
 def selu_derivative(a):
-    """The scale, and scale alpha exp(z) = a + scale alpha where a is not positive."""
+    """Return the scale, or scale alpha exp(z) = a + scale alpha where a is not positive."""
     return SELU_SCALE if a > 0 else a + SELU_SCALE_ALPHA
 
 
 def softplus(z):
-    """log(1 + exp(z)), without overflow for large z (Dugas et al., 2001)."""
+    """Compute log(1 + exp(z)), without overflow for large z (Dugas et al., 2001)."""
     positive = z if z > 0 else 0
     return positive + log(1 + exp(-abs(z)))
 
 
 def softplus_derivative(a):
-    """1 - exp(-a), which is the logistic function of z."""
+    """Compute 1 - exp(-a), which is the logistic function of z."""
     return 1 - exp(-a)
 
 
 def silu(z):
-    """Z times the logistic function of z; also called swish (Elfwing et al., 2018)."""
+    """Multiply z by the logistic function of z; also called swish (Elfwing et al., 2018)."""
     return z * logistic(z)
 
 
 def silu_slope(z):
-    """S + z s (1 - s), with s the logistic function of z."""
+    """Compute s + z s (1 - s), where s is the logistic function of z."""
     s = logistic(z)
     return s + z * s * (1 - s)
 
 
 def gelu(z):
-    """Z times the normal distribution function of z (Hendrycks and Gimpel, 2016)."""
+    """Multiply z by the normal distribution function of z (Hendrycks and Gimpel, 2016)."""
     return z * (1 + erf(SQRT_HALF * z)) / 2
 
 
 def gelu_slope(z):
-    """The distribution function plus z times the density."""
+    """Compute the normal distribution function of z, plus z times the normal density of z."""
     density = NORMAL_DENSITY_AT_0 * exp(-z * z / 2)
     return (1 + erf(SQRT_HALF * z)) / 2 + z * density
 
 
 def formula_of(activation):
-    """The formula of an activation, a function of z.
+    """Return the formula of an activation: a function of z.
 
     Parameters
     ----------
@@ -135,16 +136,37 @@ def formula_of(activation):
 
 
 def derivative_of(activation):
-    """Its derivative as a function of the activation a; None where a does not tell it."""
+    """Return the derivative of an activation as a function of its value a.
+
+    Parameters
+    ----------
+    activation : fastmlp.network.plan.Activation
+
+    Returns
+    -------
+    function or None
+        None where the derivative cannot be computed from a; :func:`slope_of` has it then.
+    """
     return globals().get(f"{_stem(activation)}_derivative")
 
 
 def slope_of(activation):
-    """Its derivative as a function of z; None where :func:`derivative_of` serves."""
+    """Return the derivative of an activation as a function of the pre-activation z.
+
+    Parameters
+    ----------
+    activation : fastmlp.network.plan.Activation
+
+    Returns
+    -------
+    function or None
+        None where :func:`derivative_of` has the derivative.
+    """
     return globals().get(f"{_stem(activation)}_slope")
 
 
 def _stem(activation):
-    """What the names of an activation's functions begin with; ``tanh`` is that of ``math``."""
+    """Return what the names of an activation's functions begin with."""
     name = activation.name.lower()
+    # The name ``tanh`` is taken by the function of ``math``.
     return "hyperbolic_tangent" if name == "tanh" else name
