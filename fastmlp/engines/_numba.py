@@ -37,7 +37,7 @@ try:
     # Without it, each fit compiles its custom loss anew.
     from numba import cloudpickle as cloudpickle
 except ImportError:
-    cloudpickle = None
+    cloudpickle = None  # type: ignore[assignment]
 
 # Kernels are stored on disk with subclasses of what numba has for this: a cache for each function,
 # how it turns results into bytes, its files, and the folders they may lie in. Without any of these
