@@ -181,32 +181,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            float32 is kept; everything else becomes float64. Sparse matrices stay sparse. With
-            `device` 'cuda' or 'auto', X may also be an array of float32 or float64 on the GPU, with
-            ``__cuda_array_interface__``, which is used there. All other arguments are copied to
-            the host if they lie on the GPU.
+        <X of fit>
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or a multilabel indicator matrix.
-        sample_weight : array-like of shape (n_samples,), optional
-            Weight of each row in the loss and in the validation score.
-        eval_set : tuple (X, y) or (X, y, sample_weight), optional
-            Rows that are not trained on. ``history_`` has their loss and score after each epoch.
-            With ``early_stopping=True`` their score decides when to stop, and no rows are held out.
-        callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`; training
-            stops when it returns True.
+        <other parameters of fit>
 
         Returns
         -------
         self : MLPClassifier
 
-        Raises
-        ------
-        ValueError
-            When parameters or data cannot be used.
-        fastmlp.DivergenceError
-            When training diverged; the last finite weights are kept.
+        <errors of fit>
         """
         return self._fit(X, y, sample_weight, eval_set, callback)
 

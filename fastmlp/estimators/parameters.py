@@ -1,5 +1,6 @@
 """The parameters that both estimators share: their constraints and their documentation."""
 
+import re
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -321,14 +322,49 @@ _SHARED_ATTRIBUTES = """\
 _Class = TypeVar("_Class", bound=type)
 
 
+_X_OF_FIT = """\
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            float32 is kept; everything else becomes float64. Sparse matrices stay sparse. With
+            `device` 'cuda' or 'auto', X may also be an array of float32 or float64 on the GPU, with
+            ``__cuda_array_interface__``, which is used there. All other arguments are copied to
+            the host if they lie on the GPU.
+"""
+
+_OTHER_PARAMETERS_OF_FIT = """\
+        sample_weight : array-like of shape (n_samples,), optional
+            Weight of each row in the loss and in the validation score.
+        eval_set : tuple (X, y) or (X, y, sample_weight), optional
+            Rows that are not trained on. ``history_`` has their loss and score after each epoch.
+            With ``early_stopping=True`` their score decides when to stop, and no rows are held out.
+        callback : callable, optional
+            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`; training
+            stops when it returns True.
+"""
+
+_ERRORS_OF_FIT = """\
+        Raises
+        ------
+        ValueError
+            When parameters or data cannot be used.
+        fastmlp.DivergenceError
+            When training diverged; the last finite weights are kept.
+"""
+
+_SHARED_DOCS = {
+    "scikit-learn's parameters": _SKLEARN_PARAMETERS,
+    "further parameters": _FURTHER_PARAMETERS,
+    "shared attributes": _SHARED_ATTRIBUTES,
+    "X of fit": _X_OF_FIT,
+    "other parameters of fit": _OTHER_PARAMETERS_OF_FIT,
+    "errors of fit": _ERRORS_OF_FIT,
+}
+
+
 def with_shared_docs(cls: _Class) -> _Class:
-    """Insert the documentation that both estimators share into a class's docstring."""
-    if cls.__doc__ is None:  # python -OO strips docstrings
-        return cls
-    for place, text in (
-        ("scikit-learn's parameters", _SKLEARN_PARAMETERS),
-        ("further parameters", _FURTHER_PARAMETERS),
-        ("shared attributes", _SHARED_ATTRIBUTES),
-    ):
-        cls.__doc__ = cls.__doc__.replace(f"    <{place}>\n", text)
+    """Insert what both estimators share into the docstrings of a class and of its ``fit``."""
+    for documented in (cls, cls.fit):  # type: ignore[attr-defined]
+        if documented.__doc__ is None:  # python -OO strips docstrings
+            continue
+        for place, text in _SHARED_DOCS.items():
+            documented.__doc__ = re.sub(rf" *<{place}>\n", lambda _, t=text: t, documented.__doc__)
     return cls
