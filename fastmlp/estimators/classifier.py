@@ -16,8 +16,8 @@ from ..schedules import Schedule
 from ..training.callbacks import Callback
 from ._sklearn import Interval, StrOptions, check_partial_fit_first_call
 from .base import BaseMLP, available_if_has_partial_fit
+from .class_targets import ClassTargets, class_probabilities, decode
 from .parameters import with_shared_docs
-from .targets import ClassTargets, class_probabilities, decode
 
 
 @with_shared_docs

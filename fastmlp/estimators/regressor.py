@@ -14,7 +14,7 @@ from ..training.callbacks import Callback
 from ._sklearn import Interval, StrOptions
 from .base import BaseMLP, available_if_has_partial_fit
 from .parameters import with_shared_docs
-from .targets import RegressionTargets, quantile_score
+from .regression_targets import RegressionTargets, quantile_score
 
 
 @with_shared_docs
