@@ -196,8 +196,9 @@ def test_types_beyond_the_list_are_neither_written_nor_loaded(tmp_path, classifi
 def test_other_versions_warn(tmp_path, classifier, monkeypatch):
     path = save(classifier, tmp_path)
     monkeypatch.setattr("fastmlp.export.model_file.__version__", "7.5.0")
-    with pytest.warns(UserWarning, match=r"written with fastmlp .* read with 7\.5\.0"):
+    with pytest.warns(UserWarning, match=r"written with fastmlp .* read with 7\.5\.0") as caught:
         load_model(path)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_failed_write_leaves_the_old_file(tmp_path):
