@@ -1,7 +1,9 @@
-"""``fastmlp demo``: classic experiments, as a table, a few sentences and a picture."""
+"""``fastmlp demo``: classic experiments, each with a table, a few sentences and a picture."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,7 +28,14 @@ from .errors import Command, UserError
     type=click.Path(path_type=Path),
     help="For digits: a file of images, .npz (x_train, y_train) or CSV with a column of labels.",
 )
-def demo(name, list_names, plot, seed, data, as_json):
+def demo(
+    name: str | None,
+    list_names: bool,
+    plot: Path | None,
+    seed: int,
+    data: Path | None,
+    as_json: bool,
+) -> None:
     """Run the classic experiment NAME with multilayer perceptrons, in seconds.
 
     Without NAME, list them. Pictures need the plot extra: pip install 'fastmlp[plot]'.
@@ -44,7 +53,7 @@ def demo(name, list_names, plot, seed, data, as_json):
         else:
             print_rows(lines)
         return
-    demos.summary(name)  # an unknown name is an error before any work
+    demos.summary(name)  # raises an error for an unknown name, before any work is done
     if data is not None and name != "digits":
         raise UserError(f"--data is for the demo digits; {name} makes its own data")
     if plot is not None:
@@ -70,8 +79,8 @@ def demo(name, list_names, plot, seed, data, as_json):
         click.echo(f"\npicture: {plot}")
 
 
-def _print_table(columns, rows):
-    """Aligned columns; numbers that are not known are left out."""
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print aligned columns; the cells of unknown numbers stay empty."""
     cells = [[_cell(*pair) for pair in zip(columns, row, strict=True)] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for row in (columns, *cells):
@@ -80,7 +89,8 @@ def _print_table(columns, rows):
         click.echo("  ".join(line).rstrip())
 
 
-def _cell(column, value):
+def _cell(column: str, value: Any) -> str:
+    """Write a value as its column shows it."""
     if not isinstance(value, float):
         return str(value)
     if math.isnan(value):

@@ -1,4 +1,4 @@
-"""One line on stderr for what the user can mend, and exit codes."""
+"""Errors and warnings as single lines on standard error, and exit codes."""
 
 import ast
 import os
@@ -6,7 +6,10 @@ import re
 import shlex
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TextIO
 
 import click
 
@@ -15,30 +18,33 @@ INTERRUPTED = 130
 
 
 class UserError(click.ClickException):
-    """A mistake in the input: printed as one line, exit code 2."""
+    """A mistake in the input, which is printed as one line; the exit code is 2."""
 
     exit_code = USAGE
 
-    def show(self, file=None):
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message on standard error."""
         click.echo(f"fastmlp: {self.format_message()}", err=True)
 
 
-def remark(text):
-    """One line on stderr, beside the results."""
+def remark(text: object) -> None:
+    """Print a message as one line on standard error."""
     click.echo(" ".join(str(text).split()), err=True)
 
 
-def in_shell_words(text, command=None):
-    """A message of the library with its parameters named by the flags of a command.
+def in_shell_words(text: object, command: click.Command | None = None) -> str:
+    """Replace the parameters in a message of the library by the flags of a command.
 
-    ``test_size=0`` becomes ``--test-size 0``. Nothing changes within quotes and paths. A single
-    word such as task names a parameter only before an equals sign or in backticks.
+    For example, ``test_size=0`` becomes ``--test-size 0``. Nothing changes within quotes and
+    paths. A plain word such as task counts as a parameter only before an equals sign or in
+    backticks.
 
     Parameters
     ----------
-    text : str
+    text : str or exception
+        The message.
     command : click.Command, optional
-        By default the one that runs.
+        The command whose flags are used; by default the one that runs.
 
     Returns
     -------
@@ -49,10 +55,10 @@ def in_shell_words(text, command=None):
         command = None if context is None else context.command
     options = {} if command is None else _options(command)
 
-    def shell_words(match):
+    def shell_words(match: re.Match[str]) -> str:
         name = match["quoted"] or match["assigned"] or match["bare"] or match["invalid"]
         if name not in options or (match["bare"] and "_" not in name):
-            # Backticks are how the library marks a parameter; a shell has another use for them.
+            # The library marks a parameter by backticks, which mean something else in a shell.
             return name if match["quoted"] else match[0]
         if match["assigned"]:
             return _with_value(options[name], match["value"])
@@ -73,17 +79,18 @@ _PARAMETER = re.compile(
 )
 
 
-def _options(command):
-    """The options of a command by the names of the library's parameters."""
+def _options(command: click.Command) -> Mapping[str | None, click.Option]:
+    """Return the options of a command by the names of the library's parameters."""
     return {option.name: option for option in command.params if isinstance(option, click.Option)}
 
 
-def _flag(option):
+def _flag(option: click.Option) -> str:
+    """Return the longest flag of an option."""
     return max(option.opts, key=len)
 
 
-def _with_value(option, text):
-    """A flag and its value, from the value as Python writes it."""
+def _with_value(option: click.Option, text: str) -> str:
+    """Write an option with a value for the shell; `text` is the value as Python writes it."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -101,8 +108,8 @@ def _with_value(option, text):
 
 
 @contextmanager
-def about(path):
-    """Name the file in errors about the table that was read from it."""
+def about(path: Path) -> Iterator[None]:
+    """Add the name of a file to errors about the table that was read from it."""
     from fastmlp.exceptions import DataError
 
     try:
@@ -113,21 +120,30 @@ def about(path):
         raise DataError(f"{path}: {error}") from error
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None):
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning as one line, in place of ``warnings.showwarning``."""
     remark(f"fastmlp: {in_shell_words(message)}")
 
 
 class Command(click.Command):
     """A command whose errors are one line; ``--debug`` shows where they come from."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += [
             click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
             click.Option(["--debug"], is_flag=True, help="Show tracebacks of errors."),
         ]
 
-    def invoke(self, context):
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command, and print an error as one line."""
         debug = context.params.pop("debug")
         try:
             with warnings.catch_warnings():
@@ -136,7 +152,7 @@ class Command(click.Command):
         except (click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:
-            # Whoever read our output has gone; so has the reason to go on.
+            # The program that reads the output has ended, such as head after its last line.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.exceptions.Exit(0) from None
         except KeyboardInterrupt:
@@ -156,7 +172,7 @@ class Command(click.Command):
             raise click.exceptions.Exit(1) from None
 
 
-def _one_line(error):
-    """The message of an error, without line breaks and without the whole of an array."""
+def _one_line(error: object) -> str:
+    """Write a message without line breaks, and cut a very long one."""
     text = " ".join(str(error).split())
     return text if len(text) <= 500 else text[:500] + " ..."

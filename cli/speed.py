@@ -1,4 +1,4 @@
-"""Commands about the machine: compile ahead, measure, and say what is there."""
+"""Commands about the machine: ``warmup``, ``bench`` and ``doctor``."""
 
 import sys
 
@@ -9,7 +9,7 @@ from .output import print_json
 
 
 @click.command(cls=Command)
-def warmup(as_json):
+def warmup(as_json: bool) -> None:
     """Compile everything ahead, so that no later fit has to.
 
     For container images and the like: run it once, as the user and on the processor that
@@ -19,7 +19,7 @@ def warmup(as_json):
 
     from fastmlp import warmup as compile_all
 
-    def report(done, total, what):
+    def report(done: int, total: int, what: str) -> None:
         click.echo(f"[{done}/{total}] {what}", err=True)
 
     start = time.perf_counter()
@@ -40,7 +40,7 @@ def warmup(as_json):
     show_default=True,
     help="Type of the arithmetic.",
 )
-def bench(names, dtype, as_json):
+def bench(names: tuple[str, ...], dtype: str, as_json: bool) -> None:
     """Measure a training step beside scikit-learn's, in microseconds.
 
     Both train the same networks from the same weights on the same batches; their losses are
@@ -51,7 +51,7 @@ def bench(names, dtype, as_json):
     known = [case.name for case in CASES]
     if unknown := set(names) - set(known):
         raise click.BadParameter(f"no case {sorted(unknown)[0]!r}; there are {', '.join(known)}")
-    header, *rows = training_table(dtype, names=names, report=_remark)
+    header, *rows = training_table(dtype, names=names, report=_progress)
     if as_json:
         print_json({"hardware": hardware(), "cases": [dict(zip(header, row, strict=True))
                                                       for row in rows]})  # fmt: skip
@@ -63,13 +63,14 @@ def bench(names, dtype, as_json):
         click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
-def _remark(text):
+def _progress(text: str) -> None:
+    """Print a line about progress if somebody can see it."""
     if sys.stderr.isatty():
         click.echo(text, err=True)
 
 
 @click.command(cls=Command)
-def doctor(as_json):
+def doctor(as_json: bool) -> None:
     """Say what this machine has for training, and what is wrong with it."""
     from fastmlp.tools.doctor import examine
 

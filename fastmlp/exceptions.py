@@ -1,11 +1,13 @@
 """Errors that the user of a file, a table or an estimator can mend, and warnings."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
 
 # Frames of these files are not the user's: this package, and scikit-learn's wrapper around `fit`.
-_PACKAGE = str(Path(__file__).parent)
+# The separator at the end keeps a user's "fastmlp_study.py" beside the package outside.
+_PACKAGE = str(Path(__file__).parent) + os.sep
 _WRAPPER = str(Path("sklearn", "callback"))
 
 
@@ -48,13 +50,15 @@ class InterruptedTrainingWarning(UserWarning):
     """Ctrl-C ended a fit; what was learned until then is kept."""
 
 
-def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn, at the line outside of this package that led here.
 
     Parameters
     ----------
-    message : str
+    message : str or Warning
+        A warning that was caught before is issued again as it is.
     category : class, default=UserWarning
+        The category of a `message` that is text; a warning has its own.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_inside(frame.f_code.co_filename):

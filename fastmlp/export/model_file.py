@@ -1,24 +1,26 @@
-"""Model files: skops archives, which never execute code when they are loaded."""
+"""Model files, which are skops archives: loading them never executes code in them."""
 
 import copy
 import json
 import warnings
 import zipfile
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import sklearn
 import skops.io
 
 from .. import __version__
-from ..exceptions import ModelFileError
+from ..exceptions import ModelFileError, warn_user
 from .files import written_aside
 
 _MANIFEST = "fastmlp.json"
 _FORMAT = 1
+# The classes that a file may hold at its top, each with an attribute that only fitted models have.
+# They are known by their public paths, so that files stay readable when a module moves.
 _MODELS = {
-    # What a file may hold at its top, by its public path, so that moving a module breaks no
-    # file; and an attribute that only fitted ones have.
     "fastmlp.MLPClassifier": "coefs_",
     "fastmlp.MLPRegressor": "coefs_",
     "fastmlp.TabularClassifier": "estimator_",
@@ -26,7 +28,7 @@ _MODELS = {
     "fastmlp.TabularRegressor": "estimator_",
 }
 
-# Everything that a model file may hold beside what skops trusts by itself.
+# All types that a model file may hold in addition to those that skops trusts by itself.
 _TRUSTED = (
     *_MODELS,
     "fastmlp.schedules.Adaptive",
@@ -42,22 +44,24 @@ _TRUSTED = (
 )
 
 
-def save_model(model, path):
+def save_model(model: Any, path: str | PathLike[str]) -> None:
     """Write a fitted model to a file.
 
-    The file is written aside and renamed, so that a failure leaves an older file as it was.
+    The file is written under another name and then renamed, so that a failure leaves an older
+    file as it was.
 
     Parameters
     ----------
     model : estimator
-        One of MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor and
+        A fitted MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or
         TabularPreprocessor.
     path : str or Path
+        The file to write. The usual ending is ``.fastmlp``.
 
     Raises
     ------
     ModelFileError
-        When it is no fitted model, or holds something that :func:`load_model` would refuse.
+        When it is not a fitted model, or holds something that :func:`load_model` would refuse.
     OSError
         When the file cannot be written.
     """
@@ -71,14 +75,15 @@ def save_model(model, path):
     }
     with written_aside(path) as aside:
         if hasattr(model, "set_callbacks"):
-            model = copy.copy(model).set_callbacks()  # they are not part of a model
+            model = copy.copy(model).set_callbacks()  # removes callbacks from the copy
         skops.io.dump(model, aside, compression=zipfile.ZIP_DEFLATED)
         _refuse_untrusted(aside, path)
         with zipfile.ZipFile(aside, "a") as archive:
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
 
 
-def _check_model(model, path):
+def _check_model(model: Any, path: str | PathLike[str]) -> None:
+    """Raise ModelFileError unless this is a fitted model of fastmlp."""
     cls = type(model)
     fitted = _MODELS.get(f"{cls.__module__}.{cls.__qualname__}")
     if fitted is None:
@@ -89,7 +94,8 @@ def _check_model(model, path):
         raise ModelFileError(f"{path}: the {cls.__name__} has not been fitted")
 
 
-def _refuse_untrusted(file, path):
+def _refuse_untrusted(file: Path, path: str | PathLike[str]) -> None:
+    """Raise ModelFileError for a file with types that are not trusted; it is called `path`."""
     unknown = sorted(set(skops.io.get_untrusted_types(file=file)) - set(_TRUSTED))
     if unknown:
         raise ModelFileError(
@@ -98,8 +104,8 @@ def _refuse_untrusted(file, path):
         )
 
 
-def read_manifest(path):
-    """What a model file says about itself, without loading the model.
+def read_manifest(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read what a model file says about itself, without loading the model.
 
     Parameters
     ----------
@@ -108,13 +114,13 @@ def read_manifest(path):
     Returns
     -------
     dict
-        Keys 'format', 'fastmlp' and 'scikit-learn' (versions), 'holds' (the class) and
-        'created'.
+        Has the keys 'format' (its version), 'fastmlp' and 'scikit-learn' (the versions that
+        wrote the file), 'holds' (the name of the class) and 'created' (date and time).
 
     Raises
     ------
     ModelFileError
-        When the file is missing or is no model file.
+        When the file is missing or is not a model file.
     """
     path = Path(path)
     try:
@@ -127,7 +133,8 @@ def read_manifest(path):
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
     except Exception:
-        # Archives break in many ways (no zip, encrypted, another compression, no JSON).
+        # An archive can be unusable in many ways: it may be no zip archive, be encrypted, have
+        # an unknown compression, or hold something other than JSON.
         manifest = None
     keys = ("format", "fastmlp", "scikit-learn", "holds", "created")
     if not isinstance(manifest, dict) or any(key not in manifest for key in keys):
@@ -140,24 +147,25 @@ def read_manifest(path):
     return manifest
 
 
-def load_model(path):
+def load_model(path: str | PathLike[str]) -> Any:
     """Read a model that :func:`save_model` wrote.
 
-    Only types on a fixed list are built, and no code in the file is executed.
+    Only objects of types on a fixed list are made, and no code in the file is executed.
 
     Parameters
     ----------
     path : str or Path
+        A file that :func:`save_model` wrote.
 
     Returns
     -------
     estimator
-        Of the class that was saved, with equal predictions.
+        A model of the class that was saved, which predicts the same.
 
     Raises
     ------
     ModelFileError
-        When the file is missing, damaged, no model file, or holds other types.
+        When the file is missing or damaged, is not a model file, or holds other types.
 
     Warns
     -----
@@ -168,15 +176,14 @@ def load_model(path):
     for name, version in (("fastmlp", __version__), ("scikit-learn", sklearn.__version__)):
         written_by = str(manifest.get(name))
         if written_by.split(".")[:2] != version.split(".")[:2]:
-            warnings.warn(
+            warn_user(
                 f"{path}: written with {name} {written_by}, read with {version}; check its "
-                "predictions, or train it again",
-                stacklevel=2,
+                "predictions, or train it again"
             )
     try:
         _refuse_untrusted(Path(path), path)
         with warnings.catch_warnings():
-            # Of another version the manifest has told already.
+            # The warning above has told of another version already.
             warnings.filterwarnings("ignore", "this MLP.* was saved by fastmlp")
             model = skops.io.load(path, trusted=list(_TRUSTED))
         _check_model(model, path)
@@ -184,7 +191,7 @@ def load_model(path):
     except ModelFileError:
         raise
     except Exception as error:
-        # Whatever skops makes of a damaged archive, the file is what is wrong.
+        # skops raises errors of many kinds for a damaged archive.
         raise ModelFileError(
             f"{path}: the model file is damaged: {type(error).__name__} {error}"
         ) from error

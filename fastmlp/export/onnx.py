@@ -1,9 +1,15 @@
-"""Fitted models as ONNX graphs, preprocessing included, for runtimes without Python.
+"""Export of fitted models, with their preprocessing, to ONNX graphs for runtimes without Python.
 
-Needs the ``onnx`` extra. Opset 17 of ONNX and version 3 of its machine-learning operators.
+It needs the ``onnx`` extra. Graphs use opset 17 of ONNX and version 3 of its operators for machine
+learning.
 """
 
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
@@ -23,7 +29,7 @@ from ..tabular.preprocessing import SQUASH_BOUND, SQUASH_LIMIT
 from .files import written_aside
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
-_OUTPUT_ACTIVATIONS = {
+_OUTPUT_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("Softmax", {"axis": 1}),
     "logistic": ("Sigmoid", {}),
     "exp": ("Exp", {}),
@@ -36,20 +42,22 @@ _ACTIVATIONS = {
 }
 
 
-def to_onnx(model):
-    """A fitted model as an ONNX graph.
+def to_onnx(model: Any) -> Any:
+    """Convert a fitted model to an ONNX graph.
 
-    A model of a table has one input for each feature column, each of shape (n_rows, 1):
-    float64 with not-a-number for what is missing, or strings with '' for what is missing. A
-    network has the input ``X`` of shape (n_rows, n_features) in the type of its weights.
-    The output is ``prediction`` of shape (n_rows, n_outputs) for regression; ``label`` of
-    shape (n_rows,) and ``probabilities`` of shape (n_rows, n_classes) for classification; for
-    a multilabel problem ``label`` is a matrix of the same shape. An output whose name a column
-    has already is called ``label_output`` and so on.
+    The graph of a table's model has one input of shape (n_rows, 1) for each feature column:
+    float64, where not-a-number is a missing value, or strings, where '' is one. The graph of a
+    network has the input ``X`` of shape (n_rows, n_features) in the type of the weights.
+
+    The output of a regression is ``prediction`` of shape (n_rows, n_outputs). A classification
+    has the outputs ``label`` of shape (n_rows,) and ``probabilities`` of shape
+    (n_rows, n_classes); for a multilabel problem ``label`` has the shape of ``probabilities``.
+    If a column has the name of an output, that output is called ``label_output`` and so on.
 
     Parameters
     ----------
     model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+        A fitted model.
 
     Returns
     -------
@@ -58,7 +66,7 @@ def to_onnx(model):
     Raises
     ------
     InputError
-        When the package onnx is not installed, or for another model.
+        When the package onnx is not installed, or the model is of another class.
     sklearn.exceptions.NotFittedError
         When the model has not been fitted.
     """
@@ -79,29 +87,42 @@ def to_onnx(model):
     return graph.model(type(model).__name__)
 
 
-def export_onnx(model, path):
-    """Write :func:`to_onnx`'s graph to a file, which appears whole or not at all.
+def export_onnx(model: Any, path: str | PathLike[str]) -> None:
+    """Write the ONNX graph of a fitted model to a file.
+
+    The file appears whole or not at all. :func:`to_onnx` describes inputs and outputs.
 
     Parameters
     ----------
     model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+        A fitted model.
     path : str or Path
+        The file to write. The usual ending is ``.onnx``.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written, the package onnx is not installed, or the model is of
+        another class.
+    sklearn.exceptions.NotFittedError
+        When the model has not been fitted.
     """
     graph = to_onnx(model)
     with written_aside(path) as aside, open(aside, "wb") as file:
         file.write(graph.SerializeToString())
 
 
-def is_onnx_file(path):
-    """Whether a file holds an ONNX graph."""
+def is_onnx_file(path: str | PathLike[str]) -> bool:
+    """Tell whether a file holds an ONNX graph."""
     onnx = _import_onnx()
     try:
         return len(onnx.load(path, load_external_data=False).graph.node) > 0
-    except Exception:  # whatever protobuf says of other bytes
+    except Exception:  # protobuf raises errors of many kinds for other files
         return False
 
 
-def _import_onnx():
+def _import_onnx() -> Any:
+    """Import the package onnx; raise InputError if it is not installed."""
     try:
         import onnx
     except ImportError:
@@ -112,29 +133,41 @@ def _import_onnx():
 
 
 class _Graph:
-    """Nodes, constants, inputs and outputs, as they come."""
+    """A graph that grows by nodes, constants, inputs and outputs.
 
-    def __init__(self, onnx):
+    Values in the graph are known by their names, which the methods take and return.
+
+    Parameters
+    ----------
+    onnx : module
+        The package onnx, which need not be installed before.
+    """
+
+    def __init__(self, onnx: Any) -> None:
         self._onnx = onnx
-        self._nodes, self._constants, self._inputs, self._outputs = [], [], [], []
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+        # Names that nothing new may have; the empty name is not allowed.
         self._names = {""}
 
-    def _type(self, dtype):
+    def _type(self, dtype: DTypeLike) -> Any:
         if np.dtype(dtype).kind in "OUS":
             return self._onnx.TensorProto.STRING
         return self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
-    def _value(self, name, dtype, shape):
+    def _value(self, name: str, dtype: DTypeLike, shape: Sequence[int | str]) -> Any:
         return self._onnx.helper.make_tensor_value_info(name, self._type(dtype), shape)
 
-    def _unused(self, name):
-        """A name that no column has."""
+    def _unused(self, name: str) -> str:
+        """Append underscores to a name until no input has it."""
         while name in self._names:
             name += "_"
         return name
 
-    def reserve(self, names):
-        """Take the names of all inputs, so that nothing else is called so."""
+    def reserve(self, names: Iterable[str]) -> None:
+        """Reserve the names of all inputs, so that nothing else gets them."""
         for name in names:
             if name in self._names:
                 raise InputError(
@@ -143,25 +176,44 @@ class _Graph:
                 )
             self._names.add(name)
 
-    def input(self, name, dtype, n_columns):
+    def input(self, name: str, dtype: DTypeLike, n_columns: int) -> str:
+        """Add an input of shape (n_rows, n_columns), and return its name."""
         self._inputs.append(self._value(name, dtype, ["rows", n_columns]))
         return name
 
-    def output(self, source, name, dtype, *columns):
+    def output(self, source: str, name: str, dtype: DTypeLike, *n_columns: int) -> None:
+        """Add an output of shape (n_rows, *n_columns), which is a copy of the value `source`."""
         name = name if name not in self._names else self._unused(f"{name}_output")
         self._nodes.append(self._onnx.helper.make_node("Identity", [source], [name]))
-        self._outputs.append(self._value(name, dtype, ["rows", *columns]))
+        self._outputs.append(self._value(name, dtype, ["rows", *n_columns]))
 
-    def constant(self, array):
-        array = np.asarray(array)
+    def constant(self, value: Any) -> str:
+        """Add an array or a number as a constant, and return its name."""
+        array = np.asarray(value)
         name = self._unused(f"constant_{len(self._constants)}")
         if array.dtype.kind in "OU":
             array = array.astype(object)
         self._constants.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
-    def node(self, kind, *inputs, domain="", n_results=1, **attributes):
-        """A node of any number of results; the name of the first."""
+    def node(
+        self, kind: str, *inputs: str, domain: str = "", n_results: int = 1, **attributes: Any
+    ) -> str:
+        """Add a node, and return the name of its first result.
+
+        Parameters
+        ----------
+        kind : str
+            The name of the operator.
+        *inputs : str
+            The names of its inputs.
+        domain : str, default=''
+            The set of operators that it belongs to, a key of ``_OPSETS``.
+        n_results : int, default=1
+            The number of its results.
+        **attributes
+            The attributes of the operator.
+        """
         name = self._unused(f"{kind}_{len(self._nodes)}")
         results = [name, *(self._unused(f"{name}_{i}") for i in range(1, n_results))]
         self._nodes.append(
@@ -169,10 +221,12 @@ class _Graph:
         )
         return name
 
-    def cast(self, x, dtype):
+    def cast(self, x: str, dtype: DTypeLike) -> str:
+        """Convert a value to another type."""
         return self.node("Cast", x, to=self._type(dtype))
 
-    def model(self, name):
+    def model(self, name: str) -> Any:
+        """Return the whole as a checked ``onnx.ModelProto`` of this name."""
         helper = self._onnx.helper
         graph = helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, initializer=self._constants
@@ -188,8 +242,8 @@ class _Graph:
         return model
 
 
-def _write_network(graph, estimator, x):
-    """From inputs to the network's output activations."""
+def _write_network(graph: _Graph, estimator: BaseMLP, x: str) -> str:
+    """Add the layers of a network to its inputs `x`, and return its output activations."""
     activations = (*prediction_plan(estimator).activations, Activation.IDENTITY)
     for w, b, activation in zip(estimator.coefs_, estimator.intercepts_, activations, strict=True):
         x = graph.node("Add", graph.node("MatMul", x, graph.constant(w)), graph.constant(b))
@@ -198,23 +252,28 @@ def _write_network(graph, estimator, x):
     return graph.node(operator, x, **attributes)
 
 
-def _write_activation(graph, activation, x, dtype):
-    """A hidden layer's activation, from operators that runtimes have for float64, too."""
+def _write_activation(
+    graph: _Graph, activation: Activation, x: str, dtype: type[np.floating[Any]]
+) -> str:
+    """Add the activation of a hidden layer.
+
+    The graph uses operators that runtimes provide for float32 and for float64.
+    """
     if activation == Activation.IDENTITY:
         return x
     if activation in _ACTIVATIONS:
         return graph.node(_ACTIVATIONS[activation], x)
 
-    def times(factor, z):
+    def times(factor: float, z: str) -> str:
         return graph.node("Mul", graph.constant(dtype(factor)), z)
 
-    def plus(term, z):
+    def plus(term: float, z: str) -> str:
         return graph.node("Add", graph.constant(dtype(term)), z)
 
     if activation == Activation.SILU:
         return graph.node("Mul", x, graph.node("Sigmoid", x))
     if activation == Activation.GELU:
-        # onnxruntime has it for float32 alone.
+        # onnxruntime provides Erf only for float32.
         z = graph.cast(times(SQRT_HALF, x), np.float32)
         distribution = times(0.5, plus(1, graph.cast(graph.node("Erf", z), dtype)))
         return graph.node("Mul", x, distribution)
@@ -231,9 +290,22 @@ def _write_activation(graph, activation, x, dtype):
     return graph.node("Add", positive, e)
 
 
-def _write_outputs(graph, estimator, p, scale=None):
-    """Labels and probabilities, or predicted numbers: `scale` is their factor and offset."""
-    dtype, n_outputs = estimator.coefs_[0].dtype, estimator.n_outputs_
+def _write_outputs(
+    graph: _Graph, estimator: Any, p: str, scale: tuple[float, float] | None = None
+) -> None:
+    """Add the outputs: labels and probabilities, or predicted numbers.
+
+    Parameters
+    ----------
+    graph : _Graph
+    estimator : MLPClassifier or MLPRegressor
+    p : str
+        The network's output activations.
+    scale : tuple of float, optional
+        The factor and the offset that convert output activations to predicted numbers.
+    """
+    dtype: np.dtype[Any] = estimator.coefs_[0].dtype
+    n_outputs = estimator.n_outputs_
     if not hasattr(estimator, "classes_"):
         if len(estimator._fitted_quantiles()) > 1:
             k = graph.constant(np.array([n_outputs]))
@@ -255,7 +327,7 @@ def _write_outputs(graph, estimator, p, scale=None):
         which = graph.node("Squeeze", second, graph.constant(np.array([1])))
         which = graph.cast(which, np.int64)
         p = graph.node("Concat", graph.node("Sub", graph.constant(dtype.type(1)), p), p, axis=1)
-        # A table with a single class has one label for both outputs.
+        # If there is a single class, both columns of the probabilities have its label.
         classes = np.resize(classes, 2)
     else:
         which = graph.node("ArgMax", p, axis=1, keepdims=0)
@@ -264,7 +336,8 @@ def _write_outputs(graph, estimator, p, scale=None):
     graph.output(p, "probabilities", dtype, len(classes))
 
 
-def _write_table_model(graph, model):
+def _write_table_model(graph: _Graph, model: Any) -> None:
+    """Add the inputs, the preprocessing, the network and the outputs of a table's model."""
     parts, prepared = [], model.preprocessor_
     numeric, text = (
         [str(column["name"]) for column in prepared.columns_ if column["kind"] == kind]
@@ -287,7 +360,8 @@ def _write_table_model(graph, model):
     _write_outputs(graph, model.estimator_, p, scale)
 
 
-def _write_numbers(graph, columns, imputer, scaler):
+def _write_numbers(graph: _Graph, columns: Sequence[str], imputer: Any, scaler: Any) -> str:
+    """Add imputation, indicators of missing values, and standardisation of numeric columns."""
     x = graph.node("Concat", *columns, axis=1)
     missing = graph.node("IsNaN", x)
     x = graph.node("Where", missing, graph.constant(imputer.statistics_[None]), x)
@@ -300,7 +374,20 @@ def _write_numbers(graph, columns, imputer, scaler):
     return graph.node("Div", x, graph.constant(scaler.scale_[None]))
 
 
-def _write_text(graph, column, levels, codes):
+def _write_text(graph: _Graph, column: str, levels: Sequence[str], codes: NDArray[Any]) -> str:
+    """Add the one-hot encoding of a text column.
+
+    Parameters
+    ----------
+    graph : _Graph
+    column : str
+        The input.
+    levels : list of str
+        The levels with a code of their own; each code is a position in this list, and
+        ``len(levels)`` is the code of all other text.
+    codes : ndarray of shape (n_codes,)
+        The codes that have a column in the result.
+    """
     places = {level: place for place, level in enumerate(levels)}
     if MISSING in places:
         places.setdefault("", places[MISSING])
@@ -316,8 +403,8 @@ def _write_text(graph, column, levels, codes):
     return graph.cast(one_hot, np.float64)
 
 
-def _write_squash(graph, x):
-    """:func:`fastmlp.tabular.preprocessing.squash`."""
+def _write_squash(graph: _Graph, x: str) -> str:
+    """Add what :func:`fastmlp.tabular.preprocessing.squash` computes."""
     limits = (graph.constant(np.float64(limit)) for limit in (-SQUASH_LIMIT, SQUASH_LIMIT))
     x = graph.node("Clip", x, *limits)
     third = graph.node("Div", x, graph.constant(np.float64(SQUASH_BOUND)))

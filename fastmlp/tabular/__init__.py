@@ -1,4 +1,5 @@
-"""From a table with numbers and text to a model, and back to predictions.
+"""Models for tables of numbers and text.
 
-Files are read here, columns described and prepared; the networks are those of ``estimators``.
+These modules read files, describe and prepare columns, and train the networks of ``estimators`` on
+them.
 """

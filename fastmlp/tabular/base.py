@@ -1,100 +1,121 @@
-"""What TabularClassifier and TabularRegressor share: preparing a table and training on it."""
+"""The common base of TabularClassifier and TabularRegressor: preparing and training on a table."""
 
 import warnings
 from inspect import signature
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length
+from sklearn.utils import Tags, check_consistent_length
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from ..estimators._sklearn import StrOptions
-from ..exceptions import DivergenceError
+from ..exceptions import DivergenceError, warn_user
+from ..training.callbacks import Callback
 from .columns import check_complete, check_learnable, target_called
 from .frames import read_frame, read_target
 from .preprocessing import TabularPreprocessor, all_or_nothing
 
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
-# Columns and levels are learned anew in each fit, and each epoch can be seen by a callback.
+# Parameters of a network that an estimator for tables does not have. Every fit learns columns and
+# levels anew, so that it cannot continue from earlier weights, and a callback can print progress.
 _NOT_FOR_TABLES = {"verbose", "warm_start"}
 
 
-def constraints_of(network):
-    """The constraints of a network's parameters, with those that a table changes."""
-    constraints = network._parameter_constraints
+def constraints_of(network: Any) -> dict[str, list[Any]]:
+    """Return the constraints of the parameters of an estimator for tables.
+
+    Parameters
+    ----------
+    network : class
+        The class of the network inside it, whose parameters it has with few exceptions.
+
+    Returns
+    -------
+    dict of str to list
+        In the form of scikit-learn's ``_parameter_constraints``.
+    """
+    constraints: dict[str, list[Any]] = network._parameter_constraints
     constraints = {k: v for k, v in constraints.items() if k not in _NOT_FOR_TABLES}
     return {**constraints, "early_stopping": [StrOptions({"auto"}), "boolean"]}
 
 
 _SHARED_PARAMETERS = """\
     hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(128, 64)
-        Units of each hidden layer; ``()`` is a linear model.
+        Number of units in each hidden layer; ``()`` makes a linear model.
     activation : str or sequence of str, default='relu'
         Activation of the hidden layers, or one for each, as for :class:`fastmlp.{network}`.
     alpha : float, default=0.0001
-        L2 penalty.
+        Strength of the L2 penalty.
     batch_size : int or 'auto', default='auto'
-        Rows of a mini-batch; 'auto' is a fiftieth of the training rows, between 16 and 256. It
-        is never more than there are rows.
+        Number of rows in a mini-batch. 'auto' is a fiftieth of the training rows, but at least
+        16 and at most 256. A batch never has more rows than there are to train on.
     learning_rate_init : float, default=0.001
-        Initial learning rate; the peak of every `lr_schedule`.
+        Initial learning rate; with an `lr_schedule` it is the highest rate of the schedule.
     max_iter : int, default=200
-        Most epochs.
+        Maximum number of epochs.
     random_state : int, RandomState instance or None, default=0
         Source of the initial weights, the shuffles, the validation split and the dropout.
     early_stopping : bool or 'auto', default='auto'
-        Whether to hold `validation_fraction` of the rows out and keep the best epoch. 'auto' is
-        True from 300 rows on, unless `swa_start` is set. Of two classes both need two rows,
-        else no rows are held out.
+        Whether to hold out `validation_fraction` of the rows and keep the weights of the epoch
+        that predicts them best. 'auto' is True for 300 rows and more, unless `swa_start` is set.
+        No rows are held out if there are two classes and one of them has a single row.
     n_iter_no_change : int, default=12
-        Training stalls after more than this many epochs in a row without an improvement.
+        Training stops after more than this number of consecutive epochs without an improvement.
     n_jobs : int or None, default=None
-        Threads; None is all.
+        Number of threads; None uses all processors.
     device : {'cpu', 'cuda', 'auto'}, default='cpu'
         Where to train and predict, as for :class:`fastmlp.{network}`.
     solver, learning_rate, lr_schedule, power_t, shuffle, tol, max_fun : object
-        Optimiser, schedule of the learning rate and end of training, as for
+        The optimiser, the schedule of the learning rate and the end of training, as for
         :class:`fastmlp.{network}`.
     momentum, nesterovs_momentum, momentum_form : object
         Settings of ``solver='sgd'``, as for :class:`fastmlp.{network}`.
     beta_1, beta_2, epsilon, rmsprop_decay : object
-        Settings of the optimisers that scale steps, as for :class:`fastmlp.{network}`.
+        Settings of the optimisers with a step size for each weight, as for
+        :class:`fastmlp.{network}`.
     weight_decay, l1, max_norm, dropout, clip_value, clip_norm : object
         Regularisation and limits of the gradient, as for :class:`fastmlp.{network}`.
     validation_fraction, scoring, swa_start : object
-        Which rows are held out, how they are scored, and averages of weights, as for
+        The share of rows that are held out, their score, and the averaging of weights, as for
         :class:`fastmlp.{network}`.
     init, monitor, diagnose : object
-        Initial weights, further records in ``estimator_.history_``, and warnings of fits that
-        went wrong, as for :class:`fastmlp.{network}`.
+        The initial weights, further records in ``estimator_.history_``, and warnings of fits
+        that went wrong, as for :class:`fastmlp.{network}`.
 """
 
 _SHARED_ATTRIBUTES = """\
     preprocessor_ : TabularPreprocessor
-        From the columns to the network's inputs.
+        Converts the columns of a table to the network's inputs.
     estimator_ : {network}
-        The network.
+        The trained network.
     columns_ : list of dict
-        What became of each column: see :class:`fastmlp.TabularPreprocessor`.
+        Describes each column, as ``columns_`` of :class:`fastmlp.TabularPreprocessor`.
     target_name_ : object
-        Name of the y that was passed; None without one.
+        Name of the y that was passed to ``fit``; None if it had no name.
     n_iter_ : int
-        Epochs of training.
+        Number of epochs that were trained.
     n_features_in_ : int
-        Columns seen in ``fit``.
+        Number of columns seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_columns,)
-        Their names, when all are strings.
+        Names of the columns seen in ``fit``. Defined only if all of them are strings.
     report_ : dict
-        Only after :func:`fastmlp.tabular.train.train_table` or the command line: rows, columns,
-        epochs, seconds, and the metrics on rows that were held out.
+        Numbers of rows, columns, epochs and seconds, and the metrics on held-out rows. Defined
+        only after :func:`fastmlp.tabular.train.train_table` or the command line.
     na_values_ : list of str
-        Only after these: marks of missing values in the file that was trained on.
+        Marks of missing values in the file that was trained on. Defined only where ``report_``
+        is.
 """
 
 
-def with_shared_docs(cls):
-    """Fill the places of a class's docstring that are the same for both estimators."""
+_Class = TypeVar("_Class", bound="type[BaseTabular]")
+
+
+def with_shared_docs(cls: _Class) -> _Class:
+    """Insert the documentation that both estimators share into a class's docstring."""
     for place, text in (("parameters", _SHARED_PARAMETERS), ("attributes", _SHARED_ATTRIBUTES)):
         shared = text.replace("{network}", cls._network_class.__name__)
         if cls.__doc__ is not None:  # python -OO removes docstrings
@@ -103,32 +124,53 @@ def with_shared_docs(cls):
 
 
 class BaseTabular(BaseEstimator):
-    """What the classifier and the regressor share.
+    """The common base of the classifier and the regressor.
 
-    A subclass has ``_task`` (the word for it), ``_network_class``, ``_target(y)`` (the array of
-    labels or numbers in a series), ``_encode(values)`` (what the network is trained on) and
-    ``_can_hold_out(values)`` (whether rows can be set aside for early stopping).
+    A subclass sets ``_task`` and ``_network_class`` and defines ``_target`` and ``_encode``.
     """
 
-    # scikit-learn's metadata routing splits data by rows; a callback has none to split.
+    _task: ClassVar[str]
+    _network_class: ClassVar[type[Any]]
+    early_stopping: bool | str
+    batch_size: int | str
+    solver: str
+    swa_start: int | None
+
+    # scikit-learn's metadata routing splits metadata by rows, and a callback has no rows.
     __metadata_request__fit = {"callback": UNUSED}  # noqa: RUF012
 
-    def __setstate__(self, state):
-        # Parameters that the version which saved it did not have.
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # An older version may have saved the estimator without parameters that are newer.
         defaults = {k: p.default for k, p in signature(type(self)).parameters.items()}
         super().__setstate__({**defaults, **state})
 
-    def _fit(self, X, y, callback):
+    def _target(self, y: pd.Series) -> NDArray[Any]:
+        """Return the labels or numbers in a target as an array of shape (n_rows,).
+
+        Raises
+        ------
+        DataError
+            When they are not what the estimator predicts.
+        """
+        raise NotImplementedError
+
+    def _encode(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return what the network is trained on for the labels or numbers in a target."""
+        raise NotImplementedError
+
+    def _fit(self, X: Any, y: Any, callback: Callback | None) -> Self:
         self._validate_params()
         with all_or_nothing(self):
             caught = self._train(X, read_target(self, y), callback)
-        # Warnings may be errors: what was learned is kept by now.
+        # A filter may turn warnings into errors, so they come after all attributes are set.
         for warning in caught:
-            warnings.warn(warning.message, stacklevel=3)
+            warn_user(warning.message)
         return self
 
-    def _train(self, X, y, callback):
-        """Set the fitted attributes; the warnings of the network's fit."""
+    def _train(
+        self, X: Any, y: pd.Series, callback: Callback | None
+    ) -> list[warnings.WarningMessage]:
+        """Set the fitted attributes, and return the warnings of the network's fit."""
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         frame = read_frame(self, X, reset=True)
@@ -145,7 +187,8 @@ class BaseTabular(BaseEstimator):
             try:
                 network.fit(inputs, targets, callback=callback)
             except DivergenceError as error:
-                error.__notes__.clear()  # they tell of a network that nobody will see
+                # The notes tell of weights that are kept, but this network is thrown away.
+                error.__notes__.clear()
                 raise
         self.preprocessor_, self.estimator_ = preprocessor, network
         self.columns_ = preprocessor.columns_
@@ -153,31 +196,33 @@ class BaseTabular(BaseEstimator):
         self.n_iter_ = network.n_iter_
         return caught
 
-    def _network_parameters(self, values):
-        """The parameters of the network, for so many rows."""
-        parameters = self.get_params(deep=False)
+    def _network_parameters(self, values: NDArray[Any]) -> dict[str, Any]:
+        """Return the parameters of the network for a target of shape (n_rows,)."""
+        parameters: dict[str, Any] = self.get_params(deep=False)
         n_rows = len(values)
         early_stopping = self.early_stopping
         if isinstance(early_stopping, str):
             early_stopping = n_rows >= _FEWEST_ROWS_FOR_EARLY_STOPPING and self.swa_start is None
         early_stopping = bool(early_stopping) and self._can_hold_out(values)
         batch_size = self.batch_size
-        if self.solver != "gd":  # which takes all rows, and refuses any other number
+        # The solver 'gd' takes all rows in each step, and refuses a batch size.
+        if self.solver != "gd":
             if isinstance(batch_size, str):
                 batch_size = int(np.clip(n_rows // 50, 16, 256))
             most = max(1, int(0.9 * n_rows)) if early_stopping else n_rows
             batch_size = min(batch_size, most)
         return {**parameters, "early_stopping": early_stopping, "batch_size": batch_size}
 
-    def _can_hold_out(self, values):
+    def _can_hold_out(self, values: NDArray[Any]) -> bool:
+        """Tell whether rows of a target can be held out for early stopping."""
         return True
 
-    def _inputs(self, X):
-        """The network's inputs for the rows of a table."""
+    def _inputs(self, X: Any) -> NDArray[np.float32]:
+        """Return the network's inputs for the rows of a table."""
         check_is_fitted(self)
         return self.preprocessor_.transform(read_frame(self, X, reset=False))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         return tags

@@ -1,9 +1,16 @@
 """TabularClassifier: a network that predicts the class of each row of a table."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 
 from ..estimators.classifier import MLPClassifier
+from ..schedules import Schedule
+from ..training.callbacks import Callback
 from .base import BaseTabular, constraints_of, with_shared_docs
 from .columns import class_labels
 from .frames import read_target
@@ -11,33 +18,33 @@ from .frames import read_target
 
 @with_shared_docs
 class TabularClassifier(ClassifierMixin, BaseTabular):
-    """Multilayer perceptron for the classes of rows of a table with numbers and text.
+    """Multilayer perceptron that predicts a class for each row of a table of numbers and text.
 
-    A :class:`fastmlp.TabularPreprocessor` prepares the columns, a
-    :class:`fastmlp.MLPClassifier` learns from them, in float32. Parameters have the names and
-    meanings of the latter, some with defaults for tables. Ctrl-C ends training early and keeps
-    what was learned.
+    A :class:`fastmlp.TabularPreprocessor` prepares the columns, and a
+    :class:`fastmlp.MLPClassifier` is trained on them in float32. The parameters have the same
+    names and meanings as those of the network; some have other defaults, which suit tables.
+    Ctrl-C ends training early and keeps what was learned.
 
     Parameters
     ----------
     <shared parameters>
     class_weight : dict, 'balanced' or None, default=None
-        Weight of each class in the loss and in the score of early stopping; 'balanced' makes
-        all classes count the same.
+        Weight of each class in the loss and in the score of early stopping; with 'balanced' all
+        classes count the same, however many rows they have.
     loss : {'log_loss', 'margin'}, default='log_loss'
-        As for :class:`fastmlp.MLPClassifier`.
+        Loss that training minimises, as for :class:`fastmlp.MLPClassifier`.
     label_smoothing, rho : float, defaults 0.0 and 1.0
         Settings of the losses, as for :class:`fastmlp.MLPClassifier`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels; text and dates are strings.
+        Class labels that were seen in ``fit``; text and dates are strings.
     <shared attributes>
 
     See Also
     --------
-    fastmlp.tabular.train.train_table : Also chooses the target and measures on held-out rows.
+    fastmlp.tabular.train.train_table : Chooses the target, trains, and measures on held-out rows.
 
     Examples
     --------
@@ -51,55 +58,55 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     __module__ = "fastmlp"  # where users and model files find it
 
-    _parameter_constraints: dict = constraints_of(MLPClassifier)
+    _parameter_constraints = constraints_of(MLPClassifier)
     _network_class = MLPClassifier
     _task = "classification"
 
     def __init__(
         self,
-        hidden_layer_sizes=(128, 64),
-        activation="relu",
+        hidden_layer_sizes: int | Sequence[int] | NDArray[Any] = (128, 64),
+        activation: str | Sequence[str] = "relu",
         *,
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate_init=0.001,
-        max_iter=200,
-        random_state=0,
-        early_stopping="auto",
-        n_iter_no_change=12,
-        n_jobs=None,
-        device="cpu",
-        solver="adam",
-        learning_rate="constant",
-        lr_schedule=None,
-        power_t=0.5,
-        shuffle=True,
-        tol=1e-4,
-        max_fun=15000,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        momentum_form="accumulate",
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        rmsprop_decay=0.9,
-        weight_decay=None,
-        l1=0.0,
-        max_norm=None,
-        dropout=0.0,
-        clip_value=None,
-        clip_norm=None,
-        validation_fraction=0.1,
-        scoring=None,
-        swa_start=None,
-        init="sklearn",
-        monitor=False,
-        diagnose=True,
-        class_weight=None,
-        loss="log_loss",
-        label_smoothing=0.0,
-        rho=1.0,
-    ):
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate_init: float = 0.001,
+        max_iter: int = 200,
+        random_state: int | np.random.RandomState | None = 0,
+        early_stopping: bool | str = "auto",
+        n_iter_no_change: float = 12,
+        n_jobs: int | None = None,
+        device: str = "cpu",
+        solver: str = "adam",
+        learning_rate: str = "constant",
+        lr_schedule: str | Schedule | None = None,
+        power_t: float = 0.5,
+        shuffle: bool = True,
+        tol: float = 1e-4,
+        max_fun: int = 15000,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        momentum_form: str = "accumulate",
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        rmsprop_decay: float = 0.9,
+        weight_decay: float | None = None,
+        l1: float = 0.0,
+        max_norm: float | None = None,
+        dropout: float | Sequence[float] | NDArray[Any] = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        validation_fraction: float = 0.1,
+        scoring: str | Callable[..., Any] | None = None,
+        swa_start: int | None = None,
+        init: str = "sklearn",
+        monitor: bool = False,
+        diagnose: bool = True,
+        class_weight: Mapping[Any, float] | str | None = None,
+        loss: str = "log_loss",
+        label_smoothing: float = 0.0,
+        rho: float = 1.0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.alpha = alpha
@@ -142,8 +149,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self.label_smoothing = label_smoothing
         self.rho = rho
 
-    def fit(self, X, y, *, callback=None):
-        """Prepare the columns and train.
+    def fit(self, X: Any, y: Any, *, callback: Callback | None = None) -> Self:
+        """Prepare the columns and train a network on them.
 
         Parameters
         ----------
@@ -151,10 +158,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             A frame of pandas or polars, or an array of numbers, text or both. Missing values
             are allowed.
         y : array-like of shape (n_rows,)
-            Class labels, none of them missing.
+            Class labels; none of them may be missing.
         callback : callable, optional
-            Called after each epoch with a :class:`fastmlp.training.history.Epoch`; training stops
-            when it returns True.
+            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`;
+            training stops when it returns True.
 
         Returns
         -------
@@ -163,22 +170,23 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Raises
         ------
         DataError
-            When the table or the labels cannot be learned from. After this and any other error
-            the estimator is what it was before.
+            When the table or the labels cannot be learned from. After any error the estimator is
+            as it was before.
         ValueError
-            For parameters that cannot be used.
+            When a parameter cannot be used.
         fastmlp.DivergenceError
             When training diverged.
         """
         return self._fit(X, y, callback)
 
-    def predict(self, X):
-        """Predicted class labels.
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the class label of each row.
 
         Parameters
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
-            A frame has the columns of ``fit``, in any order; others are ignored.
+            A frame must have the columns that were seen in ``fit``, in any order; further
+            columns are ignored.
 
         Returns
         -------
@@ -187,13 +195,13 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Raises
         ------
         DataError
-            When columns are missing, hold text instead of numbers, or are infinite somewhere.
+            When columns are missing, hold text instead of numbers, or have infinite values.
         """
         inputs = self._inputs(X)
         return self.estimator_.predict(inputs)
 
-    def predict_proba(self, X):
-        """Probability of each class, in the order of ``classes_``.
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Predict the probability of each class, in the order of ``classes_``.
 
         Parameters
         ----------
@@ -207,8 +215,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         inputs = self._inputs(X)
         return self.estimator_.predict_proba(inputs)
 
-    def predict_log_proba(self, X):
-        """Logarithm of :meth:`predict_proba`.
+    def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
+        """Predict the logarithm of the probability of each class.
 
         Parameters
         ----------
@@ -222,17 +230,17 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         inputs = self._inputs(X)
         return self.estimator_.predict_log_proba(inputs)
 
-    def score(self, X, y, sample_weight=None):
-        """Share of rows whose class is predicted.
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the share of rows whose class is predicted correctly.
 
         Parameters
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
             As for :meth:`predict`.
         y : array-like of shape (n_rows,)
-            The true labels.
+            The true class labels.
         sample_weight : array-like of shape (n_rows,), optional
-            How much each row counts.
+            The weight of each row in the share; by default all are equal.
 
         Returns
         -------
@@ -241,18 +249,18 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return super().score(X, self._target(read_target(self, y)), sample_weight)
 
     @property
-    def classes_(self):
-        """The class labels that the network knows."""
+    def classes_(self) -> NDArray[Any]:
+        """The class labels that were seen in ``fit``, an array of shape (n_classes,)."""
         return self.estimator_.classes_
 
-    def _target(self, y):
-        # In scikit-learn's words, too, for those who look for them.
+    def _target(self, y: pd.Series) -> NDArray[Any]:
+        # scikit-learn's own words are part of the message, since its tests look for them.
         return class_labels(y, "TabularRegressor takes them (Unknown label type: continuous)")
 
-    def _encode(self, values):
+    def _encode(self, values: NDArray[Any]) -> NDArray[Any]:
         return values
 
-    def _can_hold_out(self, values):
-        # The split of two classes is stratified and needs two members of each.
+    def _can_hold_out(self, values: NDArray[Any]) -> bool:
+        # The split is stratified if there are two classes, and then needs two rows of each.
         counts = np.unique(values, return_counts=True)[1]
-        return len(counts) > 2 or counts.min() >= 2
+        return len(counts) > 2 or bool(counts.min() >= 2)

@@ -8,35 +8,46 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ..exceptions import DataError
 from .frames import with_booleans
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _BROKEN_ARCHIVE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
-def read_table(path, *, separator=",", encoding="utf-8", na_values=(), text=()):
+def read_table(
+    path: str | PathLike[str],
+    *,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    na_values: Sequence[str] = (),
+    text: Sequence[str] = (),
+) -> pd.DataFrame:
     """Read a CSV file with a header line.
 
-    Empty fields and pandas' usual marks (NA, NaN, null, ...) are missing values. Columns of
-    true and false are Boolean, with or without missing values.
+    Empty fields and pandas' usual marks (NA, NaN, null, ...) are missing values. A column that
+    holds only true and false, and perhaps missing values, is Boolean.
 
     Parameters
     ----------
     path : str or Path
         Compressed files are recognised by their ending, such as ``.gz``.
-    separator : str
-        One character.
-    encoding : str
-    na_values : sequence of str
+    separator : str, default=','
+        The character between two fields.
+    encoding : str, default='utf-8'
+        The encoding of the file, by a name that Python knows.
+    na_values : sequence of str, default=()
         Further marks of a missing value, such as ``?``.
-    text : sequence of str
-        Columns that stay text even when all their values look like numbers, so that the code
-        ``007`` is not read as 7.
+    text : sequence of str, default=()
+        Names of columns that stay text even if all their values look like numbers, so that the
+        code ``007`` is not read as 7.
 
     Returns
     -------
@@ -45,8 +56,9 @@ def read_table(path, *, separator=",", encoding="utf-8", na_values=(), text=()):
     Raises
     ------
     DataError
-        When the file is missing, empty, has no rows, is not text in this encoding, names a
-        column twice, or has rows of different lengths.
+        When the file is missing, is empty, has no rows, is not text in this encoding, names a
+        column twice, or has rows of different lengths; and when the separator or the encoding
+        cannot be used.
     """
     path = Path(path)
     if path.is_dir():
@@ -74,14 +86,16 @@ def read_table(path, *, separator=",", encoding="utf-8", na_values=(), text=()):
         raise DataError(f"{path}: cannot be read: {error}") from None
 
 
-def _read(path, separator, encoding, na_values, text):
-    options = {"sep": separator, "encoding": encoding}
+def _read(
+    path: Path, separator: str, encoding: str, na_values: Sequence[str], text: Sequence[str]
+) -> pd.DataFrame:
+    options: dict[str, Any] = {"sep": separator, "encoding": encoding}
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, na_filter=False, **options)
     names = _column_names(path, header.iloc[0])
     dtype = {i: str for i, name in enumerate(names) if name in set(text)}
     try:
         with warnings.catch_warnings():
-            # Where every row is too long, pandas only warns, and cuts them.
+            # If every row is too long, pandas cuts all of them and only warns.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 path,
@@ -96,7 +110,8 @@ def _read(path, separator, encoding, na_values, text):
     if len(frame) == 0:
         raise DataError(f"{path}: there is a header but no row below it")
     frame.columns = names
-    # A row that is too short has its last column missing: look only then.
+    # In a row that is too short the last column is missing. Reading the file again to look for
+    # such a row is needed only if there is one.
     if frame.iloc[:, -1].isna().any():
         bad = _first_ragged_line(path, separator, encoding, len(names))
         if bad is not None:
@@ -104,8 +119,8 @@ def _read(path, separator, encoding, na_values, text):
     return with_booleans(frame)
 
 
-def _column_names(path, header):
-    """Names in the header line; a column without one is named by its place, as pandas does."""
+def _column_names(path: Path, header: Iterable[Any]) -> list[str]:
+    """Return the names in a header line; name columns without one as pandas does."""
     names = [str(name).strip() or f"Unnamed: {i}" for i, name in enumerate(header)]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
@@ -116,8 +131,17 @@ def _column_names(path, header):
     return names
 
 
-def _first_ragged_line(path, separator, encoding, n_columns):
-    """Line and length of the first row that has not `n_columns` fields; None without any."""
+def _first_ragged_line(
+    path: Path, separator: str, encoding: str, n_columns: int
+) -> tuple[int, int] | None:
+    """Find the first row that does not have `n_columns` fields.
+
+    Returns
+    -------
+    (line, n_fields) : tuple of int or None
+        The number of its line, counted from 1, and of its fields. None if there is no such row,
+        or if the file cannot be read as CSV again.
+    """
     if path.suffix in (".zip", ".tar", ".zst"):
         return None
     opener = _OPENERS.get(path.suffix, open)
@@ -133,7 +157,10 @@ def _first_ragged_line(path, separator, encoding, n_columns):
     return None
 
 
-def _ragged(path, separator, encoding, n_columns, error):
+def _ragged(
+    path: Path, separator: str, encoding: str, n_columns: int, error: Exception | None
+) -> DataError:
+    """Make the error for a file whose rows have different lengths; pandas raised `error`."""
     bad = _first_ragged_line(path, separator, encoding, n_columns)
     if bad is None:
         return DataError(f"{path}: cannot be read as CSV: {error}")

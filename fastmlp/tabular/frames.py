@@ -1,4 +1,6 @@
-"""What users pass as X and y, as pandas' frames and series."""
+"""Conversion of the X and y that users pass to frames and series of pandas."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,20 +10,21 @@ from sklearn.utils.validation import validate_data
 from ..exceptions import DataError
 
 
-def read_frame(estimator, X, reset):
-    """X as a data frame whose columns have the types of what they hold.
+def read_frame(estimator: Any, X: Any, reset: bool) -> pd.DataFrame:
+    """Convert X to a data frame whose columns have the types of the values in them.
 
-    A frame of pandas is taken as it is, one of polars or of Arrow is converted. An array has
-    columns that are numbers, or those of the frame that the estimator was fitted with.
+    A frame of pandas is taken as it is; one of polars or of Arrow is converted. The columns of
+    an array are named by their numbers, or as in the frame that the estimator was fitted with.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Its ``n_features_in_`` and ``feature_names_in_`` are set when `reset`; otherwise an array
-        must have as many columns. A frame may have others: they are looked up by name.
+        The estimator that was given X. Its ``n_features_in_`` and ``feature_names_in_`` are set
+        if `reset` is True; otherwise an array must have ``n_features_in_`` columns. A frame may
+        have further columns, since columns are later looked up by name.
     X : data frame or array-like of shape (n_rows, n_columns)
     reset : bool
-        Whether this is ``fit``.
+        Whether ``fit`` reads the table, rather than a method of the fitted estimator.
 
     Returns
     -------
@@ -32,7 +35,8 @@ def read_frame(estimator, X, reset):
     DataError
         When a frame is empty, has complex numbers or names a column twice.
     ValueError
-        When an array is no matrix, is infinite somewhere, or has another number of columns.
+        When an array is not two-dimensional, has infinite values, or has another number of
+        columns.
     """
     frame = as_pandas(X)
     if not isinstance(frame, pd.DataFrame):
@@ -46,11 +50,12 @@ def read_frame(estimator, X, reset):
     return frame
 
 
-def as_pandas(X):
-    """A frame of any kind as one of pandas; all else as it is."""
+def as_pandas(X: Any) -> Any:
+    """Convert a data frame of polars or Arrow to pandas; return anything else as it is."""
     if isinstance(X, pd.DataFrame):
         return X
-    if hasattr(X, "iter_columns"):  # polars, whose own conversion needs another package
+    # The frames of polars have a conversion of their own, but it needs another package.
+    if hasattr(X, "iter_columns"):
         columns = {column.name: column.to_numpy() for column in X.iter_columns()}
         return with_booleans(pd.DataFrame(columns).infer_objects())
     if hasattr(X, "column_names") and hasattr(X, "to_pandas"):
@@ -58,16 +63,27 @@ def as_pandas(X):
     return X
 
 
-def _from_array(estimator, X, reset):
+def _from_array(estimator: Any, X: Any, reset: bool) -> pd.DataFrame:
     if isinstance(X, list | tuple) and np.asarray(X).dtype.kind in "US":
-        X = np.asarray(X, dtype=object)  # numbers beside text stay numbers
+        X = np.asarray(X, dtype=object)  # otherwise numbers beside text would become text
     X = validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
     names = None if reset else getattr(estimator, "feature_names_in_", None)
     return with_booleans(pd.DataFrame(X, columns=names).infer_objects())
 
 
-def with_booleans(frame):
-    """Give columns of truth values beside missing ones the type of truth values, in place."""
+def with_booleans(frame: pd.DataFrame) -> pd.DataFrame:
+    """Convert object columns that hold only truth values and missing values to Boolean.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        It is changed in place.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same frame.
+    """
     for name in frame.columns:
         is_object = pd.api.types.is_object_dtype(frame[name])
         if is_object and pd.api.types.infer_dtype(frame[name], skipna=True) == "boolean":
@@ -75,34 +91,41 @@ def with_booleans(frame):
     return frame
 
 
-def check_frame(frame):
-    """Refuse what is no table, is empty, has complex numbers, or names a column twice."""
+def check_frame(frame: Any) -> None:
+    """Refuse a table that no model can be made of or used on.
+
+    Raises
+    ------
+    DataError
+        When it is no data frame of pandas, is empty, names a column twice, or has complex
+        numbers.
+    """
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"a pandas DataFrame is needed, not a {type(frame).__name__}")
     if not len(frame) or not len(frame.columns):
         raise DataError("the table has no rows or no columns")
     if not frame.columns.is_unique:
-        name = frame.columns[frame.columns.duplicated()][0]
-        raise DataError(f"column name {name!r} stands there more than once; names must differ")
+        repeated = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"column name {repeated!r} stands there more than once; names must differ")
     for name, dtype in frame.dtypes.items():
         if pd.api.types.is_complex_dtype(dtype):
             raise DataError(f"column {name!r} has complex numbers")
 
 
-def read_target(estimator, y):
-    """y as a series with the type of what it holds.
+def read_target(estimator: Any, y: Any) -> pd.Series:
+    """Convert a target to a series with the type of the values in it.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Named in the message where there is no y.
+        The message of the error for a missing `y` names its class.
     y : array-like of shape (n_rows,) or (n_rows, 1)
-        A column is flattened, with scikit-learn's warning.
+        A matrix with one column is flattened, and scikit-learn warns of it.
 
     Returns
     -------
     pandas.Series
-        Its name is that of `y`, None without one.
+        It has the name of `y`, or None if `y` has no name.
 
     Raises
     ------

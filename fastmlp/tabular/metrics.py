@@ -1,8 +1,10 @@
-"""How good the predictions for a table are, and what a trivial prediction would reach."""
+"""Metrics of predictions for a table, and of a trivial prediction to compare them with."""
 
 import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -14,8 +16,19 @@ from sklearn.metrics import (
 )
 
 
-def regression_metrics(y, predicted):
-    """R^2, root mean squared error and mean absolute error."""
+def regression_metrics(y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
+    """Compute R^2, root mean squared error and mean absolute error.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n_rows,)
+        The true and the predicted numbers.
+
+    Returns
+    -------
+    dict of str to float
+        Has the keys 'r2' (not-a-number for a single row), 'rmse' and 'mae'.
+    """
     return {
         "r2": float(r2_score(y, predicted)) if len(y) > 1 else float("nan"),
         "rmse": float(root_mean_squared_error(y, predicted)),
@@ -23,10 +36,32 @@ def regression_metrics(y, predicted):
     }
 
 
-def classification_metrics(y, probabilities, classes, known=None):
-    """Accuracy, balanced accuracy, log loss and, for two classes, the area under the ROC curve.
+def classification_metrics(
+    y: NDArray[Any],
+    probabilities: NDArray[Any],
+    classes: NDArray[Any],
+    known: NDArray[np.bool_] | None = None,
+) -> dict[str, float]:
+    """Compute accuracy, balanced accuracy, log loss and the area under the ROC curve.
 
-    Rows whose class is not `known` count as wrong, and not at all in the last two.
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,)
+        The true labels.
+    probabilities : ndarray of shape (n_rows, n_classes)
+        The predicted probability of each class.
+    classes : ndarray of shape (n_classes,)
+        The labels that belong to the columns of `probabilities`.
+    known : ndarray of shape (n_rows,), bool, optional
+        Tells for each row whether its true label is among `classes`; by default all are.
+        The other rows count as wrong in the two accuracies, and are left out of the log loss
+        and of the area.
+
+    Returns
+    -------
+    dict of str to float
+        Has the keys 'accuracy' and 'balanced_accuracy', 'log_loss' where a label is known, and
+        'roc_auc' where there are two classes that both occur.
     """
     known = np.ones(len(y), bool) if known is None else known
     predicted = classes[np.argmax(probabilities, axis=1)]
@@ -34,7 +69,7 @@ def classification_metrics(y, probabilities, classes, known=None):
         predicted = classes[(probabilities[:, 1] > 0.5).astype(int)]
     metrics = {"accuracy": float(accuracy_score(y, predicted))}
     with warnings.catch_warnings():
-        # Classes that are predicted but do not occur are no mistake of the data.
+        # A class may be predicted although no row has it; that needs no warning.
         warnings.simplefilter("ignore", UserWarning)
         metrics["balanced_accuracy"] = float(balanced_accuracy_score(y, predicted))
     if known.any():
@@ -46,8 +81,24 @@ def classification_metrics(y, probabilities, classes, known=None):
     return metrics
 
 
-def baseline_metrics(task, y_train, y_test):
-    """Metrics of always predicting the class shares, or the mean, of the training part."""
+def baseline_metrics(task: str, y_train: NDArray[Any], y_test: NDArray[Any]) -> dict[str, float]:
+    """Compute the metrics of a prediction that is the same for every row.
+
+    Parameters
+    ----------
+    task : {'classification', 'regression'}
+        The prediction is the share of each class for a classification, the mean for a
+        regression.
+    y_train : ndarray of shape (n_train_rows,)
+        The labels or numbers that the shares or the mean are computed from.
+    y_test : ndarray of shape (n_test_rows,)
+        The labels or numbers that the prediction is compared with.
+
+    Returns
+    -------
+    dict of str to float
+        As from :func:`regression_metrics` or :func:`classification_metrics`.
+    """
     if task == "regression":
         return regression_metrics(y_test, np.full(len(y_test), np.mean(y_train)))
     classes, counts = np.unique(y_train, return_counts=True)

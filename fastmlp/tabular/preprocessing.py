@@ -1,26 +1,35 @@
-"""From the columns of a data frame to the inputs of a network."""
+"""Conversion of the columns of a data frame to the inputs of a network."""
 
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import DataError
 from .columns import describe_columns, first_text_value, frequent_levels, is_text, level_codes
 from .frames import read_frame
 
+# Rows that are converted at a time.
 _BLOCK_ROWS = 16384
 SQUASH_BOUND = 3
-SQUASH_LIMIT = 1e6  # the square of what lies beyond could overflow
+SQUASH_LIMIT = 1e6  # larger numbers are clipped, since their squares could overflow
+
+# The numeric columns of a table, and the codes of its text columns.
+_Table = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @contextmanager
-def all_or_nothing(estimator):
-    """Leave an estimator as it was when the block fails."""
+def all_or_nothing(estimator: Any) -> Iterator[None]:
+    """Restore the attributes of an estimator if the block fails."""
     before = dict(vars(estimator))
     try:
         yield
@@ -31,33 +40,33 @@ def all_or_nothing(estimator):
 
 
 class TabularPreprocessor(TransformerMixin, BaseEstimator):
-    """Numbers for a network from a data frame with numeric and text columns.
+    """Convert a data frame with numeric and text columns to numbers for a network.
 
-    Missing numbers are replaced by the median, with an indicator column; numbers are
-    standardised, and outliers drawn in by :func:`squash`. Text is one-hot encoded, with rare
-    and unknown levels in one group and missing text as a level of its own. A level is rare with
-    fewer than 5 rows (2 in tables of fewer than 500 rows), or beyond the 99 most frequent ones
-    of its column. Columns that are constant, all missing, dates, or text that differs in
-    (almost) every row are dropped.
+    Missing numbers are replaced by the median of their column, and an indicator column tells
+    where. Numbers are standardised, and :func:`squash` limits outliers. Text is one-hot encoded;
+    missing text is a level of its own, and all rare and unknown levels form one group. A level is
+    rare if it has fewer than 5 rows (2 in a table of fewer than 500 rows), or if it is not one of
+    the 99 most frequent levels of its column. A column is dropped if it is constant, has no
+    values, or holds dates or text that differs in (almost) every row.
 
     Attributes
     ----------
     columns_ : list of dict
-        Of each column in the order of the table 'name', 'kind' ('numeric', 'text' or
-        'dropped'), 'reason' (why it was dropped, else empty) and 'note' (what there is to know
-        of it, else empty).
+        Describes each column, in the order of the table, by its 'name', its 'kind' ('numeric',
+        'text' or 'dropped'), the 'reason' why it was dropped (empty for the others), and a
+        'note' for the user (empty if there is none).
     levels_ : list of list of str
-        For each text column the levels with an input of their own, the most frequent one first.
+        The levels of each text column that have an input of their own, the most frequent first.
     imputer_ : sklearn.impute.SimpleImputer or None
-        Replaces missing numbers; None without numeric columns.
+        Replaces missing numbers; None if no column is numeric.
     scaler_ : sklearn.preprocessing.StandardScaler or None
-        Standardises what the imputer gives.
+        Standardises the output of the imputer; None if no column is numeric.
     encoder_ : sklearn.preprocessing.OneHotEncoder or None
-        Encodes the places of values in `levels_`; None without text columns.
+        Encodes the positions of values in `levels_`; None if no column is text.
     n_features_in_ : int
-        Columns seen in ``fit``.
+        Number of columns seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_columns,)
-        Their names, when all are strings.
+        Names of the columns seen in ``fit``. Defined only if all of them are strings.
 
     Examples
     --------
@@ -70,8 +79,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
 
     __module__ = "fastmlp"  # where users and model files find it
 
-    def fit(self, X, y=None):
-        """Learn kinds of columns, medians, scales and levels.
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the kinds of the columns, and their medians, scales and levels.
 
         Parameters
         ----------
@@ -87,14 +96,14 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Raises
         ------
         DataError
-            When the table is empty, names a column twice, is infinite somewhere, or has no
-            column that a network could learn from.
+            When the table is empty, names a column twice, has infinite values, or has no column
+            that a network could learn from.
         """
         self._fit(X)
         return self
 
-    def fit_transform(self, X, y=None):
-        """Learn from a table, and give the inputs for its rows.
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
+        """Learn from a table, and convert its rows to the inputs of a network.
 
         Parameters
         ----------
@@ -109,14 +118,14 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         """
         return self._inputs(self._fit(X))
 
-    def transform(self, X):
-        """The inputs of a network for the rows of a table.
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Convert the rows of a table to the inputs of a network.
 
         Parameters
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
-            A frame has the columns of ``fit``, in any order; others are ignored. An array has
-            the same columns in the same order.
+            A frame must have the columns that were seen in ``fit``, in any order; further
+            columns are ignored. An array must have the same columns in the same order.
 
         Returns
         -------
@@ -125,29 +134,33 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Raises
         ------
         DataError
-            When columns are missing, hold text instead of numbers, or are infinite somewhere.
+            When columns are missing, hold text instead of numbers, or have infinite values.
         """
         check_is_fitted(self)
         return self._inputs(self._table(read_frame(self, X, reset=False)))
 
-    def get_feature_names_out(self, input_features=None):
-        """Names of the inputs.
+    def get_feature_names_out(
+        self, input_features: Iterable[Any] | None = None
+    ) -> NDArray[np.object_]:
+        """Return the names of the network's inputs.
 
         Parameters
         ----------
         input_features : array-like of shape (n_columns,), optional
-            As in scikit-learn, only to name the columns of an array: those of a frame are known.
+            Names for the columns of an array. For a frame they must be its own names, as in
+            scikit-learn.
 
         Returns
         -------
         ndarray of shape (n_inputs,), of strings
-            The names of the numeric columns, of the indicators ('missing' and a name), and for
-            each level of text a name and the level; '(other)' stands for rare and unknown ones.
+            First come the names of the numeric columns, then the indicators, such as
+            'missing_age', and then the levels of the text columns, such as 'city_Rome', with
+            'city_(other)' for rare and unknown levels.
 
         Raises
         ------
         ValueError
-            When `input_features` are not the columns of ``fit``.
+            When `input_features` are not the columns that were seen in ``fit``.
         """
         check_is_fitted(self)
         called = self._input_names(input_features)
@@ -160,8 +173,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             names += [f"{called[name]}_{shown[code]}" for code in codes]
         return np.array(names, dtype=object)
 
-    def _input_names(self, input_features):
-        """From the columns' names to those that the user gives them."""
+    def _input_names(self, input_features: Iterable[Any] | None) -> dict[Hashable, Any]:
+        """Map the names of the columns to those that the user gives them."""
         columns = [column["name"] for column in self.columns_]
         has_names = hasattr(self, "feature_names_in_")
         if input_features is None:
@@ -177,17 +190,18 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
                 raise ValueError("input_features is not equal to feature_names_in_")
         return dict(zip(columns, shown, strict=True))
 
-    def _names(self, kind):
+    def _names(self, kind: str) -> list[Hashable]:
+        """List the names of the columns of a kind."""
         return [column["name"] for column in self.columns_ if column["kind"] == kind]
 
-    def _encoded_text(self):
-        """For each text column its name, levels and the codes that have an input."""
-        codes = [] if self.encoder_ is None else self.encoder_.categories_
-        codes = [places.astype(int) for places in codes]
+    def _encoded_text(self) -> Iterator[tuple[Hashable, list[str], NDArray[np.intp]]]:
+        """Iterate over text columns: their names, levels, and codes that have an input."""
+        categories = [] if self.encoder_ is None else self.encoder_.categories_
+        codes = [places.astype(int) for places in categories]
         return zip(self._names("text"), self.levels_, codes, strict=True)
 
-    def _fit(self, X):
-        """Set all fitted attributes, or none; the table of numbers and codes."""
+    def _fit(self, X: Any) -> _Table:
+        """Set all fitted attributes, or none if this fails, and return the numbers and codes."""
         with all_or_nothing(self):
             frame = read_frame(self, X, reset=True)
             if len(frame) < 2:
@@ -200,22 +214,32 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             fewest = 5 if len(frame) >= 500 else 2
             self.levels_ = [frequent_levels(frame[name], fewest) for name in self._names("text")]
             numbers, codes = table = self._table(frame)
-            self.imputer_ = self.scaler_ = self.encoder_ = None
+            self.imputer_: Any = None
+            self.scaler_: Any = None
+            self.encoder_: Any = None
             if numbers.shape[1]:
                 self.imputer_ = _giving_arrays(SimpleImputer(strategy="median", add_indicator=True))
                 self.scaler_ = _giving_arrays(StandardScaler())
                 self.scaler_.fit(self.imputer_.fit_transform(numbers))
             if codes.shape[1]:
-                # The last code of a column is all that is rare or unknown. Without it in
-                # training, an unknown level has no input of its own.
+                # The last code of a column stands for all rare and unknown levels. If no row of
+                # the training has this code, unknown levels have no input later.
                 encoder = OneHotEncoder(
                     handle_unknown="ignore", sparse_output=False, dtype=np.float32
                 )
                 self.encoder_ = _giving_arrays(encoder).fit(codes)
         return table
 
-    def _table(self, frame):
-        """The numeric columns as float64, and the codes of the text columns."""
+    def _table(self, frame: pd.DataFrame) -> _Table:
+        """Collect the numeric columns of a frame, and the codes of its text columns.
+
+        Returns
+        -------
+        numbers : ndarray of shape (n_rows, n_numeric_columns), float64
+            Missing values are not-a-number.
+        codes : ndarray of shape (n_rows, n_text_columns), float64
+            The positions of the values in ``levels_``.
+        """
         numeric, text = self._names("numeric"), self._names("text")
         missing = [name for name in (*numeric, *text) if name not in frame.columns]
         if missing:
@@ -240,44 +264,53 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             codes[:, i] = level_codes(frame[name], levels)
         return numbers, codes
 
-    def _inputs(self, table):
-        """The network's float32 inputs; by blocks, as one-hot columns take much memory."""
+    def _inputs(self, table: _Table) -> NDArray[np.float32]:
+        """Convert numbers and codes to the network's inputs of shape (n_rows, n_inputs).
+
+        A block of rows is converted at a time, since one-hot columns in float64 take much memory.
+        """
         numbers, codes = table
-        inputs = None
-        for start in range(0, len(numbers), _BLOCK_ROWS):
+        first = self._block(numbers[:_BLOCK_ROWS], codes[:_BLOCK_ROWS])
+        inputs = np.empty((len(numbers), first.shape[1]), dtype=np.float32)
+        inputs[:_BLOCK_ROWS] = first
+        for start in range(_BLOCK_ROWS, len(numbers), _BLOCK_ROWS):
             rows = slice(start, start + _BLOCK_ROWS)
-            parts = []
-            if self.imputer_ is not None:
-                parts.append(self.scaler_.transform(self.imputer_.transform(numbers[rows])))
-            if self.encoder_ is not None:
-                parts.append(self.encoder_.transform(codes[rows]).astype(np.float64))
-            block = squash(np.hstack(parts))
-            if inputs is None:
-                inputs = np.empty((len(numbers), block.shape[1]), dtype=np.float32)
-            inputs[rows] = block
+            inputs[rows] = self._block(numbers[rows], codes[rows])
         return inputs
 
-    def __sklearn_tags__(self):
+    def _block(
+        self, numbers: NDArray[np.float64], codes: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Convert some rows of numbers and codes to inputs."""
+        parts = []
+        if self.imputer_ is not None:
+            parts.append(self.scaler_.transform(self.imputer_.transform(numbers)))
+        if self.encoder_ is not None:
+            parts.append(self.encoder_.transform(codes).astype(np.float64))
+        return squash(np.hstack(parts))
+
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
 
-def _giving_arrays(transformer):
-    """A transformer that gives arrays, whatever scikit-learn's configuration says."""
+def _giving_arrays(transformer: Any) -> Any:
+    """Let a transformer return arrays, whatever scikit-learn's configuration says."""
     return transformer.set_output(transform="default")
 
 
-def squash(x):
-    """x / sqrt(1 + (x / 3)^2): the identity near zero, bounded by 3.
+def squash(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute x / sqrt(1 + (x / 3)^2), which is about x near zero and stays between -3 and 3.
 
-    A standardised value far out, such as a pixel that is almost never lit, would otherwise
+    Without a limit, one extreme value, such as that of a pixel that is almost never lit, could
     decide a prediction alone (Holzmueller et al., 2024, "Better by default").
 
     Parameters
     ----------
     x : ndarray
+        Standardised values, in an array of any shape.
 
     Returns
     -------

@@ -1,44 +1,53 @@
 """TabularRegressor: a network that predicts a number for each row of a table."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
 from ..estimators.regressor import MLPRegressor
+from ..schedules import Schedule
+from ..training.callbacks import Callback
 from .base import BaseTabular, constraints_of, with_shared_docs
 from .columns import numeric_target
 
 
 @with_shared_docs
 class TabularRegressor(RegressorMixin, BaseTabular):
-    """Multilayer perceptron for a number in each row of a table with numbers and text.
+    """Multilayer perceptron that predicts a number for each row of a table of numbers and text.
 
-    A :class:`fastmlp.TabularPreprocessor` prepares the columns, a
-    :class:`fastmlp.MLPRegressor` learns from them, in float32, with a standardised target.
-    Parameters have the names and meanings of the latter, some with defaults for tables. Ctrl-C
-    ends training early and keeps what was learned.
+    A :class:`fastmlp.TabularPreprocessor` prepares the columns, and a
+    :class:`fastmlp.MLPRegressor` is trained on them in float32, with a standardised target. The
+    parameters have the same names and meanings as those of the network; some have other
+    defaults, which suit tables. Ctrl-C ends training early and keeps what was learned.
 
     Parameters
     ----------
     <shared parameters>
     loss : str or pair of functions, default='squared_error'
-        As for :class:`fastmlp.MLPRegressor`, of the standardised target. With 'poisson' the
-        target is scaled but not shifted.
+        Loss as for :class:`fastmlp.MLPRegressor`, computed on the standardised target. With
+        'poisson' the target is scaled but not shifted.
     huber_delta : float, default=1.0
-        Where the Huber loss turns from squared to linear, in standard deviations of the target.
+        Error at which the Huber loss turns from squared to linear, in standard deviations of
+        the target.
     quantiles : float, default=0.5
-        Level of ``loss='quantile'``. A model of a table predicts one.
+        Level of the quantile that ``loss='quantile'`` predicts. A model of a table predicts a
+        single quantile.
 
     Attributes
     ----------
     target_mean_ : float
-        Subtracted from the target before training.
+        The mean of the target, which is subtracted before training; 0 with 'poisson'.
     target_scale_ : float
-        What the target is divided by then: its standard deviation.
+        The standard deviation of the target, by which it is divided before training.
     <shared attributes>
 
     See Also
     --------
-    fastmlp.tabular.train.train_table : Also chooses the target and measures on held-out rows.
+    fastmlp.tabular.train.train_table : Chooses the target, trains, and measures on held-out rows.
 
     Examples
     --------
@@ -52,54 +61,54 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     __module__ = "fastmlp"  # where users and model files find it
 
-    _parameter_constraints: dict = constraints_of(MLPRegressor)
+    _parameter_constraints = constraints_of(MLPRegressor)
     _network_class = MLPRegressor
     _task = "regression"
 
     def __init__(
         self,
-        hidden_layer_sizes=(128, 64),
-        activation="relu",
+        hidden_layer_sizes: int | Sequence[int] | NDArray[Any] = (128, 64),
+        activation: str | Sequence[str] = "relu",
         *,
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate_init=0.001,
-        max_iter=200,
-        random_state=0,
-        early_stopping="auto",
-        n_iter_no_change=12,
-        n_jobs=None,
-        device="cpu",
-        solver="adam",
-        learning_rate="constant",
-        lr_schedule=None,
-        power_t=0.5,
-        shuffle=True,
-        tol=1e-4,
-        max_fun=15000,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        momentum_form="accumulate",
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        rmsprop_decay=0.9,
-        weight_decay=None,
-        l1=0.0,
-        max_norm=None,
-        dropout=0.0,
-        clip_value=None,
-        clip_norm=None,
-        validation_fraction=0.1,
-        scoring=None,
-        swa_start=None,
-        init="sklearn",
-        monitor=False,
-        diagnose=True,
-        loss="squared_error",
-        huber_delta=1.0,
-        quantiles=0.5,
-    ):
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate_init: float = 0.001,
+        max_iter: int = 200,
+        random_state: int | np.random.RandomState | None = 0,
+        early_stopping: bool | str = "auto",
+        n_iter_no_change: float = 12,
+        n_jobs: int | None = None,
+        device: str = "cpu",
+        solver: str = "adam",
+        learning_rate: str = "constant",
+        lr_schedule: str | Schedule | None = None,
+        power_t: float = 0.5,
+        shuffle: bool = True,
+        tol: float = 1e-4,
+        max_fun: int = 15000,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        momentum_form: str = "accumulate",
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        rmsprop_decay: float = 0.9,
+        weight_decay: float | None = None,
+        l1: float = 0.0,
+        max_norm: float | None = None,
+        dropout: float | Sequence[float] | NDArray[Any] = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        validation_fraction: float = 0.1,
+        scoring: str | Callable[..., Any] | None = None,
+        swa_start: int | None = None,
+        init: str = "sklearn",
+        monitor: bool = False,
+        diagnose: bool = True,
+        loss: str | Sequence[Callable[..., Any]] = "squared_error",
+        huber_delta: float = 1.0,
+        quantiles: float | Sequence[float] | NDArray[Any] = 0.5,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.alpha = alpha
@@ -141,8 +150,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         self.huber_delta = huber_delta
         self.quantiles = quantiles
 
-    def fit(self, X, y, *, callback=None):
-        """Prepare the columns and train.
+    def fit(self, X: Any, y: Any, *, callback: Callback | None = None) -> Self:
+        """Prepare the columns and train a network on them.
 
         Parameters
         ----------
@@ -150,10 +159,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             A frame of pandas or polars, or an array of numbers, text or both. Missing values
             are allowed.
         y : array-like of shape (n_rows,)
-            Numbers, none of them missing.
+            The numbers to predict; none of them may be missing.
         callback : callable, optional
-            Called after each epoch with a :class:`fastmlp.training.history.Epoch`; training stops
-            when it returns True.
+            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`;
+            training stops when it returns True.
 
         Returns
         -------
@@ -162,22 +171,23 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Raises
         ------
         DataError
-            When the table or the numbers cannot be learned from. After this and any other error
-            the estimator is what it was before.
+            When the table or the numbers cannot be learned from. After any error the estimator is
+            as it was before.
         ValueError
-            For parameters that cannot be used.
+            When a parameter cannot be used.
         fastmlp.DivergenceError
             When training diverged.
         """
         return self._fit(X, y, callback)
 
-    def predict(self, X):
-        """Predicted numbers.
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predict a number for each row.
 
         Parameters
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
-            A frame has the columns of ``fit``, in any order; others are ignored.
+            A frame must have the columns that were seen in ``fit``, in any order; further
+            columns are ignored.
 
         Returns
         -------
@@ -186,18 +196,18 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Raises
         ------
         DataError
-            When columns are missing, hold text instead of numbers, or are infinite somewhere.
+            When columns are missing, hold text instead of numbers, or have infinite values.
         """
         inputs = self._inputs(X)
-        predicted = self.estimator_.predict(inputs)
+        predicted: NDArray[Any] = self.estimator_.predict(inputs)
         return predicted.astype(np.float64) * self.target_scale_ + self.target_mean_
 
-    def _target(self, y):
+    def _target(self, y: pd.Series) -> NDArray[np.float64]:
         if np.size(self.quantiles) > 1:
             raise ValueError("a model of a table predicts one quantile; fit a model for each")
         return numeric_target(y, "TabularClassifier takes text")
 
-    def _encode(self, values):
+    def _encode(self, values: NDArray[Any]) -> NDArray[np.float32]:
         is_count = isinstance(self.loss, str) and self.loss == "poisson"
         self.target_mean_ = 0.0 if is_count else float(np.mean(values))
         self.target_scale_ = float(np.std(values)) or 1.0

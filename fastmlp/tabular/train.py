@@ -1,15 +1,21 @@
-"""From a table with its target to a model that was measured: what the command line fits."""
+"""Training, testing and applying models of whole tables, as the command line does it."""
 
 import time
 import warnings
+from collections.abc import Sequence
 from inspect import signature
+from os import PathLike
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from ..exceptions import DataError, DeviceError, InterruptedTrainingWarning
+from ..exceptions import DataError, DeviceError, InterruptedTrainingWarning, warn_user
+from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import check_complete, check_learnable, decide_task, find_target, target_values
 from .csv import read_table
@@ -17,48 +23,53 @@ from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .regressor import TabularRegressor
 
-_ESTIMATORS = {"classification": TabularClassifier, "regression": TabularRegressor}
+_ESTIMATORS: dict[str, Any] = {
+    "classification": TabularClassifier,
+    "regression": TabularRegressor,
+}
 
 
 def train_table(
-    frame,
-    target=None,
-    task="auto",
+    frame: Any,
+    target: Any = None,
+    task: str = "auto",
     *,
-    test_size=0.2,
-    random_state=0,
-    na_values=(),
-    callback=None,
-    **parameters,
-):
-    """Choose target and task, hold out a test part, train on the rest, and measure.
+    test_size: float = 0.2,
+    random_state: int = 0,
+    na_values: Sequence[str] = (),
+    callback: Callback | None = None,
+    **parameters: Any,
+) -> TabularClassifier | TabularRegressor:
+    """Choose the target and the task, hold out test rows, train on the others, and measure.
 
     Parameters
     ----------
     frame : data frame
-        Of pandas or polars.
+        A frame of pandas or polars, with the target among its columns.
     target : str or None, default=None
-        Name of the target column; None is the last one.
+        Name of the target column; None is the last column.
     task : {'auto', 'classification', 'regression'}, default='auto'
-        'auto' is classification for text, truth values and at most 20 different integers.
+        'auto' is classification for text, for truth values, and for at most 20 different
+        integers.
     test_size : float, default=0.2
-        Share of rows held out for the test metrics; 0 trains on all rows.
+        Share of the rows that are held out for the test metrics; 0 trains on all rows.
     random_state : int, default=0
         Seed of the split and of the training.
     na_values : sequence of str, default=()
-        Marks of missing values in the file that the frame was read from, which
-        :func:`read_for` reads as such in other files, too.
+        Marks of missing values in the file that the frame was read from. The model remembers
+        them for :func:`read_for`.
     callback : callable, optional
-        Called after each epoch with a :class:`fastmlp.training.history.Epoch`.
+        It is called after each epoch with a :class:`fastmlp.training.history.Epoch`.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
 
     Returns
     -------
     TabularClassifier or TabularRegressor
-        Fitted, with two attributes more: ``na_values_``, and ``report_``, a dict of rows,
-        features, epochs, seconds, whether training converged or was interrupted, and unless
-        `test_size` is 0 the metrics on the 'test' part and of a trivial 'baseline'.
+        The fitted model with two more attributes: ``na_values_``, and ``report_``. The latter is
+        a dict of the numbers of rows, columns, epochs and seconds, and of whether training
+        converged or was interrupted. Unless `test_size` is 0, it also has the metrics on the
+        test rows, 'test', and those of a trivial prediction, 'baseline'.
 
     Raises
     ------
@@ -67,7 +78,7 @@ def train_table(
     DeviceError
         When the device cannot be used.
     ValueError
-        For another `task` or `test_size`.
+        When `task` or `test_size` is not one of the values above.
 
     Examples
     --------
@@ -112,19 +123,27 @@ def train_table(
     return model
 
 
-def read_for(model, path, *, separator=",", encoding="utf-8", na_values=()):
+def read_for(
+    model: Any,
+    path: str | PathLike[str],
+    *,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    na_values: Sequence[str] = (),
+) -> pd.DataFrame:
     """Read a CSV file in the way that a fitted model needs.
 
-    Columns that were text in training stay text: a code such as ``007`` is not read as a
+    Columns that were text in training stay text, so that a code such as ``007`` is not read as a
     number.
 
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
-        Fitted. Its own marks of missing values count, too.
+        A fitted model. The marks of missing values that it remembers are used, too.
     path : str or Path
-    separator, encoding : str
-    na_values : sequence of str
+    separator : str, default=','
+    encoding : str, default='utf-8'
+    na_values : sequence of str, default=()
         Further marks of missing values.
 
     Returns
@@ -134,7 +153,7 @@ def read_for(model, path, *, separator=",", encoding="utf-8", na_values=()):
     Raises
     ------
     DataError
-        See :func:`fastmlp.tabular.csv.read_table`.
+        When the file cannot be read, as in :func:`fastmlp.tabular.csv.read_table`.
     """
     text = [column["name"] for column in model.columns_ if column["kind"] == "text"]
     if is_classifier(model) and model.classes_.dtype.kind in "US":
@@ -143,27 +162,28 @@ def read_for(model, path, *, separator=",", encoding="utf-8", na_values=()):
     return read_table(path, separator=separator, encoding=encoding, na_values=marks, text=text)
 
 
-def evaluate(model, frame, target=None):
+def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     """Measure a fitted model on a table that has the target column.
 
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
-        Fitted.
+        A fitted model.
     frame : data frame
-        Of pandas or polars.
+        A frame of pandas or polars, with the target among its columns.
     target : str or None, default=None
         Name of the target column; None is the name of the y that the model was trained on.
 
     Returns
     -------
     dict of str to float
+        The metrics by their names, as from :mod:`fastmlp.tabular.metrics`.
 
     Raises
     ------
     DataError
-        When the target is missing, or has a class that the model does not know; and what
-        ``predict`` raises.
+        When the target is missing or has a class that the model does not know, or when the model
+        cannot predict the rows.
     """
     frame = as_pandas(frame)
     check_frame(frame)
@@ -186,8 +206,8 @@ def evaluate(model, frame, target=None):
     return _metrics(model, frame, values)
 
 
-def _estimator(task, parameters):
-    """An estimator with these parameters, or a DataError about those that it does not have."""
+def _estimator(task: str, parameters: dict[str, Any]) -> Any:
+    """Make the estimator for a task; raise DataError for parameters that it does not have."""
     if task == "regression" and parameters.get("class_weight") is not None:
         raise DataError("class weights are for classification, and this is a regression")
     known = signature(_ESTIMATORS[task]).parameters
@@ -200,8 +220,13 @@ def _estimator(task, parameters):
     return _ESTIMATORS[task](**{k: v for k, v in parameters.items() if k in known})
 
 
-def _split(values, task, test_size, random_state):
-    """The places of the rows for training and for the test, in increasing order."""
+def _split(
+    values: NDArray[Any], task: str, test_size: float, random_state: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the positions of the training rows and of the test rows, each in increasing order.
+
+    A classification is stratified where every class has rows enough.
+    """
     rows = np.arange(len(values))
     if test_size == 0:
         return rows, rows[:0]
@@ -224,8 +249,11 @@ def _split(values, task, test_size, random_state):
     return np.sort(train), np.sort(test)
 
 
-def _fit(model, X, y, callback):
-    """Fit the model; whether it converged and was interrupted. Other warnings are passed on."""
+def _fit(model: Any, X: pd.DataFrame, y: pd.Series, callback: Callback | None) -> dict[str, bool]:
+    """Fit the model, and tell whether it 'converged' and whether it was 'interrupted'.
+
+    The warnings about these two are not shown; all others are passed on.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -241,12 +269,12 @@ def _fit(model, X, y, callback):
         elif issubclass(warning.category, InterruptedTrainingWarning):
             interrupted = True
         else:
-            warnings.warn(warning.message, stacklevel=3)
+            warn_user(warning.message)
     return {"converged": converged and not interrupted, "interrupted": interrupted}
 
 
-def _report(model, seconds):
-    """What a fitted model is, for people and programs."""
+def _report(model: Any, seconds: float) -> dict[str, Any]:
+    """Collect what ``report_`` says about a fitted model itself."""
     kinds = [column["kind"] for column in model.columns_]
     network = model.estimator_
     units = [network.coefs_[0].shape[0], *(w.shape[1] for w in network.coefs_)]
@@ -267,7 +295,7 @@ def _report(model, seconds):
     }
 
 
-def _metrics(model, frame, values):
+def _metrics(model: Any, frame: pd.DataFrame, values: NDArray[Any]) -> dict[str, float]:
     if not is_classifier(model):
         return regression_metrics(values, model.predict(frame))
     known = np.isin(values, model.classes_)

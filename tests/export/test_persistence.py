@@ -105,7 +105,7 @@ def test_files_and_pickles_name_public_paths(tmp_path, people, classifier):
         with zipfile.ZipFile(save(model, tmp_path)) as archive:
             schema = archive.read("schema.json").decode()
         assert '"fastmlp.tabular' not in schema and '"fastmlp.estimators' not in schema
-    assert "fit(self, X, y" in inspect.getsource(TabularClassifier.fit)
+    assert "fit(self, X: Any, y: Any" in inspect.getsource(TabularClassifier.fit)
 
 
 def test_manifest(tmp_path, classifier):
@@ -196,8 +196,9 @@ def test_types_beyond_the_list_are_neither_written_nor_loaded(tmp_path, classifi
 def test_other_versions_warn(tmp_path, classifier, monkeypatch):
     path = save(classifier, tmp_path)
     monkeypatch.setattr("fastmlp.export.model_file.__version__", "7.5.0")
-    with pytest.warns(UserWarning, match=r"written with fastmlp .* read with 7\.5\.0"):
+    with pytest.warns(UserWarning, match=r"written with fastmlp .* read with 7\.5\.0") as caught:
         load_model(path)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_failed_write_leaves_the_old_file(tmp_path):

@@ -298,6 +298,12 @@ def test_interruptions_are_warned_of_and_keep_what_was_learned(concrete):
         MLPRegressor(**SMALL, solver="lbfgs").fit(*concrete, callback=interrupt)
 
 
+def test_warnings_of_a_fit_name_the_line_that_called_it(features, people):
+    with pytest.warns(ConvergenceWarning) as caught:
+        TabularClassifier(hidden_layer_sizes=(8,), max_iter=2).fit(features, people["class"])
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_warnings_come_after_the_attributes_are_set(concrete):
     with pytest.warns(ConvergenceWarning) as caught:
         TabularRegressor(hidden_layer_sizes=(8,), max_iter=2).fit(*concrete)

@@ -299,6 +299,7 @@ def test_interruption_is_known_by_its_category(people):
         report = train_table(people, **SMALL, callback=interrupt).report_
     assert report["interrupted"] and not report["converged"] and report["epochs"] == 2
     assert {warning.category for warning in caught} == {TrainingWarning}
+    assert {warning.filename for warning in caught} == {__file__}
 
     def warn(epoch):
         warnings.warn("not interrupted at all", TrainingWarning, stacklevel=2)

@@ -1,0 +1,245 @@
+"""``fastmlp fit``: train a network on a CSV file and write the model."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .errors import Command, UserError, about, in_shell_words, remark
+from .options import table_options
+
+
+def _integers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    """Read the value of ``--hidden``, a list of positive integers that may be empty."""
+    try:
+        values = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        values = (0,)
+    if any(value < 1 for value in values):
+        raise click.BadParameter(f"{text!r} is not a list of positive integers such as 100,50")
+    return values
+
+
+def _names(context: click.Context, parameter: click.Parameter, text: str) -> str | tuple[str, ...]:
+    """Read the value of ``--activation``, one name or several."""
+    names = tuple(part.strip() for part in text.split(","))
+    return names[0] if len(names) == 1 else names
+
+
+def _value(text: str) -> Any:
+    """Read a value as JSON, as Python writes it, or else as text."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return text
+
+
+def _further_parameters(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, Any]:
+    """Read the values of ``--set``, pairs NAME=VALUE.
+
+    A parameter that has a flag of its own is refused here, so that none can be given twice.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as dropout=0.2")
+        name = name.strip()
+        if name in found:
+            raise click.BadParameter(f"{name!r} is set twice")
+        if name in ("frame", "callback"):
+            raise click.BadParameter(f"{name!r} is no parameter of a model")
+        if (shown := in_shell_words(f"`{name}`", context.command)) != name:
+            raise click.BadParameter(f"{name!r} is set by {shown}")
+        found[name] = _value(value)
+    return found
+
+
+@click.command(cls=Command)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--target", metavar="COL", help="Target column.  [default: the last one]")
+@click.option(
+    "--task",
+    type=click.Choice(["auto", "classification", "regression"]),
+    default="auto",
+    show_default=True,
+    help="Kind of the target.",
+)
+@click.option(
+    "--hidden",
+    "hidden_layer_sizes",
+    default="128,64",
+    show_default=True,
+    callback=_integers,
+    metavar="N,...",
+    help="Units of the hidden layers; '' for a linear model.",
+)
+@click.option(
+    "--activation",
+    default="relu",
+    show_default=True,
+    callback=_names,
+    metavar="NAME,...",
+    help="Activation of the hidden layers, or one for each: identity, logistic, tanh, relu, "
+    "leaky_relu, elu, selu, gelu, silu, softplus.",
+)
+@click.option(
+    "--epochs",
+    "max_iter",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="Most passes over the training rows.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Rows of a mini-batch.  [default: a fiftieth of them, 16 to 256]",
+)
+@click.option(
+    "--learning-rate",
+    "learning_rate_init",
+    type=click.FloatRange(0, min_open=True),
+    default=0.001,
+    show_default=True,
+    help="Adam's learning rate.",
+)
+@click.option(
+    "--alpha", type=click.FloatRange(0), default=0.0001, show_default=True, help="L2 penalty."
+)
+@click.option(
+    "--class-weight",
+    type=click.Choice(["balanced"]),
+    help="Make all classes count the same, however rare.",
+)
+@click.option(
+    "--early-stopping/--no-early-stopping",
+    default=None,
+    help="Hold a tenth of the training rows out to stop in time.  [default: from 300 rows on]",
+)
+@click.option(
+    "--test-size",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of rows held out for the test; 0 for none.",
+)
+@click.option(
+    "--seed",
+    "random_state",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the split, the initial weights and the shuffles.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where to train; 'auto' takes an NVIDIA GPU for large work.",
+)
+@click.option("--jobs", "n_jobs", type=click.IntRange(1), help="Threads.  [default: all]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Model file.  [default: the name of DATA with the ending .fastmlp, here]",
+)
+@click.option(
+    "--set",
+    "further",
+    multiple=True,
+    callback=_further_parameters,
+    metavar="NAME=VALUE",
+    help="Any other parameter of MLPClassifier or MLPRegressor, such as dropout=0.2, "
+    "lr_schedule=cosine or clip_norm=1. Can be repeated.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
+@table_options
+def fit(
+    data: Path,
+    output: Path | None,
+    target: str | None,
+    quiet: bool,
+    as_json: bool,
+    separator: str,
+    encoding: str,
+    na_values: tuple[str, ...],
+    further: dict[str, Any],
+    **parameters: Any,
+) -> None:
+    """Train a network on the CSV file DATA and write the model.
+
+    Text columns are one-hot encoded, numbers standardised, missing values filled. A part of
+    the rows is held out; the metrics printed are those on it, beside those of always
+    predicting the mean or the class shares.
+
+    Ctrl-C ends the training early: what was learned so far is measured and written, and the
+    exit code is 0. Before the end of the first epoch nothing is written, and it is 130.
+    """
+    from fastmlp.export.model_file import save_model
+    from fastmlp.tabular.csv import read_table
+    from fastmlp.tabular.train import train_table
+
+    from .output import describe, print_json, print_metrics, print_rows, remarks
+    from .progress import epoch_bar
+
+    output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
+    # Options without a value are left to the library's defaults.
+    parameters = {name: value for name, value in parameters.items() if value is not None}
+    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
+    if target is None and not quiet:
+        remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
+    with about(data), epoch_bar(parameters["max_iter"], quiet) as callback:
+        model = train_table(
+            frame, target, na_values=na_values, callback=callback, **parameters, **further
+        )
+    report = model.report_
+    if report["interrupted"] and not report["epochs"]:
+        raise KeyboardInterrupt
+    if not quiet:
+        for line in remarks(model):
+            remark(line)
+    if report["interrupted"]:
+        remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
+    save_model(model, output)
+    if as_json:
+        print_json({**report, "model": str(output)})
+        return
+    print_rows([*describe(report), ("model", str(output))])
+    if "test" in report:
+        click.echo()
+        print_metrics(report["test"], report["baseline"])
+
+
+def _stem(data: Path) -> str:
+    """Return the name of a data file without its endings."""
+    name = data.name
+    for ending in (".gz", ".bz2", ".xz", ".zip", ".csv", ".tsv", ".txt"):
+        name = name.removesuffix(ending)
+    return name or "model"
+
+
+def _check_model_path(path: Path) -> Path:
+    """Return a path, if a model can be written there without replacing another kind of file."""
+    from fastmlp.export.files import check_output
+
+    check_output(path)
+    if path.exists() and path.stat().st_size:  # an empty file may be replaced
+        from fastmlp.exceptions import ModelFileError
+        from fastmlp.export.model_file import read_manifest
+
+        try:
+            read_manifest(path)
+        except ModelFileError as error:
+            raise UserError(
+                f"{path}: exists and is not a model of fastmlp; choose another name with -o"
+            ) from error
+    return path
