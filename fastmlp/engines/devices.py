@@ -33,7 +33,7 @@ class Backend(NamedTuple):
 
 def is_on_gpu(array):
     """Whether an array of another library, or what stands for one here, lies on a GPU."""
-    return hasattr(array, "__cuda_array_interface__") or getattr(array, "is_on_gpu", False)
+    return hasattr(array, "__cuda_array_interface__") or getattr(array, "is_device_matrix", False)
 
 
 def host_array(array):
@@ -152,6 +152,10 @@ def _least_work(plan, n_epochs):
 
 def _kernels(plan, n_epochs):
     """What tells the kernels that are compiled for some work."""
-    from .cuda.specialization import prediction_choices, training_choices
+    from .cuda.specialization import prediction_specialization, training_specialization
 
-    return plan.dtype, (training_choices if n_epochs else prediction_choices)(plan), n_epochs > 0
+    return (
+        plan.dtype,
+        (training_specialization if n_epochs else prediction_specialization)(plan),
+        n_epochs > 0,
+    )

@@ -6,8 +6,6 @@ quadruples are the rows of a group (see :mod:`fastmlp.engines.cuda.layout`). Pro
 fused multiply-adds, whatever surrounds them, so that kernels with other options have the same bits.
 """
 
-from functools import cache
-
 import numpy as np
 
 from .jit import compile_device
@@ -178,9 +176,47 @@ def add_product(total, a, b):
     return add_products((total,), (a,), (b,))[0]
 
 
-@cache
+@compile_device
+def load_apart(array, place, apart):
+    """Four elements that lie `apart` from each other, as a tuple."""
+    return (
+        load(array, place), load(array, place + apart), load(array, place + 2 * apart),
+        load(array, place + 3 * apart),
+    )  # fmt: skip
+
+
+@compile_device
+def store_apart(array, place, apart, values):
+    """Set four elements that lie `apart` from each other."""
+    store(array, place, values[0])
+    store(array, place + apart, values[1])
+    store(array, place + 2 * apart, values[2])
+    store(array, place + 3 * apart, values[3])
+
+
+def four_times(function):
+    """A device function that calls another one with each number from 0 to 3.
+
+    Parameters
+    ----------
+    function : device function
+        ``(number, *args)`` to any result.
+
+    Returns
+    -------
+    device function
+        ``(*args)`` to a tuple of the four results.
+    """
+
+    @compile_device
+    def call(*args):
+        return function(0, *args), function(1, *args), function(2, *args), function(3, *args)
+
+    return call
+
+
 def repeated(step, count):
-    """A device function that calls another one so often, in straight line.
+    """A device function that calls another one `count` times, without a loop.
 
     Parameters
     ----------

@@ -49,7 +49,9 @@ else:
         (caching._UserProvidedCacheLocator, caching._InTreeCacheLocator,
          caching._UserWideCacheLocator),
         (numba_cuda.__version__, config.CUDA_DEBUGINFO_DEFAULT),
-        key=lambda cache, signature, codegen: (signature, codegen.magic_tuple(), cache.choices),
+        key=lambda cache, signature, codegen: (
+            signature, codegen.magic_tuple(), cache.specialization
+        ),
     )  # fmt: skip
 
 
@@ -69,16 +71,16 @@ def _for_few_blocks(kernel):
     return kernel
 
 
-def compile_kernel(choices=None, n_threads=None):
+def compile_kernel(specialization=None, n_threads=None):
     """Decorates a kernel, which is compiled when it is first launched.
 
     Parameters
     ----------
-    choices : Choices or None
-        What it encloses, to tell it in the cache from others of its name; None where that is
-        nothing.
+    specialization : Specialization or None
+        What the kernel is made for, which tells it in the cache from others of its name. None is a
+        kernel that is the same for all plans.
     n_threads : int or None
-        Threads of its blocks, of which at least one has to fit a multiprocessor; None is any
+        Threads of its blocks, of which at least one has to fit a multiprocessor. None is any
         number.
 
     Returns
@@ -92,11 +94,11 @@ def compile_kernel(choices=None, n_threads=None):
 
     def decorate(function):
         kernel = _for_few_blocks(cuda.jit(**options)(function))
-        if is_switched_on() and (choices is None or choices.custom_loss is None):
+        if is_switched_on() and (specialization is None or specialization.custom_loss is None):
             # Without any writable folder: compile in memory.
             with contextlib.suppress(RuntimeError):
                 kernel._cache = KernelCache(function)
-                kernel._cache.choices = choices and choices.key()
+                kernel._cache.specialization = specialization and specialization.key()
         return kernel
 
     return decorate

@@ -58,8 +58,8 @@ N_CONSTANTS = 12
 # Columns of the table of what changes from step to step: the learning rate with corrections of a
 # bias, one over the batch's weight, NAdam's share of the gradient, and what weights are multiplied
 # with before the step.
-RATE, INVERSE, GRADIENT_SHARE, DECAY = 0, 1, 2, 3
-N_NUMBERS = 4
+LEARNING_RATE, INVERSE_WEIGHT, GRADIENT_SHARE, DECAY = 0, 1, 2, 3
+N_STEP_SCALARS = 4
 
 # Columns of the table of what blocks do that have a network each: the network's number, its part
 # of the order and of what there is for each step, the steps to run, and those done before.
@@ -100,7 +100,9 @@ class Layout:
     layers: np.ndarray
     settings: np.ndarray
     size: int
-    numbers: tuple[float, ...] = ()  # what the arena has to begin with, from LOSS_PARAMETERS on
+    initial_values: tuple[
+        float, ...
+    ] = ()  # what the arena has to begin with, from LOSS_PARAMETERS on
 
     def move(self, distance):
         """Begin at another element of the arena."""
@@ -108,9 +110,9 @@ class Layout:
             table[places] += np.where(table[places] >= 0, distance, 0)
 
     def fill(self, arena):
-        """Write the numbers that the arena has to begin with."""
+        """Write the values that the arena has to begin with."""
         first = self.settings[LOSS_PARAMETERS]
-        arena[first : first + len(self.numbers)] = self.numbers
+        arena[first : first + len(self.initial_values)] = self.initial_values
 
 
 def device_layout(plan, n_rows, is_trained=True):
@@ -167,16 +169,16 @@ def device_layout(plan, n_rows, is_trained=True):
                 end += n_rows * fan_out
     settings[[LOSS_PARAMETERS, N_TILES]] = end, n_tiles
     settings[[NORMS, ABSOLUTES, SQUARES]] = -1
-    numbers = []
+    initial_values = []
     if is_trained:
-        numbers += plan.loss_parameters
+        initial_values += plan.loss_parameters
         for number, dropout in enumerate(plan.dropouts):
             layers[number, FIRST_UNIT] = sum(units[1 : number + 1])
             if dropout > 0:
                 layers[number, DROP_BELOW] = int(dropout * 2**32)
-                layers[number, DROP_SCALE] = end + len(numbers)
-                numbers.append(1 / (1 - dropout))
-        end += len(numbers)
+                layers[number, DROP_SCALE] = end + len(initial_values)
+                initial_values.append(1 / (1 - dropout))
+        end += len(initial_values)
         for place, is_wanted in {
             NORMS: True, ABSOLUTES: plan.l1 > 0, SQUARES: measures_gradients(plan),
         }.items():  # fmt: skip
@@ -184,7 +186,7 @@ def device_layout(plan, n_rows, is_trained=True):
                 settings[place] = end
                 end += n_tiles
     end += BEYOND
-    return Layout(layers, settings, int(end), tuple(numbers))
+    return Layout(layers, settings, int(end), tuple(initial_values))
 
 
 def constants(plan):
