@@ -20,6 +20,7 @@ from .jit import compile_device, number_like
 from .jit import inside_kernels as cuda
 from .optimizers import update_functions
 from .specialization import specialized
+from .weight_update import facts_of_step
 
 TILE = at.TILE
 # Threads that share a column of a tile.
@@ -88,21 +89,20 @@ def _make_clip_phase(specialization):
     _, fetch, change = update_functions(specialization.without_custom_loss())
 
     @compile_device
-    def update_clipped(arena, settings, constants, scalars, w, factor, decay):
+    def update_clipped(arena, facts, w, factor, decay):
         """Update a parameter by the gradient that was left, times a factor; its new value."""
-        n_parameters = settings[at.N_PARAMETERS]
+        n_parameters = facts.n_parameters
         return change(
-            settings[at.OPTIMIZER], arena, w, n_parameters, fetch(arena, w, n_parameters),
-            load(arena, w + 3 * n_parameters) * factor, scalars[at.LEARNING_RATE],
-            scalars[at.GRADIENT_SHARE], decay, constants,
+            facts.optimizer, arena, w, n_parameters, fetch(arena, w, n_parameters),
+            load(arena, w + 3 * n_parameters) * factor, facts.learning_rate, facts.gradient_share,
+            decay, facts.constants,
         )  # fmt: skip
 
     @compile_device
     def clip_phase(block, network, record, step):
         arena, layers, settings = network.arena, network.layers, network.settings
-        constants = network.constants
         sums = cuda.shared.array(THREADS, numba.float64)
-        scalars, limit = record.step_scalars[step], constants[at.CLIP_NORM]
+        facts, limit = facts_of_step(network, record, step), network.constants[at.CLIP_NORM]
         total = _squared_gradient(sums, arena, settings)
         factor = one = number_like(1, limit)
         if total > limit * limit:
@@ -112,14 +112,12 @@ def _make_clip_phase(specialization):
             fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
             for i in range(first, fan_in * fan_out, apart):
                 w = layers[number, at.WEIGHTS] + i
-                decay = scalars[at.DECAY]
-                value = update_clipped(arena, settings, constants, scalars, w, factor, decay)
+                value = update_clipped(arena, facts, w, factor, facts.decay)
                 if number > 0:
                     to = layers[number, at.TRANSPOSED] + i % fan_out * fan_in + i // fan_out
                     store(arena, to, value)
             for column in range(first, fan_out, apart):
-                w = layers[number, at.BIASES] + column
-                update_clipped(arena, settings, constants, scalars, w, factor, one)
+                update_clipped(arena, facts, layers[number, at.BIASES] + column, factor, one)
 
     return clip_phase
 
