@@ -218,10 +218,8 @@ def test_so_many_at_a_time(n_jobs, launches):
 
 
 def test_as_many_at_a_time_as_there_is_memory_for(monkeypatch, launches):
-    from fastmlp.estimators import fit_many
-
     copied = 4 * (X.size + 2 * Y.size)
-    monkeypatch.setattr(fit_many, "_BYTES_TOGETHER", 2.5 * copied)
+    monkeypatch.setattr("fastmlp.estimators.fit_many._BYTES_TOGETHER", 2.5 * copied)
     stopping = {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 1}
     models = [network(random_state=seed, **stopping) for seed in range(3)]
     models += [network(random_state=seed, max_iter=1) for seed in range(4)]

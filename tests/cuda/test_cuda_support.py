@@ -269,7 +269,8 @@ import os
 import numpy as np
 from numba import cuda
 from numba.cuda.cudadrv import driver
-from fastmlp import MLPClassifier, devices
+from fastmlp import MLPClassifier
+from fastmlp.engines import devices
 from fastmlp.engines.cuda import support
 from fastmlp.exceptions import DeviceError
 

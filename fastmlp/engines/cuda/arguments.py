@@ -39,7 +39,7 @@ class Rows(NamedTuple):
     X : device array of shape (n_rows * n_features,), of the arena's dtype
     Y : device array of shape (n_rows * n_outputs,), of the arena's dtype
     sample_weight : device array of shape (n_rows,), of the arena's dtype
-        One element that nobody reads where there are no weights.
+        A single element, which is never read, where rows have no weights.
     order : device array of shape (n_in_order,), int64
         Numbers of rows, in the order in which batches are cut.
     """
@@ -69,7 +69,7 @@ class StepRecord(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The block of threads that runs, among those that work on the same network.
+    """The block of threads that is running, and how many work on the same network.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Block(NamedTuple):
         From 0 to `count` - 1.
     count : int
     shared : array in shared memory, of the arena's dtype
-        Of :data:`fastmlp.engines.cuda.blocks.N_SHARED` elements or more.
+        At least as many elements as the phase that gets it says.
     """
 
     number: Any
@@ -102,9 +102,14 @@ class Batch(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Up to four rows of a batch that lie together: the first one, and how many there are.
+    """Up to four rows of a batch that lie together in memory.
 
-    A team without work has a group whose `n_rows` is zero or less.
+    Attributes
+    ----------
+    first : int
+        Place of the first row in the batch.
+    n_rows : int
+        Zero or less for a team of threads without work.
     """
 
     first: int
@@ -113,13 +118,13 @@ class Group(NamedTuple):
 
 @compile_device
 def rows_of_step(settings, n_in_order, step):
-    """Number of rows of a step; the last batch of an epoch may be smaller than others."""
+    """Count the rows of a step: the last batch of an epoch may be smaller than the others."""
     return min(settings[at.BATCH_SIZE], n_in_order - step * settings[at.BATCH_SIZE])
 
 
 @compile_device
 def batch_of_step(settings, n_in_order, step, steps_done):
-    """The batch of a step, where so many steps were done before the first of this order."""
+    """Find the batch of a step; `steps_done` steps came before the first one of this order."""
     batch_size = settings[at.BATCH_SIZE]
     start = step * batch_size
     return Batch(step, min(batch_size, n_in_order - start), start + steps_done * batch_size)

@@ -89,7 +89,7 @@ class CudaEngine(DeviceNetwork):
         self._kernels = {**self._kernels, **training_kernels(dtype, specialization)}
         if self._is_wide:
             self._kernels |= wide_kernels(dtype, specialization)
-        # With an epoch's order, losses, and what there is for each step.
+        # An epoch needs its order and, for each row and each step, losses and scalars.
         n_kept = 2 * n_parameters(plan.layer_units)
         n_by_row = 3 + at.N_STEP_SCALARS
         n_bytes = dtype.itemsize * (layout.size + n_kept) + len(X) * (n_by_row * dtype.itemsize + 8)
@@ -102,7 +102,7 @@ class CudaEngine(DeviceNetwork):
         arena = np.zeros(layout.size, dtype)
         layout.fill(arena)
         constants = at.constants(plan)
-        # As the kernels see it: a small alpha may be 0 in the plan's type.
+        # The kernels see constants in the plan's type, in which a small alpha may be 0.
         self._has_penalty = constants[at.ALPHA] > 0 or plan.l1 > 0
         tables = arena, layout.layers, layout.settings, constants
         self._settle(Network(*map(cuda.to_device, tables)))
@@ -175,9 +175,9 @@ class CudaEngine(DeviceNetwork):
         return (loss + penalty) / order.size
 
     def _record_of_an_epoch(self, n_rows, n_steps):
-        """The :class:`~.arguments.StepRecord` of an epoch.
+        """Return the :class:`~.arguments.StepRecord` of an epoch.
 
-        It stays for the next epoch: allocating it takes as long as many a step.
+        The next epoch uses the same memory: allocating it takes as long as many steps.
         """
         if self._epoch is None or self._epoch.row_losses.size != n_rows:
             shapes = (n_steps, at.N_STEP_SCALARS), n_rows, n_steps, n_steps
@@ -188,7 +188,7 @@ class CudaEngine(DeviceNetwork):
         return self._epoch
 
     def _run_chunks(self, order, record):
-        """All steps, over rows that come from the host."""
+        """Do all steps of an epoch over rows that come from the host."""
         stream = self._chunks.computing
         try:
             for first, rows in self._chunks.of_epoch(order):
@@ -204,7 +204,7 @@ class CudaEngine(DeviceNetwork):
             stream.synchronize()
 
     def _run_steps(self, rows, record, steps_done, stream=0):
-        """Steps over some rows, from the first one of their order to the last."""
+        """Do all steps over some rows: in one cooperative launch, or several launches a step."""
         arguments = self._network, rows, record
         n_steps = len(record.step_scalars)
         if self._is_cooperative and self._fits_at_once(*arguments, 0, 0, steps_done):
@@ -226,7 +226,7 @@ class CudaEngine(DeviceNetwork):
             self._finish_step(record, rows.order.size, step, stream)
 
     def _run_wide_step(self, rows, record, step, steps_done, stream):
-        """A step of a wide network up to the first update, by several launches."""
+        """Launch a step of a wide network up to the first update."""
         n_in_order = rows.order.size
         n_rows = min(self.plan.batch_size, n_in_order - step * self.plan.batch_size)
         for name, number, is_back, n_blocks in launches(self.plan, n_rows):
@@ -240,7 +240,7 @@ class CudaEngine(DeviceNetwork):
             self._launch(name, self._network, *arguments, stream=stream, n_blocks=n_blocks)
 
     def _finish_step(self, record, n_in_order, step, stream):
-        """What follows the two phases of a step for some plans."""
+        """Launch what follows the two phases of a step for some plans."""
         if self.plan.clip_norm < inf:
             self._launch("clip_norm", self._network, record, step, stream=stream)
         if self.plan.max_norm < inf:

@@ -56,7 +56,7 @@ else:
 
 
 def _for_few_blocks(kernel):
-    """A kernel whose grids of few blocks are meant: numba does not warn of them."""
+    """Keep numba from warning of a kernel's grids of few blocks, which are intended."""
     configure = kernel.configure
 
     def configure_quietly(*args):
@@ -111,12 +111,12 @@ def compile_device(function):
 
 @cache
 def compile_formula(function):
-    """A scalar formula, with the formulas of its module that it calls."""
+    """Compile a scalar formula, and the formulas of its module that it calls."""
     return with_narrow_constants(function, {}, number_like, compile_device, compile_formula)
 
 
 def chosen(functions):
-    """A device function that calls one of several, by the code that is its first argument.
+    """Make a device function that calls one of several, by the code that is its first argument.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def training_kernels(dtype, specialization):
     Parameters
     ----------
     dtype : numpy.dtype
-        Of the arena.
+        Type of the arena's elements.
     specialization : Specialization
     """
     return {
@@ -46,7 +46,7 @@ def _train_rows(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def train_rows(network, rows, record, step, steps_done):
-        """The first phase of one step, as a launch of its own."""
+        """Run the first phase of one step, as a launch of its own."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
         rows_phase(block, network, rows, record, step, steps_done)
@@ -60,7 +60,7 @@ def _train_weights(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def train_weights(network, record, n_in_order, step):
-        """The second phase of one step, as a launch of its own."""
+        """Run the second phase of one step, as a launch of its own."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
         weights_phase(block, network, record, n_in_order, step)
@@ -74,7 +74,7 @@ def _clip_norm(dtype, specialization):
 
     @compile_kernel(specialization)
     def clip_norm(network, record, step):
-        """The third phase of one step, as a launch of its own."""
+        """Run the third phase of one step, as a launch of its own."""
         shared = cuda.shared.array(THREADS, FLOAT)
         clip_phase(Block(cuda.blockIdx.x, cuda.gridDim.x, shared), network, record, step)
 
@@ -87,7 +87,7 @@ def _limit_columns(dtype, specialization):
 
     @compile_kernel(specialization)
     def limit_columns(network):
-        """The last phase of one step, as a launch of its own."""
+        """Run the last phase of one step, as a launch of its own."""
         shared = cuda.shared.array(THREADS, FLOAT)
         limit_phase(Block(cuda.blockIdx.x, cuda.gridDim.x, shared), network)
 
@@ -100,7 +100,7 @@ def _add_step(dtype, specialization):
 
     @compile_kernel(specialization)
     def add_step(network, record, n_in_order, step):
-        """Penalty and norm of one step, by one block, as a launch of its own."""
+        """Add up penalty and norm of one step, by one block, as a launch of its own."""
         shared = cuda.shared.array(THREADS, FLOAT)
         add_sums(shared, network, record, n_in_order, step)
 
@@ -115,7 +115,7 @@ def _train(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def train(network, rows, record, first_step, last_step, steps_done):
-        """Many steps in one cooperative launch: all blocks have to be resident at once."""
+        """Run many steps in one cooperative launch: all blocks have to be resident at once."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         grid = cuda.cg.this_grid()
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
@@ -134,7 +134,7 @@ def _train_many(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def train_many(networks, rows, record, runs, totals):
-        """Steps of many networks, a block for each; sums over the epoch when it ends."""
+        """Run steps of many networks, a block for each; add up the epoch when it ends."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         sums = cuda.shared.array(THREADS, numba.float64)
         run = cuda.blockIdx.x
@@ -160,11 +160,9 @@ def _train_many(dtype, specialization):
 
 
 def _make_run_step(dtype, specialization):
-    """A device function for a whole step of a network that a block has to itself."""
+    """Make a device function for a whole step of a network that a block has to itself."""
     rows_phase = make_rows_phase(dtype, specialization)
     weights_phase, end = make_weights_phase(dtype, specialization), step_end(specialization)
-    clip_phase, limit_phase = end.clip_phase, end.limit_phase
-    has_sums, add_sums = end.has_sums, end.add_sums
     clips, limits = specialization.clips_norms, specialization.limits_columns
 
     @compile_device
@@ -175,19 +173,19 @@ def _make_run_step(dtype, specialization):
         weights_phase(block, network, record, rows.order.size, step)
         cuda.syncthreads()
         if clips and network.settings[at.CLIPS_NORM]:
-            clip_phase(block, network, record, step)
+            end.clip_phase(block, network, record, step)
             cuda.syncthreads()
         if limits and network.settings[at.LIMITS_COLUMNS]:
-            limit_phase(block, network)
+            end.limit_phase(block, network)
             cuda.syncthreads()
-        if has_sums(network):
-            add_sums(shared, network, record, rows.order.size, step)
+        if end.has_sums(network):
+            end.add_sums(shared, network, record, rows.order.size, step)
 
     return run_step
 
 
 def _make_add_up_run(specialization):
-    """A device function for the sums over an epoch of a network."""
+    """Make a device function that adds up an epoch of a network, by one block."""
     has_sums, measures = step_end(specialization).has_sums, specialization.measures_gradients
 
     @compile_device
@@ -213,16 +211,16 @@ def prediction_kernels(dtype, specialization):
     Parameters
     ----------
     dtype : numpy.dtype
-        Of the arena.
+        Type of the arena's elements.
     specialization : Specialization
-        For predictions.
+        What :func:`~.specialization.prediction_specialization` returns.
     """
     return {**array_kernels(dtype), "predict": _predict(dtype, specialization)}
 
 
 @compile_device
 def _place_of_row(number, top, last, n_features):
-    """Where a row begins, so many below the first one; the last one beyond it."""
+    """Find where row `top` + `number` begins, or the last row where that is none."""
     return (top + min(number, last)) * n_features
 
 
@@ -236,10 +234,10 @@ def _predict(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def predict(network, X, n_rows, outputs):
-        """Predictions for the first rows of X.
+        """Predict the first rows of X.
 
-        A block has a group of rows of the activations to itself: as many blocks as the batch has
-        groups, at most.
+        A block uses one group of rows of the arena's activations again and again, so a launch
+        has at most as many blocks as the arena has such groups.
         """
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         arena, layers, settings = network.arena, network.layers, network.settings
@@ -270,7 +268,7 @@ def _predict(dtype, specialization):
 
 @cache
 def array_kernels(dtype):
-    """The kernels for arenas and matrices of one dtype, whatever the networks, by name."""
+    """The kernels that do not depend on a network's options, as a dict by name."""
 
     @compile_kernel()
     def transpose(network):
@@ -285,7 +283,7 @@ def array_kernels(dtype):
 
     @compile_kernel()
     def add_up(record, totals):
-        """Sums over an epoch, by one block."""
+        """Add up an epoch, by one block."""
         sums = cuda.shared.array(THREADS, numba.float64)
         loss, penalty = total_of(sums, record.row_losses), total_of(sums, record.penalties)
         norm = total_of(sums, record.gradient_norms)
@@ -296,7 +294,7 @@ def array_kernels(dtype):
 
     @compile_kernel()
     def take(source, rows, result):
-        """Some rows of a matrix, to the type of another."""
+        """Copy some rows of a matrix, in the type of the result."""
         for i in range(cuda.blockIdx.x, rows.size, cuda.gridDim.x):
             for j in range(cuda.threadIdx.x, source.shape[1], THREADS):
                 result[i, j] = source[rows[i], j]

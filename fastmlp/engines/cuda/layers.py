@@ -37,9 +37,9 @@ class Operands(NamedTuple):
 
 @compile_device
 def operands(layers, number, is_back):
-    """What a layer multiplies: activations by weights, or going back deltas by transposed ones.
+    """Find the product of a layer: activations by weights, or going back deltas by transposed ones.
 
-    The result of the latter becomes the delta of the layer before.
+    The latter is the delta of the layer before.
     """
     depth, width = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
     a, b, out = layers[number, at.INPUT], layers[number, at.WEIGHTS], layers[number, at.OUTPUT]
@@ -52,12 +52,12 @@ def operands(layers, number, is_back):
 
 @compile_device
 def element(row, column, width):
-    """Where an element of a matrix in groups of four rows lies, from its beginning."""
+    """Find the place of an element in a matrix that lies in groups of four rows."""
     return (row - row % at.GROUP) * width + at.GROUP * column + row % at.GROUP
 
 
 def _formula(activation, suffix=""):
-    """The compiled formula of an activation; None where there is none."""
+    """Compile a formula of an activation; return None where there is no such formula."""
     name = {Activation.TANH: "hyperbolic_tangent"}.get(activation, activation.name.lower())
     function = getattr(activations, name + suffix, None)
     return function and compile_formula(function)
@@ -65,9 +65,9 @@ def _formula(activation, suffix=""):
 
 @cache
 def _backward(activation):
-    """A delta times the derivative at an activation, in device code."""
+    """Make a device function that multiplies a delta by the derivative at an activation."""
     derivative = _formula(activation, "_derivative")
-    if derivative is None:  # it was kept
+    if derivative is None:  # the forward pass has kept it
 
         @compile_device
         def times_derivative(a, delta):
@@ -84,7 +84,7 @@ def _backward(activation):
 
 @cache
 def _slope(activation):
-    """The derivative at a pre-activation z with the activation a, in device code."""
+    """Make a device function for the derivative at a pre-activation z with the activation a."""
     of_z, of_a = _formula(activation, "_slope"), _formula(activation, "_derivative")
     if of_z is not None:
 
@@ -102,7 +102,7 @@ def _slope(activation):
 
 
 def _by_code(make, specialization):
-    """One function for all activations, chosen by code; the identity is the output layer's."""
+    """Make one device function of those of all activations, and of the output layer's identity."""
     codes = sorted(specialization.activations | {Activation.IDENTITY}, reverse=True)
     return chosen({int(code): make(Activation(code)) for code in codes})
 
@@ -131,7 +131,7 @@ def unit_functions(specialization):
 
 
 def _keeping_nothing(specialization):
-    """The functions where derivatives follow from activations."""
+    """Make the functions for layers whose derivatives follow from their activations."""
     activate = _by_code(_formula, specialization)
     times_derivative = _by_code(_backward, specialization)
 
@@ -150,7 +150,7 @@ def _keeping_nothing(specialization):
 
 
 def _keeping_derivatives(specialization):
-    """The functions where some layers keep derivatives, because of dropout or the activation."""
+    """Make the functions where some layers keep derivatives, for dropout or their activation."""
     activate, slope = _by_code(_formula, specialization), _by_code(_slope, specialization)
     drops = specialization.drops_units
     finish_plain_delta = _keeping_nothing(specialization).finish_delta
@@ -163,7 +163,7 @@ def _keeping_derivatives(specialization):
         if kept >= 0:
             s = slope(layers[number, at.ACTIVATION], z, a)
             if drops and layers[number, at.DROP_BELOW] >= 0:
-                # Of a fixed type, and in the simulator without limit: products have 64 bits.
+                # philox multiplies to 64 bits, which the simulator's int64 would overflow.
                 unit = int(layers[number, at.FIRST_UNIT] + column)
                 seed = int(network.settings[at.SEED])
                 bits = philox(unit, int((seen + row) & 0xFFFFFFFF), seed)

@@ -1,4 +1,4 @@
-"""What every network on the device can do, whoever trains it."""
+"""Networks on the device: what those that are trained alone and in groups have in common."""
 
 import os
 import threading
@@ -73,7 +73,7 @@ def free_bytes():
 
 
 def give_memory_back():
-    """Free on the device what nobody refers to: numba puts that off."""
+    """Free the device's memory that is no longer in use: numba puts that off."""
     manager = getattr(cuda.current_context(), "memory_manager", None)  # none in the simulator
     if manager is not None:
         manager.deallocations.clear()
@@ -220,9 +220,17 @@ class DeviceNetwork:
         return rows
 
     def _step_scalars(self, order, learning_rate, sample_weight):
-        """What changes from step to step; see :mod:`fastmlp.engines.cuda.layout`.
+        """Compute what changes from step to step, a row for each step of an epoch.
 
-        ValueError where the weights of a batch sum to zero.
+        Returns
+        -------
+        ndarray of shape (n_steps, N_STEP_SCALARS), of the plan's dtype
+            Columns as :mod:`fastmlp.engines.cuda.layout` names them.
+
+        Raises
+        ------
+        ValueError
+            When the weights of a batch sum to zero.
         """
         plan = self.plan
         starts = np.arange(0, order.size, plan.batch_size)

@@ -27,7 +27,7 @@ margin = compile_formula(losses.margin)
 margin_slope = compile_formula(losses.margin_slope)
 softmax_delta = compile_formula(losses.softmax_delta)
 
-# Sums of losses for each row: one for every so many columns, whoever has them.
+# Sums of losses for each row: column j belongs to the sum j modulo their number.
 N_SLOTS = THREADS // at.GROUP
 
 
@@ -96,12 +96,12 @@ def output_functions(specialization):
 
 @compile_device
 def _identity(part):
-    """The predictions are the pre-activations."""
+    """Leave the pre-activations as they are."""
 
 
 @compile_device
 def _exp(part):
-    """The exponential of each output."""
+    """Replace each output by its exponential."""
     j = part.column
     while j < part.n_outputs:
         place = part.place + at.GROUP * j
@@ -111,7 +111,7 @@ def _exp(part):
 
 @compile_device
 def _logistic(part):
-    """The logistic function of each output."""
+    """Replace each output by its logistic function."""
     j = part.column
     while j < part.n_outputs:
         place = part.place + at.GROUP * j
@@ -121,7 +121,7 @@ def _logistic(part):
 
 @compile_device
 def _softmax(part):
-    """The exponentials of a row, divided by their sum."""
+    """Replace the outputs of a row by their exponentials, divided by the sum of these."""
     arena, p, n_outputs = part.arena, part.place, part.n_outputs
     largest = load(arena, p)
     for j in range(1, n_outputs):
@@ -148,7 +148,7 @@ _ACTIVATIONS = {"identity": _identity, "exp": _exp, "logistic": _logistic, "soft
 
 
 def _losses_and_deltas(loss, custom):
-    """The function ``losses_and_deltas`` for one loss, less its first argument."""
+    """Make the function ``losses_and_deltas`` for one loss, without its first argument."""
     if loss == Loss.CUSTOM:
         return _column_by_column(_plain(*custom_functions(*custom)))
     if loss == Loss.SQUARED_ERROR:
@@ -175,7 +175,7 @@ def _add_loss(slots, j, loss):
 
 
 def _column_by_column(loss_and_delta):
-    """The function ``losses_and_deltas`` of a loss that is a sum over columns.
+    """Make the function ``losses_and_deltas`` of a loss that is a sum over columns.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def _column_by_column(loss_and_delta):
 
 
 def _plain(value, delta):
-    """Loss and delta of formulas of target and prediction, whatever type their results have."""
+    """Make ``loss_and_delta`` from formulas of target and prediction, in the type of the weight."""
 
     @compile_device
     def loss_and_delta(network, part, j, y, prediction, weight):
@@ -210,7 +210,7 @@ def _plain(value, delta):
 
 
 def _with_parameter(value, delta):
-    """Loss and delta of formulas that have a parameter for each output."""
+    """Make ``loss_and_delta`` from formulas that have a parameter for each output."""
 
     @compile_device
     def loss_and_delta(network, part, j, y, prediction, weight):
@@ -222,7 +222,7 @@ def _with_parameter(value, delta):
 
 
 def _clipping(value):
-    """Loss and delta where the loss clips probabilities by the machine's epsilon."""
+    """Make ``loss_and_delta`` for a loss that clips probabilities by the machine's epsilon."""
 
     @compile_device
     def loss_and_delta(network, part, j, y, prediction, weight):
@@ -234,14 +234,14 @@ def _clipping(value):
 
 @compile_device
 def _mean_squared_error(network, part, j, y, prediction, weight):
-    """Loss and delta of the squared error, which is a mean over outputs."""
+    """Compute loss and delta of the squared error, which is a mean over outputs."""
     loss = squared_error(y, prediction) / number_like(part.n_outputs, weight)
     return loss * weight, output_delta(y, prediction) * weight
 
 
 @compile_device
 def _margin(network, part, target, slots):
-    """The function ``losses_and_deltas`` of the margin loss, which needs the whole row."""
+    """Do what ``losses_and_deltas`` does for the margin loss, which needs the whole row."""
     arena, p, n_outputs, weight = part.arena, part.place, part.n_outputs, target.weight
     cuda.syncthreads()
     own, other = 0, -1
@@ -270,7 +270,7 @@ def _margin(network, part, target, slots):
 
 
 def custom_functions(value, derivative):
-    """The functions of a custom loss, compiled for the device.
+    """Compile the functions of a custom loss for the device.
 
     Raises
     ------

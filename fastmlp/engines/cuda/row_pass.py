@@ -13,8 +13,8 @@ In a product the depth is cut into parts, one for each warp of a block; a warp a
 the other, so that both add the same numbers in the same order. A lane has four rows and four
 columns, so that eight elements that are read serve sixteen multiply-adds. What limits this phase is
 reading the weights, once for each group, from the cache that the multiprocessors share; where a
-block has many groups of a small network it is what a group has to wait for, and a warp for each
-waits once for all.
+block has many groups of a small network, the limit is what a group has to wait for, and with a warp
+for each group they wait at the same time.
 """
 
 from functools import cache
@@ -45,7 +45,7 @@ from .layers import Operands, operands, unit_functions
 from .outputs import N_SLOTS, OutputPart, Slots, Target, output_functions
 from .specialization import specialized
 
-# Columns of a lane, that far apart; with a narrow layer it has one.
+# Columns of a lane, LANES apart from each other; of a narrow layer it has only one.
 _COLUMNS = 4
 PANEL = _COLUMNS * LANES
 # How far apart the rows of a panel begin in shared memory: not a multiple of the number of banks.
@@ -72,9 +72,21 @@ def _four_columns(arena, place):
 
 @cache
 def _panel_product(n_columns, batch):
-    """The product of four rows, and of `n_columns` columns of each lane, over some depth.
+    """Make a device function for the product of four rows with columns of each lane.
 
-    `batch` rows of the second factor are read at once: their loads are then on their way together.
+    Parameters
+    ----------
+    n_columns : int
+        Columns of a lane, 1 or 4.
+    batch : int
+        Rows of the second factor that are read at once, so that their loads overlap.
+
+    Returns
+    -------
+    device function
+        ``(arena, a, b, width, depth)``: sums of 4 * `n_columns` products over the depth, those of
+        the first row first. The four rows lie together from a on, and the lane's first column
+        begins at b; the second factor has `width` columns.
     """
     columns_at = _one_column if n_columns == 1 else _four_columns
     N_SUMS = at.GROUP * n_columns
@@ -97,7 +109,6 @@ def _panel_product(n_columns, batch):
 
     @compile_device
     def panel_product(arena, a, b, width, depth):
-        """Sums over `depth` elements: of four rows, that lie together from a on, and of columns."""
         sums = zeros(N_SUMS, arena)
         done = 0
         while done + batch <= depth:
@@ -114,7 +125,7 @@ def _panel_product(n_columns, batch):
 
 @cache
 def _sums_over_parts(n_columns, batch):
-    """A device function for a lane's sums over some parts of the depth of a product."""
+    """Make a device function for a lane's sums over some :class:`Parts` of a product's depth."""
     panel_product = _panel_product(n_columns, batch)
     N_SUMS = at.GROUP * n_columns
 
@@ -135,7 +146,7 @@ def _sums_over_parts(n_columns, batch):
 
 @cache
 def _leave_products(batch):
-    """A device function that leaves a lane's sums of a panel in shared memory."""
+    """Make a device function that leaves a lane's sums of a panel in shared memory."""
     narrow_sums, wide_sums = _sums_over_parts(1, batch), _sums_over_parts(_COLUMNS, batch)
 
     @compile_device
@@ -155,41 +166,58 @@ def _leave_products(batch):
 
 @specialized
 def make_finish_element(specialization):
-    """A device function that makes an activation, or a delta, from the element of a product."""
-    finish_unit, finish_delta = unit_functions(specialization)
+    """Make a device function that turns an element of a product into an activation or a delta."""
+    units = unit_functions(specialization)
 
     @compile_device
     def finish_element(network, number, is_back, is_row, row, column, seen, total):
-        """The activation of a layer's unit; going back, the delta of a unit of the layer before.
+        """Compute the activation of a layer's unit; going back, the delta of one a layer before.
 
-        It is zero where the batch has no such row.
+        Both are zero where `is_row` is false, which says that the batch has no such row.
         """
         if not is_row:
             return number_like(0, total)
         if is_back:
-            return finish_delta(network, number - 1, row, column, total)
+            return units.finish_delta(network, number - 1, row, column, total)
         total += load(network.arena, network.layers[number, at.BIASES] + column)
-        return finish_unit(network, number, row, column, seen, total)
+        return units.finish_unit(network, number, row, column, seen, total)
 
     return finish_element
 
 
 @specialized
 def make_multiply_group(dtype, specialization, n_at_once=32):
-    """A device function for the product of a group of rows with the weights of a layer.
+    """Make a device function for the product of a group of rows with the weights of a layer.
 
-    A thread reads rows of weights in batches of `n_at_once` bytes of each column, as many as the
-    registers of a kernel allow.
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Type of the arena's elements.
+    specialization : Specialization
+    n_at_once : int
+        Bytes of each column that a thread reads at once, as many as the registers of a kernel
+        allow.
     """
     BATCH = n_at_once // np.dtype(dtype).itemsize
     leave_products, finish_element = _leave_products(BATCH), make_finish_element(specialization)
 
     @compile_device
     def multiply_group(is_block, shared, network, number, is_back, group, seen):
-        """A group of rows times a layer's weights, and what follows; a warp may have no rows.
+        """Compute a layer's activations for a group; going back, the deltas of the layer before.
 
-        The results are the layer's activations; going back, the deltas of the layer before. All
-        threads of a block have to call.
+        Parameters
+        ----------
+        is_block : bool
+            Whether a block works on the group; else one warp does, and other warps have their own.
+        shared : array of N_SHARED elements in shared memory
+        network : Network
+        number : int
+            Layer whose weights are used.
+        is_back : bool
+        group : Group
+            All threads of a block have to call, also those of a warp without rows.
+        seen : int
+            Rows that were trained on before this batch.
         """
         a, b, out, depth, width = operands(network.layers, number, is_back)
         a += group.first * depth
@@ -234,7 +262,7 @@ def make_multiply_group(dtype, specialization, n_at_once=32):
 
 @compile_device
 def _read_column(number, X, places, k, apart, last):
-    """A column of four rows, so many times `apart` columns after k; the last one beyond the end."""
+    """Read column k + number * apart of four rows, or the last column where that is none."""
     column = min(k + number * apart, last)
     return (
         load(X, places[0] + column), load(X, places[1] + column), load(X, places[2] + column),
@@ -247,7 +275,7 @@ _read_columns = four_times(_read_column)
 
 @compile_device
 def _keep_column(arena, to, k, n_features, n_rows, values):
-    """Write a column of a group, with zero for rows that it does not have."""
+    """Write a column of a group, with zeros for rows that it does not have."""
     if k < n_features:
         v0, v1, v2, v3 = values
         (zero,) = zeros(1, arena)
@@ -262,7 +290,23 @@ def _keep_column(arena, to, k, n_features, n_rows, values):
 
 @compile_device
 def copy_group(member, n_members, arena, to, X, places, n_features, n_rows):
-    """Copy four rows that begin at `places` of X to a group; all that is read comes first."""
+    """Copy four rows of X to a group; a thread reads four columns before it writes any.
+
+    Parameters
+    ----------
+    member, n_members : int
+        Number of this thread among those that copy the group, and how many they are.
+    arena : device array
+    to : int
+        Where the group begins in the arena.
+    X : device array
+        Elements of a matrix, row by row.
+    places : tuple of four int
+        Where the rows begin in X.
+    n_features : int
+    n_rows : int
+        Rows of the group; zeros are written for the others.
+    """
     k = member
     while k < n_features:
         columns = _read_columns(X, places, k, n_members, n_features - 1)
@@ -275,7 +319,7 @@ def copy_group(member, n_members, arena, to, X, places, n_features, n_rows):
 
 @compile_device
 def _place_of_row(number, order, place, last, begin, n_features):
-    """Where a row of X begins that comes so many places later in the order; the last one beyond."""
+    """Find where the row at `place` + `number` of the order begins in X; `last` is the last row."""
     return begin + load(order, place + min(number, last)) * n_features
 
 
@@ -298,14 +342,15 @@ def gather(member, n_members, network, rows, batch, group):
 
 @specialized
 def make_finish_group(specialization):
-    """A device function for the losses and deltas of a group of rows."""
-    activate_outputs, losses_and_deltas = output_functions(specialization)
+    """Make a device function for the losses and deltas of a group of rows."""
+    outputs = output_functions(specialization)
 
     @compile_device
     def finish_group(is_block, shared, network, rows, record, batch, group):
-        """The losses of a group of rows of a batch; deltas replace the outputs.
+        """Compute the losses of a group of rows of a batch; deltas replace the outputs.
 
-        A warp may have no rows. All threads of a block have to call.
+        All threads of a block have to call, also those of a warp without rows. `is_block` says
+        whether a block works on the group, or else one warp.
         """
         arena, layers, settings = network.arena, network.layers, network.settings
         last, loss = settings[at.N_LAYERS] - 1, settings[at.LOSS]
@@ -329,8 +374,8 @@ def make_finish_group(specialization):
             arena, layers[last, at.OUTPUT] + first * n_outputs + row, n_outputs, column, stride
         )
         y = settings[at.FIRST_Y] + source * layers[last, at.FAN_OUT]
-        activate_outputs(loss, part)
-        losses_and_deltas(
+        outputs.activate_outputs(loss, part)
+        outputs.losses_and_deltas(
             loss, network, part, Target(rows.Y, y, weight), Slots(shared, slots + row)
         )
         if row >= group.n_rows:
@@ -351,15 +396,15 @@ def make_finish_group(specialization):
 
 @specialized
 def make_rows_phase(dtype, specialization):
-    """A device function for the first phase of a step."""
+    """Make a device function for the first phase of a step."""
     multiply_group = make_multiply_group(dtype, specialization)
     finish_group = make_finish_group(specialization)
 
     @compile_device
     def rows_phase(block, network, rows, record, step, steps_done):
-        """Forward, loss and deltas back, a group of rows a team.
+        """Take all rows of a batch through the network and back, a group of rows a team.
 
-        `steps_done` are those before the first of this order.
+        `step` counts from the first one of this order, before which `steps_done` were done.
         """
         batch = batch_of_step(network.settings, rows.order.size, step, steps_done)
         n_layers = network.settings[at.N_LAYERS]

@@ -54,12 +54,12 @@ class Specialization:
     limits_columns: bool = False
 
     def key(self):
-        """What tells this from other specializations, the same in every process."""
+        """Return what tells this from other specializations, the same in every process."""
         sets = (sorted(map(int, s)) for s in (self.activations, self.losses, self.optimizers))
         return *map(tuple, sets), *(getattr(self, name) for name in _FLAGS)
 
     def __or__(self, other):
-        """What either can do; both have the same custom loss."""
+        """Combine what either can do; both have the same custom loss."""
         return Specialization(
             self.activations | other.activations,
             self.losses | other.losses,
@@ -69,7 +69,7 @@ class Specialization:
         )
 
     def without_custom_loss(self):
-        """The same for functions that do not depend on the loss."""
+        """Return a copy for functions that do not depend on the loss."""
         return replace(self, custom_loss=None)
 
 
@@ -87,7 +87,7 @@ def measures_gradients(plan):
 
 
 def training_specialization(plan):
-    """What the training of a plan needs."""
+    """Return what the training of a plan needs."""
     return Specialization(
         activations=frozenset(plan.activations),
         losses=frozenset([Loss(plan.loss)]),
@@ -105,7 +105,7 @@ def training_specialization(plan):
 
 
 def prediction_specialization(plan):
-    """What predictions need."""
+    """Return what predictions of a plan need."""
     loss = _PREDICTION_LOSSES[OUTPUT_ACTIVATIONS[plan.loss]]
     return Specialization(frozenset(plan.activations), frozenset([loss]))
 

@@ -37,12 +37,13 @@ class StepEnd(NamedTuple):
     limit_phase : device function
         ``(block, network)`` limits the norm of each unit's incoming weights.
     has_sums : device function
-        ``(network)``: whether :func:`add_sums` has anything to do.
+        ``(network)`` says whether `add_sums` has anything to do.
     add_sums : device function
-        ``(shared, network, record, n_in_order, step)``, by one block: the penalty of the step, and
-        the norm of its gradient.
+        ``(shared, network, record, n_in_order, step)`` computes the penalty of the step, and the
+        norm of its gradient, by one block.
     finish_step : device function
-        ``(grid, block, network, record, n_in_order, step)``: all of these, in a cooperative launch.
+        ``(grid, block, network, record, n_in_order, step)`` does all of these in a cooperative
+        launch.
     """
 
     clip_phase: Callable
@@ -77,7 +78,7 @@ def step_end(specialization):
 
 @compile_device
 def _squared_gradient(sums, arena, settings):
-    """Square of the gradient's norm from the sums of its tiles, by one block."""
+    """Compute the square of the gradient's norm from the sums of its tiles, by one block."""
     total = 0.0
     for tile in range(cuda.threadIdx.x, settings[at.N_TILES], THREADS):
         total += arena[settings[at.SQUARES] + tile]
@@ -85,12 +86,12 @@ def _squared_gradient(sums, arena, settings):
 
 
 def _make_clip_phase(specialization):
-    """The function ``clip_phase`` of :class:`StepEnd`."""
+    """Make the function ``clip_phase`` of :class:`StepEnd`."""
     _, fetch, change = update_functions(specialization.without_custom_loss())
 
     @compile_device
     def update_clipped(arena, facts, w, factor, decay):
-        """Update a parameter by the gradient that was left, times a factor; its new value."""
+        """Update a parameter by its gradient, times a factor; return its new value."""
         n_parameters = facts.n_parameters
         return change(
             facts.optimizer, arena, w, n_parameters, fetch(arena, w, n_parameters),
@@ -124,7 +125,7 @@ def _make_clip_phase(specialization):
 
 @compile_device
 def _limit_columns(shared, network, number, left):
-    """Limit the norms of the columns of a tile's width of a layer's weights, by one block."""
+    """Limit the norms of as many columns of weights as a tile has, by one block."""
     arena, layers, most = network.arena, network.layers, network.constants[at.MAX_NORM]
     fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
     in_tile, split = cuda.threadIdx.x % TILE, cuda.threadIdx.x // TILE
@@ -153,7 +154,7 @@ def _limit_columns(shared, network, number, left):
 
 @compile_device
 def _limit_phase(block, network):
-    """The function ``limit_phase`` of :class:`StepEnd`; blocks take turns."""
+    """Do what ``limit_phase`` of :class:`StepEnd` says; blocks take turns over columns."""
     counted = 0
     for number in range(network.settings[at.N_LAYERS]):
         for left in range(0, network.layers[number, at.FAN_OUT], TILE):
@@ -164,7 +165,7 @@ def _limit_phase(block, network):
 
 @compile_device
 def _sum_over_tiles(shared, arena, first, n_tiles):
-    """The sum of what tiles have left from some place on, by one block."""
+    """Add up what the tiles have left from place `first` on, by one block."""
     (total,) = zeros(1, arena)
     for tile in range(cuda.threadIdx.x, n_tiles, THREADS):
         total += arena[first + tile]
@@ -172,7 +173,7 @@ def _sum_over_tiles(shared, arena, first, n_tiles):
 
 
 def _make_add_sums(specialization):
-    """The function ``add_sums`` of :class:`StepEnd`."""
+    """Make the function ``add_sums`` of :class:`StepEnd`."""
     has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
 
     @compile_device
@@ -199,7 +200,7 @@ def _make_add_sums(specialization):
 
 
 def _make_has_sums(specialization):
-    """The function ``has_sums`` of :class:`StepEnd`."""
+    """Make the function ``has_sums`` of :class:`StepEnd`."""
     has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
 
     @compile_device

@@ -1,9 +1,9 @@
-"""A tile of a product of matrices, by a block of GPU threads.
+"""A tile of a product of matrices, computed by a block of GPU threads.
 
 Parts of both factors lie in shared memory, while the next ones are on their way. Half of the
 threads take one half of each part's depth, half the other; a thread has eight rows and four
-columns, so that twelve elements that it reads from there serve 32 multiply-adds. Every sum is in
-one order.
+columns, so that twelve elements that it reads from there serve 32 multiply-adds. Each sum is added
+up in a fixed order.
 """
 
 from typing import NamedTuple
@@ -29,14 +29,14 @@ GROUP = at.GROUP
 # Rows and columns of a tile: as many times 8 x 4 as half a block has threads.
 EDGE = 32 if THREADS == 64 else 64
 assert 2 * (EDGE // 8) * (EDGE // 4) == THREADS
-# Depth of the parts in shared memory: a thread brings four elements of each factor.
+# Depth of the parts in shared memory: a thread reads four elements of each factor.
 DEPTH = 4 * THREADS // EDGE
 # How far apart rows begin there: a multiple of four, but not of the number of banks.
 STRIDE = EDGE + 4
 # Elements of one part of both factors; two take turns. In the end the sums lie there.
 _PART = 2 * DEPTH * STRIDE
 N_TILE_SHARED = max(N_SHARED, 2 * _PART, EDGE * STRIDE)
-# Rows of a tile between those that a thread brings, or takes in the end; and how many it takes.
+# Rows of a tile between those that a thread reads, or takes in the end; and how many it takes.
 ROWS_APART = THREADS // EDGE
 ELEMENTS = EDGE * EDGE // THREADS
 
@@ -59,7 +59,7 @@ def _add_to(shared, to, sums):
 
 @compile_device
 def _fetch_groups(arena, factors, first):
-    """Bring a column of a group of rows of each factor, where sums go over the rows of a batch.
+    """Read a column of a group of rows of each factor, for sums over the rows of a batch.
 
     Both factors lie in groups of rows. `first` is a row, `factors.depth` the number of rows.
     """
@@ -73,7 +73,7 @@ def _fetch_groups(arena, factors, first):
 
 @compile_device
 def _keep_groups(shared, to, fetched):
-    """Write what :func:`_fetch_groups` has brought to shared memory."""
+    """Write to shared memory what :func:`_fetch_groups` has read."""
     thread = cuda.threadIdx.x
     to += thread // EDGE * GROUP * STRIDE + thread % EDGE
     store_apart(shared, to, STRIDE, fetched[0])
@@ -82,7 +82,7 @@ def _keep_groups(shared, to, fetched):
 
 @compile_device
 def _fetch_if(number, arena, b, b_width, k, last):
-    """An element of the second factor, so many turns below row k; zero beyond the last row."""
+    """Read an element of the second factor in row k + number * ROWS_APART; zero below the last."""
     (value,) = zeros(1, arena)
     k += number * ROWS_APART
     if k <= last:
@@ -95,10 +95,10 @@ _fetch_each_if = four_times(_fetch_if)
 
 @compile_device
 def _fetch_rows(arena, factors, first):
-    """Bring elements of activations, or deltas, and of weights from a row of these on.
+    """Read four elements of activations, or deltas, and four of weights.
 
-    A thread brings a column of a group of rows of the first factor, and four elements of the
-    second, some rows apart.
+    A thread has a column of a group of rows of the first factor, and elements of a column of the
+    second, some rows apart from each other. `first` is a row of the weights.
     """
     thread, last, b_width = cuda.threadIdx.x, factors.depth - 1, factors.b_width
     k_a, k_b = first + thread % DEPTH, first + thread // EDGE
@@ -114,7 +114,7 @@ def _fetch_rows(arena, factors, first):
 
 @compile_device
 def _keep_rows(shared, to, fetched):
-    """Write what :func:`_fetch_rows` has brought to shared memory."""
+    """Write to shared memory what :func:`_fetch_rows` has read."""
     thread = cuda.threadIdx.x
     store4(shared, to + thread % DEPTH * STRIDE + thread // DEPTH * GROUP, fetched[0])
     to += DEPTH * STRIDE + thread // EDGE * STRIDE + thread % EDGE
@@ -122,12 +122,12 @@ def _keep_rows(shared, to, fetched):
 
 
 class TileFactors(NamedTuple):
-    """Two matrices, a tile of whose product is wanted.
+    """The two factors of a product, of which a block computes a tile.
 
     Attributes
     ----------
     a, b : int
-        Where this thread begins to bring elements of each.
+        Where this thread begins to read elements of each.
     a_width, b_width : int
         Their columns; that of the first one counts only where sums go over the rows of a batch.
     depth : int
@@ -143,7 +143,7 @@ class TileFactors(NamedTuple):
 
 @compile_device
 def _place_in_tile():
-    """The half of the depth that a thread adds up, and the row and column where it begins."""
+    """Find the half of the depth that a thread adds up, and its first row and column."""
     half, in_half = cuda.threadIdx.x // (THREADS // 2), cuda.threadIdx.x % (THREADS // 2)
     # Eight threads side by side, and the next ones below them.
     across = in_half // (EDGE // 8 * 8)
@@ -177,13 +177,14 @@ def _leave_sums(shared, half, to, sums):
 
 
 def _tile_product(fetch, keep):
-    """A device function for a tile of a product, by how elements come to shared memory."""
+    """Make a device function for a tile of a product, by how elements come to shared memory."""
 
     @compile_device
     def multiply_tile(shared, arena, factors, sums_columns):
         """Leave a tile in shared memory, where row i begins at i * STRIDE.
 
-        The sum of a column of the second factor is returned, if wanted, to the first threads.
+        If `sums_columns` is true, the first EDGE threads get the sum of a column of the second
+        factor as the result.
         """
         thread = cuda.threadIdx.x
         half, row, column = _place_in_tile()

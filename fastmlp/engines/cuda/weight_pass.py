@@ -1,4 +1,4 @@
-"""A training step's second phase: gradients of the weights, and updates, a tile a block."""
+"""A training step's second phase: each block computes tiles of the gradient and updates them."""
 
 from functools import cache
 
@@ -29,7 +29,7 @@ assert _BIASES + _SHARES * TILE <= N_SHARED
 
 @compile_device
 def _read_columns(arena, place):
-    """Four columns of a group of rows."""
+    """Read four columns of a group of rows."""
     apart = GROUP * _APART
     return (
         load4(arena, place), load4(arena, place + apart), load4(arena, place + 2 * apart),
@@ -61,9 +61,20 @@ def _add_deltas(sums, deltas):
 
 @cache
 def _share_of_batch(with_biases, n_at_once):
-    """The sums of a thread over some groups of rows: of its elements, and its columns' biases.
+    """Make a device function for the sums of a thread over its share of a batch.
 
-    `n_at_once` groups are read at once: their loads are then on their way together.
+    Parameters
+    ----------
+    with_biases : bool
+        Whether to sum the deltas of its columns, too.
+    n_at_once : int
+        Groups of rows that are read at once, so that their loads overlap.
+
+    Returns
+    -------
+    device function
+        ``(arena, inputs, deltas, fan_in, fan_out, n_groups)`` to sixteen sums for weights, and
+        four for biases, which are zero without them.
     """
 
     @compile_device
@@ -98,14 +109,14 @@ def _share_of_batch(with_biases, n_at_once):
 
 @compile_device
 def _total_of_shares(shared, place, apart):
-    """What the shares of the batch add up to, `apart` from each other in shared memory."""
+    """Add up the shares of a batch, which lie `apart` from each other in shared memory."""
     s0, s1, s2, s3 = load_apart(shared, place, apart)
     return s0 + s1 + s2 + s3
 
 
 @compile_device
 def _total(shared, place):
-    """The sum of an element of a tile over the batch."""
+    """Add up an element of a tile over the batch."""
     return _total_of_shares(shared, place, TILE * _STRIDE)
 
 
@@ -114,7 +125,7 @@ _SHAPE = TileShape(_STRIDE, _ROWS_APART, _ELEMENTS, _total)
 
 @compile_device
 def _tile_at(layers, settings, number, row, column):
-    """A tile by its number among those of all layers, and where a thread begins in it."""
+    """Find a tile by its number among those of all layers."""
     layer = 0
     while layer + 1 < settings[at.N_LAYERS] and number >= layers[layer + 1, at.FIRST_TILE]:
         layer += 1
@@ -130,13 +141,13 @@ def _tile_at(layers, settings, number, row, column):
 
 @cache
 def _make_leave_shares(n_at_once):
-    """A device function that leaves the products of a tile in shared memory, a share a thread."""
+    """Make a device function that leaves the products of a tile in shared memory."""
     share_of_weights = _share_of_batch(False, n_at_once)
     share_with_biases = _share_of_batch(True, n_at_once)
 
     @compile_device
     def leave_shares(shared, network, tile, n_groups):
-        """Leave the sums over the shares of the batch, for the biases too in tiles at the top."""
+        """Leave the sums over each share of the batch; for biases, too, in tiles at the top."""
         thread = cuda.threadIdx.x
         part, in_part = thread // (_APART * _APART), thread % (_APART * _APART)
         row, column = in_part // _APART, in_part % _APART
@@ -170,17 +181,14 @@ def _make_leave_shares(n_at_once):
 
 @specialized
 def make_weights_phase(dtype, specialization):
-    """A device function for the second phase of a step."""
+    """Make a device function for the second phase of a step."""
     # As many loads at once as registers allow.
     leave_shares = _make_leave_shares(2 if np.dtype(dtype) == np.float32 else 1)
-    of_tiles = tile_functions(specialization, _SHAPE)
-    fetch_four, update_four = of_tiles.fetch_four, of_tiles.update_four
-    fetch_bias, update_bias = of_tiles.fetch_bias, of_tiles.update_bias
-    finish_tile = of_tiles.finish_tile
+    tiles = tile_functions(specialization, _SHAPE)
 
     @compile_device
     def weights_phase(block, network, record, n_in_order, step):
-        """Gradients of all weights, and updates, a tile a block."""
+        """Compute the gradients of all weights, and update these; blocks take turns over tiles."""
         arena, layers, settings = network.arena, network.layers, network.settings
         shared, n_parameters = block.shared, settings[at.N_PARAMETERS]
         n_groups = (rows_of_step(settings, n_in_order, step) + GROUP - 1) // GROUP
@@ -192,14 +200,14 @@ def make_weights_phase(dtype, specialization):
             tile = _tile_at(layers, settings, number, row, column)
             # What is needed in the end is on its way while products are added.
             weights, biases = layers[tile.layer, at.WEIGHTS], layers[tile.layer, at.BIASES]
-            fetched = fetch_four(arena, tile, row, weights, n_parameters)
-            bias = fetch_bias(arena, tile, biases, n_parameters)
+            fetched = tiles.fetch_four(arena, tile, row, weights, n_parameters)
+            bias = tiles.fetch_bias(arena, tile, biases, n_parameters)
             leave_shares(shared, network, tile, n_groups)
-            sums = update_four(arena, shared, facts, tile, row, fetched, zeros(3, arena))
+            sums = tiles.update_four(arena, shared, facts, tile, row, fetched, zeros(3, arena))
             if has_bias(tile):
                 total = _total_of_shares(shared, _BIASES + column, TILE)
-                sums = update_bias(arena, facts, bias, total, sums)
-            finish_tile(shared, network, tile, sums)
+                sums = tiles.update_bias(arena, facts, bias, total, sums)
+            tiles.finish_tile(shared, network, tile, sums)
             number += block.count
 
     return weights_phase

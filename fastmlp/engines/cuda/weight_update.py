@@ -44,7 +44,7 @@ class StepFacts(NamedTuple):
 
 @compile_device
 def facts_of_step(network, record, step):
-    """The :class:`StepFacts` of a step."""
+    """Read the :class:`StepFacts` of a step."""
     constants, settings, scalars = network.constants, network.settings, record.step_scalars
     return StepFacts(
         (
@@ -99,12 +99,12 @@ def has_bias(tile):
 
 @compile_device
 def nearest_column(tile):
-    """A thread's column of the matrix; the last one if there is none."""
+    """Find a thread's column of the matrix, or the last one where it has none."""
     return min(tile.left + tile.column, tile.fan_out - 1)
 
 
 class TileShape(NamedTuple):
-    """How a block of threads has the sums of a tile, when all products are added.
+    """How the sums of a tile lie in shared memory, and which of them a thread takes.
 
     Attributes
     ----------
@@ -130,16 +130,18 @@ class TileFunctions(NamedTuple):
     Attributes
     ----------
     fetch_four : device function
-        ``(arena, tile, row, weights, n_parameters)``: four weights of the thread's column, from a
-        row of the tile on, with their state. `weights` is where the matrix begins.
+        ``(arena, tile, row, weights, n_parameters)`` reads four weights of the thread's column with
+        their state, from a row of the tile on, as a tuple of :class:`Fetched`. The matrix begins at
+        `weights`.
     update_four : device function
-        ``(arena, shared, facts, tile, row, fetched, sums)``: their updates; the sums of the tile.
+        ``(arena, shared, facts, tile, row, fetched, sums)`` updates these, and adds them to the
+        sums of the tile: squares of weights, their absolute values, squares of the gradient.
     fetch_bias : device function
-        ``(arena, tile, biases, n_parameters)``: the bias of the thread's column.
+        ``(arena, tile, biases, n_parameters)`` reads the bias of the thread's column.
     update_bias : device function
-        ``(arena, facts, fetched, total, sums)``: its update, where :func:`has_bias`.
+        ``(arena, facts, fetched, total, sums)`` updates it, for threads with :func:`has_bias`.
     finish_tile : device function
-        ``(shared, network, tile, sums)``: the transposed weights, and the sums of the tile.
+        ``(shared, network, tile, sums)`` writes the transposed weights, and the sums of the tile.
     """
 
     fetch_four: Callable
@@ -182,13 +184,13 @@ def tile_functions(specialization, shape):
 
 @specialized
 def _make_update(specialization):
-    """A device function that updates a parameter."""
+    """Make a device function that updates a parameter."""
     shape_gradient, _, change = update_functions(specialization.without_custom_loss())
     clips_norms = specialization.clips_norms
 
     @compile_device
     def update(arena, facts, fetched, total, alpha, l1, decay):
-        """Update a parameter from a sum over the batch; its gradient, and its new value.
+        """Update a parameter from a sum over the batch; return its gradient and its new value.
 
         Where the norm of the gradient is limited, it is left for the next phase instead.
         """
@@ -207,7 +209,7 @@ def _make_update(specialization):
 
 
 def _make_update_four(specialization, shape):
-    """The function ``update_four`` of :class:`TileFunctions`."""
+    """Make the function ``update_four`` of :class:`TileFunctions`."""
     update = _make_update(specialization)
     has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
     ROWS_APART, STRIDE, total = shape.rows_apart, shape.stride, shape.total
@@ -244,7 +246,7 @@ def _make_update_four(specialization, shape):
 
 @specialized
 def _make_update_bias(specialization):
-    """The function ``update_bias`` of :class:`TileFunctions`."""
+    """Make the function ``update_bias`` of :class:`TileFunctions`."""
     update, measures = _make_update(specialization), specialization.measures_gradients
 
     @compile_device
@@ -260,7 +262,7 @@ def _make_update_bias(specialization):
 
 
 def _make_finish_tile(specialization, shape):
-    """The function ``finish_tile`` of :class:`TileFunctions`."""
+    """Make the function ``finish_tile`` of :class:`TileFunctions`."""
     leave_sums, clips_norms = _make_leave_sums(specialization), specialization.clips_norms
     ROWS_APART, STRIDE, N_ELEMENTS = shape.rows_apart, shape.stride, shape.n_elements
 
@@ -283,7 +285,7 @@ def _make_finish_tile(specialization, shape):
 
 @specialized
 def _make_leave_sums(specialization):
-    """A device function that leaves the sums of a tile in the arena."""
+    """Make a device function that leaves the sums of a tile in the arena."""
     has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
 
     @compile_device

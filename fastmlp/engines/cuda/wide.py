@@ -1,8 +1,8 @@
-"""Steps of wide networks: each layer is a matrix product of its own, by tiles.
+"""Steps of wide networks: the product of each layer is a phase of its own, computed by tiles.
 
-Where a layer is wide and the batch large, an element that is brought from the memory of the device
-so serves a whole tile, where the first phase of :mod:`fastmlp.engines.cuda.row_pass` uses a weight
-for four rows.
+An element that is read from the device's memory serves a whole tile in this way, while the first
+phase of :mod:`fastmlp.engines.cuda.row_pass` uses a weight for four rows only. That pays where
+layers are wide and batches large.
 """
 
 from itertools import pairwise
@@ -45,19 +45,19 @@ GROUP = at.GROUP
 
 
 def is_wide(plan):
-    """Whether a network is trained here."""
+    """Whether a network is trained by tiles."""
     hidden = plan.layer_units[1:-1]
     work = plan.batch_size * n_parameters(plan.layer_units)
     return len(hidden) > 0 and min(hidden) >= _WIDE_UNITS and work >= _WIDE_MULTIPLY_ADDS
 
 
 def _n_tiles(n_rows, n_columns):
-    """Tiles of a matrix."""
+    """Number of tiles of a matrix."""
     return -(-n_rows // EDGE) * -(-n_columns // EDGE)
 
 
 def launches(plan, n_rows):
-    """What a step on some rows launches: name, layer, whether back, and useful blocks."""
+    """Yield what a step launches: a kernel's name, layer, whether back, and most useful blocks."""
     layers = list(enumerate(pairwise(plan.layer_units)))
     n_groups = -(-n_rows // GROUP)
     yield "wide_gather", 0, False, n_groups
@@ -82,12 +82,12 @@ def _gather_phase(block_number, n_blocks, network, rows, step):
 
 @specialized
 def _make_product_phase(specialization):
-    """A device function for the product of a layer, by tiles."""
+    """Make a device function for the product of a layer, by tiles."""
     finish_element = make_finish_element(specialization)
 
     @compile_device
     def finish_group(network, number, is_back, row, column, batch, totals):
-        """Activations, or deltas, of four rows; rows that the last group has too many stay zero."""
+        """Compute activations, or deltas, of four rows; they are zero beyond the batch."""
         n_rows, seen = batch.n_rows, batch.seen
         t0, t1, t2, t3 = totals
         return (
@@ -99,7 +99,7 @@ def _make_product_phase(specialization):
 
     @compile_device
     def product_phase(block, network, batch, number, is_back):
-        """Activations of a layer for a batch; or, going back, deltas of the layer before."""
+        """Compute activations of a layer for a batch; or, going back, deltas of one before."""
         a, b, out, depth, width = operands(network.layers, number, is_back)
         thread, n_rows = cuda.threadIdx.x, batch.n_rows
         last_group = (n_rows - 1) // GROUP
@@ -132,14 +132,14 @@ def _make_product_phase(specialization):
 
 @specialized
 def _make_outputs_phase(dtype, specialization):
-    """A device function for the losses and deltas of a batch."""
+    """Make a device function for the losses and deltas of a batch."""
     # Fewer loads at once than elsewhere: this kernel has no registers left.
     multiply_group = make_multiply_group(dtype, specialization, 16)
     finish_group = make_finish_group(specialization)
 
     @compile_device
     def outputs_phase(block, network, rows, record, batch):
-        """Losses of the rows of a batch, and deltas; of a narrow layer the outputs before."""
+        """Compute losses and deltas of a batch, and before that the outputs of a narrow layer."""
         last = network.settings[at.N_LAYERS] - 1
         first = block.number * GROUP
         while first < batch.n_rows:
@@ -154,7 +154,7 @@ def _make_outputs_phase(dtype, specialization):
 
 @compile_device
 def _total(shared, place):
-    """The sum of an element of a tile over the batch."""
+    """Read the sum of an element of a tile over the batch."""
     return load(shared, place)
 
 
@@ -163,7 +163,7 @@ _SHAPE = TileShape(STRIDE, ROWS_APART, ELEMENTS, _total)
 
 @compile_device
 def _multiply_inputs(shared, network, tile, n_rows):
-    """Leave the sums of a tile of the gradient; a bias's sum goes to a thread of its column."""
+    """Leave the sums of a tile of the gradient in shared memory; return that of the bias."""
     layers, fan_in, fan_out = network.layers, tile.fan_in, tile.fan_out
     factors = TileFactors(
         layers[tile.layer, at.INPUT] + GROUP * min(tile.top + tile.column, fan_in - 1),
@@ -174,38 +174,35 @@ def _multiply_inputs(shared, network, tile, n_rows):
 
 @specialized
 def _make_update_tile(specialization):
-    """A device function for the gradient and the update of a tile of weights."""
-    of_tiles = tile_functions(specialization, _SHAPE)
-    fetch_four, update_four = of_tiles.fetch_four, of_tiles.update_four
-    fetch_bias, update_bias = of_tiles.fetch_bias, of_tiles.update_bias
-    finish_tile = of_tiles.finish_tile
+    """Make a device function for the gradient and the update of a tile of weights."""
+    tiles = tile_functions(specialization, _SHAPE)
 
     @compile_device
     def update_tile(shared, network, facts, tile, n_rows):
-        """The gradient of a tile of weights, and its update."""
+        """Compute the gradient of a tile of weights, and update these."""
         arena, layers = network.arena, network.layers
         total = _multiply_inputs(shared, network, tile, n_rows)
         weights, sums = layers[tile.layer, at.WEIGHTS], zeros(3, arena)
         for i in range(0, ELEMENTS, 4):
             row = tile.row + i * ROWS_APART
-            fetched = fetch_four(arena, tile, row, weights, facts.n_parameters)
-            sums = update_four(arena, shared, facts, tile, row, fetched, sums)
+            fetched = tiles.fetch_four(arena, tile, row, weights, facts.n_parameters)
+            sums = tiles.update_four(arena, shared, facts, tile, row, fetched, sums)
         if has_bias(tile):
-            bias = fetch_bias(arena, tile, layers[tile.layer, at.BIASES], facts.n_parameters)
-            sums = update_bias(arena, facts, bias, total, sums)
-        finish_tile(shared, network, tile, sums)
+            bias = tiles.fetch_bias(arena, tile, layers[tile.layer, at.BIASES], facts.n_parameters)
+            sums = tiles.update_bias(arena, facts, bias, total, sums)
+        tiles.finish_tile(shared, network, tile, sums)
 
     return update_tile
 
 
 @specialized
 def _make_update_phase(specialization):
-    """A device function for the gradients of all weights, and updates."""
+    """Make a device function for the gradients and updates of all weights."""
     update_tile = _make_update_tile(specialization)
 
     @compile_device
     def update_phase(block, network, record, n_in_order, step):
-        """Gradients of all weights, and updates; each tile leaves its sums."""
+        """Compute the gradients of all weights, and update these; each tile leaves its sums."""
         layers = network.layers
         n_rows = rows_of_step(network.settings, n_in_order, step)
         facts = facts_of_step(network, record, step)
@@ -237,7 +234,7 @@ def wide_kernels(dtype, specialization):
     Parameters
     ----------
     dtype : numpy.dtype
-        Of the arena.
+        Type of the arena's elements.
     specialization : Specialization
     """
     return {
@@ -264,7 +261,7 @@ def _wide_product(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def wide_product(network, n_in_order, step, steps_done, number, is_back):
-        """Activations of a layer, or deltas of the layer before, as a launch of its own."""
+        """Compute activations of a layer, or deltas of the one before, as a launch of its own."""
         shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         batch = batch_of_step(network.settings, n_in_order, step, steps_done)
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
@@ -279,7 +276,7 @@ def _wide_outputs(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def wide_outputs(network, rows, record, step, steps_done):
-        """Losses, and deltas of the outputs, as a launch of its own."""
+        """Compute losses, and deltas of the outputs, as a launch of its own."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         batch = batch_of_step(network.settings, rows.order.size, step, steps_done)
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
@@ -294,7 +291,7 @@ def _wide_update(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def wide_update(network, record, n_in_order, step):
-        """Gradients of all weights, and updates, as a launch of its own."""
+        """Compute gradients and update all weights, as a launch of its own."""
         shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
         update_phase(block, network, record, n_in_order, step)
@@ -311,7 +308,7 @@ def _train_wide(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def train_wide(network, rows, record, first_step, last_step, steps_done):
-        """Many steps in one cooperative launch: all blocks have to be resident at once."""
+        """Run many steps in one cooperative launch: all blocks have to be resident at once."""
         shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         grid = cuda.cg.this_grid()
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
