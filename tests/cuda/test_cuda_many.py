@@ -255,7 +255,7 @@ def test_a_failing_launch_fails_everyone(monkeypatch):
 
 
 def test_interrupt_keeps_what_was_learned(monkeypatch):
-    from fastmlp.estimators import fit_many
+    from fastmlp.estimators import fit_many as module
 
     all_train = threading.Barrier(4, timeout=60)
     met = []
@@ -273,7 +273,7 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
         met.append(all_train.wait())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_many, "wait", interrupt)
+    monkeypatch.setattr(module, "wait", interrupt)
     models = [network(Endless, random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
               for seed in range(3)]  # fmt: skip
     with pytest.warns(UserWarning, match="interrupted by user"):
@@ -283,9 +283,9 @@ def test_interrupt_keeps_what_was_learned(monkeypatch):
 
 @pytest.mark.parametrize("has_begun", [False, True])
 def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
-    from fastmlp.estimators import fit_many
+    from fastmlp.estimators import fit_many as module
 
-    class Interrupted(fit_many.ThreadPoolExecutor):
+    class Interrupted(module.ThreadPoolExecutor):
         n_submitted = 0
 
         def submit(self, *args):
@@ -296,7 +296,7 @@ def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
                 super().submit(*args)  # and nobody learns of it
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_many, "ThreadPoolExecutor", Interrupted)
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Interrupted)
     models = [network(random_state=seed, max_iter=10**9, n_iter_no_change=np.inf)
               for seed in range(3)]  # fmt: skip
     with pytest.warns(UserWarning, match="interrupted by user"):
