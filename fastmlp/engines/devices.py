@@ -28,7 +28,7 @@ _compiled: set[tuple[Any, ...]] = set()
 
 def is_device_array(array: Any) -> bool:
     """Tell whether an array of another library, or a DeviceMatrix, lies on a GPU."""
-    return hasattr(array, "__cuda_array_interface__") or getattr(array, "is_on_gpu", False)
+    return hasattr(array, "__cuda_array_interface__") or getattr(array, "is_device_matrix", False)
 
 
 def host_array(array: Any) -> Any:
@@ -232,6 +232,10 @@ def _least_work(plan: TrainingPlan, n_epochs: int) -> float:
 
 def _kernels(plan: TrainingPlan, n_epochs: int) -> tuple[Any, ...]:
     """Return a key of the kernels that are compiled for some work."""
-    from .cuda.specialization import prediction_choices, training_choices
+    from .cuda.specialization import prediction_specialization, training_specialization
 
-    return plan.dtype, (training_choices if n_epochs else prediction_choices)(plan), n_epochs > 0
+    return (
+        plan.dtype,
+        (training_specialization if n_epochs else prediction_specialization)(plan),
+        n_epochs > 0,
+    )

@@ -98,6 +98,13 @@ def run_grid(function, n_blocks, n_threads, args, rng):
             return
 
 
+def _on_host(argument):
+    """An argument of a kernel, with NumPy arrays for those of the simulator's device."""
+    if isinstance(argument, tuple):
+        return type(argument)(*map(_on_host, argument))
+    return getattr(argument, "_ary", argument)
+
+
 @contextmanager
 def scheduled(seed):
     """Launches inside go through this scheduler, with threads drawn from a seed."""
@@ -106,9 +113,8 @@ def scheduled(seed):
 
     def call(kernel, *args):
         (n_blocks, *_), (n_threads, *_) = kernel.grid_dim, kernel.block_dim
-        arrays = [getattr(argument, "_ary", argument) for argument in args]
         with simulator._push_kernel_context(_Cuda(n_blocks, n_threads)):
-            run_grid(kernel.fn, n_blocks, n_threads, arrays, rng)
+            run_grid(kernel.fn, n_blocks, n_threads, [_on_host(one) for one in args], rng)
 
     simulator.FakeCUDAKernel.__call__ = call
     try:

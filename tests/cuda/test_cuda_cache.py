@@ -33,12 +33,12 @@ dispatcher._Kernel.bind = lambda kernel: kernel._codelibrary.get_cubin()
 import numpy as np
 from test_cuda_compile import ordinary, signature, with_options
 
-from fastmlp.engines.cuda.specialization import training_choices
+from fastmlp.engines.cuda.specialization import training_specialization
 from fastmlp.engines.cuda.kernels import training_kernels
 
 plan = {"ordinary": ordinary, "others": lambda: replace(ordinary(), clip_value=1.0),
         "custom": with_options}[sys.argv[1]]()
-kernel = training_kernels(np.dtype(np.float32), training_choices(plan))["train_weights"]
+kernel = training_kernels(np.dtype(np.float32), training_specialization(plan))["train_weights"]
 code = kernel.compile(signature("train_weights", "float32"))._codelibrary.get_cubin().code
 print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()), len(code))
 """

@@ -13,7 +13,7 @@ pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from test_cuda_engine import quartic, quartic_derivative
 
-from fastmlp.engines.cuda.specialization import prediction_choices, training_choices
+from fastmlp.engines.cuda.specialization import prediction_specialization, training_specialization
 from fastmlp.engines.cuda.support import is_simulated
 from fastmlp.exceptions import DeviceError
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
@@ -55,10 +55,10 @@ def with_options():
     )  # fmt: skip
 
 
-def several(choices):
+def several(specialization):
     """The same with all activations, losses and optimisers, as many networks may need them."""
     return replace(
-        choices,
+        specialization,
         activations=frozenset(Activation),
         losses=frozenset(Loss),
         optimizers=frozenset(Optimizer),
@@ -95,37 +95,47 @@ def pretended_device(monkeypatch):
     return pretend
 
 
+def packed(kind, *fields):
+    """The type of a named tuple of arrays."""
+    from numba.cuda import types
+
+    return types.BaseTuple.from_types(fields, kind)
+
+
 def signature(name, dtype):
     """Types of a kernel's arguments, as the engine passes them."""
     from numba import from_dtype, int64, types
+
+    from fastmlp.engines.cuda.arguments import Network, Rows, StepRecord
 
     element = from_dtype(np.dtype(dtype))
     vector, matrix = types.Array(element, 1, "C"), types.Array(element, 2, "C")
     integers, layers = types.Array(int64, 1, "C"), types.Array(int64, 2, "C")
     doubles = types.Array(types.float64, 1, "C")
     totals = types.Array(types.float64, 2, "C")
-    many = vector, types.Array(int64, 3, "C"), layers, matrix
-    tables = vector, layers, integers, vector
-    rows = vector, vector, vector, integers
-    train = (*tables, *rows, matrix, vector, vector, vector, int64, int64, int64)
+    network = packed(Network, vector, layers, integers, vector)
+    networks = packed(Network, vector, types.Array(int64, 3, "C"), layers, matrix)
+    rows = packed(Rows, vector, vector, vector, integers)
+    record = packed(StepRecord, matrix, vector, vector, vector)
+    train = network, rows, record, int64, int64, int64
     return {
         "train": train,
         "train_wide": train,
-        "train_many": (*many, *rows, matrix, vector, vector, vector, layers, totals),
-        "train_rows": (*tables, *rows, matrix, vector, int64, int64),
-        "train_weights": (*tables, int64, matrix, int64),
-        "clip_norm": (*tables, matrix, int64),
-        "limit_columns": tables,
-        "add_step": (vector, integers, vector, int64, matrix, vector, vector, int64),
-        "predict": (vector, layers, integers, vector, int64, matrix),
-        "transpose": (vector, layers, integers),
-        "add_up": (vector, vector, vector, doubles),
+        "train_many": (networks, rows, record, layers, totals),
+        "train_rows": (network, rows, record, int64, int64),
+        "train_weights": (network, record, int64, int64),
+        "clip_norm": (network, record, int64),
+        "limit_columns": (network,),
+        "add_step": (network, record, int64, int64),
+        "predict": (network, vector, int64, matrix),
+        "transpose": (network,),
+        "add_up": (record, doubles),
         "take": (types.Array(element, 2, "A"), integers, matrix),
         "find_infinite": (vector, integers),
-        "wide_gather": (vector, layers, integers, vector, integers, int64),
-        "wide_product": (vector, layers, integers, int64, int64, int64, int64, types.boolean),
-        "wide_outputs": (*tables, vector, vector, integers, matrix, vector, int64, int64),
-        "wide_update": (*tables, int64, matrix, int64),
+        "wide_gather": (network, rows, int64),
+        "wide_product": (network, int64, int64, int64, int64, types.boolean),
+        "wide_outputs": (network, rows, record, int64, int64),
+        "wide_update": (network, record, int64, int64),
     }[name]
 
 
@@ -169,15 +179,15 @@ def busiest_block(ptx):
     return max([*blocks, block], key=lambda block: sum("fma" in word for word in block))
 
 
-def all_kernels(plan, dtype, choices):
-    """Every kernel of a plan, those that only other choices launch included."""
+def all_kernels(plan, dtype, specialization):
+    """Every kernel of a plan, those that only other specialization launch included."""
     from fastmlp.engines.cuda.kernels import prediction_kernels, training_kernels
     from fastmlp.engines.cuda.wide import wide_kernels
 
     return {
-        **training_kernels(dtype, choices),
-        **wide_kernels(dtype, choices),
-        **prediction_kernels(dtype, prediction_choices(plan)),
+        **training_kernels(dtype, specialization),
+        **wide_kernels(dtype, specialization),
+        **prediction_kernels(dtype, prediction_specialization(plan)),
     }
 
 
@@ -192,7 +202,7 @@ each_capability = pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 @pytest.mark.parametrize("name", MOST_REGISTERS)
 def test_kernel_compiles_within_budget(name, capability, dtype, pretended_device, tmp_path):
     pretended_device(capability)
-    kernels = all_kernels(ordinary(), np.dtype(dtype), training_choices(ordinary()))
+    kernels = all_kernels(ordinary(), np.dtype(dtype), training_specialization(ordinary()))
     assert set(kernels) == set(MOST_REGISTERS)
     compile_and_assemble(
         kernels[name], signature(name, dtype), capability, MOST_REGISTERS[name], tmp_path,
@@ -211,10 +221,10 @@ def test_kernel_compiles_within_budget(name, capability, dtype, pretended_device
 def test_options_compile_within_budget(name, capability, dtype, pretended_device, tmp_path):
     pretended_device(capability)
     plan = with_options()
-    choices = training_choices(plan)
+    specialization = training_specialization(plan)
     if name == "train_many":
-        choices = several(choices)
-    kernel = all_kernels(plan, np.dtype(dtype), choices)[name]
+        specialization = several(specialization)
+    kernel = all_kernels(plan, np.dtype(dtype), specialization)[name]
     compile_and_assemble(
         kernel, signature(name, dtype), capability, MOST_REGISTERS[name], tmp_path,
         MOST_LOCAL_WITH_OPTIONS.get((name, dtype), 0),
@@ -230,7 +240,7 @@ def test_each_activation_by_itself(activation, pretended_device, tmp_path):
     plan = replace(
         with_options(), activation=activation, loss=loss, dropout=(), optimizer=Optimizer.SGD
     )
-    kernels = all_kernels(plan, np.dtype(np.float32), training_choices(plan))
+    kernels = all_kernels(plan, np.dtype(np.float32), training_specialization(plan))
     for name in ("train_rows", "predict"):
         ptx = compile_and_assemble(
             kernels[name], signature(name, "float32"), capability, MOST_REGISTERS[name], tmp_path
@@ -243,7 +253,7 @@ def test_each_activation_by_itself(activation, pretended_device, tmp_path):
 def test_most_of_inner_loops_are_multiply_adds(pretended_device, tmp_path):
     capability = (9, 0)
     pretended_device(capability)
-    kernels = all_kernels(ordinary(), np.dtype(np.float32), training_choices(ordinary()))
+    kernels = all_kernels(ordinary(), np.dtype(np.float32), training_specialization(ordinary()))
     for name, n_multiply_adds in {
         "train_rows": 128,
         "train_weights": 128,
@@ -265,10 +275,10 @@ def test_squares_are_rounded_in_the_same_way_for_one_network_and_for_many(preten
 
     pretended_device((9, 0))
     dtype = np.dtype(np.float32)
-    single = training_choices(replace(ordinary(), clip_norm=1.0))
-    others = training_choices(replace(ordinary(), optimizer=Optimizer.SGD))
-    for name, choices in {"train_weights": single, "train_many": single | others}.items():
-        kernel = all_kernels(ordinary(), dtype, choices)[name]
+    single = training_specialization(replace(ordinary(), clip_norm=1.0))
+    others = training_specialization(replace(ordinary(), optimizer=Optimizer.SGD))
+    for name, specialization in {"train_weights": single, "train_many": single | others}.items():
+        kernel = all_kernels(ordinary(), dtype, specialization)[name]
         ptx, _ = cuda.compile_ptx(kernel.py_func, void(*signature(name, "float32")), cc=(9, 0))
         squares = set(re.findall(r"mul[.a-z]*\.f32\s+(%\w+), (%\w+), \2;", ptx))
         sums = re.findall(r"add[.a-z]*\.f32\s+%\w+, (%\w+), (%\w+);", ptx)
@@ -316,7 +326,7 @@ def test_custom_losses_that_do_not_compile(function, message, pretended_device):
     pretended_device((9, 0))
     plan = replace(with_options(), custom_loss=(quartic, function))
     with pytest.raises(DeviceError, match=message):
-        training_kernels(np.dtype(np.float32), training_choices(plan))
+        training_kernels(np.dtype(np.float32), training_specialization(plan))
 
 
 def test_few_blocks_are_no_reason_to_warn(monkeypatch):

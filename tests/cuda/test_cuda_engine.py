@@ -221,7 +221,7 @@ def test_the_end_of_a_fit_gives_memory_back(device_memory):
     with scheduled(0), cuda_engine(*problem()) as engine:
         engine.run_epoch(np.arange(13), 0.1)
         engine.outputs(np.zeros((3, 5), np.float32))
-        arrays = [ref(engine._arena), *map(ref, engine._data)]
+        arrays = [ref(engine._network.arena), *map(ref, engine._data)]
         assert not device_memory.events
     assert device_memory.events and [array() for array in arrays] == [None] * 4
 

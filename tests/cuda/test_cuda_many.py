@@ -43,8 +43,8 @@ def launches(monkeypatch):
 
     blocks = []
 
-    def counting(dtype, choices):
-        found = dict(kernels(dtype, choices))
+    def counting(dtype, specialization):
+        found = dict(kernels(dtype, specialization))
         train_many = found["train_many"]
 
         class Counting:

@@ -147,22 +147,26 @@ def test_norm_of_the_gradient_is_measured_if_wanted():
 
 
 def test_only_what_a_plan_needs_is_compiled():
-    from fastmlp.engines.cuda.specialization import Choices, prediction_choices, training_choices
+    from fastmlp.engines.cuda.specialization import (
+        Specialization,
+        prediction_specialization,
+        training_specialization,
+    )
 
-    def choices(**options):
-        return training_choices(problem(**options)[0])
+    def specialization(**options):
+        return training_specialization(problem(**options)[0])
 
-    assert choices() == Choices(
+    assert specialization() == Specialization(
         frozenset([Activation.RELU]), frozenset([Loss.CROSS_ENTROPY]), frozenset([Optimizer.ADAM])
     )
-    assert choices(units=(3, 8, 2), alpha=0.7, batch_size=3) == choices()
-    both = choices() | choices(dropout=(0.0, 0.1), loss=Loss.POISSON, l1=0.1)
+    assert specialization(units=(3, 8, 2), alpha=0.7, batch_size=3) == specialization()
+    both = specialization() | specialization(dropout=(0.0, 0.1), loss=Loss.POISSON, l1=0.1)
     assert both.losses == {Loss.CROSS_ENTROPY, Loss.POISSON}
     assert both.drops_units and both.keeps_derivatives and both.penalises_absolutes
     assert not (both.clips_values or both.clips_norms or both.limits_columns)
-    assert prediction_choices(problem(loss=Loss.HUBER, l1=0.1)[0]) == prediction_choices(
-        problem(loss=Loss.SQUARED_ERROR, optimizer=Optimizer.SGD)[0]
-    )
+    assert prediction_specialization(
+        problem(loss=Loss.HUBER, l1=0.1)[0]
+    ) == prediction_specialization(problem(loss=Loss.SQUARED_ERROR, optimizer=Optimizer.SGD)[0])
 
 
 RNG = np.random.default_rng(0)

@@ -216,16 +216,29 @@ def in_a_new_process(code, *flags, **environment):
 
 
 def test_numpy_without_row_stack():
+    """As NumPy 2.5 is: numba-cuda works, and NumPy's namespace is left as it was."""
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     in_a_new_process("""
 import numpy as np
-vars(np).pop("row_stack", None)
-assert not hasattr(np, "row_stack")
+if vars(np).pop("row_stack", None):
+    np.__all__.remove("row_stack")
 from fastmlp.engines.cuda.support import is_simulated
+assert not hasattr(np, "row_stack")
 import numba.cuda.np.arrayobj
 from numba import cuda, float64
 if not is_simulated():
     cuda.compile_ptx(lambda x: None, (float64[:],), cc=(8, 0))
+assert not hasattr(np, "row_stack")
+""")
+
+
+def test_numpy_with_row_stack():
+    """Before NumPy 2.5 nothing of it is touched."""
+    in_a_new_process("""
+import numpy as np
+np.row_stack = mine = lambda *args: None
+import fastmlp.engines.cuda
+assert np.row_stack is mine
 """)
 
 

@@ -1,14 +1,34 @@
 """The NVIDIA GPU backend: imported only when a GPU is asked for."""
 
+import warnings
 from contextlib import suppress
+from importlib.util import find_spec
 
 import numpy as np
-
-# numba-cuda 0.30 refers to a function that NumPy 2.5 has dropped.
-if not hasattr(np, "row_stack"):
-    np.row_stack = np.vstack  # noqa: NPY201
 
 # Python reads no .pth file in a folder of PYTHONPATH, as `pip install --target` fills; that of
 # numba-cuda imports this module, which puts numba-cuda in the place of numba's own numba.cuda.
 with suppress(ImportError):
     import _numba_cuda_redirector  # noqa: F401
+
+
+def _import_with_row_stack():
+    """Import the module of numba-cuda 0.30 that refers to ``np.row_stack``, which NumPy 2.5 lacks.
+
+    numba-cuda imports it when it first compiles anything. It names the function once, to register
+    what compiled code calls in its place, and never looks it up again: NumPy's namespace can be as
+    it was before once the module is there.
+    """
+    if hasattr(np, "row_stack") or find_spec("numba_cuda") is None:
+        return
+    np.row_stack = np.vstack  # noqa: NPY201
+    try:
+        # Where numba-cuda cannot be imported, support.why_not() says why.
+        with suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of what numba-cuda imports
+            import numba.cuda.np.arrayobj  # noqa: F401
+    finally:
+        del np.row_stack  # noqa: NPY201
+
+
+_import_with_row_stack()

@@ -20,7 +20,7 @@ class DeviceMatrix:
     array : device array
     """
 
-    is_on_gpu = True
+    is_device_matrix = True
     ndim = 2
 
     def __init__(self, array):

@@ -1,12 +1,10 @@
 """Elements of arrays as kernels read and write them, and sums of products in registers.
 
-Places are never negative, so they are not tested for counting from the end, as an array's index
-would be. Four elements that begin at a multiple of four move as one: in the arena such
-quadruples are the rows of a group (see :mod:`fastmlp.engines.cuda.layout`). Products are added by
-fused multiply-adds, whatever surrounds them, so that kernels with other options have the same bits.
+Places are never negative, so these functions skip the test for a negative index that numba makes
+for an array. Four elements that begin at a multiple of four move at once: in the arena such
+quadruples are the rows of a group (see :mod:`fastmlp.engines.cuda.layout`). Products are always
+added by fused multiply-adds, so that kernels with different options compute the same bits.
 """
-
-from functools import cache
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from .support import is_simulated
 if is_simulated():
 
     def load(array, place):
-        """An element."""
+        """Read an element."""
         return array[place]
 
     def store(array, place, value):
@@ -24,11 +22,11 @@ if is_simulated():
         array[place] = value
 
     def load4(array, place):
-        """Four elements from a multiple of four on, as a tuple."""
+        """Read four elements, the first one at a multiple of four, as a tuple."""
         return tuple(array[place : place + 4])
 
     def store4(array, place, values):
-        """Set four elements from a multiple of four on."""
+        """Set four elements, the first one at a multiple of four."""
         array[place : place + 4] = values
 
     def quotient(a, b):
@@ -36,17 +34,17 @@ if is_simulated():
         return a // b
 
     def zeros(count, like):
-        """A tuple of `count` zeros of the type of an array's elements."""
+        """Make a tuple of `count` zeros of the type of an array's elements."""
         return (like.dtype.type(0),) * count
 
     def add_each(a, b):
-        """The sums of the elements of two tuples."""
+        """Add two tuples, element by element."""
         with np.errstate(all="ignore"):
             return tuple([x + y for x, y in zip(a, b, strict=True)])
 
     def add_products(sums, a, b):
-        """Add the products of each of `a` with each of `b` to as many sums; row by row."""
-        with np.errstate(all="ignore"):  # of columns beyond a matrix, whose sums nobody uses
+        """Add the product of each of `a` and each of `b` to its own sum, those of a[0] first."""
+        with np.errstate(all="ignore"):  # sums of columns beyond a matrix are never used
             products = [x * y for x in a for y in b]
             return tuple([total + product for total, product in zip(sums, products, strict=True)])
 
@@ -69,7 +67,7 @@ else:
 
     @intrinsic
     def load(typing_context, array, place):
-        """An element."""
+        """Read an element."""
 
         def codegen(context, builder, signature, args):
             pointer = _pointer(context, builder, array, args[0], place, args[1])
@@ -90,7 +88,7 @@ else:
 
     @intrinsic
     def load4(typing_context, array, place):
-        """Four elements from a multiple of four on, as a tuple."""
+        """Read four elements, the first one at a multiple of four, as a tuple."""
         result = types.UniTuple(array.dtype, 4)
 
         def codegen(context, builder, signature, args):
@@ -103,7 +101,7 @@ else:
 
     @intrinsic
     def store4(typing_context, array, place, values):
-        """Set four elements from a multiple of four on."""
+        """Set four elements, the first one at a multiple of four."""
 
         def codegen(context, builder, signature, args):
             pointer, vector = _quadruple(context, builder, array, args[0], place, args[1])
@@ -131,7 +129,7 @@ else:
 
     @intrinsic
     def zeros(typing_context, count, like):
-        """A tuple of `count` zeros of the type of an array's elements."""
+        """Make a tuple of `count` zeros of the type of an array's elements."""
         if not isinstance(count, types.Literal):
             return None  # asked again with the number itself
         result = types.UniTuple(like.dtype, count.literal_value)
@@ -144,7 +142,7 @@ else:
 
     @intrinsic
     def add_each(typing_context, a, b):
-        """The sums of the elements of two tuples."""
+        """Add two tuples, element by element."""
 
         def codegen(context, builder, signature, args):
             elements = [
@@ -157,7 +155,7 @@ else:
 
     @intrinsic
     def add_products(typing_context, sums, a, b):
-        """Add the products of each of `a` with each of `b` to as many sums; row by row."""
+        """Add the product of each of `a` and each of `b` to its own sum, those of a[0] first."""
 
         def codegen(context, builder, signature, args):
             totals, left, right = (
@@ -174,13 +172,51 @@ else:
 
 @compile_device
 def add_product(total, a, b):
-    """total + a b, rounded once."""
+    """Compute total + a * b, rounded once."""
     return add_products((total,), (a,), (b,))[0]
 
 
-@cache
+@compile_device
+def load_apart(array, place, apart):
+    """Read four elements that lie `apart` places from each other, as a tuple."""
+    return (
+        load(array, place), load(array, place + apart), load(array, place + 2 * apart),
+        load(array, place + 3 * apart),
+    )  # fmt: skip
+
+
+@compile_device
+def store_apart(array, place, apart, values):
+    """Set four elements that lie `apart` places from each other."""
+    store(array, place, values[0])
+    store(array, place + apart, values[1])
+    store(array, place + 2 * apart, values[2])
+    store(array, place + 3 * apart, values[3])
+
+
+def four_times(function):
+    """Make a device function that calls another one with each number from 0 to 3.
+
+    Parameters
+    ----------
+    function : device function
+        ``(number, *args)`` to any result.
+
+    Returns
+    -------
+    device function
+        ``(*args)`` to a tuple of the four results.
+    """
+
+    @compile_device
+    def call(*args):
+        return function(0, *args), function(1, *args), function(2, *args), function(3, *args)
+
+    return call
+
+
 def repeated(step, count):
-    """A device function that calls another one so often, in straight line.
+    """Make a device function that calls another one `count` times, without a loop.
 
     Parameters
     ----------

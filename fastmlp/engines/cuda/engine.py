@@ -9,6 +9,7 @@ from numba import cuda
 from ...network.plan import Optimizer
 from ...network.weights import check_parameters, n_parameters
 from . import layout as at
+from .arguments import Network, Rows, StepRecord
 from .blocks import THREADS
 from .kernels import training_kernels
 from .network import (
@@ -18,12 +19,12 @@ from .network import (
     free_bytes,
     give_memory_back,
     has_room,
-    is_on_gpu,
+    is_device_matrix,
     memory_errors,
     one_at_a_time,
     to_device,
 )
-from .specialization import training_choices
+from .specialization import training_specialization
 from .streaming import Chunks, bytes_of_a_step, rows_of_a_chunk
 from .support import is_simulated, require
 from .wide import is_wide, launches, wide_kernels
@@ -50,7 +51,7 @@ class CudaEngine(DeviceNetwork):
     Y : ndarray of shape (n_rows, n_outputs)
     sample_weight : ndarray of shape (n_rows,) or None
     n_jobs : object
-        Of no meaning here.
+        Unused; it is there because other engines take a number of threads.
     n_blocks : int or None
         Blocks of a launch; None is one for each multiprocessor. Results are the same for any
         number.
@@ -84,15 +85,15 @@ class CudaEngine(DeviceNetwork):
         self._is_checked = False
         self._is_wide = is_wide(plan)
         self._train = "train_wide" if self._is_wide else "train"
-        choices = training_choices(plan)
-        self._kernels = {**self._kernels, **training_kernels(dtype, choices)}
+        specialization = training_specialization(plan)
+        self._kernels = {**self._kernels, **training_kernels(dtype, specialization)}
         if self._is_wide:
-            self._kernels |= wide_kernels(dtype, choices)
-        # With an epoch's order, losses, and what there is for each step.
+            self._kernels |= wide_kernels(dtype, specialization)
+        # An epoch needs its order and, for each row and each step, losses and scalars.
         n_kept = 2 * n_parameters(plan.layer_units)
-        n_by_row = 3 + at.N_NUMBERS
+        n_by_row = 3 + at.N_STEP_SCALARS
         n_bytes = dtype.itemsize * (layout.size + n_kept) + len(X) * (n_by_row * dtype.itemsize + 8)
-        n_sent = Y.size if is_on_gpu(X) and X.dtype == dtype else X.size + Y.size
+        n_sent = Y.size if is_device_matrix(X) and X.dtype == dtype else X.size + Y.size
         is_resident = has_room(n_bytes + dtype.itemsize * n_sent)
         if not is_resident:
             X = np.asarray(X)  # from the device, if it is there in another type
@@ -100,16 +101,16 @@ class CudaEngine(DeviceNetwork):
             n_chunk = rows_of_a_chunk(plan, free_bytes() - n_bytes, self._steps_of_a_launch())
         arena = np.zeros(layout.size, dtype)
         layout.fill(arena)
-        self._settle(*map(cuda.to_device, (arena, layout.layers, layout.settings)))
         constants = at.constants(plan)
-        # As the kernels see it: a small alpha may be 0 in the plan's type.
+        # The kernels see constants in the plan's type, in which a small alpha may be 0.
         self._has_penalty = constants[at.ALPHA] > 0 or plan.l1 > 0
-        self._constants = cuda.to_device(constants)
+        tables = arena, layout.layers, layout.settings, constants
+        self._settle(Network(*map(cuda.to_device, tables)))
         self._n_rows = X.shape[0]
         self._host_weight = sample_weight
         if is_resident:
             weight = np.empty(0) if sample_weight is None else sample_weight
-            self._data = to_device(X, dtype), to_device(Y, dtype), to_device(weight, dtype)
+            self._data = [to_device(array, dtype) for array in (X, Y, weight)]
             self._chunks = None
         else:
             self._chunks = Chunks(plan, X, Y, sample_weight, n_chunk)
@@ -126,7 +127,7 @@ class CudaEngine(DeviceNetwork):
     @one_at_a_time
     def close(self):
         """Give the device's memory back; see :meth:`fastmlp.engines.engine.Engine.close`."""
-        self._arena = self._layers = self._settings = self._constants = self._totals = None
+        self._network = self._totals = None
         self._data = self._chunks = self._epoch = self._order = None
         self._kept, self._starts = (None, []), []
         give_memory_back()
@@ -159,61 +160,56 @@ class CudaEngine(DeviceNetwork):
         ValueError
             When the sample weights of a batch sum to zero.
         """
-        numbers = self._numbers(order, learning_rate, self._host_weight)
+        step_scalars = self._step_scalars(order, learning_rate, self._host_weight)
         self._keep_start()
-        n_steps = len(numbers)
-        on_device, *sums = self._arrays_of_an_epoch(order.size, n_steps)
-        on_device.copy_to_device(numbers)
+        n_steps = len(step_scalars)
+        record = self._record_of_an_epoch(order.size, n_steps)
+        record.step_scalars.copy_to_device(step_scalars)
         if self._chunks is None:
             self._order.copy_to_device(np.ascontiguousarray(order, np.int64))
-            self._run_steps((*self._data, self._order), on_device, *sums, self.step)
+            self._run_steps(Rows(*self._data, self._order), record, self.step)
         else:
-            self._run_chunks(order, on_device, *sums)
+            self._run_chunks(order, record)
         self.step += n_steps
-        self._launch("add_up", *sums, self._totals, n_blocks=1)
+        self._launch("add_up", record, self._totals, n_blocks=1)
         loss, penalty, norms = self._totals.copy_to_host().tolist()
         if self.plan.needs_gradient_norm:
             self.gradient_norm = norms / n_steps
         return (loss + penalty) / order.size
 
-    def _arrays_of_an_epoch(self, n_rows, n_steps):
-        """What changes from step to step, losses of rows, and penalties and norms of steps.
+    def _record_of_an_epoch(self, n_rows, n_steps):
+        """Return the :class:`~.arguments.StepRecord` of an epoch.
 
-        They stay for the next epoch: allocating them takes as long as many a step.
+        The next epoch uses the same memory: allocating it takes as long as many steps.
         """
-        if self._epoch is None or self._epoch[1].size != n_rows:
+        if self._epoch is None or self._epoch.row_losses.size != n_rows:
+            shapes = (n_steps, at.N_STEP_SCALARS), n_rows, n_steps, n_steps
             dtype = self.plan.dtype
-            self._epoch = tuple(
-                cuda.to_device(np.zeros(shape, dtype))
-                for shape in ((n_steps, at.N_NUMBERS), n_rows, n_steps, n_steps)
-            )
+            self._epoch = StepRecord(*(cuda.to_device(np.zeros(shape, dtype)) for shape in shapes))
             if self._chunks is None:
                 self._order = cuda.device_array(n_rows, np.int64)
         return self._epoch
 
-    def _run_chunks(self, order, numbers, row_losses, penalties, gradient_norms):
-        """All steps, over rows that come from the host."""
+    def _run_chunks(self, order, record):
+        """Do all steps of an epoch over rows that come from the host."""
         stream = self._chunks.computing
         try:
             for first, rows in self._chunks.of_epoch(order):
-                last = first + rows[-1].size
+                last = first + rows.order.size
                 first_step = first // self.plan.batch_size
                 steps = slice(first_step, -(-last // self.plan.batch_size))
-                self._run_steps(
-                    rows, numbers[steps], row_losses[first:last], penalties[steps],
-                    gradient_norms[steps], self.step + first_step, stream,
+                part = StepRecord(
+                    record.step_scalars[steps], record.row_losses[first:last],
+                    record.penalties[steps], record.gradient_norms[steps],
                 )  # fmt: skip
+                self._run_steps(rows, part, self.step + first_step, stream)
         finally:
             stream.synchronize()
 
-    def _run_steps(
-        self, rows, numbers, row_losses, penalties, gradient_norms, steps_done, stream=0
-    ):  # fmt: skip
-        """Steps over some rows: X, Y, weights and the order in which batches are cut."""
-        n_steps, n_rows = len(numbers), rows[-1].size
-        tables = self._arena, self._layers, self._settings, self._constants
-        sums = penalties, gradient_norms
-        arguments = *tables, *rows, numbers, row_losses, *sums
+    def _run_steps(self, rows, record, steps_done, stream=0):
+        """Do all steps over some rows: in one cooperative launch, or several launches a step."""
+        arguments = self._network, rows, record
+        n_steps = len(record.step_scalars)
         if self._is_cooperative and self._fits_at_once(*arguments, 0, 0, steps_done):
             piece = self._steps_of_a_launch()
             for first in range(0, n_steps, piece):
@@ -224,55 +220,38 @@ class CudaEngine(DeviceNetwork):
             return
         for step in range(n_steps):
             if self._is_wide:
-                self._run_wide_step(rows, numbers, row_losses, step, steps_done, stream)
+                self._run_wide_step(rows, record, step, steps_done, stream)
             else:
+                self._launch("train_rows", *arguments, step, steps_done, stream=stream)
                 self._launch(
-                    "train_rows", *tables, *rows, numbers, row_losses, step, steps_done,
-                    stream=stream,
-                )  # fmt: skip
-                self._launch("train_weights", *tables, n_rows, numbers, step, stream=stream)
-            self._finish_step(tables, n_rows, numbers, *sums, step, stream)
+                    "train_weights", self._network, record, rows.order.size, step, stream=stream
+                )
+            self._finish_step(record, rows.order.size, step, stream)
 
-    def _run_wide_step(self, rows, numbers, row_losses, step, steps_done, stream):
-        """A step of a wide network up to the first update, by several launches."""
-        X, *targets, order = rows
-        arena, layers, settings, constants = (
-            self._arena, self._layers, self._settings, self._constants,
-        )  # fmt: skip
-        n_rows = min(self.plan.batch_size, order.size - step * self.plan.batch_size)
+    def _run_wide_step(self, rows, record, step, steps_done, stream):
+        """Launch a step of a wide network up to the first update."""
+        n_in_order = rows.order.size
+        n_rows = min(self.plan.batch_size, n_in_order - step * self.plan.batch_size)
         for name, number, is_back, n_blocks in launches(self.plan, n_rows):
             arguments = {
-                "wide_gather": (settings, X, order, step),
-                "wide_product": (settings, order.size, step, steps_done, number, is_back),
-                "wide_outputs": (
-                    settings,
-                    constants,
-                    *targets,
-                    order,
-                    numbers,
-                    row_losses,
-                    step,
-                    steps_done,
-                ),
-                "wide_update": (settings, constants, order.size, numbers, step),
+                "wide_gather": (rows, step),
+                "wide_product": (n_in_order, step, steps_done, number, is_back),
+                "wide_outputs": (rows, record, step, steps_done),
+                "wide_update": (record, n_in_order, step),
             }[name]
-            self._launch(
-                name, arena, layers, *arguments, stream=stream,
-                n_blocks=min(n_blocks, self._n_blocks),
-            )  # fmt: skip
+            n_blocks = min(n_blocks, self._n_blocks)
+            self._launch(name, self._network, *arguments, stream=stream, n_blocks=n_blocks)
 
-    def _finish_step(self, tables, n_rows, numbers, penalties, gradient_norms, step, stream):
-        """What follows the two phases of a step for some plans."""
-        arena, _, settings, constants = tables
+    def _finish_step(self, record, n_in_order, step, stream):
+        """Launch what follows the two phases of a step for some plans."""
         if self.plan.clip_norm < inf:
-            self._launch("clip_norm", *tables, numbers, step, stream=stream)
+            self._launch("clip_norm", self._network, record, step, stream=stream)
         if self.plan.max_norm < inf:
-            self._launch("limit_columns", *tables, stream=stream)
+            self._launch("limit_columns", self._network, stream=stream)
         if self._has_penalty or self.plan.needs_gradient_norm:
             self._launch(
-                "add_step", arena, settings, constants, n_rows, numbers, penalties,
-                gradient_norms, step, n_blocks=1, stream=stream,
-            )  # fmt: skip
+                "add_step", self._network, record, n_in_order, step, n_blocks=1, stream=stream
+            )
 
     def _steps_of_a_launch(self):
         size = n_parameters(self.plan.layer_units)
@@ -317,11 +296,9 @@ class _Predictor(DeviceNetwork):
         super().__init__(plan)
         layout = at.device_layout(plan, capacity, is_trained=False)
         check_room(plan.dtype.itemsize * (layout.size + capacity * plan.layer_units[0]))
-        self._settle(
-            cuda.device_array(layout.size, plan.dtype),
-            cuda.to_device(layout.layers),
-            cuda.to_device(layout.settings),
-        )
+        tables = layout.layers, layout.settings, at.constants(plan)
+        arena = cuda.device_array(layout.size, plan.dtype)
+        self._settle(Network(arena, *map(cuda.to_device, tables)))
         self._part(0).copy_to_device(np.ascontiguousarray(theta, plan.dtype))
 
 

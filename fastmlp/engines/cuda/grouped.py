@@ -19,6 +19,7 @@ from numba import cuda
 from ...network.plan import Optimizer
 from ...network.weights import n_parameters
 from . import layout as at
+from .arguments import Network, Rows, StepRecord
 from .blocks import THREADS
 from .engine import CudaEngine
 from .kernels import training_kernels
@@ -26,13 +27,13 @@ from .network import (
     DeviceNetwork,
     free_bytes,
     give_memory_back,
-    is_on_gpu,
+    is_device_matrix,
     memory_errors,
     one_at_a_time,
     to_device,
 )
 from .outputs import custom_functions
-from .specialization import training_choices
+from .specialization import training_specialization
 from .support import require
 from .wide import is_wide
 
@@ -62,7 +63,7 @@ class _Epoch(NamedTuple):
     """What an engine asks for."""
 
     order: np.ndarray
-    numbers: np.ndarray
+    step_scalars: np.ndarray
 
 
 class GroupedEngine(DeviceNetwork):
@@ -90,9 +91,9 @@ class GroupedEngine(DeviceNetwork):
         """Let the others of the group go on without this network."""
         self._slot.leave()
 
-    def settle(self, arena, layers, settings, first):
+    def settle(self, network, first):
         """Move to the device."""
-        self._settle(arena, layers, settings, first)
+        self._settle(network, first)
         beginning, self._beginning = self._beginning, None
         self.push(*beginning)
 
@@ -106,11 +107,11 @@ class GroupedEngine(DeviceNetwork):
 
     def run_epoch(self, order, learning_rate):
         """Update the parameters once for each mini-batch, when all others ask for that, too."""
-        numbers = self._numbers(order, learning_rate, self._host_weight)
-        loss, penalty, norms = self._slot.group.run_epoch(self, _Epoch(order, numbers))
-        self.step += len(numbers)
+        step_scalars = self._step_scalars(order, learning_rate, self._host_weight)
+        loss, penalty, norms = self._slot.group.run_epoch(self, _Epoch(order, step_scalars))
+        self.step += len(step_scalars)
         if self.plan.needs_gradient_norm:
-            self.gradient_norm = norms / len(numbers)
+            self.gradient_norm = norms / len(step_scalars)
         return (loss + penalty) / order.size
 
 
@@ -162,16 +163,19 @@ class _KernelGroup:
         for layout, _ in self._layouts.values():
             layout.fill(arena)
         arena = cuda.to_device(arena)
-        choices = reduce(or_, [training_choices(engine.plan) for engine in self._layouts])
-        self._train_many = training_kernels(self.dtype, choices)["train_many"]
+        specialization = reduce(
+            or_, [training_specialization(engine.plan) for engine in self._layouts]
+        )
+        self._train_many = training_kernels(self.dtype, specialization)["train_many"]
         data, first = cuda.device_array(self._n_data, self.dtype), 0
         for elements in self._data:
             data[first : first + elements.size].copy_to_device(elements)
             first += elements.size
         self._data = []
-        self._device = arena, layers, settings, constants, data, data, data
+        self._device = Network(arena, layers, settings, constants), data
         for number, (engine, (_, first)) in enumerate(self._layouts.items()):
-            engine.settle(arena, layers[number], settings[number], first)
+            tables = layers[number], settings[number], constants[number]
+            engine.settle(Network(arena, *tables), first)
 
     @one_at_a_time
     @memory_errors()
@@ -183,16 +187,18 @@ class _KernelGroup:
         runs = np.zeros((len(epochs), at.RUN_FIELDS), np.int64)
         first_row = first_step = 0
         for run, (engine, epoch) in zip(runs, epochs.items(), strict=True):
-            n_rows, n_steps = epoch.order.size, len(epoch.numbers)
+            n_rows, n_steps = epoch.order.size, len(epoch.step_scalars)
             run[[at.MODEL, at.FIRST_ROW, at.N_ROWS]] = places[engine], first_row, n_rows
             run[[at.FIRST_OF_STEPS, at.N_STEPS, at.STEPS_DONE]] = first_step, n_steps, engine.step
             first_row, first_step = first_row + n_rows, first_step + n_steps
-        order, numbers = (np.concatenate(parts) for parts in zip(*epochs.values(), strict=True))
+        order, step_scalars = (
+            np.concatenate(parts) for parts in zip(*epochs.values(), strict=True)
+        )
         sizes = first_row, first_step, first_step  # of row losses, penalties, gradient norms
-        arguments = (
-            *self._device, to_device(order, np.int64), cuda.to_device(numbers),
-            *(cuda.device_array(size, self.dtype) for size in sizes),
-        )  # fmt: skip
+        sums = (cuda.device_array(size, self.dtype) for size in sizes)
+        networks, data = self._device
+        rows = Rows(data, data, data, to_device(order, np.int64))
+        record = StepRecord(cuda.to_device(step_scalars), *sums)
         for engine in epochs:
             engine._keep_start()
         totals = cuda.to_device(np.zeros((len(places), 3)))
@@ -201,7 +207,7 @@ class _KernelGroup:
             runs[:, at.BEGIN] = runs[:, at.END]
             runs[:, at.END] = np.minimum(runs[:, at.END] + pieces, runs[:, at.N_STEPS])
             self._train_many[int(active.sum()), THREADS](
-                *arguments, cuda.to_device(runs[active]), totals
+                networks, rows, record, cuda.to_device(runs[active]), totals
             )
             cuda.synchronize()
         totals = totals.copy_to_host().tolist()
@@ -256,7 +262,7 @@ class FitGroup:
     def join(self, slot, plan, theta, X, Y, sample_weight=None):
         """An engine for a network; None where it has to be trained alone."""
         is_small = _work(plan) <= _BLOCK_MULTIPLY_ADDS * min(self._n_fits, _MOST_SHARERS)
-        if self._has_begun or not is_small or is_wide(plan) or is_on_gpu(X):
+        if self._has_begun or not is_small or is_wide(plan) or is_device_matrix(X):
             return None
         if plan.optimizer == Optimizer.GRADIENT:  # L-BFGS
             return None

@@ -49,12 +49,14 @@ else:
         "cuda",
         cuda_cache_parts(),
         (numba_cuda.__version__, config.CUDA_DEBUGINFO_DEFAULT),
-        key=lambda cache, signature, codegen: (signature, codegen.magic_tuple(), cache.choices),
-    )
+        key=lambda cache, signature, codegen: (
+            signature, codegen.magic_tuple(), cache.specialization
+        ),
+    )  # fmt: skip
 
 
 def _for_few_blocks(kernel):
-    """A kernel whose grids of few blocks are meant: numba does not warn of them."""
+    """Keep numba from warning of a kernel's grids of few blocks, which are intended."""
     configure = kernel.configure
 
     def configure_quietly(*args):
@@ -69,16 +71,16 @@ def _for_few_blocks(kernel):
     return kernel
 
 
-def compile_kernel(choices=None, n_threads=None):
+def compile_kernel(specialization=None, n_threads=None):
     """Decorates a kernel, which is compiled when it is first launched.
 
     Parameters
     ----------
-    choices : Choices or None
-        What it encloses, to tell it in the cache from others of its name; None where that is
-        nothing.
+    specialization : Specialization or None
+        What the kernel is made for, which tells it in the cache from others of its name. None is a
+        kernel that is the same for all plans.
     n_threads : int or None
-        Threads of its blocks, of which at least one has to fit a multiprocessor; None is any
+        Threads of its blocks, of which at least one has to fit a multiprocessor. None is any
         number.
 
     Returns
@@ -92,12 +94,12 @@ def compile_kernel(choices=None, n_threads=None):
 
     def decorate(function):
         kernel = _for_few_blocks(cuda.jit(**options)(function))
-        is_cached = choices is None or choices.custom_loss is None
+        is_cached = specialization is None or specialization.custom_loss is None
         if is_cached and is_switched_on() and KernelCache is not None:
             # Without any writable folder: compile in memory.
             with contextlib.suppress(RuntimeError):
                 own = KernelCache(function)
-                own.choices = choices and choices.key()
+                own.specialization = specialization and specialization.key()
                 use_cache(kernel, own)
         return kernel
 
@@ -111,12 +113,12 @@ def compile_device(function):
 
 @cache
 def compile_formula(function):
-    """A scalar formula, with the formulas of its module that it calls."""
+    """Compile a scalar formula, and the formulas of its module that it calls."""
     return with_typed_literals(function, {}, number_like, compile_device, compile_formula)
 
 
 def chosen(functions):
-    """A device function that calls one of several, by the code that is its first argument.
+    """Make a device function that calls one of several, by the code that is its first argument.
 
     Parameters
     ----------

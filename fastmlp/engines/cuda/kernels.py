@@ -7,222 +7,274 @@ import numba
 import numpy as np
 
 from . import layout as at
+from .arguments import Block, Group, Network, Rows, StepRecord
 from .blocks import ALIGNMENT, N_SHARED, THREADS, total_of
-from .elements import load, store
-from .jit import compile_kernel
+from .elements import four_times, load, store
+from .jit import compile_device, compile_kernel
 from .jit import inside_kernels as cuda
-from .outputs import output_functions
-from .row_pass import row_phase
-from .weight_pass import weight_phases
+from .outputs import OutputPart, output_functions
+from .row_pass import copy_group, make_multiply_group, make_rows_phase
+from .specialization import specialized
+from .step_end import step_end
+from .weight_pass import make_weights_phase
 
 
-@cache
-def training_kernels(dtype, choices):
+@specialized
+def training_kernels(dtype, specialization):
     """The kernels that train networks, as a dict by name.
 
     Parameters
     ----------
     dtype : numpy.dtype
-        Of the arena.
-    choices : Choices
+        Type of the arena's elements.
+    specialization : Specialization
     """
+    return {
+        "train_rows": _train_rows(dtype, specialization),
+        "train_weights": _train_weights(dtype, specialization),
+        "clip_norm": _clip_norm(dtype, specialization),
+        "limit_columns": _limit_columns(dtype, specialization),
+        "add_step": _add_step(dtype, specialization),
+        "train": _train(dtype, specialization),
+        "train_many": _train_many(dtype, specialization),
+    }
+
+
+def _train_rows(dtype, specialization):
     FLOAT = numba.from_dtype(np.dtype(dtype))
-    rows_phase = row_phase(dtype, choices).rows_phase
-    of_weights = weight_phases(dtype, choices)
-    weights_phase, add_sums = of_weights.weights_phase, of_weights.add_sums
-    clip_phase, limit_phase = of_weights.clip_phase, of_weights.limit_phase
-    has_sums, finish_step = of_weights.has_sums, of_weights.finish_step
-    clips, limits, measures = (
-        choices.clips_norms, choices.limits_columns, choices.measures_gradients,
-    )  # fmt: skip
+    rows_phase = make_rows_phase(dtype, specialization)
 
-    @compile_kernel(choices, THREADS)
-    def train_rows(
-        arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses, step,
-        steps_done,
-    ):  # fmt: skip
-        """The first phase of one step, as a launch of its own."""
+    @compile_kernel(specialization, THREADS)
+    def train_rows(network, rows, record, step, steps_done):
+        """Run the first phase of one step, as a launch of its own."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
-        rows_phase(
-            cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants, X, Y,
-            sample_weight, order, numbers, row_losses, step, steps_done,
-        )  # fmt: skip
+        block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
+        rows_phase(block, network, rows, record, step, steps_done)
 
-    @compile_kernel(choices, THREADS)
-    def train_weights(arena, layers, settings, constants, n_in_order, numbers, step):
-        """The second phase of one step, as a launch of its own."""
+    return train_rows
+
+
+def _train_weights(dtype, specialization):
+    FLOAT = numba.from_dtype(np.dtype(dtype))
+    weights_phase = make_weights_phase(dtype, specialization)
+
+    @compile_kernel(specialization, THREADS)
+    def train_weights(network, record, n_in_order, step):
+        """Run the second phase of one step, as a launch of its own."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
-        weights_phase(
-            cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants, n_in_order,
-            numbers, step,
-        )  # fmt: skip
+        block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
+        weights_phase(block, network, record, n_in_order, step)
 
-    @compile_kernel(choices)
-    def clip_norm(arena, layers, settings, constants, numbers, step):
-        """The third phase of one step, as a launch of its own."""
-        clip_phase(
-            cuda.blockIdx.x, cuda.gridDim.x, arena, layers, settings, constants, numbers, step
-        )
+    return train_weights
 
-    @compile_kernel(choices)
-    def limit_columns(arena, layers, settings, constants):
-        """The last phase of one step, as a launch of its own."""
+
+def _clip_norm(dtype, specialization):
+    FLOAT = numba.from_dtype(np.dtype(dtype))
+    clip_phase = step_end(specialization).clip_phase
+
+    @compile_kernel(specialization)
+    def clip_norm(network, record, step):
+        """Run the third phase of one step, as a launch of its own."""
         shared = cuda.shared.array(THREADS, FLOAT)
-        limit_phase(cuda.blockIdx.x, cuda.gridDim.x, shared, arena, layers, settings, constants)
+        clip_phase(Block(cuda.blockIdx.x, cuda.gridDim.x, shared), network, record, step)
 
-    @compile_kernel(choices)
-    def add_step(
-        arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
-    ):  # fmt: skip
-        """Penalty and norm of one step, by one block, as a launch of its own."""
+    return clip_norm
+
+
+def _limit_columns(dtype, specialization):
+    FLOAT = numba.from_dtype(np.dtype(dtype))
+    limit_phase = step_end(specialization).limit_phase
+
+    @compile_kernel(specialization)
+    def limit_columns(network):
+        """Run the last phase of one step, as a launch of its own."""
         shared = cuda.shared.array(THREADS, FLOAT)
-        add_sums(
-            shared, arena, settings, constants, n_in_order, numbers, penalties, gradient_norms, step
-        )
+        limit_phase(Block(cuda.blockIdx.x, cuda.gridDim.x, shared), network)
 
-    @compile_kernel(choices, THREADS)
-    def train(
-        arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
-        penalties, gradient_norms, first_step, last_step, steps_done,
-    ):  # fmt: skip
-        """Many steps in one cooperative launch: all blocks have to be resident at once."""
+    return limit_columns
+
+
+def _add_step(dtype, specialization):
+    FLOAT = numba.from_dtype(np.dtype(dtype))
+    add_sums = step_end(specialization).add_sums
+
+    @compile_kernel(specialization)
+    def add_step(network, record, n_in_order, step):
+        """Add up penalty and norm of one step, by one block, as a launch of its own."""
+        shared = cuda.shared.array(THREADS, FLOAT)
+        add_sums(shared, network, record, n_in_order, step)
+
+    return add_step
+
+
+def _train(dtype, specialization):
+    FLOAT = numba.from_dtype(np.dtype(dtype))
+    rows_phase = make_rows_phase(dtype, specialization)
+    weights_phase = make_weights_phase(dtype, specialization)
+    finish_step = step_end(specialization).finish_step
+
+    @compile_kernel(specialization, THREADS)
+    def train(network, rows, record, first_step, last_step, steps_done):
+        """Run many steps in one cooperative launch: all blocks have to be resident at once."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         grid = cuda.cg.this_grid()
-        block, n_blocks = cuda.blockIdx.x, cuda.gridDim.x
+        block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
         for step in range(first_step, last_step):
-            rows_phase(
-                block, n_blocks, shared, arena, layers, settings, constants, X, Y, sample_weight,
-                order, numbers, row_losses, step, steps_done,
-            )  # fmt: skip
+            rows_phase(block, network, rows, record, step, steps_done)
             grid.sync()
-            weights_phase(
-                block, n_blocks, shared, arena, layers, settings, constants, order.size, numbers,
-                step,
-            )  # fmt: skip
-            finish_step(
-                grid, block, n_blocks, shared, arena, layers, settings, constants, order.size,
-                numbers, penalties, gradient_norms, step,
-            )  # fmt: skip
+            weights_phase(block, network, record, rows.order.size, step)
+            finish_step(grid, block, network, record, rows.order.size, step)
 
-    @compile_kernel(choices, THREADS)
-    def train_many(
-        arena, layers, settings, constants, X, Y, sample_weight, order, numbers, row_losses,
-        penalties, gradient_norms, runs, totals,
-    ):  # fmt: skip
-        """Steps of many networks, a block for each; sums over the epoch when it ends."""
+    return train
+
+
+def _train_many(dtype, specialization):
+    FLOAT = numba.from_dtype(np.dtype(dtype))
+    run_step, add_up_run = _make_run_step(dtype, specialization), _make_add_up_run(specialization)
+
+    @compile_kernel(specialization, THREADS)
+    def train_many(networks, rows, record, runs, totals):
+        """Run steps of many networks, a block for each; add up the epoch when it ends."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         sums = cuda.shared.array(THREADS, numba.float64)
-        block = cuda.blockIdx.x
-        model = runs[block, at.MODEL]
-        first_row, n_rows = runs[block, at.FIRST_ROW], runs[block, at.N_ROWS]
-        first_step, n_steps = runs[block, at.FIRST_OF_STEPS], runs[block, at.N_STEPS]
-        my_layers, my_settings, my_constants = layers[model], settings[model], constants[model]
-        my_order = order[first_row : first_row + n_rows]
-        my_losses = row_losses[first_row : first_row + n_rows]
-        my_numbers = numbers[first_step : first_step + n_steps]
-        my_penalties = penalties[first_step : first_step + n_steps]
-        my_norms = gradient_norms[first_step : first_step + n_steps]
-        for step in range(runs[block, at.BEGIN], runs[block, at.END]):
-            rows_phase(
-                0, 1, shared, arena, my_layers, my_settings, my_constants, X, Y, sample_weight,
-                my_order, my_numbers, my_losses, step, runs[block, at.STEPS_DONE],
-            )  # fmt: skip
+        run = cuda.blockIdx.x
+        model, n_steps = runs[run, at.MODEL], runs[run, at.N_STEPS]
+        network = Network(
+            networks.arena, networks.layers[model], networks.settings[model],
+            networks.constants[model],
+        )  # fmt: skip
+        first, last = runs[run, at.FIRST_ROW], runs[run, at.FIRST_ROW] + runs[run, at.N_ROWS]
+        my_rows = Rows(rows.X, rows.Y, rows.sample_weight, rows.order[first:last])
+        first_step, last_step = runs[run, at.FIRST_OF_STEPS], runs[run, at.FIRST_OF_STEPS] + n_steps
+        my_record = StepRecord(
+            record.step_scalars[first_step:last_step], record.row_losses[first:last],
+            record.penalties[first_step:last_step], record.gradient_norms[first_step:last_step],
+        )  # fmt: skip
+        for step in range(runs[run, at.BEGIN], runs[run, at.END]):
+            run_step(shared, network, my_rows, my_record, step, runs[run, at.STEPS_DONE])
+        if runs[run, at.END] == n_steps:
             cuda.syncthreads()
-            weights_phase(
-                0, 1, shared, arena, my_layers, my_settings, my_constants, n_rows, my_numbers, step
-            )
-            cuda.syncthreads()
-            if clips and my_settings[at.CLIPS_NORM]:
-                clip_phase(0, 1, arena, my_layers, my_settings, my_constants, my_numbers, step)
-                cuda.syncthreads()
-            if limits and my_settings[at.LIMITS_COLUMNS]:
-                limit_phase(0, 1, shared, arena, my_layers, my_settings, my_constants)
-                cuda.syncthreads()
-            if has_sums(my_settings, my_constants):
-                add_sums(
-                    shared, arena, my_settings, my_constants, n_rows, my_numbers, my_penalties,
-                    my_norms, step,
-                )  # fmt: skip
-        if runs[block, at.END] == n_steps:
-            cuda.syncthreads()
-            loss = total_of(sums, my_losses)
-            penalty = norm = 0.0
-            if has_sums(my_settings, my_constants):
-                penalty = total_of(sums, my_penalties)
-            if measures and my_settings[at.SQUARES] >= 0:
-                norm = total_of(sums, my_norms)
-            if cuda.threadIdx.x == 0:
-                totals[model, 0] = loss
-                totals[model, 1] = penalty
-                totals[model, 2] = norm
+            add_up_run(sums, network, my_record, totals[model])
 
-    return {
-        "train_rows": train_rows, "train_weights": train_weights, "clip_norm": clip_norm,
-        "limit_columns": limit_columns, "add_step": add_step, "train": train,
-        "train_many": train_many,
-    }  # fmt: skip
+    return train_many
 
 
-@cache
-def prediction_kernels(dtype, choices):
+def _make_run_step(dtype, specialization):
+    """Make a device function for a whole step of a network that a block has to itself."""
+    rows_phase = make_rows_phase(dtype, specialization)
+    weights_phase, end = make_weights_phase(dtype, specialization), step_end(specialization)
+    clips, limits = specialization.clips_norms, specialization.limits_columns
+
+    @compile_device
+    def run_step(shared, network, rows, record, step, steps_done):
+        block = Block(0, 1, shared)
+        rows_phase(block, network, rows, record, step, steps_done)
+        cuda.syncthreads()
+        weights_phase(block, network, record, rows.order.size, step)
+        cuda.syncthreads()
+        if clips and network.settings[at.CLIPS_NORM]:
+            end.clip_phase(block, network, record, step)
+            cuda.syncthreads()
+        if limits and network.settings[at.LIMITS_COLUMNS]:
+            end.limit_phase(block, network)
+            cuda.syncthreads()
+        if end.has_sums(network):
+            end.add_sums(shared, network, record, rows.order.size, step)
+
+    return run_step
+
+
+def _make_add_up_run(specialization):
+    """Make a device function that adds up an epoch of a network, by one block."""
+    has_sums, measures = step_end(specialization).has_sums, specialization.measures_gradients
+
+    @compile_device
+    def add_up_run(sums, network, record, totals):
+        loss = total_of(sums, record.row_losses)
+        penalty = norm = 0.0
+        if has_sums(network):
+            penalty = total_of(sums, record.penalties)
+        if measures and network.settings[at.SQUARES] >= 0:
+            norm = total_of(sums, record.gradient_norms)
+        if cuda.threadIdx.x == 0:
+            totals[0] = loss
+            totals[1] = penalty
+            totals[2] = norm
+
+    return add_up_run
+
+
+@specialized
+def prediction_kernels(dtype, specialization):
     """The kernels that every network on the device needs, as a dict by name.
 
     Parameters
     ----------
     dtype : numpy.dtype
-        Of the arena.
-    choices : Choices
-        Of predictions.
+        Type of the arena's elements.
+    specialization : Specialization
+        What :func:`~.specialization.prediction_specialization` returns.
     """
+    return {**array_kernels(dtype), "predict": _predict(dtype, specialization)}
+
+
+@compile_device
+def _place_of_row(number, top, last, n_features):
+    """Find where row `top` + `number` begins, or the last row where that is none."""
+    return (top + min(number, last)) * n_features
+
+
+_places_of_rows = four_times(_place_of_row)
+
+
+def _predict(dtype, specialization):
     FLOAT = numba.from_dtype(np.dtype(dtype))
-    phase = row_phase(dtype, choices)
-    copy_group, multiply_group = phase.copy_group, phase.multiply_group
-    activate_outputs, _ = output_functions(choices)
+    multiply_group = make_multiply_group(dtype, specialization)
+    activate_outputs = output_functions(specialization).activate_outputs
 
-    @compile_kernel(choices, THREADS)
-    def predict(arena, layers, settings, X, n_rows, outputs):
-        """Predictions for the first rows of X.
+    @compile_kernel(specialization, THREADS)
+    def predict(network, X, n_rows, outputs):
+        """Predict the first rows of X.
 
-        A block has a group of rows of the activations to itself: as many blocks as the batch has
-        groups, at most.
+        A block uses one group of rows of the arena's activations again and again, so a launch
+        has at most as many blocks as the arena has such groups.
         """
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
-        last = settings[at.N_LAYERS] - 1
+        arena, layers, settings = network.arena, network.layers, network.settings
+        last, thread = settings[at.N_LAYERS] - 1, cuda.threadIdx.x
         n_features, n_outputs = layers[0, at.FAN_IN], layers[last, at.FAN_OUT]
-        mine, row = cuda.blockIdx.x * at.GROUP, cuda.threadIdx.x % at.GROUP
+        mine, row, column = cuda.blockIdx.x * at.GROUP, thread % at.GROUP, thread // at.GROUP
         top = mine
         while top < n_rows:
-            n_here = min(at.GROUP, n_rows - top)
+            group = Group(mine, min(at.GROUP, n_rows - top))
             copy_group(
-                cuda.threadIdx.x, THREADS, arena, layers[0, at.INPUT] + mine * n_features, X,
-                top * n_features, (top + min(1, n_here - 1)) * n_features,
-                (top + min(2, n_here - 1)) * n_features, (top + min(3, n_here - 1)) * n_features,
-                n_features, n_here,
+                thread, THREADS, arena, layers[0, at.INPUT] + mine * n_features, X,
+                _places_of_rows(top, group.n_rows - 1, n_features), n_features, group.n_rows,
             )  # fmt: skip
             cuda.syncthreads()
             for number in range(settings[at.N_LAYERS]):
-                multiply_group(
-                    True, shared, arena, layers, settings, number, False, mine, n_here, 0
-                )
+                multiply_group(True, shared, network, number, False, group, 0)
             p = layers[last, at.OUTPUT] + mine * n_outputs + row
-            column = cuda.threadIdx.x // at.GROUP
-            activate_outputs(settings[at.LOSS], arena, p, n_outputs, column, THREADS // at.GROUP)
-            if row < n_here:
+            activate_outputs(
+                settings[at.LOSS], OutputPart(arena, p, n_outputs, column, THREADS // at.GROUP)
+            )
+            if row < group.n_rows:
                 for j in range(column, n_outputs, THREADS // at.GROUP):
                     outputs[top + row, j] = load(arena, p + at.GROUP * j)
             top += cuda.gridDim.x * at.GROUP
 
-    return {**array_kernels(dtype), "predict": predict}
+    return predict
 
 
 @cache
 def array_kernels(dtype):
-    """The kernels for arenas and matrices of one dtype, whatever the networks, by name."""
+    """The kernels that do not depend on a network's options, as a dict by name."""
 
     @compile_kernel()
-    def transpose(arena, layers, settings):
+    def transpose(network):
         """Fill the transposed copies of the weights."""
-        for number in range(1, settings[at.N_LAYERS]):
+        arena, layers = network.arena, network.layers
+        for number in range(1, network.settings[at.N_LAYERS]):
             fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
             for i in range(cuda.grid(1), fan_in * fan_out, cuda.gridsize(1)):
                 row, column = i // fan_out, i % fan_out
@@ -230,11 +282,11 @@ def array_kernels(dtype):
                 store(arena, to, load(arena, layers[number, at.WEIGHTS] + i))
 
     @compile_kernel()
-    def add_up(losses, penalties, gradient_norms, totals):
-        """Sums over an epoch, by one block."""
+    def add_up(record, totals):
+        """Add up an epoch, by one block."""
         sums = cuda.shared.array(THREADS, numba.float64)
-        loss, penalty = total_of(sums, losses), total_of(sums, penalties)
-        norm = total_of(sums, gradient_norms)
+        loss, penalty = total_of(sums, record.row_losses), total_of(sums, record.penalties)
+        norm = total_of(sums, record.gradient_norms)
         if cuda.threadIdx.x == 0:
             totals[0] = loss
             totals[1] = penalty
@@ -242,7 +294,7 @@ def array_kernels(dtype):
 
     @compile_kernel()
     def take(source, rows, result):
-        """Some rows of a matrix, to the type of another."""
+        """Copy some rows of a matrix, in the type of the result."""
         for i in range(cuda.blockIdx.x, rows.size, cuda.gridDim.x):
             for j in range(cuda.threadIdx.x, source.shape[1], THREADS):
                 result[i, j] = source[rows[i], j]

@@ -30,7 +30,7 @@ ACTIVATION = 11
 # factor for units that stay.
 DROP_BELOW, FIRST_UNIT, DROP_SCALE = 12, 13, 14
 LAYER_FIELDS = 15
-# Those that are places in the arena.
+# The columns that are places in the arena.
 LAYER_PLACES = [WEIGHTS, BIASES, TRANSPOSED, INPUT, OUTPUT, DELTA, KEPT, DROP_SCALE]
 
 # Elements of the settings vector.
@@ -57,11 +57,11 @@ N_CONSTANTS = 12
 # Columns of the table of what changes from step to step: the learning rate with corrections of a
 # bias, one over the batch's weight, NAdam's share of the gradient, and what weights are multiplied
 # with before the step.
-RATE, INVERSE, GRADIENT_SHARE, DECAY = 0, 1, 2, 3
-N_NUMBERS = 4
+LEARNING_RATE, INVERSE_WEIGHT, GRADIENT_SHARE, DECAY = 0, 1, 2, 3
+N_STEP_SCALARS = 4
 
-# Columns of the table of what blocks do that have a network each: the network's number, its part
-# of the order and of what there is for each step, the steps to run, and those done before.
+# Columns of the table of runs, of a block with a network to itself: the network's number, its part
+# of the order and of the record of steps, the steps to run, and the steps done before.
 MODEL, FIRST_ROW, N_ROWS, FIRST_OF_STEPS, N_STEPS, BEGIN, END, STEPS_DONE = 0, 1, 2, 3, 4, 5, 6, 7
 RUN_FIELDS = 8
 
@@ -74,12 +74,12 @@ BEYOND = 4 * TILE
 
 
 def _whole_groups(n):
-    """The next multiple of the size of a group."""
+    """Round up to a multiple of the size of a group."""
     return -(-n // GROUP) * GROUP
 
 
 def _groups_for_warps(units):
-    """From how many groups of a block on it is better, by estimate, to give each to one warp.
+    """Estimate from how many groups of a block on it is faster to give each to one warp.
 
     For each product a team waits, however small it is; and a row of weights takes a warp a time
     that is shared by the warps of a block where they work together.
@@ -99,7 +99,7 @@ class Layout:
     layers: np.ndarray
     settings: np.ndarray
     size: int
-    numbers: tuple[float, ...] = ()  # what the arena has to begin with, from LOSS_PARAMETERS on
+    initial_values: tuple[float, ...] = ()  # of the arena, from the place of LOSS_PARAMETERS on
 
     def move(self, distance):
         """Begin at another element of the arena."""
@@ -107,9 +107,9 @@ class Layout:
             table[places] += np.where(table[places] >= 0, distance, 0)
 
     def fill(self, arena):
-        """Write the numbers that the arena has to begin with."""
+        """Write the initial values to an arena."""
         first = self.settings[LOSS_PARAMETERS]
-        arena[first : first + len(self.numbers)] = self.numbers
+        arena[first : first + len(self.initial_values)] = self.initial_values
 
 
 def device_layout(plan, n_rows, is_trained=True):
@@ -166,16 +166,16 @@ def device_layout(plan, n_rows, is_trained=True):
                 end += n_rows * fan_out
     settings[[LOSS_PARAMETERS, N_TILES]] = end, n_tiles
     settings[[NORMS, ABSOLUTES, SQUARES]] = -1
-    numbers = []
+    initial_values = []
     if is_trained:
-        numbers += plan.loss_parameters
+        initial_values += plan.loss_parameters
         for number, dropout in enumerate(plan.dropouts):
             layers[number, FIRST_UNIT] = sum(units[1 : number + 1])
             if dropout > 0:
                 layers[number, DROP_BELOW] = int(dropout * 2**32)
-                layers[number, DROP_SCALE] = end + len(numbers)
-                numbers.append(1 / (1 - dropout))
-        end += len(numbers)
+                layers[number, DROP_SCALE] = end + len(initial_values)
+                initial_values.append(1 / (1 - dropout))
+        end += len(initial_values)
         for place, is_wanted in {
             NORMS: True, ABSOLUTES: plan.l1 > 0, SQUARES: plan.needs_gradient_norm,
         }.items():  # fmt: skip
@@ -183,11 +183,11 @@ def device_layout(plan, n_rows, is_trained=True):
                 settings[place] = end
                 end += n_tiles
     end += BEYOND
-    return Layout(layers, settings, int(end), tuple(numbers))
+    return Layout(layers, settings, int(end), tuple(initial_values))
 
 
 def constants(plan):
-    """The vector of constants of a plan, in its dtype."""
+    """Make the vector of constants of a plan, in its dtype."""
     values = np.zeros(N_CONSTANTS)
     values[[ALPHA, MOMENTUM, L1]] = plan.alpha, plan.momentum, plan.l1
     values[[BETA_1, ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1

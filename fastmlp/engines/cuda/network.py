@@ -1,4 +1,4 @@
-"""What every network on the device can do, whoever trains it."""
+"""Networks on the device: what those that are trained alone and in groups have in common."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ from . import layout as at
 from .blocks import THREADS
 from .kernels import prediction_kernels
 from .row_losses import row_losses
-from .specialization import prediction_choices
+from .specialization import prediction_specialization
 from .support import NO_MEMORY, is_out_of_memory, is_simulated, refusal
 
 # Rows that are predicted by one launch.
@@ -50,16 +50,16 @@ def one_at_a_time(function):
 
 
 def to_device(array, dtype):
-    """The elements of an array on the device as a vector; one where it has none."""
-    if is_on_gpu(array):
+    """The elements of an array on the device as a vector; a single zero where it has none."""
+    if is_device_matrix(array):
         return array.astype(dtype).elements()
     array = np.ascontiguousarray(array, dtype).ravel()
     return cuda.to_device(array if array.size else np.zeros(1, dtype))
 
 
-def is_on_gpu(X):
+def is_device_matrix(X):
     """Whether X is a :class:`fastmlp.engines.cuda.arrays.DeviceMatrix`."""
-    return getattr(X, "is_on_gpu", False)
+    return getattr(X, "is_device_matrix", False)
 
 
 def default_n_blocks():
@@ -74,7 +74,7 @@ def free_bytes():
 
 
 def give_memory_back():
-    """Free on the device what nobody refers to: numba puts that off."""
+    """Free the device's memory that is no longer in use: numba puts that off."""
     manager = getattr(cuda.current_context(), "memory_manager", None)  # none in the simulator
     if manager is not None:
         manager.deallocations.clear()
@@ -130,21 +130,21 @@ class DeviceNetwork:
     def __init__(self, plan, n_blocks=None):
         self.plan = plan
         self.step = 0
-        self._kernels = prediction_kernels(plan.dtype, prediction_choices(plan))
+        self._kernels = prediction_kernels(plan.dtype, prediction_specialization(plan))
         self._n_blocks = n_blocks or default_n_blocks()
         self._kept = None, []
         self._starts = []
 
-    def _settle(self, arena, layers, settings, first=0):
-        """Take a place: the arena, from element `first` on, and the tables that describe it."""
-        self._arena, self._layers, self._settings, self._first = arena, layers, settings, first
+    def _settle(self, network, first=0):
+        """Use the memory of a :class:`~.arguments.Network`, the arena from element `first` on."""
+        self._network, self._first = network, first
 
     def _launch(self, name, *args, n_blocks=None, stream=0):
         self._kernels[name][n_blocks or self._n_blocks, THREADS, stream](*args)
 
     def _part(self, number):
         n = n_parameters(self.plan.layer_units)
-        return self._arena[self._first + number * n : self._first + (number + 1) * n]
+        return self._network.arena[self._first + number * n : self._first + (number + 1) * n]
 
     @one_at_a_time
     def push(self, theta, state=None):
@@ -155,7 +155,7 @@ class DeviceNetwork:
             self.step, *vectors = state
             for number, vector in enumerate(vectors, start=1):
                 self._part(number).copy_to_device(np.ascontiguousarray(vector, dtype))
-        self._launch("transpose", self._arena, self._layers, self._settings)
+        self._launch("transpose", self._network)
 
     @one_at_a_time
     def pull(self):
@@ -205,10 +205,8 @@ class DeviceNetwork:
             rows = self._rows_to_predict(X, number, start)
             n_rows = min(len(X) - start, _PREDICTED_ROWS)
             predicted = cuda.device_array((n_rows, plan.n_outputs), plan.dtype)
-            self._launch(
-                "predict", self._arena, self._layers, self._settings, rows, n_rows, predicted,
-                n_blocks=min(most, -(-n_rows // at.GROUP)),
-            )  # fmt: skip
+            n_blocks = min(most, -(-n_rows // at.GROUP))
+            self._launch("predict", self._network, rows, n_rows, predicted, n_blocks=n_blocks)
             result[start : start + n_rows] = predicted.copy_to_host()
         return result
 
@@ -228,26 +226,34 @@ class DeviceNetwork:
             self._kept = X, [*parts, rows] if number else [rows]
         return rows
 
-    def _numbers(self, order, learning_rate, sample_weight):
-        """What changes from step to step; see :mod:`fastmlp.engines.cuda.layout`.
+    def _step_scalars(self, order, learning_rate, sample_weight):
+        """Compute what changes from step to step, a row for each step of an epoch.
 
-        ValueError where the weights of a batch sum to zero.
+        Returns
+        -------
+        ndarray of shape (n_steps, N_STEP_SCALARS), of the plan's dtype
+            Columns as :mod:`fastmlp.engines.cuda.layout` names them.
+
+        Raises
+        ------
+        ValueError
+            When the weights of a batch sum to zero.
         """
         plan = self.plan
         starts = np.arange(0, order.size, plan.batch_size)
         t = self.step + 1.0 + np.arange(starts.size)
-        numbers = np.zeros((starts.size, at.N_NUMBERS))
+        step_scalars = np.zeros((starts.size, at.N_STEP_SCALARS))
         if sample_weight is None:
             totals = np.minimum(starts + plan.batch_size, order.size) - starts
         else:
             totals = plan.batch_weights(order, np.asarray(sample_weight, float))
-        numbers[:, at.INVERSE] = 1 / totals
-        numbers[:, at.DECAY] = 1 - learning_rate * plan.weight_decay
-        numbers[:, at.RATE] = learning_rate * plan.rate_factor
-        rate, beta_1, beta_2 = numbers[:, at.RATE], plan.beta_1, plan.beta_2
+        step_scalars[:, at.INVERSE_WEIGHT] = 1 / totals
+        step_scalars[:, at.DECAY] = 1 - learning_rate * plan.weight_decay
+        step_scalars[:, at.LEARNING_RATE] = learning_rate * plan.rate_factor
+        rate, beta_1, beta_2 = step_scalars[:, at.LEARNING_RATE], plan.beta_1, plan.beta_2
         if plan.optimizer == Optimizer.ADAM:
             rate[:] = updates.adam_learning_rate(rate, beta_1, beta_2, t)
         elif plan.optimizer == Optimizer.NADAM:
             rate[:] = updates.nadam_learning_rate(rate, beta_1, beta_2, t)
-            numbers[:, at.GRADIENT_SHARE] = updates.nadam_gradient_share(beta_1, t)
-        return numbers.astype(plan.dtype)
+            step_scalars[:, at.GRADIENT_SHARE] = updates.nadam_gradient_share(beta_1, t)
+        return step_scalars.astype(plan.dtype)

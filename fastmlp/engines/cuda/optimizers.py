@@ -34,12 +34,12 @@ def _step(optimizer):
 
 
 @cache
-def update_functions(choices):
+def update_functions(specialization):
     """The device functions that change a parameter.
 
     Parameters
     ----------
-    choices : Choices
+    specialization : Specialization
 
     Returns
     -------
@@ -53,11 +53,10 @@ def update_functions(choices):
         ``(optimizer, arena, w, n_parameters, fetched, g, rate, share, decay, constants)`` sets the
         parameter at w, and its optimiser state; its new value.
     """
-    optimizers = [Optimizer(code) for code in sorted(choices.optimizers)]
+    optimizers = [Optimizer(code) for code in sorted(specialization.optimizers)]
     step = chosen({int(optimizer): _step(optimizer) for optimizer in optimizers})
-    has_l1, clips, decays = (
-        choices.penalises_absolutes, choices.clips_values, choices.decays_weights,
-    )  # fmt: skip
+    has_l1, clips = specialization.penalises_absolutes, specialization.clips_values
+    decays = specialization.decays_weights
     uses_first = any(optimizer.uses_first for optimizer in optimizers)
     uses_second = any(optimizer.uses_second for optimizer in optimizers)
 

@@ -1,11 +1,12 @@
 """The output layer in device code: its activation, the losses of rows, and their deltas.
 
 A block or a warp works on the outputs of a group of rows. Each thread has one of the rows, and some
-columns, from `column` on and `stride` apart; what it needs of the whole row, it finds by itself.
+columns of it; what it needs of the whole row, it finds by itself.
 """
 
-from functools import cache
+from collections.abc import Callable
 from math import exp
+from typing import Any, NamedTuple
 
 from numba import float64, types
 
@@ -16,6 +17,7 @@ from .blocks import THREADS
 from .elements import load, store
 from .jit import chosen, compile_device, compile_formula, number_like
 from .jit import inside_kernels as cuda
+from .specialization import remember, specialized
 from .support import is_simulated, refusal
 
 logistic = compile_formula(activations.logistic)
@@ -25,197 +27,233 @@ margin = compile_formula(losses.margin)
 margin_slope = compile_formula(losses.margin_slope)
 softmax_delta = compile_formula(losses.softmax_delta)
 
-# Sums of losses for each row: one for every so many columns, whoever has them.
+# Sums of losses for each row: column j belongs to the sum j modulo their number.
 N_SLOTS = THREADS // at.GROUP
 
 
-@compile_device
-def _add_loss(shared, slots, j, loss):
-    """Add the loss of a column to its sum."""
-    place = slots + at.GROUP * (j % N_SLOTS)
-    if j >= N_SLOTS:
-        loss += load(shared, place)
-    store(shared, place, loss)
+class OutputPart(NamedTuple):
+    """What a thread has of a group of outputs: some columns of one row.
+
+    Attributes
+    ----------
+    arena : device array
+    place : int
+        Where the row's outputs begin in the arena, each a group's size apart.
+    n_outputs : int
+    column, stride : int
+        The thread has this column, and others that are `stride` apart.
+    """
+
+    arena: Any
+    place: int
+    n_outputs: int
+    column: int
+    stride: int
+
+
+class Target(NamedTuple):
+    """The target of a row: its elements, where they begin, and the row's weight."""
+
+    Y: Any
+    place: int
+    weight: float
+
+
+class Slots(NamedTuple):
+    """Where a row's sums of losses lie in shared memory: from `place` on, a group's size apart."""
+
+    shared: Any
+    place: int
+
+
+class OutputFunctions(NamedTuple):
+    """Device functions of the output layer; `loss` is the code of a loss.
+
+    Attributes
+    ----------
+    activate_outputs : device function
+        ``(loss, part)`` replaces a thread's pre-activations by predictions. Those of other threads
+        are not there yet when it returns.
+    losses_and_deltas : device function
+        ``(loss, network, part, target, slots)`` leaves the sums of the thread's losses in shared
+        memory, and replaces its predictions by deltas.
+    """
+
+    activate_outputs: Callable
+    losses_and_deltas: Callable
+
+
+@specialized
+def output_functions(specialization):
+    """The :class:`OutputFunctions` of a :class:`~.specialization.Specialization`."""
+    used = sorted(specialization.losses)
+    custom = specialization.custom_loss
+    return OutputFunctions(
+        chosen({int(loss): _ACTIVATIONS[OUTPUT_ACTIVATIONS[loss]] for loss in used}),
+        chosen({int(loss): _losses_and_deltas(loss, custom) for loss in used}),
+    )
 
 
 @compile_device
-def _identity(arena, p, n_outputs, column, stride):
-    """Replace output pre-activations, a row's from p on, by predictions; so do the next ones."""
+def _identity(part):
+    """Leave the pre-activations as they are."""
 
 
 @compile_device
-def _exp(arena, p, n_outputs, column, stride):
-    j = column
-    while j < n_outputs:
-        place = p + at.GROUP * j
-        store(arena, place, exp(load(arena, place)))
-        j += stride
+def _exp(part):
+    """Replace each output by its exponential."""
+    j = part.column
+    while j < part.n_outputs:
+        place = part.place + at.GROUP * j
+        store(part.arena, place, exp(load(part.arena, place)))
+        j += part.stride
 
 
 @compile_device
-def _logistic(arena, p, n_outputs, column, stride):
-    j = column
-    while j < n_outputs:
-        place = p + at.GROUP * j
-        store(arena, place, logistic(load(arena, place)))
-        j += stride
+def _logistic(part):
+    """Replace each output by its logistic function."""
+    j = part.column
+    while j < part.n_outputs:
+        place = part.place + at.GROUP * j
+        store(part.arena, place, logistic(load(part.arena, place)))
+        j += part.stride
 
 
 @compile_device
-def _softmax(arena, p, n_outputs, column, stride):
+def _softmax(part):
+    """Replace the outputs of a row by their exponentials, divided by the sum of these."""
+    arena, p, n_outputs = part.arena, part.place, part.n_outputs
     largest = load(arena, p)
     for j in range(1, n_outputs):
         largest = max(largest, load(arena, p + at.GROUP * j))
     cuda.syncthreads()
-    j = column
+    j = part.column
     while j < n_outputs:
         place = p + at.GROUP * j
         store(arena, place, exp(load(arena, place) - largest))
-        j += stride
+        j += part.stride
     cuda.syncthreads()
     total = load(arena, p)
     for j in range(1, n_outputs):
         total += load(arena, p + at.GROUP * j)
     cuda.syncthreads()
-    j = column
+    j = part.column
     while j < n_outputs:
         place = p + at.GROUP * j
         store(arena, place, load(arena, place) / total)
-        j += stride
+        j += part.stride
 
 
 _ACTIVATIONS = {"identity": _identity, "exp": _exp, "logistic": _logistic, "softmax": _softmax}
 
 
-@cache
-def output_functions(choices):
-    """The device functions of the output layer.
-
-    Parameters
-    ----------
-    choices : Choices
-
-    Returns
-    -------
-    activate_outputs : device function
-        ``(loss, arena, p, n_outputs, column, stride)`` replaces the pre-activations of a group,
-        where those of this thread's row begin at p, by predictions; of those only this thread's
-        are there then.
-    losses_and_deltas : device function
-        ``(loss, arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column,
-        stride)`` leaves the sums of this thread's losses in shared memory, from `slots` on and a
-        group apart; deltas replace its predictions. The targets of its row begin at `at_y`.
-    """
-    used = sorted(choices.losses)
-    return (
-        chosen({int(loss): _ACTIVATIONS[OUTPUT_ACTIVATIONS[loss]] for loss in used}),
-        chosen({int(loss): _row_loss(loss, choices.custom_loss) for loss in used}),
-    )
-
-
-@cache
-def _row_loss(loss, custom):
+def _losses_and_deltas(loss, custom):
+    """Make the function ``losses_and_deltas`` for one loss, without its first argument."""
     if loss == Loss.CUSTOM:
-        return _elementwise(*custom_functions(*custom))
+        return _column_by_column(_plain(*custom_functions(*custom)))
     if loss == Loss.SQUARED_ERROR:
-        return _mean_squared_error
+        return _column_by_column(_mean_squared_error)
     if loss == Loss.MARGIN:
         return _margin
     value, delta = map(compile_formula, (losses.value_of(loss), losses.delta_of(loss)))
     if loss.clips_probabilities:
-        return _clipping(value)
+        return _column_by_column(_clipping(value))
     if loss.has_parameter:
-        return _columnwise(value, delta)
-    return _elementwise(value, delta)
+        return _column_by_column(_with_parameter(value, delta))
+    return _column_by_column(_plain(value, delta))
 
 
-def _elementwise(value, delta):
-    """Of a loss that is the same for every output."""
+@compile_device
+def _add_loss(slots, j, loss):
+    """Add the loss of a column to its sum."""
+    place = slots.place + at.GROUP * (j % N_SLOTS)
+    if j >= N_SLOTS:
+        loss += load(slots.shared, place)
+    store(slots.shared, place, loss)
+
+
+def _column_by_column(loss_and_delta):
+    """Make the function ``losses_and_deltas`` of a loss that is a sum over columns.
+
+    Parameters
+    ----------
+    loss_and_delta : device function
+        ``(network, part, j, y, prediction, weight)`` to the loss and the delta of column j, both
+        times the weight of the row.
+    """
 
     @compile_device
-    def losses_and_deltas(
-        arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
-    ):  # fmt: skip
-        j = column
-        while j < n_outputs:
-            place = p + at.GROUP * j
-            y, prediction = load(Y, at_y + j), load(arena, place)
-            loss = number_like(value(y, prediction), weight) * weight
-            _add_loss(shared, slots, j, loss)
-            store(arena, place, number_like(delta(y, prediction), weight) * weight)
-            j += stride
+    def losses_and_deltas(network, part, target, slots):
+        j = part.column
+        while j < part.n_outputs:
+            place = part.place + at.GROUP * j
+            y, prediction = load(target.Y, target.place + j), load(part.arena, place)
+            loss, delta = loss_and_delta(network, part, j, y, prediction, target.weight)
+            _add_loss(slots, j, loss)
+            store(part.arena, place, delta)
+            j += part.stride
 
     return losses_and_deltas
 
 
-def _columnwise(value, delta):
-    """Of a loss that has a parameter for each output."""
+def _plain(value, delta):
+    """Make ``loss_and_delta`` from formulas of target and prediction, in the type of the weight."""
 
     @compile_device
-    def losses_and_deltas(
-        arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
-    ):  # fmt: skip
-        j = column
-        while j < n_outputs:
-            place = p + at.GROUP * j
-            y, prediction = load(Y, at_y + j), load(arena, place)
-            parameter = load(arena, settings[at.LOSS_PARAMETERS] + j)
-            _add_loss(shared, slots, j, value(y, prediction, parameter) * weight)
-            store(arena, place, delta(y, prediction, parameter) * weight)
-            j += stride
+    def loss_and_delta(network, part, j, y, prediction, weight):
+        loss = number_like(value(y, prediction), weight) * weight
+        return loss, number_like(delta(y, prediction), weight) * weight
 
-    return losses_and_deltas
+    return loss_and_delta
+
+
+def _with_parameter(value, delta):
+    """Make ``loss_and_delta`` from formulas that have a parameter for each output."""
+
+    @compile_device
+    def loss_and_delta(network, part, j, y, prediction, weight):
+        parameter = load(network.arena, network.settings[at.LOSS_PARAMETERS] + j)
+        loss = value(y, prediction, parameter) * weight
+        return loss, delta(y, prediction, parameter) * weight
+
+    return loss_and_delta
 
 
 def _clipping(value):
-    """Of a loss that clips probabilities by the machine's epsilon."""
+    """Make ``loss_and_delta`` for a loss that clips probabilities by the machine's epsilon."""
 
     @compile_device
-    def losses_and_deltas(
-        arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
-    ):  # fmt: skip
-        j = column
-        while j < n_outputs:
-            place = p + at.GROUP * j
-            y, prediction = load(Y, at_y + j), load(arena, place)
-            _add_loss(shared, slots, j, value(y, prediction, eps) * weight)
-            store(arena, place, output_delta(y, prediction) * weight)
-            j += stride
+    def loss_and_delta(network, part, j, y, prediction, weight):
+        loss = value(y, prediction, network.constants[at.MACHINE_EPSILON]) * weight
+        return loss, output_delta(y, prediction) * weight
 
-    return losses_and_deltas
+    return loss_and_delta
 
 
 @compile_device
-def _mean_squared_error(
-    arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
-):  # fmt: skip
-    j = column
-    while j < n_outputs:
-        place = p + at.GROUP * j
-        y, prediction = load(Y, at_y + j), load(arena, place)
-        loss = squared_error(y, prediction) / number_like(n_outputs, weight)
-        _add_loss(shared, slots, j, loss * weight)
-        store(arena, place, output_delta(y, prediction) * weight)
-        j += stride
+def _mean_squared_error(network, part, j, y, prediction, weight):
+    """Compute loss and delta of the squared error, which is a mean over outputs."""
+    loss = squared_error(y, prediction) / number_like(part.n_outputs, weight)
+    return loss * weight, output_delta(y, prediction) * weight
 
 
 @compile_device
-def _margin(
-    arena, settings, p, Y, at_y, n_outputs, weight, eps, shared, slots, column, stride
-):  # fmt: skip
-    cuda.syncthreads()  # the whole row is needed
+def _margin(network, part, target, slots):
+    """Do what ``losses_and_deltas`` does for the margin loss, which needs the whole row."""
+    arena, p, n_outputs, weight = part.arena, part.place, part.n_outputs, target.weight
+    cuda.syncthreads()
     own, other = 0, -1
     for j in range(n_outputs):
-        if Y[at_y + j] != 0:
+        if target.Y[target.place + j] != 0:
             own = j
         elif other < 0 or load(arena, p + at.GROUP * j) > load(arena, p + at.GROUP * other):
             other = j
-    rho = load(arena, settings[at.LOSS_PARAMETERS])
+    rho = load(arena, network.settings[at.LOSS_PARAMETERS])
     p_own, p_other = load(arena, p + at.GROUP * own), load(arena, p + at.GROUP * other)
     slope = margin_slope(p_own, p_other, rho)
     mean_slope = slope * (p_other - p_own)
     cuda.syncthreads()
-    j = column
+    j = part.column
     while j < n_outputs:
         place = p + at.GROUP * j
         slope_here = slope - slope
@@ -225,13 +263,22 @@ def _margin(
             slope_here = slope
         store(arena, place, softmax_delta(load(arena, place), slope_here, mean_slope) * weight)
         loss = margin(p_own, p_other, rho) * weight if j == 0 else weight - weight
-        _add_loss(shared, slots, j, loss)
-        j += stride
+        _add_loss(slots, j, loss)
+        j += part.stride
 
 
-@cache
 def custom_functions(value, derivative):
-    """The functions of a custom loss for the device; an error where numba cannot compile them."""
+    """Compile the functions of a custom loss for the device.
+
+    Raises
+    ------
+    DeviceError
+        Where numba cannot compile one of them, or it returns no number.
+    """
+    return remember((value, derivative), _compile_both, value, derivative)
+
+
+def _compile_both(value, derivative):
     return _compiled("value", value), _compiled("derivative", derivative)
 
 

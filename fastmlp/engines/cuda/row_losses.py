@@ -11,7 +11,7 @@ from .blocks import THREADS
 from .elements import load, store
 from .jit import compile_device, compile_formula, compile_kernel, inside_kernels
 from .outputs import custom_functions
-from .specialization import Choices
+from .specialization import Specialization
 
 # Rows of one launch.
 _ROWS = 16384
@@ -61,25 +61,27 @@ def row_losses(plan, Y, outputs, n_blocks):
 @cache
 def _kernel(loss):
     """Makes the kernel ``(Y, P, parameters, result)`` of a loss, with a thread for each row."""
-    choices = Choices(frozenset(), frozenset([loss]))
+    specialization = Specialization(frozenset(), frozenset([loss]))
     if loss == Loss.MARGIN:
-        return _compiled(_margin_of_row, choices)
+        return _compiled(_margin_of_row, specialization)
     value = compile_formula(losses.value_of(loss))
     if not (loss.clips_probabilities or loss.has_parameter):
         value = _with_parameter(value)
-    return _compiled(_sum_over_outputs(value), choices)
+    return _compiled(_sum_over_outputs(value), specialization)
 
 
 @lru_cache(_MOST_CUSTOM_LOSSES)
 def _custom_kernel(value, derivative):
     """The same for a custom loss."""
-    choices = Choices(frozenset(), frozenset([Loss.CUSTOM]), custom_loss=(value, derivative))
+    specialization = Specialization(
+        frozenset(), frozenset([Loss.CUSTOM]), custom_loss=(value, derivative)
+    )
     compiled, _ = custom_functions(value, derivative)
-    return _compiled(_sum_over_outputs(_with_parameter(compiled)), choices)
+    return _compiled(_sum_over_outputs(_with_parameter(compiled)), specialization)
 
 
-def _compiled(loss_of_row, choices):
-    @compile_kernel(choices)
+def _compiled(loss_of_row, specialization):
+    @compile_kernel(specialization)
     def row_losses(Y, P, parameters, result):
         first = inside_kernels.grid(1)
         for row in range(first, result.size, inside_kernels.gridsize(1)):

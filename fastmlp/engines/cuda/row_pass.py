@@ -13,52 +13,82 @@ In a product the depth is cut into parts, one for each warp of a block; a warp a
 the other, so that both add the same numbers in the same order. A lane has four rows and four
 columns, so that eight elements that are read serve sixteen multiply-adds. What limits this phase is
 reading the weights, once for each group, from the cache that the multiprocessors share; where a
-block has many groups of a small network it is what a group has to wait for, and a warp for each
-waits once for all.
+block has many groups of a small network, the limit is what a group has to wait for, and with a warp
+for each group they wait at the same time.
 """
 
 from functools import cache
-from types import SimpleNamespace
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from . import layout as at
+from .arguments import Group, batch_of_step
 from .blocks import LANES, THREADS, WARPS
-from .elements import add_each, add_products, load, load4, quotient, repeated, store, store4, zeros
-from .jit import compile_device
+from .elements import (
+    add_each,
+    add_products,
+    four_times,
+    load,
+    load4,
+    load_apart,
+    quotient,
+    repeated,
+    store,
+    store4,
+    store_apart,
+    zeros,
+)
+from .jit import compile_device, number_like
 from .jit import inside_kernels as cuda
-from .layers import unit_functions
-from .outputs import N_SLOTS, output_functions
+from .layers import Operands, operands, unit_functions
+from .outputs import N_SLOTS, OutputPart, Slots, Target, output_functions
+from .specialization import specialized
 
-# Columns of a lane, that far apart; with a narrow layer it has one.
+# Columns of a lane, LANES apart from each other; of a narrow layer it has only one.
 _COLUMNS = 4
 PANEL = _COLUMNS * LANES
 # How far apart the rows of a panel begin in shared memory: not a multiple of the number of banks.
 _STRIDE = PANEL + 8
 
 
+class Parts(NamedTuple):
+    """Parts of a product's depth: the first one, the one after the last, and the depth of each."""
+
+    first: int
+    last: int
+    chunk: int
+
+
+@compile_device
+def _one_column(arena, place):
+    return (load(arena, place),)
+
+
+@compile_device
+def _four_columns(arena, place):
+    return load_apart(arena, place, LANES)
+
+
 @cache
 def _panel_product(n_columns, batch):
-    """The product of four rows, and of `n_columns` columns of each lane, over some depth.
+    """Make a device function for the product of four rows with columns of each lane.
 
-    So many rows of the second factor are read at once: their loads are then on their way together.
+    Parameters
+    ----------
+    n_columns : int
+        Columns of a lane, 1 or 4.
+    batch : int
+        Rows of the second factor that are read at once, so that their loads overlap.
+
+    Returns
+    -------
+    device function
+        ``(arena, a, b, width, depth)``: sums of 4 * `n_columns` products over the depth, those of
+        the first row first. The four rows lie together from a on, and the lane's first column
+        begins at b; the second factor has `width` columns.
     """
-    if n_columns == 1:
-
-        @compile_device
-        def columns_at(arena, place):
-            return (load(arena, place),)
-
-    else:
-
-        @compile_device
-        def columns_at(arena, place):
-            return (
-                load(arena, place), load(arena, place + LANES), load(arena, place + 2 * LANES),
-                load(arena, place + 3 * LANES),
-            )  # fmt: skip
-
+    columns_at = _one_column if n_columns == 1 else _four_columns
     N_SUMS = at.GROUP * n_columns
 
     @compile_device
@@ -79,7 +109,6 @@ def _panel_product(n_columns, batch):
 
     @compile_device
     def panel_product(arena, a, b, width, depth):
-        """Sums over `depth` elements: of four rows, that lie together from a on, and of columns."""
         sums = zeros(N_SUMS, arena)
         done = 0
         while done + batch <= depth:
@@ -94,77 +123,105 @@ def _panel_product(n_columns, batch):
     return panel_product
 
 
-@compile_device
-def _leave(shared, place, sums):
-    """Leave a row's sums of four columns."""
-    store(shared, place, sums[0])
-    store(shared, place + LANES, sums[1])
-    store(shared, place + 2 * LANES, sums[2])
-    store(shared, place + 3 * LANES, sums[3])
+@cache
+def _sums_over_parts(n_columns, batch):
+    """Make a device function for a lane's sums over some :class:`Parts` of a product's depth."""
+    panel_product = _panel_product(n_columns, batch)
+    N_SUMS = at.GROUP * n_columns
+
+    @compile_device
+    def sums_over_parts(arena, factors, parts):
+        sums = zeros(N_SUMS, arena)
+        for part in range(parts.first, parts.last):
+            k = part * parts.chunk
+            more = panel_product(
+                arena, factors.a + at.GROUP * k, factors.b + k * factors.width, factors.width,
+                min(parts.chunk, factors.depth - k),
+            )  # fmt: skip
+            sums = add_each(sums, more)
+        return sums
+
+    return sums_over_parts
 
 
 @cache
-def row_phase(dtype, choices, n_at_once=32):
-    """The first phase for arenas of one dtype, and its parts, by name.
-
-    A thread reads rows of weights in batches of `n_at_once` bytes of each column, as many as the
-    registers of a kernel allow.
-    """
-    FLOAT = numba.from_dtype(np.dtype(dtype))
-    BATCH = n_at_once // np.dtype(dtype).itemsize
-    wide_product, narrow_product = _panel_product(_COLUMNS, BATCH), _panel_product(1, BATCH)
-    finish_unit, finish_delta = unit_functions(choices)
-    activate_outputs, losses_and_deltas = output_functions(choices)
+def _leave_products(batch):
+    """Make a device function that leaves a lane's sums of a panel in shared memory."""
+    narrow_sums, wide_sums = _sums_over_parts(1, batch), _sums_over_parts(_COLUMNS, batch)
 
     @compile_device
-    def leave_products(
-        shared, to, arena, a, b, width, depth, left, lane, first_part, last_part, chunk
-    ):  # fmt: skip
-        """Leave sums of four rows and a panel of columns over some parts of the depth."""
-        to += lane
-        b += left + lane
-        if width <= LANES:
-            sums = zeros(4, arena)
-            for part in range(first_part, last_part):
-                k = part * chunk
-                more = narrow_product(
-                    arena, a + at.GROUP * k, b + k * width, width, min(chunk, depth - k)
-                )
-                sums = add_each(sums, more)
-            store(shared, to, sums[0])
-            store(shared, to + _STRIDE, sums[1])
-            store(shared, to + 2 * _STRIDE, sums[2])
-            store(shared, to + 3 * _STRIDE, sums[3])
+    def leave_products(shared, to, arena, factors, parts):
+        """Leave sums of four rows and the lane's columns, the first of which is at factors.b."""
+        if factors.width <= LANES:
+            store_apart(shared, to, _STRIDE, narrow_sums(arena, factors, parts))
         else:
-            sums = zeros(16, arena)
-            for part in range(first_part, last_part):
-                k = part * chunk
-                more = wide_product(
-                    arena, a + at.GROUP * k, b + k * width, width, min(chunk, depth - k)
-                )
-                sums = add_each(sums, more)
-            _leave(shared, to, sums[0:4])
-            _leave(shared, to + _STRIDE, sums[4:8])
-            _leave(shared, to + 2 * _STRIDE, sums[8:12])
-            _leave(shared, to + 3 * _STRIDE, sums[12:16])
+            sums = wide_sums(arena, factors, parts)
+            store_apart(shared, to, LANES, sums[0:4])
+            store_apart(shared, to + _STRIDE, LANES, sums[4:8])
+            store_apart(shared, to + 2 * _STRIDE, LANES, sums[8:12])
+            store_apart(shared, to + 3 * _STRIDE, LANES, sums[12:16])
+
+    return leave_products
+
+
+@specialized
+def make_finish_element(specialization):
+    """Make a device function that turns an element of a product into an activation or a delta."""
+    units = unit_functions(specialization)
 
     @compile_device
-    def multiply_group(
-        is_block, shared, arena, layers, settings, number, is_back, first, n_rows, seen
-    ):  # fmt: skip
-        """A group of rows times a layer's weights, with what follows; a warp may have no rows.
+    def finish_element(network, number, is_back, is_row, row, column, seen, total):
+        """Compute the activation of a layer's unit; going back, the delta of one a layer before.
 
-        The results are the layer's activations; going back, the deltas of the layer before. All
-        threads of a block have to call.
+        Both are zero where `is_row` is false, which says that the batch has no such row.
         """
-        depth, width = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
-        a, b, out = layers[number, at.INPUT], layers[number, at.WEIGHTS], layers[number, at.OUTPUT]
+        if not is_row:
+            return number_like(0, total)
         if is_back:
-            depth, width = width, depth
-            a, b = layers[number, at.DELTA], layers[number, at.TRANSPOSED]
-            out = layers[number - 1, at.DELTA]
-        a += first * depth
-        out += first * width
+            return units.finish_delta(network, number - 1, row, column, total)
+        total += load(network.arena, network.layers[number, at.BIASES] + column)
+        return units.finish_unit(network, number, row, column, seen, total)
+
+    return finish_element
+
+
+@specialized
+def make_multiply_group(dtype, specialization, n_at_once=32):
+    """Make a device function for the product of a group of rows with the weights of a layer.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Type of the arena's elements.
+    specialization : Specialization
+    n_at_once : int
+        Bytes of each column that a thread reads at once, as many as the registers of a kernel
+        allow.
+    """
+    BATCH = n_at_once // np.dtype(dtype).itemsize
+    leave_products, finish_element = _leave_products(BATCH), make_finish_element(specialization)
+
+    @compile_device
+    def multiply_group(is_block, shared, network, number, is_back, group, seen):
+        """Compute a layer's activations for a group; going back, the deltas of the layer before.
+
+        Parameters
+        ----------
+        is_block : bool
+            Whether a block works on the group; else one warp does, and other warps have their own.
+        shared : array of N_SHARED elements in shared memory
+        network : Network
+        number : int
+            Layer whose weights are used.
+        is_back : bool
+        group : Group
+            All threads of a block have to call, also those of a warp without rows.
+        seen : int
+            Rows that were trained on before this batch.
+        """
+        a, b, out, depth, width = operands(network.layers, number, is_back)
+        a += group.first * depth
+        out += group.first * width
         # Whole batches for each part but the last.
         chunk = (depth + WARPS * BATCH - 1) // (WARPS * BATCH) * BATCH
         n_parts = quotient(depth + chunk - 1, chunk)
@@ -177,95 +234,127 @@ def row_phase(dtype, choices, n_at_once=32):
             member, n_members, first_part, last_part = lane, LANES, 0, n_parts
             n_left, place = 1, mine
         for left in range(0, width, PANEL):
-            if first_part < last_part and n_rows > 0:
+            if first_part < last_part and group.n_rows > 0:
                 leave_products(
-                    shared, mine, arena, a, b, width, depth, left, lane, first_part, last_part,
-                    chunk,
+                    shared, mine + lane, network.arena,
+                    Operands(a, b + left + lane, out, depth, width),
+                    Parts(first_part, last_part, chunk),
                 )  # fmt: skip
             cuda.syncthreads()
             i = member
-            while i < min(PANEL, width - left) * at.GROUP and n_rows > 0:
+            while i < min(PANEL, width - left) * at.GROUP and group.n_rows > 0:
                 row, column = i % at.GROUP, i // at.GROUP
                 at_sum = place + row * _STRIDE + column
                 total = load(shared, at_sum)
                 for part in range(1, n_left):
                     total += load(shared, at_sum + part * at.GROUP * _STRIDE)
                 column += left
-                if row >= n_rows:
-                    total = FLOAT(0)
-                elif is_back:
-                    total = finish_delta(arena, layers, number - 1, first + row, column, total)
-                else:
-                    total += load(arena, layers[number, at.BIASES] + column)
-                    total = finish_unit(
-                        arena, layers, settings, number, first + row, column, seen, total
-                    )
-                store(arena, out + at.GROUP * column + row, total)
+                total = finish_element(
+                    network, number, is_back, row < group.n_rows, group.first + row, column, seen,
+                    total,
+                )  # fmt: skip
+                store(network.arena, out + at.GROUP * column + row, total)
                 i += n_members
             cuda.syncthreads()
 
-    @compile_device
-    def read_rows(X, place_0, place_1, place_2, place_3, k):
-        """A column of four rows."""
-        return (
-            load(X, place_0 + k), load(X, place_1 + k), load(X, place_2 + k), load(X, place_3 + k)
-        )  # fmt: skip
+    return multiply_group
+
+
+@compile_device
+def _read_column(number, X, places, k, apart, last):
+    """Read column k + number * apart of four rows, or the last column where that is none."""
+    column = min(k + number * apart, last)
+    return (
+        load(X, places[0] + column), load(X, places[1] + column), load(X, places[2] + column),
+        load(X, places[3] + column),
+    )  # fmt: skip
+
+
+_read_columns = four_times(_read_column)
+
+
+@compile_device
+def _keep_column(arena, to, k, n_features, n_rows, values):
+    """Write a column of a group, with zeros for rows that it does not have."""
+    if k < n_features:
+        v0, v1, v2, v3 = values
+        (zero,) = zeros(1, arena)
+        if n_rows < 4:
+            v3 = zero
+        if n_rows < 3:
+            v2 = zero
+        if n_rows < 2:
+            v1 = zero
+        store4(arena, to + at.GROUP * k, (v0, v1, v2, v3))
+
+
+@compile_device
+def copy_group(member, n_members, arena, to, X, places, n_features, n_rows):
+    """Copy four rows of X to a group; a thread reads four columns before it writes any.
+
+    Parameters
+    ----------
+    member, n_members : int
+        Number of this thread among those that copy the group, and how many they are.
+    arena : device array
+    to : int
+        Where the group begins in the arena.
+    X : device array
+        Elements of a matrix, row by row.
+    places : tuple of four int
+        Where the rows begin in X.
+    n_features : int
+    n_rows : int
+        Rows of the group; zeros are written for the others.
+    """
+    k = member
+    while k < n_features:
+        columns = _read_columns(X, places, k, n_members, n_features - 1)
+        _keep_column(arena, to, k, n_features, n_rows, columns[0])
+        _keep_column(arena, to, k + n_members, n_features, n_rows, columns[1])
+        _keep_column(arena, to, k + 2 * n_members, n_features, n_rows, columns[2])
+        _keep_column(arena, to, k + 3 * n_members, n_features, n_rows, columns[3])
+        k += 4 * n_members
+
+
+@compile_device
+def _place_of_row(number, order, place, last, begin, n_features):
+    """Find where the row at `place` + `number` of the order begins in X; `last` is the last row."""
+    return begin + load(order, place + min(number, last)) * n_features
+
+
+_places_of_rows = four_times(_place_of_row)
+
+
+@compile_device
+def gather(member, n_members, network, rows, batch, group):
+    """Copy a group of rows of X, in the order of the epoch, to the inputs."""
+    settings, n_features = network.settings, network.layers[0, at.FAN_IN]
+    first = batch.step * settings[at.BATCH_SIZE] + group.first
+    places = _places_of_rows(
+        rows.order, first, group.n_rows - 1, settings[at.FIRST_X], n_features
+    )  # fmt: skip
+    to = network.layers[0, at.INPUT] + group.first * n_features
+    copy_group(
+        member, n_members, network.arena, to, rows.X, places, n_features, group.n_rows
+    )  # fmt: skip
+
+
+@specialized
+def make_finish_group(specialization):
+    """Make a device function for the losses and deltas of a group of rows."""
+    outputs = output_functions(specialization)
 
     @compile_device
-    def keep_rows(arena, to, k, n_features, n_rows, values):
-        """Write a column of a group, with zero for rows that are too many."""
-        if k < n_features:
-            v0, v1, v2, v3 = values
-            if n_rows < 4:
-                v3 = FLOAT(0)
-            if n_rows < 3:
-                v2 = FLOAT(0)
-            if n_rows < 2:
-                v1 = FLOAT(0)
-            store4(arena, to + at.GROUP * k, (v0, v1, v2, v3))
+    def finish_group(is_block, shared, network, rows, record, batch, group):
+        """Compute the losses of a group of rows of a batch; deltas replace the outputs.
 
-    @compile_device
-    def copy_group(
-        member, n_members, arena, to, X, place_0, place_1, place_2, place_3, n_features, n_rows
-    ):  # fmt: skip
-        """Copy rows that begin at some places of X to a group; all that is read comes first."""
-        last, k = n_features - 1, member
-        while k < n_features:
-            k1, k2, k3 = k + n_members, k + 2 * n_members, k + 3 * n_members
-            values_0 = read_rows(X, place_0, place_1, place_2, place_3, k)
-            values_1 = read_rows(X, place_0, place_1, place_2, place_3, min(k1, last))
-            values_2 = read_rows(X, place_0, place_1, place_2, place_3, min(k2, last))
-            values_3 = read_rows(X, place_0, place_1, place_2, place_3, min(k3, last))
-            keep_rows(arena, to, k, n_features, n_rows, values_0)
-            keep_rows(arena, to, k1, n_features, n_rows, values_1)
-            keep_rows(arena, to, k2, n_features, n_rows, values_2)
-            keep_rows(arena, to, k3, n_features, n_rows, values_3)
-            k += 4 * n_members
-
-    @compile_device
-    def gather(member, n_members, arena, layers, settings, X, order, start, first, n_rows):
-        """Copy a group of rows of X, in the order of the epoch, to the inputs."""
-        n_features, begin, last = layers[0, at.FAN_IN], settings[at.FIRST_X], n_rows - 1
-        place = start + first
-        copy_group(
-            member, n_members, arena, layers[0, at.INPUT] + first * n_features, X,
-            begin + load(order, place) * n_features,
-            begin + load(order, place + min(1, last)) * n_features,
-            begin + load(order, place + min(2, last)) * n_features,
-            begin + load(order, place + min(3, last)) * n_features, n_features, n_rows,
-        )  # fmt: skip
-
-    @compile_device
-    def finish_group(
-        is_block, shared, arena, layers, settings, constants, Y, sample_weight, order, numbers,
-        row_losses, step, n_in_batch, first, n_rows,
-    ):  # fmt: skip
-        """The losses of a group of rows of a batch; deltas replace the outputs.
-
-        A warp may have no rows. All threads of a block have to call.
+        All threads of a block have to call, also those of a warp without rows. `is_block` says
+        whether a block works on the group, or else one warp.
         """
+        arena, layers, settings = network.arena, network.layers, network.settings
         last, loss = settings[at.N_LAYERS] - 1, settings[at.LOSS]
-        n_outputs = layers[last, at.FAN_OUT]
+        first, n_outputs = group.first, layers[last, at.FAN_OUT]
         thread = cuda.threadIdx.x
         member, stride, slots = thread, THREADS // at.GROUP, 0
         if not is_block:
@@ -273,57 +362,65 @@ def row_phase(dtype, choices, n_at_once=32):
             slots = (thread - member) // LANES * at.GROUP * N_SLOTS
         row, column = member % at.GROUP, member // at.GROUP
         n_slots = min(n_outputs, N_SLOTS)
-        if n_rows <= 0:
+        if group.n_rows <= 0:
             first = n_outputs = 0
-        place = step * settings[at.BATCH_SIZE] + first
-        source = order[place + max(0, min(row, n_rows - 1))]
-        weight = FLOAT(1)
+        place = batch.step * settings[at.BATCH_SIZE] + first
+        source = rows.order[place + max(0, min(row, group.n_rows - 1))]
+        (weight,) = zeros(1, arena)
+        weight += number_like(1, weight)
         if settings[at.IS_WEIGHTED]:
-            weight = sample_weight[settings[at.FIRST_WEIGHT] + source]
-        outputs = layers[last, at.OUTPUT] + first * n_outputs + row
-        activate_outputs(loss, arena, outputs, n_outputs, column, stride)
-        losses_and_deltas(
-            loss, arena, settings, outputs, Y,
-            settings[at.FIRST_Y] + source * layers[last, at.FAN_OUT], n_outputs, weight,
-            constants[at.MACHINE_EPSILON], shared, slots + row, column, stride,
-        )  # fmt: skip
-        if row >= n_rows:
+            weight = rows.sample_weight[settings[at.FIRST_WEIGHT] + source]
+        part = OutputPart(
+            arena, layers[last, at.OUTPUT] + first * n_outputs + row, n_outputs, column, stride
+        )
+        y = settings[at.FIRST_Y] + source * layers[last, at.FAN_OUT]
+        outputs.activate_outputs(loss, part)
+        outputs.losses_and_deltas(
+            loss, network, part, Target(rows.Y, y, weight), Slots(shared, slots + row)
+        )
+        if row >= group.n_rows:
             while column < n_outputs:
-                store(arena, outputs + at.GROUP * column, FLOAT(0))
+                store(arena, part.place + at.GROUP * column, number_like(0, weight))
                 column += stride
         cuda.syncthreads()
-        if member < n_rows:
+        if member < group.n_rows:
             total = load(shared, slots + member)
             for other in range(1, n_slots):
                 total += load(shared, slots + member + at.GROUP * other)
-            row_losses[place + member] = total * numbers[step, at.INVERSE] * FLOAT(n_in_batch)
+            total *= record.step_scalars[batch.step, at.INVERSE_WEIGHT]
+            record.row_losses[place + member] = total * number_like(batch.n_rows, total)
         cuda.syncthreads()
 
-    @compile_device
-    def rows_phase(
-        block, n_blocks, shared, arena, layers, settings, constants, X, Y, sample_weight, order,
-        numbers, row_losses, step, steps_done,
-    ):  # fmt: skip
-        """The first phase of a step: forward, loss and deltas back, a group of rows a team.
+    return finish_group
 
-        `steps_done` are those before the first of this order.
+
+@specialized
+def make_rows_phase(dtype, specialization):
+    """Make a device function for the first phase of a step."""
+    multiply_group = make_multiply_group(dtype, specialization)
+    finish_group = make_finish_group(specialization)
+
+    @compile_device
+    def rows_phase(block, network, rows, record, step, steps_done):
+        """Take all rows of a batch through the network and back, a group of rows a team.
+
+        `step` counts from the first one of this order, before which `steps_done` were done.
         """
-        n_layers, batch_size = settings[at.N_LAYERS], settings[at.BATCH_SIZE]
-        start = step * batch_size
-        seen = start + steps_done * batch_size
-        n_rows = min(batch_size, order.size - start)
+        batch = batch_of_step(network.settings, rows.order.size, step, steps_done)
+        n_layers = network.settings[at.N_LAYERS]
         thread = cuda.threadIdx.x
         member, n_members, mine, n_teams = thread, THREADS, 0, 1
-        is_block = n_rows < settings[at.GROUPS_FOR_WARPS] * n_blocks * at.GROUP
+        most_for_blocks = network.settings[at.GROUPS_FOR_WARPS] * block.count * at.GROUP
+        is_block = batch.n_rows < most_for_blocks
         if not is_block:
             member, n_members, mine, n_teams = thread % LANES, LANES, thread // LANES, WARPS
         # All teams of a block take as many turns, the last ones perhaps without rows.
-        group = block
-        while group * at.GROUP < n_rows:
-            first = (group + mine * n_blocks) * at.GROUP
-            n_here = min(at.GROUP, n_rows - first)
-            if n_here > 0:
-                gather(member, n_members, arena, layers, settings, X, order, start, first, n_here)
+        turn = block.number
+        while turn * at.GROUP < batch.n_rows:
+            first = (turn + mine * block.count) * at.GROUP
+            group = Group(first, min(at.GROUP, batch.n_rows - first))
+            if group.n_rows > 0:
+                gather(member, n_members, network, rows, batch, group)
             cuda.syncthreads()
             # Forward through all layers, and back to the first hidden one.
             for i in range(2 * n_layers - 1):
@@ -331,16 +428,10 @@ def row_phase(dtype, choices, n_at_once=32):
                 if is_back:
                     number = 2 * n_layers - 1 - i
                 multiply_group(
-                    is_block, shared, arena, layers, settings, number, is_back, first, n_here, seen
-                )
+                    is_block, block.shared, network, number, is_back, group, batch.seen
+                )  # fmt: skip
                 if i == n_layers - 1:
-                    finish_group(
-                        is_block, shared, arena, layers, settings, constants, Y, sample_weight,
-                        order, numbers, row_losses, step, n_rows, first, n_here,
-                    )  # fmt: skip
-            group += n_teams * n_blocks
+                    finish_group(is_block, block.shared, network, rows, record, batch, group)
+            turn += n_teams * block.count
 
-    return SimpleNamespace(
-        multiply_group=multiply_group, copy_group=copy_group, gather=gather,
-        finish_group=finish_group, rows_phase=rows_phase,
-    )  # fmt: skip
+    return rows_phase

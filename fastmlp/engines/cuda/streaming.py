@@ -3,6 +3,7 @@
 import numpy as np
 from numba import cuda
 
+from .arguments import Rows
 from .network import to_device
 
 # Bytes of a chunk: many times what starting a copy costs.
@@ -13,7 +14,7 @@ class _Half:
     """Room for one chunk on the device, with its pinned double on the host."""
 
     def __init__(self, widths, n_rows, dtype):
-        # Nothing cannot be pinned.
+        # Memory of zero bytes cannot be pinned.
         self.host = [
             (cuda.pinned_array if width else np.empty)((n_rows, width), dtype) for width in widths
         ]
@@ -77,8 +78,8 @@ class Chunks:
         ------
         first : int
             Place of the chunk in the order.
-        rows : tuple
-            X, Y and weights on the device, and their order.
+        rows : Rows
+            On the device.
         """
         for number, first in enumerate(range(0, order.size, self._n_rows)):
             half = self._halves[number % 2]
@@ -93,7 +94,7 @@ class Chunks:
                     device[: elements.size].copy_to_device(elements, stream=self._copying)
             half.sent.record(self._copying)
             half.sent.wait(self.computing)
-            yield first, (*half.device, self._places[: rows.size])
+            yield first, Rows(*half.device, self._places[: rows.size])
             half.trained.record(self.computing)
 
 

@@ -1,16 +1,27 @@
-"""A tile of a product of matrices, by a block of GPU threads.
+"""A tile of a product of matrices, computed by a block of GPU threads.
 
 Parts of both factors lie in shared memory, while the next ones are on their way. Half of the
 threads take one half of each part's depth, half the other; a thread has eight rows and four
-columns, so that twelve elements that it reads from there serve 32 multiply-adds. Every sum is in
-one order.
+columns, so that twelve elements that it reads from there serve 32 multiply-adds. Each sum is added
+up in a fixed order.
 """
 
-from functools import cache
+from typing import NamedTuple
 
 from . import layout as at
 from .blocks import N_SHARED, THREADS
-from .elements import add_products, load, load4, repeated, store, store4, zeros
+from .elements import (
+    add_each,
+    add_products,
+    four_times,
+    load,
+    load4,
+    load_apart,
+    repeated,
+    store4,
+    store_apart,
+    zeros,
+)
 from .jit import compile_device
 from .jit import inside_kernels as cuda
 
@@ -18,14 +29,14 @@ GROUP = at.GROUP
 # Rows and columns of a tile: as many times 8 x 4 as half a block has threads.
 EDGE = 32 if THREADS == 64 else 64
 assert 2 * (EDGE // 8) * (EDGE // 4) == THREADS
-# Depth of the parts in shared memory: a thread brings four elements of each factor.
+# Depth of the parts in shared memory: a thread reads four elements of each factor.
 DEPTH = 4 * THREADS // EDGE
 # How far apart rows begin there: a multiple of four, but not of the number of banks.
 STRIDE = EDGE + 4
 # Elements of one part of both factors; two take turns. In the end the sums lie there.
 _PART = 2 * DEPTH * STRIDE
 N_TILE_SHARED = max(N_SHARED, 2 * _PART, EDGE * STRIDE)
-# Rows of a tile between those that a thread brings, or takes in the end; and how many it takes.
+# Rows of a tile between those that a thread reads, or takes in the end; and how many it takes.
 ROWS_APART = THREADS // EDGE
 ELEMENTS = EDGE * EDGE // THREADS
 
@@ -41,141 +52,165 @@ _add_part = repeated(_add_depth, DEPTH // 2)
 
 
 @compile_device
-def _keep_columns(shared, to, values):
-    """Write four elements that are of one column."""
-    store(shared, to, values[0])
-    store(shared, to + STRIDE, values[1])
-    store(shared, to + 2 * STRIDE, values[2])
-    store(shared, to + 3 * STRIDE, values[3])
+def _add_to(shared, to, sums):
+    """Add to four elements."""
+    store4(shared, to, add_each(load4(shared, to), sums))
 
 
 @compile_device
-def _add_to(shared, to, sums):
-    """Add to four elements."""
-    s0, s1, s2, s3 = load4(shared, to)
-    store4(shared, to, (s0 + sums[0], s1 + sums[1], s2 + sums[2], s3 + sums[3]))
+def _fetch_groups(arena, factors, first):
+    """Read a column of a group of rows of each factor, for sums over the rows of a batch.
+
+    Both factors lie in groups of rows. `first` is a row, `factors.depth` the number of rows.
+    """
+    group, last = first // GROUP + cuda.threadIdx.x // EDGE, (factors.depth - 1) // GROUP
+    if group > last:
+        return zeros(4, arena), zeros(4, arena)
+    inside = GROUP * group
+    a, b = factors.a + inside * factors.a_width, factors.b + inside * factors.b_width
+    return load4(arena, a), load4(arena, b)
 
 
-@cache
-def _tile_product(is_gradient):
-    """A tile of a product: of activations and weights, or inputs and deltas over the batch."""
-    if is_gradient:
-        # Both factors lie in groups of rows, over which the sums go. A thread brings a column of a
-        # group of each.
-        @compile_device
-        def fetch(arena, a, b, a_width, b_width, first, depth):
-            group, last = first // GROUP + cuda.threadIdx.x // EDGE, (depth - 1) // GROUP
-            if group > last:
-                return zeros(4, arena), zeros(4, arena)
-            inside = GROUP * group
-            return load4(arena, a + inside * a_width), load4(arena, b + inside * b_width)
+@compile_device
+def _keep_groups(shared, to, fetched):
+    """Write to shared memory what :func:`_fetch_groups` has read."""
+    thread = cuda.threadIdx.x
+    to += thread // EDGE * GROUP * STRIDE + thread % EDGE
+    store_apart(shared, to, STRIDE, fetched[0])
+    store_apart(shared, to + DEPTH * STRIDE, STRIDE, fetched[1])
 
-        @compile_device
-        def keep(shared, to, fetched):
-            thread = cuda.threadIdx.x
-            to += thread // EDGE * GROUP * STRIDE + thread % EDGE
-            _keep_columns(shared, to, fetched[0])
-            _keep_columns(shared, to + DEPTH * STRIDE, fetched[1])
 
-    else:
-        # A thread brings a column of a group of rows of the first factor, and four elements of the
-        # second, some rows apart.
-        @compile_device
-        def fetch_all(arena, a, b, b_width, k_a, k_b):
-            place, apart = b + k_b * b_width, ROWS_APART * b_width
-            return load4(arena, a + GROUP * k_a), (
-                load(arena, place), load(arena, place + apart), load(arena, place + 2 * apart),
-                load(arena, place + 3 * apart),
-            )  # fmt: skip
+@compile_device
+def _fetch_if(number, arena, b, b_width, k, last):
+    """Read an element of the second factor in row k + number * ROWS_APART; zero below the last."""
+    (value,) = zeros(1, arena)
+    k += number * ROWS_APART
+    if k <= last:
+        value = load(arena, b + k * b_width)
+    return value
 
-        @compile_device
-        def fetch_if(arena, b, b_width, k, last):
-            (value,) = zeros(1, arena)
-            if k <= last:
-                value = load(arena, b + k * b_width)
-            return value
 
-        @compile_device
-        def fetch(arena, a, b, a_width, b_width, first, depth):
-            thread, last = cuda.threadIdx.x, depth - 1
-            k_a, k_b = first + thread % DEPTH, first + thread // EDGE
-            if first + DEPTH <= depth:
-                return fetch_all(arena, a, b, b_width, k_a, k_b)
-            of_a = load4(arena, a + GROUP * min(k_a, last))
-            if k_a > last:
-                of_a = zeros(4, arena)
-            return of_a, (
-                fetch_if(arena, b, b_width, k_b, last),
-                fetch_if(arena, b, b_width, k_b + ROWS_APART, last),
-                fetch_if(arena, b, b_width, k_b + 2 * ROWS_APART, last),
-                fetch_if(arena, b, b_width, k_b + 3 * ROWS_APART, last),
-            )
+_fetch_each_if = four_times(_fetch_if)
 
-        @compile_device
-        def keep(shared, to, fetched):
-            thread = cuda.threadIdx.x
-            store4(shared, to + thread % DEPTH * STRIDE + thread // DEPTH * GROUP, fetched[0])
-            to += DEPTH * STRIDE + thread // EDGE * STRIDE + thread % EDGE
-            b0, b1, b2, b3 = fetched[1]
-            store(shared, to, b0)
-            store(shared, to + ROWS_APART * STRIDE, b1)
-            store(shared, to + 2 * ROWS_APART * STRIDE, b2)
-            store(shared, to + 3 * ROWS_APART * STRIDE, b3)
+
+@compile_device
+def _fetch_rows(arena, factors, first):
+    """Read four elements of activations, or deltas, and four of weights.
+
+    A thread has a column of a group of rows of the first factor, and elements of a column of the
+    second, some rows apart from each other. `first` is a row of the weights.
+    """
+    thread, last, b_width = cuda.threadIdx.x, factors.depth - 1, factors.b_width
+    k_a, k_b = first + thread % DEPTH, first + thread // EDGE
+    if first + DEPTH <= factors.depth:
+        return load4(arena, factors.a + GROUP * k_a), load_apart(
+            arena, factors.b + k_b * b_width, ROWS_APART * b_width
+        )
+    of_a = load4(arena, factors.a + GROUP * min(k_a, last))
+    if k_a > last:
+        of_a = zeros(4, arena)
+    return of_a, _fetch_each_if(arena, factors.b, b_width, k_b, last)
+
+
+@compile_device
+def _keep_rows(shared, to, fetched):
+    """Write to shared memory what :func:`_fetch_rows` has read."""
+    thread = cuda.threadIdx.x
+    store4(shared, to + thread % DEPTH * STRIDE + thread // DEPTH * GROUP, fetched[0])
+    to += DEPTH * STRIDE + thread // EDGE * STRIDE + thread % EDGE
+    store_apart(shared, to, ROWS_APART * STRIDE, fetched[1])
+
+
+class TileFactors(NamedTuple):
+    """The two factors of a product, of which a block computes a tile.
+
+    Attributes
+    ----------
+    a, b : int
+        Where this thread begins to read elements of each.
+    a_width, b_width : int
+        Their columns; that of the first one counts only where sums go over the rows of a batch.
+    depth : int
+        Number of products that make an element of the result.
+    """
+
+    a: int
+    b: int
+    a_width: int
+    b_width: int
+    depth: int
+
+
+@compile_device
+def _place_in_tile():
+    """Find the half of the depth that a thread adds up, and its first row and column."""
+    half, in_half = cuda.threadIdx.x // (THREADS // 2), cuda.threadIdx.x % (THREADS // 2)
+    # Eight threads side by side, and the next ones below them.
+    across = in_half // (EDGE // 8 * 8)
+    return half, in_half % (EDGE // 8 * 8) // 8 * GROUP, (across * 8 + in_half % 8) * 4
+
+
+@compile_device
+def _leave_sums(shared, half, to, sums):
+    """Add up the sums of both halves of the depth, eight rows of four elements a thread."""
+    below = to + EDGE // 2 * STRIDE
+    if half == 0:
+        store4(shared, to, sums[0:4])
+        store4(shared, to + STRIDE, sums[4:8])
+        store4(shared, to + 2 * STRIDE, sums[8:12])
+        store4(shared, to + 3 * STRIDE, sums[12:16])
+        store4(shared, below, sums[16:20])
+        store4(shared, below + STRIDE, sums[20:24])
+        store4(shared, below + 2 * STRIDE, sums[24:28])
+        store4(shared, below + 3 * STRIDE, sums[28:32])
+    cuda.syncthreads()
+    if half == 1:
+        _add_to(shared, to, sums[0:4])
+        _add_to(shared, to + STRIDE, sums[4:8])
+        _add_to(shared, to + 2 * STRIDE, sums[8:12])
+        _add_to(shared, to + 3 * STRIDE, sums[12:16])
+        _add_to(shared, below, sums[16:20])
+        _add_to(shared, below + STRIDE, sums[20:24])
+        _add_to(shared, below + 2 * STRIDE, sums[24:28])
+        _add_to(shared, below + 3 * STRIDE, sums[28:32])
+    cuda.syncthreads()
+
+
+def _tile_product(fetch, keep):
+    """Make a device function for a tile of a product, by how elements come to shared memory."""
 
     @compile_device
-    def multiply_tile(shared, arena, a, b, a_width, b_width, depth, sums_columns):
+    def multiply_tile(shared, arena, factors, sums_columns):
         """Leave a tile in shared memory, where row i begins at i * STRIDE.
 
-        `a` and `b` are where this thread begins to bring elements. The sum of a column of the
-        second factor is returned, if wanted, to the first threads.
+        If `sums_columns` is true, the first EDGE threads get the sum of a column of the second
+        factor as the result.
         """
         thread = cuda.threadIdx.x
-        half, in_half = thread // (THREADS // 2), thread % (THREADS // 2)
-        # Eight threads side by side, and the next ones below them.
-        across = in_half // (EDGE // 8 * 8)
-        row, column = in_half % (EDGE // 8 * 8) // 8 * GROUP, (across * 8 + in_half % 8) * 4
+        half, row, column = _place_in_tile()
         from_a = half * (DEPTH // 2) * STRIDE + row
         from_b = (DEPTH + half * (DEPTH // 2)) * STRIDE + column
         sums = zeros(32, arena)
         (column_sum,) = zeros(1, arena)
-        fetched = fetch(arena, a, b, a_width, b_width, 0, depth)
+        fetched = fetch(arena, factors, 0)
         part = 0
-        for first in range(0, depth, DEPTH):
+        for first in range(0, factors.depth, DEPTH):
             keep(shared, part, fetched)
             cuda.syncthreads()
-            if first + DEPTH < depth:
-                fetched = fetch(arena, a, b, a_width, b_width, first + DEPTH, depth)
+            if first + DEPTH < factors.depth:
+                fetched = fetch(arena, factors, first + DEPTH)
             sums = _add_part(0, sums, shared, part + from_a, part + from_b)
             if sums_columns and thread < EDGE:
-                for k in range(min(DEPTH, depth - first)):
+                for k in range(min(DEPTH, factors.depth - first)):
                     column_sum += load(shared, part + (DEPTH + k) * STRIDE + thread)
             part = _PART - part
         cuda.syncthreads()
-        to = row * STRIDE + column
-        below = to + EDGE // 2 * STRIDE
-        if half == 0:
-            store4(shared, to, sums[0:4])
-            store4(shared, to + STRIDE, sums[4:8])
-            store4(shared, to + 2 * STRIDE, sums[8:12])
-            store4(shared, to + 3 * STRIDE, sums[12:16])
-            store4(shared, below, sums[16:20])
-            store4(shared, below + STRIDE, sums[20:24])
-            store4(shared, below + 2 * STRIDE, sums[24:28])
-            store4(shared, below + 3 * STRIDE, sums[28:32])
-        cuda.syncthreads()
-        if half == 1:
-            _add_to(shared, to, sums[0:4])
-            _add_to(shared, to + STRIDE, sums[4:8])
-            _add_to(shared, to + 2 * STRIDE, sums[8:12])
-            _add_to(shared, to + 3 * STRIDE, sums[12:16])
-            _add_to(shared, below, sums[16:20])
-            _add_to(shared, below + STRIDE, sums[20:24])
-            _add_to(shared, below + 2 * STRIDE, sums[24:28])
-            _add_to(shared, below + 3 * STRIDE, sums[28:32])
-        cuda.syncthreads()
+        _leave_sums(shared, half, row * STRIDE + column, sums)
         return column_sum
 
     return multiply_tile
 
 
-multiply, multiply_over_batch = _tile_product(is_gradient=False), _tile_product(is_gradient=True)
+# A tile of activations, or deltas, times weights; and one of inputs times deltas over the batch.
+multiply = _tile_product(_fetch_rows, _keep_rows)
+multiply_over_batch = _tile_product(_fetch_groups, _keep_groups)
