@@ -51,7 +51,16 @@ def test_actions_are_pinned_to_commits():
             assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action), action
 
 
-@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="there is no documentation yet")
+def test_a_readme_without_a_test_command_fails(tmp_path):
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci" / "test-command").write_bytes((ROOT / ".ci" / "test-command").read_bytes())
+    (tmp_path / "README.md").write_text("# A project\n")
+    result = subprocess.run(
+        ["bash", tmp_path / ".ci" / "test-command"], capture_output=True, text=True
+    )
+    assert result.returncode == 1 and "no test command" in result.stderr
+
+
 def test_ci_builds_the_documentation_that_is_there():
     for path in re.findall(r"docs/[\w./]+\.py", RUN):
         assert (ROOT / path).is_file(), path
