@@ -31,7 +31,7 @@ class VectorWriter:
         self.suffix = f"v{self.n_lanes}{'f32' if self.size == 4 else 'f64'}"
 
     def multiply_add(self, builder, x, y, z):
-        """x y + z, rounded once where the machine can."""
+        """X y + z, rounded once where the machine can."""
         if not HOST.has_fma:
             return builder.fadd(builder.fmul(x, y), z)
         name = f"llvm.fma.{self.suffix}"
