@@ -1,15 +1,17 @@
-"""What several test files do with estimators."""
+"""What several test files do with estimators and engines."""
 
 import subprocess
 import sys
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.engines.cpu import engine
+from fastmlp.network.plan import Optimizer
 
 
 def imported_by(code):
@@ -30,6 +32,13 @@ def fit_quietly(model, *args, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(*args, **kwargs)
+
+
+def loss_and_gradient(plan, theta, X, Y, sample_weight=None):
+    """Loss of all rows as one batch, and its gradient, on the CPU; for a plan that trains."""
+    plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=X.shape[0])
+    with engine.CpuEngine(plan, theta, X, Y, sample_weight) as opened:
+        return opened.loss_and_gradient(theta)
 
 
 @contextmanager

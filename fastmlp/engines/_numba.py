@@ -16,16 +16,17 @@ import numba
 
 try:
     # Writes loops, branches, tuples and copies of memory into a kernel.
-    from numba.core import cgutils  # noqa: F401
+    from numba.core import cgutils as cgutils
 
-    # The type of a compiled function, for documentation.
-    from numba.core.dispatcher import Dispatcher  # noqa: F401
+    # The type of a compiled function, for annotations.
+    from numba.core.dispatcher import Dispatcher as Dispatcher
 
     # What a function raises that numba cannot compile, and what an intrinsic raises to say so.
-    from numba.core.errors import NumbaError, TypingError  # noqa: F401
+    from numba.core.errors import NumbaError as NumbaError
+    from numba.core.errors import TypingError as TypingError
 
     # Fills an array that borrows its memory: a slice without bounds and reference counts.
-    from numba.np.arrayobj import populate_array  # noqa: F401
+    from numba.np.arrayobj import populate_array as populate_array
 except ImportError as error:
     raise ImportError(
         f"numba {numba.__version__} lacks a name that fastmlp compiles its kernels with "
@@ -37,7 +38,7 @@ try:
     # Without it, each fit compiles its custom loss anew.
     from numba import cloudpickle as cloudpickle
 except ImportError:
-    cloudpickle = None  # type: ignore[assignment]
+    cloudpickle = None
 
 # Kernels are stored on disk with subclasses of what numba has for this: a cache for each function,
 # how it turns results into bytes, its files, and the folders they may lie in. Without any of these

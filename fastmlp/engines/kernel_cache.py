@@ -1,8 +1,9 @@
-"""Compiled kernels on disk, of either device.
+"""The cache on disk of the kernels that were compiled for either device.
 
-numba keys its cache on the file of the compiled function alone, so an edited helper or an upgraded
-package would be answered with stale machine code. Here the key is a fingerprint of every source
-file that can be compiled, and of the version; and each entry is a file of its own, written whole.
+numba compiles a function again when its own file has changed, and not when another file has whose
+functions it calls: after an edit or an upgrade it would run stale machine code. Therefore entries
+of this cache have a fingerprint of the package's version and of every source file that can be
+compiled. Each entry is a file of its own, which is written whole.
 
 ``FASTMLP_CACHE=0`` switches the cache off; ``NUMBA_CACHE_DIR`` moves it. Where the installation is
 read-only, numba's user-wide cache folder is used.
@@ -11,8 +12,11 @@ read-only, numba's user-wide cache folder is used.
 import contextlib
 import hashlib
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from .. import __version__
 
@@ -20,13 +24,13 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 @cache
-def fingerprint(folder):
-    """Digest of the version and of all sources that reach a device's compiler.
+def fingerprint(folder: str) -> str:
+    """Compute a digest of the version and of all sources that can be compiled for a device.
 
     Parameters
     ----------
     folder : {'cpu', 'cuda'}
-        The device's sources.
+        The folder of the device's sources.
 
     Returns
     -------
@@ -35,10 +39,11 @@ def fingerprint(folder):
     Raises
     ------
     RuntimeError
-        Where the sources are no files, as in a zipped installation.
+        When the sources are no files, as in a zipped installation.
     """
     digest = hashlib.sha256(__version__.encode())
-    # Kernels hold the plan's codes, such as that of an activation, and what these modules write.
+    # Kernels hold codes of the plan, such as that of an activation, and code that the other two of
+    # these modules write.
     names = "network/plan.py", "engines/literals.py", "engines/_numba.py"
     sources = [_PACKAGE / name for name in names]
     for part in ("network/formulas", f"engines/{folder}"):
@@ -54,78 +59,90 @@ def fingerprint(folder):
     return digest.hexdigest()
 
 
-def kernel_cache(folder, parts, machine, key):
-    """numba's function cache, keyed by :func:`fingerprint`.
+def kernel_cache(
+    folder: str,
+    parts: SimpleNamespace | None,
+    machine: object,
+    key: Callable[[Any, Any, Any], tuple[Any, ...]],
+) -> type[Any] | None:
+    """Make a class of function caches whose entries have the :func:`fingerprint` of the sources.
 
     Parameters
     ----------
     folder : {'cpu', 'cuda'}
-        The device's sources.
+        The folder of the device's sources.
     parts : SimpleNamespace or None
         The classes of numba or numba-cuda to build on; see ``_numba.cpu_cache_parts``.
     machine : object
-        What else the compiled code depends on.
+        The machine that code is compiled for. Its ``repr`` becomes a part of the names of files.
     key : function
-        ``(cache, signature, codegen)`` to what tells a function's results from one another.
+        ``key(cache, signature, codegen)`` returns what tells the entries of one function apart.
 
     Returns
     -------
     class or None
-        Its instances are caches for ``_numba.use_cache``; making one is a RuntimeError where no
-        folder can be written. None where `parts` is.
+        Its instances are caches for ``_numba.use_cache``. Making one raises RuntimeError where no
+        folder can be written. None where `parts` is None.
     """
     if parts is None:
         return None
+    files: Any = parts.files
+    impl: Any = parts.impl
+    base: Any = parts.base
+    locators = parts.locators
 
     class Stamp:
-        """What numba takes for the version of a function's source."""
+        """The version of a function's source, as numba asks a locator for it."""
 
-        def get_source_stamp(self):
-            """The fingerprint, in place of the time when one file was changed."""
+        def get_source_stamp(self) -> str:
+            """Return the fingerprint, where numba returns the time when one file was changed."""
             return fingerprint(folder)
 
-    class Files(parts.files):
+    class Files(files):
         """One file for each kernel and signature, named by a digest of all that it depends on.
 
-        numba's own files have numbers, given out by an index: processes that compile at once, or
-        one that is killed, can leave an index whose numbers mean other code.
+        numba's own files have the numbers that an index gives them. Processes that compile at the
+        same time, or one that is killed, can leave an index whose numbers lead to other code.
         """
 
-        def _file_name(self, key):
-            """The name of the file of one kernel and signature."""
+        def _file_name(self, key: object) -> str:
+            """Return the name of the file of one kernel and signature."""
             content = repr((self._version, machine, key)).encode()
             return f"{self._prefix}{hashlib.sha256(content).hexdigest()[:16]}.nbc"
 
         @property
-        def _prefix(self):
-            """What all names of files of this version of the sources begin with."""
+        def _prefix(self) -> str:
+            """The beginning of the names of all files of this version of the sources."""
             return self._data_name_pattern.replace("{number:d}.nbc", f"{self._source_stamp[:16]}.")
 
-        def save(self, key, data):
-            """Write the results of a function for one signature, and remove outdated ones."""
-            with contextlib.suppress(OSError):  # no room, say: the kernel is there all the same
+        def save(self, key: object, data: object) -> None:
+            """Write the machine code of a kernel for one signature, and remove outdated files.
+
+            Nothing is raised where that fails, because the kernel can be used all the same.
+            """
+            with contextlib.suppress(OSError):
                 self._save_data(self._file_name(key), data)
-                # What other versions of the sources left.
+                # Other versions of the sources have left these.
                 common = self._data_name_pattern.replace("{number:d}", "*")
                 for path in Path(self._cache_path).glob(common):
                     if not path.name.startswith(self._prefix):
                         path.unlink(missing_ok=True)
 
-        def load(self, key):
-            """The results of a function for one signature; None where there are none."""
+        def load(self, key: object) -> Any:
+            """Read the machine code of a kernel for one signature; None where there is none."""
             try:
                 return self._load_data(self._file_name(key))
-            except Exception:  # missing, or damaged in whatever way
+            except Exception:  # the file is missing, or damaged in whatever way
                 return None
 
-    class Impl(parts.impl):
-        _locator_classes = tuple(type(one.__name__, (Stamp, one), {}) for one in parts.locators)
+    class Impl(impl):
+        _locator_classes = tuple(type(one.__name__, (Stamp, one), {}) for one in locators)
 
-    class KernelCache(parts.base):
+    class KernelCache(base):
         _impl_class = Impl
         _index_key = key
 
-        def __init__(self, function):
+        def __init__(self, function: Callable[..., Any]) -> None:
             super().__init__(function)
             self._cache_file = Files(
                 self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
@@ -134,6 +151,6 @@ def kernel_cache(folder, parts, machine, key):
     return KernelCache
 
 
-def is_switched_on():
-    """Whether kernels may be kept on disk: the user has not forbidden it."""
+def is_switched_on() -> bool:
+    """Tell whether kernels may be kept on disk, which the user can forbid."""
     return os.environ.get("FASTMLP_CACHE", "1") != "0"

@@ -1,70 +1,78 @@
-"""Formulas made ready for a compiler: their constants get types that do not widen float32.
+"""Preparation of formulas for a compiler: their constants get types that do not widen float32.
 
-numba types integer constants as int64 and others as float64, and float32 with either becomes
-float64. Here an integer becomes the smallest one that holds it, and another number gets the type
-of the formula's first argument.
+numba gives integer constants the type int64, and others the type float64. An operation of either
+with a float32 has a float64 as its result. Therefore this module gives each integer of a formula
+the smallest type that holds it, and each other number the type of the formula's first argument.
 """
 
 import ast
 import inspect
 import textwrap
+from collections.abc import Callable, Mapping
 from types import FunctionType
+from typing import Any
 
 import numpy as np
 
 
 class _TypedLiterals(ast.NodeTransformer):
-    """Replaces integers by names of small ones, and floats by numbers like the first argument.
+    """A transformer that gives the constants of a function types which do not widen float32.
 
-    A name of the module that stands for a float counts as that float.
+    It replaces an integer by the name of a small one, and a float by a call of ``number_like``
+    with the first argument. A global name that stands for a float is replaced like that float.
 
     Parameters
     ----------
     namespace : dict
-        Globals of the function; gets the names.
+        Globals of the function. Modified in place: gets the names of small integers.
     """
 
-    def __init__(self, namespace):
+    def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
-        self.function = self.first_argument = None
+        self.function = self.first_argument = ""
 
-    def visit_FunctionDef(self, node):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Note the function's name and first argument, and go on with its body."""
         self.function, self.first_argument = node.name, node.args.args[0].arg
         return self.generic_visit(node)
 
-    def visit_Constant(self, node):
-        """What stands in for a constant."""
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        """Return what replaces a constant."""
         if type(node.value) is int:
             name = f"integer_{node.value}"
             self.namespace[name] = _smallest_integer(node.value, self.function)
             return ast.copy_location(ast.Name(name, ast.Load()), node)
         if type(node.value) is float:
-            arguments = [node, ast.Name(self.first_argument, ast.Load())]
+            arguments: list[ast.expr] = [node, ast.Name(self.first_argument, ast.Load())]
             call = ast.Call(ast.Name("number_like", ast.Load()), arguments, [])
             return ast.copy_location(call, node)
         return node
 
-    def visit_Name(self, node):
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Return what replaces a name: that of a global float is replaced like the float."""
         value = self.namespace.get(node.id)
         if type(value) is float:
             return self.visit_Constant(ast.copy_location(ast.Constant(value), node))
         return node
 
 
-def _smallest_integer(value, function):
-    """An integer of the smallest type that float32 arithmetic takes without widening.
+def _smallest_integer(value: int, function: str) -> np.int8 | np.int16:
+    """Convert an integer to the smallest type that holds it and does not widen float32.
 
     Parameters
     ----------
     value : int
     function : str
-        The name of the formula that has it, for the message.
+        The name of the formula that has the integer, for the message.
+
+    Returns
+    -------
+    numpy.int8 or numpy.int16
 
     Raises
     ------
     ValueError
-        Where it needs more than 16 bits.
+        When the integer needs more than 16 bits.
     """
     for integer in (np.int8, np.int16):
         if value <= np.iinfo(integer).max:
@@ -75,32 +83,39 @@ def _smallest_integer(value, function):
     )
 
 
-def with_typed_literals(function, replacements, number_like, compile_one, compile_callee):
-    """Compile a formula whose constants do not widen its arguments.
+def with_typed_literals(
+    function: Any,
+    replacements: Mapping[Any, Any],
+    number_like: Callable[..., Any],
+    compile_one: Callable[[Any], Any],
+    compile_callee: Callable[[Any], Any],
+) -> Any:
+    """Compile a formula such that its constants do not widen its arguments.
 
     Parameters
     ----------
-    function : callable
-        An undecorated function of a module of :mod:`fastmlp.network.formulas`.
-    replacements : dict
-        What stands in for functions that it calls.
+    function : function
+        A function without decorators of a module of :mod:`fastmlp.network.formulas`.
+    replacements : dict of callable to callable
+        The functions that are called in the place of others.
     number_like : callable
-        ``number_like(c, x)`` is the constant c in the type of x.
+        ``number_like(c, x)`` converts the constant c to the type of x.
     compile_one : callable
-        Compiles the function that results.
+        ``compile_one(f)`` compiles the function that results.
     compile_callee : callable
-        Compiles other formulas of its module that it calls.
+        ``compile_callee(f)`` compiles another formula of the module, which this one calls.
 
     Returns
     -------
     callable
+        What `compile_one` returns.
 
     Raises
     ------
     RuntimeError
-        Where the formula's source cannot be read.
+        When the formula's source cannot be read.
     ValueError
-        Where it has an integer constant of more than 16 bits.
+        When the formula has an integer constant of more than 16 bits.
     """
     namespace = {**function.__globals__, "number_like": number_like}
     for name in function.__code__.co_names:
@@ -115,8 +130,14 @@ def with_typed_literals(function, replacements, number_like, compile_one, compil
     return compile_one(namespace[function.__name__])
 
 
-def _source(function):
-    """The source of a function; RuntimeError where it cannot be read."""
+def _source(function: Any) -> str:
+    """Read the source of a function.
+
+    Raises
+    ------
+    RuntimeError
+        When the source cannot be read.
+    """
     try:
         return inspect.getsource(function)
     except OSError as error:

@@ -47,7 +47,7 @@ print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.value
 def compile_kernel(folder, plan="ordinary", **environment):
     """Hits and misses of the cache in a new process, and the size of the code."""
     here = Path(__file__).parent
-    paths = [str(here), str(here.parent.parent), os.environ.get("PYTHONPATH", "")]
+    paths = [str(here), str(here.parent), str(here.parent.parent), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ, "NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": os.pathsep.join(paths),
         **environment,

@@ -4,9 +4,9 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from helpers import loss_and_gradient
 
 from fastmlp.engines.cpu.engine import CpuEngine
-from fastmlp.engines.cpu.engine import loss_and_gradient as cpu_loss_and_gradient
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 from fastmlp.network.weights import initialise
 
@@ -248,7 +248,7 @@ def test_gradient():
     plan, theta, X, Y = problem(dtype=np.float64, optimizer=Optimizer.GRADIENT, batch_size=13)
     with scheduled(0):
         loss, gradient = cuda_engine(plan, theta, X, Y).loss_and_gradient(theta)
-    expected_loss, expected = cpu_loss_and_gradient(plan, theta, X, Y)
+    expected_loss, expected = loss_and_gradient(plan, theta, X, Y)
     assert abs(loss - expected_loss) < 1e-13
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-13)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import loss_and_gradient
 from test_cuda_engine import compare, cuda_engine, problem, scheduled
 
 from fastmlp.network.plan import Activation, Loss, Optimizer
@@ -105,8 +106,6 @@ def test_what_is_wide(monkeypatch):
 
 
 def test_gradient():
-    from fastmlp.engines.cpu.engine import loss_and_gradient
-
     plan, theta, X, Y = problem(dtype=np.float64, optimizer=Optimizer.GRADIENT, batch_size=13)
     with scheduled(0):
         loss, gradient = cuda_engine(plan, theta, X, Y).loss_and_gradient(theta)

@@ -3,10 +3,11 @@
 import naive
 import numpy as np
 import pytest
+from helpers import loss_and_gradient
 from sklearn import metrics
 
 import fastmlp
-from fastmlp.engines.cpu.engine import CpuEngine, loss_and_gradient
+from fastmlp.engines.cpu.engine import CpuEngine
 from fastmlp.engines.cpu.row_losses import row_losses
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 

@@ -1,1 +1,1 @@
-"""The CPU backend: compiled kernels, their memory layout and the engine that runs them."""
+"""The engine of the CPU: its compiled kernels, and the layout of their memory."""

@@ -1,4 +1,4 @@
-"""Arguments of kernels that travel together."""
+"""Tuples of values that kernels pass to each other as one argument."""
 
 from typing import NamedTuple
 
@@ -6,36 +6,37 @@ import numpy as np
 
 
 class Network(NamedTuple):
-    """A network: pointers to its arena, and to the tables that describe it.
+    """Pointers to a network's arena, and to the tables that describe it.
 
-    As pointers they are passed in registers; ``views.arrays_of`` makes arrays of them.
+    Pointers are passed in processor registers, and arrays are not; ``views.arrays_of`` makes
+    arrays of the pointers.
     """
 
     arena: int
-    """Numbers of the network's dtype: see :mod:`fastmlp.engines.cpu.layout`."""
+    """Points to numbers of the network's dtype, see :mod:`fastmlp.engines.cpu.layout`."""
     layers: int
-    """A matrix of int64 with a row for each layer; layout.py names the columns."""
+    """Points to a matrix of int64 with a row for each layer; layout.py names the columns."""
     settings: int
-    """A vector of int64: sizes, places in the arena and flags; layout.py names the elements."""
+    """Points to a vector of int64 with sizes, places and flags; layout.py names the elements."""
     calls: int
-    """A vector of uint64: addresses of kernels, and nothing else; slots.py names the elements."""
+    """Points to a vector of uint64 with the addresses of kernels; slots.py names the elements."""
 
 
 class Inputs(NamedTuple):
     """Rows of X, and the order in which they are used."""
 
     values: np.ndarray
-    """Matrix of the network's dtype: X, or one row with the entries of a sparse X."""
+    """X, or one row with the entries of a sparse X: a matrix of the network's dtype."""
     features: np.ndarray
-    """Vector of int32: the column of each entry of a sparse X; empty for a dense X."""
+    """The column of each entry of a sparse X, empty for a dense X: a vector of int32."""
     row_starts: np.ndarray
-    """Vector of int64: where the entries of each row start; empty for a dense X."""
+    """Where the entries of each row start, empty for a dense X: a vector of int64."""
     order: np.ndarray
-    """Vector of int64: row numbers, from which batches are cut."""
+    """Row numbers, in the order in which batches are cut: a vector of int64."""
 
 
 class Size(NamedTuple):
-    """Size of a matrix product: (rows, depth) times (depth, width)."""
+    """The size of a product of matrices of shape (rows, depth) and (depth, width)."""
 
     rows: int
     width: int
@@ -46,13 +47,17 @@ class Matrix(NamedTuple):
     """A matrix in the arena whose rows are contiguous."""
 
     start: int
+    """The place of its first element in the arena."""
     row_step: int
-    """Distance between rows; 0 repeats one row."""
+    """The distance between rows; 0 repeats one row."""
 
 
 class StridedMatrix(NamedTuple):
     """A matrix in the arena with any distance between rows and between columns."""
 
     start: int
+    """The place of its first element in the arena."""
     row_step: int
+    """The distance between rows."""
     column_step: int
+    """The distance between columns."""

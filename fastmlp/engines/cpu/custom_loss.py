@@ -1,10 +1,12 @@
 """Losses given as two functions of target and prediction, compiled when a network needs them."""
 
 from functools import lru_cache
+from types import FunctionType
 from typing import NamedTuple
 
 from numba import types
 
+from ...network.plan import LossFunctions
 from .._numba import Dispatcher, NumbaError
 from ..custom_functions import NAMES, frozen
 from .jit import compile_inline
@@ -14,16 +16,16 @@ MOST_KEPT = 16
 
 
 class CustomLoss(NamedTuple):
-    """What is compiled of a custom loss."""
+    """The compiled functions of a custom loss."""
 
     kernel: Dispatcher
-    """As :func:`fastmlp.engines.cpu.outputs.loss_kernel` makes them."""
+    """The kernel of the slot LOSSES; see :func:`fastmlp.engines.cpu.outputs.loss_kernel`."""
     value: Dispatcher
-    """The loss as a function of target and prediction, to be called by kernels."""
+    """The loss as a function of target and prediction, which kernels can call."""
 
 
-def compile_custom(functions):
-    """Compile a custom loss, or find it where it was compiled lately.
+def compile_custom(functions: LossFunctions) -> CustomLoss:
+    """Compile a custom loss, or return the result of an earlier call.
 
     Parameters
     ----------
@@ -33,27 +35,45 @@ def compile_custom(functions):
     Returns
     -------
     CustomLoss
-        Its machine code lives as long as this.
+        Its machine code is freed together with it.
 
     Raises
     ------
     ValueError
-        Where a function is none that numba can compile, can raise, or returns no number.
+        When numba cannot compile a function, or one can raise or does not return a number.
     """
     return _compile_frozen(frozen(functions))
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def _compile_frozen(functions):
+def _compile_frozen(functions: tuple[FunctionType, ...]) -> CustomLoss:
+    """Compile copies of the functions of a custom loss; see :func:`compile_custom`."""
     value, derivative = (_compile(name, f) for name, f in zip(NAMES, functions, strict=True))
-    # The cache on disk knows kernels by their names, and these functions may be any.
+    # The cache on disk tells kernels apart by their names, and custom losses have the same name.
     return CustomLoss(
         elementwise_kernel(value, derivative, "custom", is_cached=False),
         value,
     )
 
 
-def _compile(name, function):
+def _compile(name: str, function: FunctionType) -> Dispatcher:
+    """Compile one function of a custom loss, and check what it returns.
+
+    Parameters
+    ----------
+    name : {'value', 'derivative'}
+        What the function computes, for messages.
+    function : function
+
+    Returns
+    -------
+    numba dispatcher
+
+    Raises
+    ------
+    ValueError
+        When numba cannot compile the function, or it does not return a number.
+    """
     compiled = compile_inline(function)
     try:
         compiled.compile((types.float64, types.float64))

@@ -1,11 +1,13 @@
-"""Which kernels a network's plan needs: the vector of their addresses."""
+"""The choice of the kernels that a network's plan needs, as a vector of their addresses."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import inf
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, keeps_derivatives
+from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, TrainingPlan, keeps_derivatives
 from . import slots
 from .custom_loss import compile_custom
 from .gemm import multiply
@@ -30,19 +32,24 @@ from .weight_pass import (
     update_weights,
 )
 
+# The kernel, a numba dispatcher, of each slot.
+_Kernels: TypeAlias = dict[int, Any]
 
-def _prediction_kernels(loss, is_sparse):
-    """The kernel of each slot of the network that predictions need.
+
+def _prediction_kernels(loss: Loss, is_sparse: bool) -> _Kernels:
+    """Choose the kernels of the network's slots that predictions need.
 
     Parameters
     ----------
     loss : Loss
+        The loss, which determines the activation of the output layer.
     is_sparse : bool
         Whether X is sparse.
 
     Returns
     -------
     dict of int to numba dispatcher
+        The kernel of each slot.
     """
     kernels = {slots.MULTIPLY: multiply, slots.FORWARD: forward}
     output = output_kernel(OUTPUT_ACTIVATIONS[loss])
@@ -53,8 +60,8 @@ def _prediction_kernels(loss, is_sparse):
     return kernels
 
 
-def _training_kernels(plan, is_sparse):
-    """The kernel of each slot of the network that training needs.
+def _training_kernels(plan: TrainingPlan, is_sparse: bool) -> _Kernels:
+    """Choose the kernels of the network's slots that training needs.
 
     Parameters
     ----------
@@ -65,9 +72,10 @@ def _training_kernels(plan, is_sparse):
     Returns
     -------
     dict of int to numba dispatcher
+        The kernel of each slot.
     """
-    custom = plan.loss == Loss.CUSTOM
-    losses = compile_custom(plan.custom_loss).kernel if custom else loss_kernel(plan.loss)
+    custom = plan.custom_loss
+    losses = loss_kernel(plan.loss) if custom is None else compile_custom(custom).kernel
     kernels = _prediction_kernels(plan.loss, is_sparse) | {
         slots.FINISH_ROWS: finish_rows,
         slots.LOSSES: losses,
@@ -92,15 +100,15 @@ def _training_kernels(plan, is_sparse):
     return kernels
 
 
-def _prediction_kernels_of_layer(activation):
-    """The kernel of each slot of a hidden layer that predictions need."""
+def _prediction_kernels_of_layer(activation: Activation) -> _Kernels:
+    """Choose the kernels of a hidden layer's slots that predictions need."""
     if activation == Activation.IDENTITY:
         return {}
     return {slots.ACTIVATE: activation_kernel(activation)}
 
 
-def _training_kernels_of_layer(activation, dropout):
-    """The kernel of each slot of a hidden layer that training needs.
+def _training_kernels_of_layer(activation: Activation, dropout: float) -> _Kernels:
+    """Choose the kernels of a hidden layer's slots that training needs.
 
     Parameters
     ----------
@@ -111,6 +119,7 @@ def _training_kernels_of_layer(activation, dropout):
     Returns
     -------
     dict of int to numba dispatcher
+        The kernel of each slot.
     """
     kernels = _prediction_kernels_of_layer(activation)
     if keeps_derivatives(activation, dropout):
@@ -123,15 +132,19 @@ def _training_kernels_of_layer(activation, dropout):
     return kernels
 
 
-def _calls(kernels_of_network, kernels_of_layers, dtype):
-    """The vector of addresses of kernels, which are compiled or loaded for it.
+def _calls(
+    kernels_of_network: _Kernels, kernels_of_layers: Sequence[_Kernels], dtype: np.dtype
+) -> np.ndarray:
+    """Compile kernels, or load them from the cache, and return their addresses.
 
     Parameters
     ----------
     kernels_of_network : dict of int to numba dispatcher
-    kernels_of_layers : list of such dicts
-        One for each hidden layer.
+        The kernel of each slot of the network.
+    kernels_of_layers : list of dict of int to numba dispatcher
+        For each hidden layer the kernel of each of its slots.
     dtype : numpy.dtype
+        Type of the network's numbers.
 
     Returns
     -------
@@ -148,29 +161,38 @@ def _calls(kernels_of_network, kernels_of_layers, dtype):
 
 
 @lru_cache
-def prediction_calls(activations, loss, dtype, is_sparse):
-    """Addresses of all kernels that predictions need; they are compiled or loaded once.
+def prediction_calls(
+    activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype, is_sparse: bool
+) -> np.ndarray:
+    """Return the addresses of all kernels that predictions need.
+
+    The kernels are compiled, or loaded from the cache, where that has not happened yet.
 
     Parameters
     ----------
     activations : tuple of Activation
-        Of each hidden layer.
+        The activation of each hidden layer.
     loss : Loss
+        The loss, which determines the activation of the output layer.
     dtype : numpy.dtype
+        Type of the network's numbers.
     is_sparse : bool
         Whether X is sparse.
 
     Returns
     -------
     ndarray of shape (n_slots,), uint64
-        The vector `calls` of a :class:`fastmlp.engines.cpu.arguments.Network`; not to be changed.
+        The vector `calls` of a :class:`fastmlp.engines.cpu.arguments.Network`. Other calls return
+        the same vector, so it must not be changed.
     """
     layers = [_prediction_kernels_of_layer(activation) for activation in activations]
     return _calls(_prediction_kernels(loss, is_sparse), layers, dtype)
 
 
-def training_calls(plan, is_sparse):
-    """Addresses of all kernels that training needs; they are compiled or loaded.
+def training_calls(plan: TrainingPlan, is_sparse: bool) -> tuple[np.ndarray, list[Any]]:
+    """Return the addresses of all kernels that training needs.
+
+    The kernels are compiled, or loaded from the cache, where that has not happened yet.
 
     Parameters
     ----------
@@ -181,10 +203,10 @@ def training_calls(plan, is_sparse):
     Returns
     -------
     calls : ndarray of shape (n_slots,), uint64
-        As of :func:`prediction_calls`.
+        The vector `calls` of a :class:`fastmlp.engines.cpu.arguments.Network`.
     kernels : list of numba dispatcher
-        To be kept as long as the addresses are used: the machine code of a custom loss lives no
-        longer than its kernel.
+        The caller keeps this list as long as it uses the addresses, because the machine code of a
+        custom loss is freed together with its kernel.
     """
     layers = [
         _training_kernels_of_layer(activation, dropout)

@@ -1,12 +1,14 @@
 """The CPU engine: one network in its arena, and the team of threads that trains it."""
 
-from dataclasses import replace
+from typing import Self, cast
 
 import numpy as np
-from scipy.sparse import issparse
+from numpy.typing import ArrayLike, DTypeLike
+from scipy.sparse import issparse, spmatrix
 
-from ...network.plan import Optimizer
+from ...network.plan import Optimizer, TrainingPlan
 from ...network.weights import check_parameters, n_parameters
+from ..engine import Matrix, OptimizerMemory
 from . import kernels
 from . import layout as at
 from .dispatch import prediction_calls, training_calls
@@ -18,26 +20,32 @@ from .vector_unit import lanes
 from .views import describe, set_size
 from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS
 
-# Below this many multiply-adds a step a second thread does not pay: it gains less than handing
-# over an epoch costs.
+# A step with fewer multiply-adds than this is done by one thread, because a second one would gain
+# less time than handing over an epoch costs.
 _TEAM_MULTIPLY_ADDS = 200_000
-# The same for a whole prediction, which has to start its team.
+# A prediction with fewer multiply-adds than this is done by one thread. The number is larger than
+# that for a step, because each prediction has to start its team.
 _TEAM_PREDICTION = 10_000_000
-# Up to this many rows, predictions use the weights as they are instead of packing them.
+# Predictions of no more rows than this use the weights as they are, instead of packing them.
 _FEW_ROWS = 48
-# Steps are handed over in pieces of about this many multiply-adds, so that Ctrl-C acts soon.
+# Long epochs are handed over in parts of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
 
 _NO_FEATURES, _NO_STARTS = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
 
 
-def _aligned(size, dtype):
-    """A vector of zeros that starts at a cache line.
+def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
+    """Make a vector of zeros that starts at a cache line.
 
     Parameters
     ----------
     size : int
+        Number of elements.
     dtype : numpy.dtype
+
+    Returns
+    -------
+    ndarray of shape (size,)
     """
     line = 64 // dtype.itemsize
     raw = np.zeros(size + line, dtype=dtype)
@@ -45,8 +53,10 @@ def _aligned(size, dtype):
     return raw[offset : offset + size]
 
 
-def _input_arrays(X, dtype):
-    """X as kernels take it: see :class:`fastmlp.engines.cpu.arguments.Inputs`.
+def _input_arrays(X: Matrix, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Convert X to the arrays that kernels read.
+
+    They are the first three fields of :class:`fastmlp.engines.cpu.arguments.Inputs`.
 
     Parameters
     ----------
@@ -56,56 +66,67 @@ def _input_arrays(X, dtype):
     Returns
     -------
     values : ndarray of shape (n_rows, n_features) or (1, n_entries)
+        A dense X, or the entries of a sparse X as one row.
     features : ndarray of shape (0,) or (n_entries,), int32
+        The column of each entry of a sparse X; empty for a dense X.
     row_starts : ndarray of shape (0,) or (n_rows + 1,), int64
+        Where the entries of each row of a sparse X start; empty for a dense X.
     """
     if not issparse(X):
         return kernel_input(X, dtype), _NO_FEATURES, _NO_STARTS
-    X = X.tocsr()
+    X = cast(spmatrix, X).tocsr()
     values = kernel_input(X.data.reshape(1, -1), dtype)
     return values, kernel_input(X.indices, np.int32), kernel_input(X.indptr, np.int64)
 
 
 class _Borrowed:
-    """The memory of an array, without its read-only flag."""
+    """The memory of an array, without its read-only flag.
 
-    def __init__(self, array):
+    Parameters
+    ----------
+    array : ndarray
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
         self.array = array  # keeps the memory alive
         interface = array.__array_interface__
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
-def kernel_input(array, dtype):
-    """An array as kernels take it: C-contiguous, of one type, and not marked read-only.
+def kernel_input(array: ArrayLike, dtype: DTypeLike) -> np.ndarray:
+    """Convert an array to what kernels take: C-contiguous, and not marked read-only.
 
-    numba would compile every kernel again for arrays marked so. Kernels do not write inputs.
+    numba would compile every kernel again for arrays that are marked read-only. Kernels do not
+    write their inputs.
 
     Parameters
     ----------
     array : array-like
     dtype : numpy.dtype or type
+        The type of the result's elements.
 
     Returns
     -------
-    ndarray
-        Of the same memory where that will do; it must not be written.
+    ndarray of the same shape
+        It shares the memory of `array` where that needs no conversion, and must not be written.
     """
     array = np.ascontiguousarray(array, dtype)
     return array if array.flags.writeable else np.asarray(_Borrowed(array))
 
 
-def resolve_n_threads(n_jobs):
-    """Threads for an ``n_jobs`` parameter, in scikit-learn's meaning.
+def resolve_n_threads(n_jobs: int | None) -> int:
+    """Compute the number of threads for an ``n_jobs`` parameter, as scikit-learn means it.
 
     Parameters
     ----------
     n_jobs : int or None
-        None is numba's limit; negative numbers count down from it: -1 is all of it.
+        None stands for numba's limit. Negative numbers count down from that limit, where -1
+        stands for all of it.
 
     Returns
     -------
     int
-        At least 1, and no more than numba's limit.
+        A number from 1 to numba's limit.
     """
     limit = default_n_threads()
     if n_jobs is None:
@@ -115,8 +136,10 @@ def resolve_n_threads(n_jobs):
     return min(n_jobs, limit)
 
 
-def _plan_scalars(plan):
-    """The scalars of a step that a plan fixes; the others, which epochs and steps set, are zero.
+def _plan_scalars(plan: TrainingPlan) -> np.ndarray:
+    """Make the vector of a step's scalars, and set those that the plan fixes.
+
+    The others are zero; epochs and steps set them.
 
     Parameters
     ----------
@@ -125,7 +148,7 @@ def _plan_scalars(plan):
     Returns
     -------
     ndarray of shape (N_SCALARS,), float64
-        See :mod:`fastmlp.engines.cpu.layout`.
+        The module :mod:`fastmlp.engines.cpu.layout` names the elements.
     """
     scalars = np.zeros(at.N_SCALARS)
     scalars[at.UNIT] = 1
@@ -141,35 +164,44 @@ def _plan_scalars(plan):
 
 
 class CpuEngine:
-    """Runs one plan in compiled kernels.
+    """The :class:`fastmlp.engines.engine.Engine` of the CPU.
 
     Parameters
     ----------
     plan : TrainingPlan
     theta : ndarray of shape (n_parameters,)
-        Initial parameters in the order of :mod:`fastmlp.network.weights`; copied.
+        Initial parameters in the order of :mod:`fastmlp.network.weights`; they are copied.
     X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
-        Kept; copied if it is not C-contiguous, or in compressed rows, or not of the plan's dtype.
+        It is kept, not copied, if it is C-contiguous (or in compressed rows) and has the plan's
+        dtype.
     Y : ndarray of shape (n_rows, n_outputs)
-        Likewise.
+        It is kept, not copied, if it is C-contiguous and has the plan's dtype.
     sample_weight : ndarray of shape (n_rows,) or None
-        Likewise.
+        Weight of each row in the loss. It is kept, not copied, if it is C-contiguous and has the
+        plan's dtype. None gives each row the weight one.
     n_jobs : int or None
-        Threads; None is numba's limit.
+        Number of threads; see :func:`resolve_n_threads`.
 
     Attributes
     ----------
+    plan : TrainingPlan
     step : int
-        Updates done so far, as Adam's bias correction counts them.
+        Number of updates so far; see :class:`fastmlp.engines.engine.Engine`.
     gradient_norm : float or None
-        Norm of the gradient of all parameters, before it is limited to the plan's `clip_norm`,
-        as the mean over the steps of the last epoch; None unless the plan wants it, or shapes
-        gradients.
+        Mean norm of the gradient in the last epoch; see :class:`fastmlp.engines.engine.Engine`.
     """
 
-    gradient_norm = None
+    gradient_norm: float | None = None
 
-    def __init__(self, plan, theta, X, Y, sample_weight=None, n_jobs=None):
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        theta: np.ndarray,
+        X: Matrix,
+        Y: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         plan.check_data(X, Y)
         self.plan = plan
         self.step = 0
@@ -194,7 +226,7 @@ class CpuEngine:
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
         self._scalars = _plan_scalars(plan)
         self._order = np.empty(X.shape[0], dtype=np.int64)
-        # The order is that of the numbers in kernels.py.
+        # They are in the order of the numbers in kernels.py.
         self._arrays = (
             self._layers, self._settings, calls, *self._X, self._order,
             self._scalars, self._room_for_entries(n_threads), self._Y, self._sample_weight,
@@ -202,12 +234,12 @@ class CpuEngine:
         )  # fmt: skip
         self._job = describe(self._arrays)
         first = int(self._settings[at.KEEP_AT])
-        # Where the parameters of the last two epochs' starts are kept, the newest last.
+        # The places of the parameters from the start of the last two epochs; the newest is last.
         self._kept_at = [first, first + int(self._settings[at.N_PARAMETERS])]
         self._n_kept = 0
         self.push(theta)
 
-    def _set_constants(self):
+    def _set_constants(self) -> None:
         """Write the numbers that kernels look up in the arena."""
         arena, settings, plan = self._arena, self._settings, self.plan
         arena[settings[at.ONE]] = 1
@@ -217,20 +249,28 @@ class CpuEngine:
         for layer, dropout in zip(self._layers, plan.dropouts, strict=False):
             arena[layer[at.DROP_SCALE]] = 1 / (1 - dropout)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def close(self):
-        """Let the threads go; see :meth:`fastmlp.engines.engine.Engine.close`."""
+    def close(self) -> None:
+        """See :meth:`fastmlp.engines.engine.Engine.close`."""
         self._team.close()
 
-    def _room_for_entries(self, n_threads):
-        """The work array for sparse inputs, a part for each thread.
+    def _room_for_entries(self, n_threads: int) -> np.ndarray:
+        """Make the work array for sparse inputs, and set the size of a thread's part of it.
 
-        See ``sparse.group_by_feature``.
+        Parameters
+        ----------
+        n_threads : int
+
+        Returns
+        -------
+        ndarray of shape (n_threads * work_size,), int64
+            It has a part for each thread, which ``sparse.group_by_feature`` fills; it is empty
+            for dense inputs.
         """
         if not self._settings[at.IS_SPARSE]:
             return np.empty(0, dtype=np.int64)
@@ -239,32 +279,16 @@ class CpuEngine:
         self._settings[at.WORK_SIZE] = size
         return np.zeros(n_threads * size, dtype=np.int64)
 
-    def last_finite(self):
-        """The newest parameters from the start of an epoch that are all finite.
-
-        They are kept at the start of each epoch, in two places by turns, because a loss becomes
-        not finite in the first epoch whose updates overflow, or, where those were its last ones,
-        in the next.
-
-        Returns
-        -------
-        theta : ndarray of shape (n_parameters,) or None
-            None where there are none.
-        """
+    def last_finite(self) -> np.ndarray | None:
+        """See :meth:`fastmlp.engines.engine.Engine.last_finite`."""
         for start in self._kept_at[::-1][: self._n_kept]:
             theta = self._unpacked(start)
             if np.isfinite(theta).all():
                 return theta
         return None
 
-    def push(self, theta, state=None):
-        """Set the parameters, and the optimiser's state if given.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n_parameters,)
-        state : tuple or None
-            As :meth:`state` returns it.
+    def push(self, theta: np.ndarray, state: OptimizerMemory | None = None) -> None:
+        """See :meth:`fastmlp.engines.engine.Engine.push`.
 
         Raises
         ------
@@ -281,58 +305,51 @@ class CpuEngine:
             at.pack(first, units, arena, self._start(at.TO_FIRST), layout)
             at.pack(second, units, arena, self._start(at.TO_SECOND), layout)
 
-    def _start(self, vector=None):
-        """Where the parameters lie in the arena, or a vector of the optimiser's state.
+    def _start(self, vector: int | None = None) -> int:
+        """Return where the parameters, or a vector of the optimiser's memory, lie in the arena.
 
         Parameters
         ----------
         vector : int or None
-            The setting that says where the vector lies, such as ``at.TO_FIRST``.
+            The setting that says where the vector lies, such as ``at.TO_FIRST``; None stands for
+            the parameters.
         """
         start = self._settings[at.PARAMETERS]
         return start if vector is None else start + self._settings[vector]
 
-    def _pull(self, vector=None):
-        """A copy of the parameters, or of a vector as of :meth:`_start`."""
+    def _pull(self, vector: int | None = None) -> np.ndarray:
+        """Copy the parameters, or a vector of the optimiser's memory.
+
+        Parameters
+        ----------
+        vector : int or None
+            Which vector; see :meth:`_start`.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters,)
+        """
         return self._unpacked(self._start(vector))
 
-    def _unpacked(self, start):
-        """A copy of what lies in the arena from `start` on, ordered like the parameters."""
+    def _unpacked(self, start: int) -> np.ndarray:
+        """Copy the vector that lies in the arena from `start` on, in the parameters' order."""
         units = self.plan.layer_units
         result = np.empty(n_parameters(units), dtype=self.plan.dtype)
         at.unpack(result, units, self._arena, start, self._layout)
         return result
 
-    def pull(self):
-        """A copy of the parameters, in the order of :mod:`fastmlp.network.weights`."""
+    def pull(self) -> np.ndarray:
+        """See :meth:`fastmlp.engines.engine.Engine.pull`."""
         return self._pull()
 
-    def state(self):
-        """A copy of the optimiser's state: updates done and two vectors ordered like theta.
-
-        The vectors are the velocity or the mean gradient, and the sum or mean of squared
-        gradients; one that an optimiser does not use stays zero.
-        """
+    def state(self) -> OptimizerMemory:
+        """See :meth:`fastmlp.engines.engine.Engine.state`."""
         return self.step, self._pull(at.TO_FIRST), self._pull(at.TO_SECOND)
 
-    def run_epoch(self, order, learning_rate):
-        """Update the parameters once for each mini-batch of one epoch.
+    def run_epoch(self, order: np.ndarray, learning_rate: float) -> float:
+        """See :meth:`fastmlp.engines.engine.Engine.run_epoch`.
 
-        Parameters
-        ----------
-        order : ndarray of shape (n_rows,), int64
-            Rows in the order in which batches are cut.
-        learning_rate : float
-
-        Returns
-        -------
-        loss : float
-            Mean over rows of the batches' losses before their updates, penalty included.
-
-        Raises
-        ------
-        ValueError
-            When the sample weights of a batch sum to zero.
+        A long epoch is handed to the threads in parts, so that Ctrl-C acts between them.
         """
         plan = self.plan
         if self._sample_weight.size:
@@ -359,68 +376,44 @@ class CpuEngine:
         return self._sums[EPOCH_LOSS] / order.size
 
     @property
-    def total_weight(self):
-        """Sum of the sample weights of all rows; without weights their number."""
+    def total_weight(self) -> float:
+        """Sum of the sample weights of all rows; without weights, the number of rows."""
         weights = self._sample_weight
         return float(weights.sum()) if weights.size else len(self._Y)
 
-    def loss_and_gradient(self, theta):
-        """Loss at `theta` of all rows as one batch, and its gradient.
+    def loss_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """See :meth:`fastmlp.engines.engine.Engine.loss_and_gradient`.
 
-        The plan has the optimiser ``GRADIENT`` and all rows in a batch.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n_parameters,)
-
-        Returns
-        -------
-        loss : float
-        gradient : ndarray of shape (n_parameters,)
+        Afterwards the engine's parameters are `theta`, and the first vector of its optimiser's
+        memory holds the gradient.
         """
         self.push(theta)
         loss = self.run_epoch(np.arange(self.plan.batch_size), 0.0)
         return loss, self._pull(at.TO_FIRST)
 
-    def outputs(self, X):
-        """Predictions of the current parameters; see :func:`outputs`."""
+    def outputs(self, X: Matrix) -> np.ndarray:
+        """See :meth:`fastmlp.engines.engine.Predictor.outputs`."""
         return outputs(self.plan, self.pull(), X, self._n_jobs)
 
-    def row_losses(self, Y, outputs):
-        """Losses of rows by their predictions: see :mod:`fastmlp.engines.cpu.row_losses`."""
+    def row_losses(self, Y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """See :meth:`fastmlp.engines.engine.Predictor.row_losses`."""
         return row_losses(self.plan, Y, outputs)
 
 
-def loss_and_gradient(plan, theta, X, Y, sample_weight=None, n_jobs=None):
-    """Loss of all rows as one batch, and its gradient.
+def outputs(
+    plan: TrainingPlan, theta: np.ndarray, X: Matrix, n_jobs: int | None = None
+) -> np.ndarray:
+    """Predict with a network: compute the activations of its output layer.
 
     Parameters
     ----------
     plan : TrainingPlan
-        Its optimiser and batch size do not matter.
-    theta, X, Y, sample_weight, n_jobs
-        As for :class:`CpuEngine`.
-
-    Returns
-    -------
-    loss : float
-    gradient : ndarray of shape (n_parameters,)
-    """
-    plan = replace(plan, optimizer=Optimizer.GRADIENT, batch_size=X.shape[0])
-    with CpuEngine(plan, theta, X, Y, sample_weight, n_jobs) as engine:
-        return engine.loss_and_gradient(theta)
-
-
-def outputs(plan, theta, X, n_jobs=None):
-    """Predictions of a network: its output activations.
-
-    Parameters
-    ----------
-    plan : TrainingPlan
-        Its optimiser and batch size do not matter.
+        The plan of the network; its optimiser and batch size do not matter.
     theta : ndarray of shape (n_parameters,)
+        The parameters, in the order of :mod:`fastmlp.network.weights`.
     X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
     n_jobs : int or None
+        Number of threads; see :func:`resolve_n_threads`.
 
     Returns
     -------
@@ -445,7 +438,7 @@ def outputs(plan, theta, X, n_jobs=None):
     order = np.arange(n_rows) if is_sparse else _NO_STARTS
     result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
     with Team(n_threads) as team:
-        # The order is that of the numbers in kernels.py.
+        # They are in the order of the numbers in kernels.py.
         arrays = layout.layers, layout.settings, calls, *_input_arrays(X, dtype), order, result
         team.run(kernels.predict, arena, describe(arrays), keeps=arrays)
     return result

@@ -1,10 +1,10 @@
 """The register tile of the matrix product, emitted as vector instructions.
 
-A tile is at most `TILE_ROWS` rows by one or two vectors of columns. Its accumulators stay
-in registers for the whole sum: each step loads one row of the right-hand matrix, and for
-each row of the tile broadcasts one element of the left-hand matrix into a multiply-add.
-The sum of every element runs over k in order, whatever the shape of the tile, so results
-do not depend on how a matrix is cut into tiles.
+The product is C = init + A B. A tile of C has at most `TILE_ROWS` rows, and is one or two vectors
+wide. Its accumulators stay in registers for the whole sum. Step k of the sum loads row k of the
+right-hand matrix; then, for each row of the tile, it broadcasts one element of the left-hand matrix
+and multiplies and adds. The sum of every element runs over k in order, whatever the shape of the
+tile, so that results do not depend on how a matrix is cut into tiles.
 """
 
 from llvmlite import ir
@@ -19,15 +19,25 @@ from .vector_unit import HOST
 
 TILE_ROWS = HOST.tile_rows
 
-# Heights of tiles that are compiled; others are made of several, each used at most once.
+# The numbers of rows of the tiles that are compiled. A tile with another number of rows is made of
+# several of these, where each number is used at most once.
 _HEIGHTS = [height for height in (12, 8, 6, 4, 2, 1) if height <= TILE_ROWS]
 
 
 class _TileWriter(VectorWriter):
-    """Writes the functions of one element type into a module."""
+    """A writer of the functions of one element type into a module."""
 
     def _declare(self, name):
-        """A function of the module with the arguments of a tile, which is not inlined."""
+        """Declare a function with the arguments of a tile, which the compiler does not inline.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        llvmlite.ir.Function
+        """
         p = self.pointer
         signature = ir.FunctionType(ir.VoidType(), [I64, p, I64, I64, p, I64, p, I64, p, I64])
         function = ir.Function(self.module, signature, name)
@@ -36,19 +46,21 @@ class _TileWriter(VectorWriter):
         return function
 
     def function(self, rows, n_vectors):
-        """The function that computes tiles of one shape.
+        """Write the function that computes tiles of one shape, if the module does not have it yet.
 
         Parameters
         ----------
         rows : int
+            The number of rows of the tile.
         n_vectors : int
-            Vectors in a row of the tile, 1 or 2.
+            The number of vectors in a row of the tile, 1 or 2.
 
         Returns
         -------
         llvmlite.ir.Function
-            Of depth; start, row and column distance of A; start and row distance of B, of C and
-            of the initial sums.
+            ``(depth, a, a_row, a_col, b, b_row, c, c_row, init, init_row)``, where `a`, `b`, `c`
+            and `init` are pointers to the first elements of the matrices A, B and C and of the
+            initial sums, and the others are distances of their rows and columns.
         """
         name = f"fastmlp_tile_{rows}x{n_vectors}_{self.suffix}"
         function = self.module.globals.get(name)
@@ -69,8 +81,8 @@ class _TileWriter(VectorWriter):
         for i in range(rows):
             row = builder.gep(init, [builder.mul(init_row, ir.Constant(I64, i))])
             start.append([self.load(builder, builder.gep(row, [j])) for j in columns])
-        # One pointer for three rows: the others are reached by scaled addressing, which
-        # leaves enough general registers.
+        # There is one pointer for each three rows. The other two rows are reached by an index that
+        # is added to it, so that there are enough registers for all pointers.
         bases = [
             builder.gep(a, [builder.mul(a_row, ir.Constant(I64, i))]) for i in range(0, rows, 3)
         ]
@@ -118,17 +130,18 @@ class _TileWriter(VectorWriter):
         return function
 
     def write_tiles(self, builder, n_vectors, size, a, b, c, init):
-        """Call the function of the largest height that fits, until no row is left.
+        """Write calls of the function with the most rows that fits, until no row is left.
 
         Parameters
         ----------
         builder : llvmlite.ir.IRBuilder
         n_vectors : int
-            Vectors in a row of the tile, 1 or 2.
+            The number of vectors in a row of the tile, 1 or 2.
         size : sequence of llvmlite values
-            Rows, width and depth of the product.
+            The rows, width and depth of the product.
         a, b, c, init : sequences of llvmlite values
-            Pointer to the first element and distance of the rows; of A also of the columns.
+            A pointer to the first element of the matrix, the distance of its rows and, for `a`,
+            the distance of its columns.
         """
         rows, _, depth = size
         (a, a_row, a_col), (b, b_row), (c, c_row), (init, init_row) = a, b, c, init
@@ -156,18 +169,19 @@ class _TileWriter(VectorWriter):
 
 @intrinsic
 def transpose_square(typing_context, arena, source, source_row, to, to_row):
-    """Transpose a square of a vector's lanes in registers, from one place to another.
+    """Transpose a square in registers, and write it to another place.
 
-    In stage s, rows i and i + 2^s exchange the halves of every 2^(s + 1) lanes.
+    The square has as many rows and columns as a vector has lanes. In stage s, rows i and i + 2^s
+    exchange halves of every group of 2^(s + 1) lanes.
 
     Parameters
     ----------
     arena : vector
         Modified in place.
     source, source_row : int
-        Where the square starts, and the distance of its rows.
+        Where the square starts in the arena, and the distance of its rows.
     to, to_row : int
-        The same of where it is written.
+        Where the transposed square starts in the arena, and the distance of its rows.
     """
 
     def codegen(context, builder, signature, args):
@@ -182,7 +196,8 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
         mask_type = ir.VectorType(ir.IntType(32), n)
         half = 1
         while half < n:
-            # Lane j of the new row: its own where bit `half` of j is 0, else the partner's.
+            # The new row of `low` takes lane j from its own row where bit `half` of j is 0, and
+            # else a lane from its partner; that of `high` does so the other way round.
             low = [j if not j & half else n + (j ^ half) for j in range(n)]
             high = [j | half if not j & half else n + j for j in range(n)]
             for i in range(n):
@@ -203,18 +218,19 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
 
 @intrinsic
 def tile(typing_context, arena, size, a, b, c, init):
-    """C = init + A B for matrices in the arena, as small as a tile.
+    """Compute C = init + A B for matrices in the arena, where C is no larger than a tile.
 
-    C is written up to the last vector's end.
+    The rows of C are written up to the end of their last vector.
 
     Parameters
     ----------
     arena : vector
         C is modified in place.
     size : Size
-        At most `TILE_ROWS` rows, one or two vectors of columns, and a depth of at least 1.
+        It has at most `TILE_ROWS` rows, a width of at most two vectors, and a depth of at least 1.
     a : StridedMatrix
     b, c, init : Matrix
+        The initial sums are a row that is repeated, or a matrix of the size of C.
     """
 
     def codegen(context, builder, signature, args):
@@ -237,22 +253,24 @@ def tile(typing_context, arena, size, a, b, c, init):
     return types.void(arena, size, a, b, c, init), codegen
 
 
-# Rows of the right-hand matrix that stay in the level-1 cache while all tiles use them.
+# The number of rows of the right-hand matrix that stay in the level-1 cache while all tiles use
+# them.
 DEPTH_BLOCK = 256
 
 
 @compile_kernel
 def multiply(arena, size, a, b, c, init):
-    """C = init + A B for matrices in the arena: any number of rows, and one panel's columns.
+    """Compute C = init + A B for matrices in the arena, where C is no wider than a panel.
 
     Parameters
     ----------
     arena : vector
         C is modified in place.
     size : Size
-        Its width is that of one or two vectors, its depth at least 1.
+        It has any number of rows, a width of one or two vectors, and a depth of at least 1.
     a : StridedMatrix
     b, c, init : Matrix
+        The initial sums are a row that is repeated, or a matrix of the size of C.
     """
     rows, width, depth = size
     n_blocks = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK

@@ -1,13 +1,14 @@
 """Calls of one compiled kernel by another through its address.
 
-A kernel that calls another one directly is compiled together with a copy of it, and so on
-up: the innermost loops would be optimised again for each caller. Through an address each
-kernel is compiled once, in a fraction of the time.
+A kernel that calls another one directly is compiled together with a copy of that kernel and of all
+that it calls, so that the innermost loops would be optimised again for each caller. A kernel that
+is called through its address is compiled once, and all kernels together take a fraction of the
+time.
 
-Machine code does not know what a call passes, so that a wrong argument would corrupt memory
+Machine code does not check what a call passes, so that a wrong argument would corrupt memory
 silently. Both sides therefore follow one table, :data:`fastmlp.engines.cpu.slots.SIGNATURES`:
-:func:`address` compiles a kernel for the signature of its slot, and :func:`call` names its slot
-and is checked against that signature while its caller is compiled.
+:func:`address` compiles a kernel for the signature of its slot, and :func:`call` is checked against
+the signature of the slot that it names while its caller is compiled.
 """
 
 from functools import cache
@@ -30,14 +31,18 @@ _ADDRESSES = types.Array(types.uint64, 1, "C")
 
 
 def _numba_type(kind, real):
-    """The numba type of an argument.
+    """Return the numba type of an argument.
 
     Parameters
     ----------
     kind : Kind or class
         An element of a signature.
     real : numba type
-        Of the network's numbers.
+        The type of the network's numbers.
+
+    Returns
+    -------
+    numba type
     """
     if kind is Kind.REALS:
         return types.Array(real, 1, "C")
@@ -52,14 +57,14 @@ def _numba_type(kind, real):
 
 @cache
 def signature(slot, dtype):
-    """The numba types that the kernel of a slot takes.
+    """Return the numba types of the arguments of a slot's kernel.
 
     Parameters
     ----------
     slot : int
-        One of :mod:`fastmlp.engines.cpu.slots`.
+        A slot of :mod:`fastmlp.engines.cpu.slots`.
     dtype : numpy.dtype
-        Of the network.
+        The type of the network's numbers.
 
     Returns
     -------
@@ -74,29 +79,42 @@ def address(slot, kernel, dtype):
     Parameters
     ----------
     slot : int
-        One of :mod:`fastmlp.engines.cpu.slots`.
+        A slot of :mod:`fastmlp.engines.cpu.slots`.
     kernel : numba dispatcher
         It must return nothing and raise nothing.
     dtype : numpy.dtype
-        Of the network.
+        The type of the network's numbers.
 
     Returns
     -------
     int
-        The address, for as long as the kernel lives.
+        The address, which can be used as long as the kernel is not freed.
     """
     return address_of(kernel, signature(slot, dtype))
 
 
 def _elements(given):
-    """The types in a tuple's type, or the type itself, as a tuple."""
+    """Return the types of a tuple's elements; for a type that is no tuple's, itself in a tuple."""
     if isinstance(given, types.BaseTuple):
         return tuple(given[i] for i in range(len(given)))
     return (given,)
 
 
 def _real_type(given):
-    """The dtype of the first argument that is an array or pointer of floats: the network's."""
+    """Return the type of the network's numbers.
+
+    It is the element type of the first argument that is an array or pointer of floats.
+
+    Parameters
+    ----------
+    given : tuple of numba types
+        The types of the arguments of a call.
+
+    Returns
+    -------
+    numba type
+        float64 where no argument is an array or pointer of floats.
+    """
     for argument in given:
         for one in _elements(argument):
             is_of_many = isinstance(one, types.Array | types.CPointer)
@@ -106,11 +124,17 @@ def _real_type(given):
 
 
 def _fits(given, wanted):
-    """Whether an argument can be passed as a type; integers of any size can be as int64.
+    """Tell whether an argument of one type can be passed as another type.
+
+    An integer of any size can be passed as an int64.
 
     Parameters
     ----------
     given, wanted : numba types
+
+    Returns
+    -------
+    bool
     """
     if wanted == types.int64:
         return isinstance(given, types.Integer)
@@ -122,12 +146,13 @@ def _fits(given, wanted):
 
 
 def _checked(slot, given):
-    """The types as which the arguments of a call are passed.
+    """Return the types as which the arguments of a call are passed, or raise an error.
 
     Parameters
     ----------
     slot : int
     given : tuple of numba types
+        The types of the arguments of the call.
 
     Returns
     -------
@@ -136,7 +161,8 @@ def _checked(slot, given):
     Raises
     ------
     numba.TypingError
-        Where the arguments do not fit; it names the slot, what it takes and what was given.
+        When the arguments do not fit. The message names the slot, the types that its kernel takes
+        and those of the arguments.
     """
     real = _real_type(given)
     wanted = tuple(_numba_type(kind, real) for kind in SIGNATURES[slot])
@@ -149,7 +175,7 @@ def _checked(slot, given):
 
 
 def _listed(arguments):
-    """Types in words: tuples of the right fields by their class alone."""
+    """Write types in words; a tuple whose fields are right is named by its class alone."""
     real = _real_type(arguments)
     names = []
     for argument in arguments:
@@ -160,12 +186,12 @@ def _listed(arguments):
 
 
 def _converted(context, builder, value, given, wanted):
-    """Write what makes a value of one type that of another; tuples go field by field.
+    """Write what converts a value of one type to another type, or each field of a tuple.
 
     Parameters
     ----------
     context, builder
-        Of an intrinsic's ``codegen``.
+        The arguments of an intrinsic's ``codegen``.
     value : llvmlite value
     given, wanted : numba types
 
@@ -183,25 +209,33 @@ def _converted(context, builder, value, given, wanted):
 
 
 def _call(calls, slot, args, of_layer):
-    """Check an indirect call.
+    """Check an indirect call, and make what writes it.
 
     Parameters
     ----------
     calls, slot : numba types
+        The types of the vector of addresses and of the number of the slot.
     args : tuple of numba types
-        Of the kernel's arguments.
+        The types of the kernel's arguments.
     of_layer : bool
-        Whether the slot has to be one of a layer.
+        Whether the slot has to be one of a layer, or else one of the network.
 
     Returns
     -------
     packed : numba type
-        Of the kernel's arguments together.
+        The type of all of the kernel's arguments together.
     write : callable
         ``write(context, builder, calls, index, packed)`` writes the call.
+
+    Raises
+    ------
+    numba.TypingError
+        When the call does not fit the slot.
     """
     if not isinstance(slot, types.IntegerLiteral):
-        return None  # numba tries once more without constants where a call does not fit
+        # Where a call does not fit, numba tries once more without the values of constants. None
+        # tells numba that the call does not fit then either.
+        return None
     number = slot.literal_value
     if calls != _ADDRESSES:
         raise TypingError(f"kernels are called by a vector of addresses, not by {calls}")
@@ -233,16 +267,16 @@ def call(typing_context, calls, slot, *args):
     Parameters
     ----------
     calls : vector of uint64
-        Of a :class:`fastmlp.engines.cpu.arguments.Network`.
+        The addresses of a :class:`fastmlp.engines.cpu.arguments.Network`.
     slot : int
         A global constant of :mod:`fastmlp.engines.cpu.slots`.
     *args
-        As the slot's signature says; integers of any size are passed as int64.
+        The arguments of the slot's signature; integers of any size are passed as int64.
 
     Raises
     ------
     numba.TypingError
-        While the caller is compiled, where the arguments do not fit the signature.
+        When the arguments do not fit the signature. It is raised while the caller is compiled.
     """
     found = _call(calls, slot, args, of_layer=False)
     if found is None:
@@ -261,10 +295,19 @@ def call_of_layer(typing_context, calls, layer, slot, *args):
 
     Parameters
     ----------
+    calls : vector of uint64
+        The addresses of a :class:`fastmlp.engines.cpu.arguments.Network`.
     layer : int
         The number of the layer.
-    calls, slot, *args
-        As for :func:`call`.
+    slot : int
+        A global constant of :mod:`fastmlp.engines.cpu.slots`.
+    *args
+        The arguments of the slot's signature; integers of any size are passed as int64.
+
+    Raises
+    ------
+    numba.TypingError
+        When the arguments do not fit the signature. It is raised while the caller is compiled.
     """
     found = _call(calls, slot, args, of_layer=True)
     if found is None:
@@ -280,14 +323,20 @@ def call_of_layer(typing_context, calls, layer, slot, *args):
 
 @intrinsic
 def has_layer_slot(typing_context, calls, layer, slot):
-    """Whether there is a kernel in a slot of a layer.
+    """Tell whether there is a kernel in a slot of a layer.
 
     Parameters
     ----------
     calls : vector of uint64
+        The addresses of a :class:`fastmlp.engines.cpu.arguments.Network`.
     layer : int
         The number of the layer.
     slot : int
+        A slot of a layer; see :mod:`fastmlp.engines.cpu.slots`.
+
+    Returns
+    -------
+    bool
     """
 
     def codegen(context, builder, signature, values):

@@ -1,51 +1,59 @@
-"""How every CPU kernel is compiled: numba's options and the on-disk cache."""
+"""Compilation of the kernels for the CPU: numba's options, and the cache on disk."""
 
 import contextlib
 import math
+from collections.abc import Callable, Collection
 from functools import cache, partial
+from typing import Any
 
 from numba import njit
 from numba.extending import intrinsic
 
-from .._numba import cpu_cache_parts, use_cache
+from .._numba import Dispatcher, cpu_cache_parts, use_cache
 from ..kernel_cache import is_switched_on, kernel_cache
 from ..literals import with_typed_literals
 from . import vector_math
 from .vector_unit import HOST
 
-# None where this version of numba has no such cache.
+# The class of the caches on disk; None where this version of numba has no such cache.
 KernelCache = kernel_cache(
     "cpu",
     cpu_cache_parts(),
     HOST,
-    # The function's name, under which it is filed, tells what it encloses.
+    # A function is filed under its name, which says what it encloses; see compile_variant.
     key=lambda cache, signature, codegen: (signature, codegen.magic_tuple()),
 )
 
-# What a formula calls, and what is compiled in its place.
+# The functions that formulas call, and those that are compiled in their places.
 VECTORISED = {
     getattr(math, name): getattr(vector_math, name) for name in ("exp", "log", "tanh", "erf")
 }
 
-# Not-a-number and infinity keep their meaning: divergence must stay visible.
+# LLVM's flags "nnan" and "ninf" are left out, since divergence has to stay visible.
 FASTMATH = frozenset({"contract", "nsz", "arcp"})
-# Sums are split into the lanes of a vector: not the order written, but always the same one.
+# With this flag a sum may be split into the lanes of a vector. Its numbers are then not added in
+# the order that is written, but always in the same one.
 REORDERED = FASTMATH | {"reassoc"}
 
 
-def compile_kernel(function, fastmath=FASTMATH, entry=False, is_cached=True):
+def compile_kernel(
+    function: Callable[..., Any],
+    fastmath: Collection[str] = FASTMATH,
+    entry: bool = False,
+    is_cached: bool = True,
+) -> Dispatcher:
     """Compile a function lazily, in nopython mode, without the interpreter lock.
 
     Parameters
     ----------
     function : function
-    fastmath : frozenset of str
+    fastmath : collection of str
         LLVM's flags for floating-point instructions.
     entry : bool
-        Whether Python calls it. The others are spared the wrapper for it, which takes as long to
-        compile as a small kernel.
+        Whether Python calls the function. Only then it gets a wrapper for such calls, which takes
+        as long to compile as a small kernel.
     is_cached : bool
-        Whether its machine code may be kept on disk.
+        Whether the machine code may be kept on disk.
 
     Returns
     -------
@@ -59,7 +67,8 @@ def compile_kernel(function, fastmath=FASTMATH, entry=False, is_cached=True):
         no_cfunc_wrapper=True,
     )(function)
     if is_cached and is_switched_on() and KernelCache is not None:
-        # Without any writable folder: compile in memory.
+        # A KernelCache raises RuntimeError where it finds no folder that it can write. The
+        # function is then compiled in memory.
         with contextlib.suppress(RuntimeError):
             use_cache(dispatcher, KernelCache(function))
     return dispatcher
@@ -68,18 +77,23 @@ def compile_kernel(function, fastmath=FASTMATH, entry=False, is_cached=True):
 compile_entry = partial(compile_kernel, entry=True)
 
 
-def compile_variant(choice, **options):
-    """A decorator for a kernel that encloses a choice, such as an activation's formula.
+def compile_variant(choice: str, **options: Any) -> Callable[[Callable[..., Any]], Dispatcher]:
+    """Make a decorator that compiles a kernel for one choice, such as one activation.
 
     Parameters
     ----------
     choice : str
-        Becomes part of the kernel's name, and so of its place in the cache.
+        What the kernel encloses. It becomes part of the kernel's name, and so of its place in the
+        cache on disk.
     **options
-        As for :func:`compile_kernel`.
+        The options of :func:`compile_kernel`.
+
+    Returns
+    -------
+    callable
     """
 
-    def decorate(function):
+    def decorate(function: Callable[..., Any]) -> Dispatcher:
         function.__qualname__ = f"{function.__name__}_{choice}"
         return compile_kernel(function, **options)
 
@@ -88,7 +102,17 @@ def compile_variant(choice, **options):
 
 @intrinsic
 def number_like(typing_context, number, like):
-    """A number in the type of another one."""
+    """Convert a number to the type of another one.
+
+    Parameters
+    ----------
+    number, like : numbers
+
+    Returns
+    -------
+    number
+        `number` in the type of `like`.
+    """
 
     def codegen(context, builder, signature, args):
         return context.cast(builder, args[0], number, like)
@@ -97,15 +121,15 @@ def number_like(typing_context, number, like):
 
 
 @cache
-def compile_formula(function):
-    """Compile a scalar formula, with the formulas of its module that it calls.
+def compile_formula(function: Callable[..., Any]) -> Dispatcher:
+    """Compile a scalar formula, together with the formulas of its module that it calls.
 
-    It becomes part of its kernels, so it is neither compiled nor cached by itself.
+    A formula becomes part of the kernels that call it, so that it is not cached by itself.
 
     Parameters
     ----------
     function : function
-        Of a module of :mod:`fastmlp.network.formulas`.
+        A function of a module of :mod:`fastmlp.network.formulas`.
 
     Returns
     -------
@@ -114,6 +138,6 @@ def compile_formula(function):
     return with_typed_literals(function, VECTORISED, number_like, compile_inline, compile_formula)
 
 
-def compile_inline(function):
-    """Compile a function that becomes part of its kernels."""
+def compile_inline(function: Callable[..., Any]) -> Dispatcher:
+    """Compile a function that becomes part of the kernels that call it."""
     return njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")(function)

@@ -1,13 +1,17 @@
-"""The compiled training step and prediction, as one thread of a team sees them.
+"""The compiled training step and prediction, as one thread of a team runs them.
 
-A step has two phases. In the first, threads share the rows of the batch: gather,
-forward, loss and deltas back. In the second, they share the weights: a block of the
-weight gradient is computed and consumed by the optimiser at once, so that the gradient
-never travels to memory. Where a batch's activations are many and the weights few, its rows
-form groups instead, as many for any number of threads: the gradient of each group is
-summed in the first phase, and the second adds these sums, so that activations never
-travel between cores. Every number is computed by one thread in one fixed order, so
-results do not depend on the number of threads.
+A step has two phases. In the first, threads share the rows of the batch: they copy rows of X,
+compute activations and losses, and pass deltas back. In the second, they share the weights: one
+block of the gradient after the other is computed, and used by the optimiser at once, so that the
+gradient is never written to memory.
+
+Where a batch has many activations and the network few weights, the rows of the batch form groups.
+The gradient of each group is summed in the first phase, and the second one adds these sums, so
+that activations never travel between cores. The number of groups is the same for any number of
+threads.
+
+Every number is computed by one thread in one fixed order, so that results do not depend on the
+number of threads.
 """
 
 from math import sqrt
@@ -43,21 +47,23 @@ adam_learning_rate = compile_formula(updates.adam_learning_rate)
 nadam_learning_rate = compile_formula(updates.nadam_learning_rate)
 nadam_gradient_share = compile_formula(updates.nadam_gradient_share)
 
-# The arrays of every job, then those of training, then those of prediction.
+# Numbers of the arrays of every job.
 LAYERS, SETTINGS, CALLS, VALUES, FEATURES, ROW_STARTS, ORDER = range(7)
+# Numbers of the further arrays of a job of training.
 SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES = range(7, 13)
+# The number of the further array of a job of prediction.
 OUTPUTS = 7
 
 
 @compile_kernel
 def network_at(arena, job):
-    """The network of a job.
+    """Return the network of a job.
 
     Parameters
     ----------
     arena : vector of the network's dtype
     job : vector of int64
-        See ``views.describe``.
+        The addresses and sizes of arrays; see ``views.describe``.
 
     Returns
     -------
@@ -73,13 +79,13 @@ def network_at(arena, job):
 
 @compile_kernel
 def inputs_at(arena, job):
-    """The rows of X of a job.
+    """Return the rows of X of a job, and their order.
 
     Parameters
     ----------
     arena : vector of the network's dtype
     job : vector of int64
-        See ``views.describe``.
+        The addresses and sizes of arrays; see ``views.describe``.
 
     Returns
     -------
@@ -95,15 +101,20 @@ def inputs_at(arena, job):
 
 @compile_kernel
 def batch_weight(sample_weight, order, start, stop):
-    """Total sample weight of a batch; its number of rows without weights.
+    """Sum the sample weights of a batch; without weights, count its rows.
 
     Parameters
     ----------
     sample_weight : vector of the network's dtype
-        Empty where there are no weights.
+        The weights of all rows; empty where there are no weights.
     order : vector of int64
+        Row numbers, in the order in which batches are cut.
     start, stop : int
-        The batch, in the order.
+        The batch: from element `start` of the order on, up to the one before `stop`.
+
+    Returns
+    -------
+    float
     """
     if sample_weight.size == 0:
         return np.float64(stop - start)
@@ -120,14 +131,15 @@ def set_step_scalars(scalars, given, optimizer, step, total_weight):
     Parameters
     ----------
     scalars : vector of the network's dtype
-        Modified in place: this thread's copy of `given`.
+        This thread's copy of `given`; modified in place.
     given : vector of float64
-        The scalars of the epoch.
+        The scalars of the epoch; layout.py names the elements.
     optimizer : int
+        A code of :class:`fastmlp.network.plan.Optimizer`.
     step : float
-        Number of the step, counted from 1 since training began.
+        The number of the step, counted from 1 since training began.
     total_weight : float
-        Of the batch.
+        The sum of the batch's sample weights.
     """
     scalars[at.INVERSE_WEIGHT] = 1 / total_weight
     learning_rate, beta_1, beta_2 = given[at.LEARNING_RATE], given[at.BETA_1], given[at.BETA_2]
@@ -140,13 +152,13 @@ def set_step_scalars(scalars, given, optimizer, step, total_weight):
 
 @compile_kernel
 def keep_parameters(network, number, n_threads):
-    """Copy one thread's share of the parameters to where they are kept, if they are.
+    """Copy one thread's share of the parameters to where the settings say, if they say so.
 
     Parameters
     ----------
     network : Network
     number, n_threads : int
-        The thread, and how many there are.
+        The number of this thread, and the number of threads.
     """
     arena, _, settings, _ = arrays_of(network)
     if settings[at.KEEP_AT] >= 0:
@@ -157,7 +169,10 @@ def keep_parameters(network, number, n_threads):
 
 @compile_kernel
 def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen):
-    """The first phase of a step: this thread's share of the rows of a batch.
+    """Run the first phase of a step for this thread's share of the rows of a batch.
+
+    It computes their activations, losses and deltas and, where rows form groups, the gradients of
+    this thread's groups. All of these but the losses are written to the arena.
 
     Parameters
     ----------
@@ -165,15 +180,15 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     X : Inputs
     Y : matrix of the network's dtype
     sample_weight : vector of the network's dtype
-        Empty where there are no weights.
+        The weights of all rows; empty where there are no weights.
     sums : vector of float64
         Modified in place: gets the loss of each row; see work_sharing.py.
     number, n_threads : int
-        The thread, and how many there are.
+        The number of this thread, and the number of threads.
     start, n_rows : int
-        Where the batch starts in the order, and its rows.
+        Where the batch starts in the order, and its number of rows.
     seen : int
-        Rows that were trained on before this batch.
+        The number of rows that were trained on before this batch.
     """
     arena, layers, settings, calls = arrays_of(network)
     block, n_groups = settings[at.BLOCK_ROWS], settings[at.N_GROUPS]
@@ -205,16 +220,23 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
 
 @compile_kernel
 def penalties(layers, settings, sums, given):
-    """The penalties of all weights before the update, from the sums over each of their blocks.
+    """Compute the penalties of all weights before the update, from the sums over their blocks.
+
+    The formula is alpha / 2 * sum of squares + l1 * sum of absolute values.
 
     Parameters
     ----------
     layers : matrix of int64
+        The layer table.
     settings : vector of int64
     sums : vector of float64
-        See work_sharing.py.
+        The sums over blocks; see work_sharing.py.
     given : vector of float64
-        The scalars of the epoch.
+        The scalars of the epoch; layout.py names the elements.
+
+    Returns
+    -------
+    float
     """
     squares = absolutes = 0.0
     n_blocks = n_weight_blocks(layers, settings)
@@ -227,22 +249,23 @@ def penalties(layers, settings, sums, given):
 
 @compile_entry
 def train(number, n_threads, barrier, arena, job):
-    """Take one step for each batch of the rows in the order given.
+    """Take one step for each batch of the rows in the order of the job.
 
-    The mean of the batches' losses before their updates, weighted by their rows, is added to
-    ``sums[EPOCH_LOSS]`` as a sum over rows; if gradients are shaped, the norm of each step's to
-    ``sums[GRADIENT_NORM]``.
+    The loss of each batch before its update, penalty included, is multiplied by the number of its
+    rows and added to ``sums[EPOCH_LOSS]``. Where a kernel shapes gradients, the norm of each step's
+    gradient is added to ``sums[GRADIENT_NORM]``.
 
     Parameters
     ----------
     number, n_threads : int
-        Of this thread, and of the team.
+        The number of this thread, and the number of threads.
     barrier : vector of int64
         See :mod:`fastmlp.engines.cpu.threads`.
     arena : vector of the network's dtype
         Modified in place.
     job : vector of int64
-        Addresses and sizes of the arrays that are named above; see ``views.describe``.
+        The addresses and sizes of the arrays whose numbers are named above, in this module; see
+        ``views.describe``.
     """
     network, X = network_at(arena, job), inputs_at(arena, job)
     Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
@@ -257,7 +280,7 @@ def train(number, n_threads, barrier, arena, job):
     scalars = view(arena, scratch, at.N_SCALARS)
     for i in range(at.N_SCALARS):
         scalars[i] = given[i]
-    # Before the first barrier no one changes a parameter.
+    # No thread changes a parameter before the first barrier.
     keep_parameters(network, number, n_threads)
     batch_size, step, generation = settings[at.BATCH_SIZE], given[at.STEPS_DONE], 0
     for start in range(0, X.order.size, batch_size):
@@ -301,14 +324,23 @@ def train(number, n_threads, barrier, arena, job):
 
 @compile_entry
 def predict(number, n_threads, barrier, arena, job):
-    """Predictions for all rows of X, a block at a time; each thread has its own block.
+    """Predict for all rows of X, a block of rows at a time.
 
-    For sparse inputs the order is the numbers of all rows; else it is not used.
+    Each thread has a block of its own in the arena. Predictions are written to the job's matrix of
+    outputs. For sparse inputs the order of the job has the numbers of all rows; for others it is
+    not used.
 
     Parameters
     ----------
-    number, n_threads, barrier, arena, job
-        As for :func:`train`.
+    number, n_threads : int
+        The number of this thread, and the number of threads.
+    barrier : vector of int64
+        It is not used, because threads do not wait for each other.
+    arena : vector of the network's dtype
+        Modified in place.
+    job : vector of int64
+        The addresses and sizes of the arrays whose numbers are named above, in this module; see
+        ``views.describe``.
     """
     network, X = network_at(arena, job), inputs_at(arena, job)
     _, layers, settings, calls = arrays_of(network)

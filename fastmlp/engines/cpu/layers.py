@@ -1,6 +1,6 @@
-"""What happens to the units of hidden layers: activation, its derivative, dropout.
+"""Kernels for the units of hidden layers: activation, its derivative, and dropout.
 
-Each function here makes the kernel of one activation, compiled when a network needs it.
+The kernel of one activation is compiled when a network needs it.
 """
 
 from functools import cache
@@ -15,7 +15,18 @@ philox = compile_inline(philox.philox)
 
 @cache
 def activation_kernel(activation):
-    """Makes the kernel that replaces pre-activations by activations, in place."""
+    """Make the kernel that replaces pre-activations by activations, ``z = f(z)``.
+
+    Parameters
+    ----------
+    activation : Activation
+
+    Returns
+    -------
+    numba dispatcher
+        ``(arena, start, size)``, where `start` is the place of the first pre-activation in the
+        arena, and `size` their number. They are modified in place.
+    """
     formula = compile_formula(formula_of(activation))
 
     @compile_variant(activation.name)
@@ -29,7 +40,21 @@ def activation_kernel(activation):
 
 @cache
 def derivative_kernel(activation):
-    """Makes the kernel that multiplies deltas by the derivative at the activations, in place."""
+    """Make the kernel that multiplies deltas by the derivative, ``delta *= f'(a)``.
+
+    The derivative is a function of the activation `a`.
+
+    Parameters
+    ----------
+    activation : Activation
+
+    Returns
+    -------
+    numba dispatcher
+        ``(arena, activations, deltas, size)``, where `activations` and `deltas` are the places of
+        the first ones in the arena, and `size` is the number of each. The deltas are modified in
+        place.
+    """
     formula = compile_formula(derivative_of(activation))
 
     @compile_variant(activation.name)
@@ -43,7 +68,19 @@ def derivative_kernel(activation):
 
 @cache
 def keeping_kernel(activation):
-    """Makes the kernel that activates, in place, and keeps the derivatives, at `kept`."""
+    """Make the kernel that replaces pre-activations by activations and keeps the derivatives.
+
+    Parameters
+    ----------
+    activation : Activation
+
+    Returns
+    -------
+    numba dispatcher
+        ``(arena, start, kept, size)``, where `start` is the place of the first pre-activation in
+        the arena, `kept` the place where the first derivative is written, and `size` the number of
+        each. Pre-activations are modified in place.
+    """
     formula = compile_formula(formula_of(activation))
 
     if slope_of(activation) is not None:
@@ -72,7 +109,17 @@ def keeping_kernel(activation):
 
 @compile_kernel
 def multiply_by_kept(arena, kept, deltas, size):
-    """Multiply deltas by kept derivatives, in place."""
+    """Multiply deltas by kept derivatives.
+
+    Parameters
+    ----------
+    arena : vector
+        The deltas are modified in place.
+    kept, deltas : int
+        The places of the first derivative and of the first delta in the arena.
+    size : int
+        The number of deltas.
+    """
     s, delta = view(arena, kept, size), view(arena, deltas, size)
     for j in range(size):
         delta[j] *= s[j]
@@ -82,11 +129,33 @@ def multiply_by_kept(arena, kept, deltas, size):
 def drop_units(
     arena, start, kept, row_stride, n_rows, n_units, first_unit, seen, key, threshold, scale
 ):  # fmt: skip
-    """Switch units off, and scale up the others: activations and their kept derivatives.
+    """Switch units off at random, and scale up the others.
 
-    A unit's random bits are those of its number among all hidden units, from `first_unit` on,
-    and of its row's among all rows that were trained on, from `seen` on. Below `threshold` it
-    is off. `scale` is the place of the factor.
+    Activations and their kept derivatives are multiplied by 0 where a unit is off, and else by the
+    factor. A unit is off where its random bits are below a threshold. These bits are a function of
+    the key, of the unit's number among all hidden units, and of the row's number among all rows
+    that were trained on.
+
+    Parameters
+    ----------
+    arena : vector
+        The activations and their derivatives are modified in place.
+    start, kept : int
+        The places of the first activation and of the first derivative in the arena.
+    row_stride : int
+        The distance of rows.
+    n_rows, n_units : int
+        The number of rows, and the number of units of the layer.
+    first_unit : int
+        The number of the layer's first unit among all hidden units.
+    seen : int
+        The number of rows that were trained on before the first of these rows.
+    key : int
+        The seed of dropout.
+    threshold : int
+        The smallest 32 random bits with which a unit stays.
+    scale : int
+        The place of the factor in the arena.
     """
     factor = arena[scale]
     for row in range(n_rows):

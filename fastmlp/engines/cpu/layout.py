@@ -1,12 +1,13 @@
-"""Where everything lies in the arena, the one array that the kernels work on.
+"""The layout of the arena, the one array that the kernels work on.
 
-Weights are stored in panels of two vectors of columns, each panel row after row, so
-that the matrix product reads them as one stream; columns are padded with zeros to
-whole vectors, and stay zero. A second, transposed copy of the weights (of all layers
-but the first) serves the backward pass. Activations and deltas are row-major, one row
-for each row of the batch, padded alike.
+Weights are stored in panels. A panel is two vectors wide, and stored row after row, so that the
+matrix product reads it as one stream. The columns of a layer's weights are padded with zeros to
+whole vectors; the padding stays zero. The backward pass uses a second, transposed copy of the
+weights of all layers but the first. Activations and deltas have one row for each row of the batch;
+these rows are padded to whole vectors as well.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -14,87 +15,91 @@ from math import inf
 
 import numpy as np
 
-from ...network.plan import Optimizer, TrainingPlan, keeps_derivatives
+from ...network.plan import Activation, Loss, Optimizer, TrainingPlan, keeps_derivatives
 from ...network.weights import views
 from .gemm import TILE_ROWS
 from .vector_unit import lanes
 
-# Columns of the layer table. Places are elements of the arena, counted from its start.
+# Columns of the layer table. A place is the number of an element of the arena.
 FAN_IN, FAN_OUT = 0, 1
-IN_WIDTH, OUT_WIDTH = 2, 3  # the same, padded to whole vectors
+IN_WIDTH, OUT_WIDTH = 2, 3  # fan-in and fan-out, padded to whole vectors
 WEIGHTS, BIASES = 4, 5  # where they start, counted from the first parameter
 TRANSPOSED = 6  # where the transposed weights start; the first layer has none
-# Where the layer's inputs start and the distance of their rows. The first layer's inputs are a
-# block for each thread.
+# Where the layer's inputs start, and the distance of their rows. The inputs of the first layer are
+# a block of rows for each thread.
 INPUT, INPUT_ROW = 7, 8
-OUTPUT, OUTPUT_ROW = 9, 10  # the same of the layer's outputs
-DELTA = 11  # where the deltas of the outputs start; their rows are OUTPUT_ROW apart
+OUTPUT, OUTPUT_ROW = 9, 10  # where the layer's outputs start, and the distance of their rows
+DELTA = 11  # where the deltas of the outputs start; the distance of their rows is OUTPUT_ROW
 FIRST_BLOCK, N_BLOCKS = 12, 13  # the layer's blocks of weights, numbered over all layers
-# Distance of rows of weights, where 0 stands for the width of the panel, and of columns.
+# Distance of the rows of weights, where 0 stands for the width of the panel, and distance of the
+# columns of panels.
 WEIGHT_ROW, COLUMN_STEP = 14, 15
 KEPT = 16  # where the derivatives of the activations are kept for the backward pass, if they are
-DROP_BELOW = 17  # dropout switches off the units whose random bits are below this
+DROP_BELOW = 17  # dropout switches off the units whose random bits are below this number
 FIRST_UNIT = 18  # number of the layer's first unit among all hidden units
-DROP_SCALE = 19  # where the factor lies that scales up units that stay
+DROP_SCALE = 19  # where the factor lies that scales up the units that stay
 LAYER_FIELDS = 20
 
 # Elements of the settings vector.
 N_LAYERS, OPTIMIZER, BATCH_SIZE = 0, 1, 2
-PANEL = 3  # columns of a full panel
-PARAMETERS, N_PARAMETERS = 4, 5
+PANEL = 3  # number of columns of a full panel
+PARAMETERS, N_PARAMETERS = 4, 5  # where the parameters start, and their number with the padding
 TO_FIRST, TO_SECOND = 6, 7  # distance from the parameters to the optimiser's two vectors
 ZEROS, ONE = 8, 9  # where a row of zeros, as long as a panel's, and the number one lie
-SCRATCH, SCRATCH_SIZE = 10, 11  # each thread has a piece of scratch, one after the other
-TARGETS = 12  # each thread has a block of targets, with the output layer's distance of rows
-BLOCK_ROWS = 13  # rows that go through all layers together
-N_GROUPS = 14  # groups of rows whose gradients are summed apart; 1 where they are not
-PARTIAL_SUMS = 15  # where those sums lie, each ordered like the parameters
-IS_SPARSE, WORK_SIZE = 16, 17  # whether X is sparse; elements of a thread's work array
+SCRATCH, SCRATCH_SIZE = 10, 11  # where the threads' pieces of scratch start, and the size of one
+TARGETS = 12  # where the threads' blocks of targets start; their rows are as far apart as outputs
+BLOCK_ROWS = 13  # number of rows that go through all layers together
+N_GROUPS = 14  # number of groups of rows whose gradients are summed apart; 1 where they are not
+PARTIAL_SUMS = 15  # where those sums lie, each in the order of the parameters
+IS_SPARSE, WORK_SIZE = 16, 17  # whether X is sparse; size of a thread's part of the work array
 MACHINE_EPSILON = 18  # where the machine epsilon lies
-LOSS_PARAMETERS = 19  # where a number for each output lies
+LOSS_PARAMETERS = 19  # where the loss's parameters lie, a number for each output
 CLEARS_PADDING = 20  # whether the padding of output deltas has to be made zero
-SEED = 21  # of dropout
-GRADIENTS = 22  # where the mean gradient is kept while its norm is limited; -1 where that is not
-N_PANELS = 23  # panels of all layers
-KEEP_AT = 24  # where to copy the parameters to before the first step; -1 for nowhere
+SEED = 21  # the seed of dropout
+GRADIENTS = 22  # where the mean gradient is kept while its norm is limited; -1 for nowhere
+N_PANELS = 23  # number of panels of all layers
+KEEP_AT = 24  # where the parameters are copied to before the first step; -1 for nowhere
 N_SETTINGS = 25
 
-# Scalars of a step, at the start of a thread's scratch. Those that the plan fixes:
+# Scalars of a step, at the start of a thread's scratch. The plan fixes the first ones.
 ALPHA, L1 = 0, 1
 MOMENTUM, BETA_1, ONE_MINUS_BETA_1, BETA_2, ONE_MINUS_BETA_2, EPSILON = 2, 3, 4, 5, 6, 7
 CLIP_VALUE, CLIP_NORM, MAX_NORM = 8, 9, 10
-NO_PENALTY, UNIT = 11, 12  # the numbers zero and one, instead of ALPHA or L1, and INVERSE_WEIGHT
-# Those that change from epoch to epoch:
+# The numbers zero and one; they are used instead of ALPHA or L1, and of INVERSE_WEIGHT.
+NO_PENALTY, UNIT = 11, 12
+# Each epoch changes these.
 LEARNING_RATE = 13  # Adam and NAdam correct it in each step
-DECAY = 14  # what weights are multiplied with before a step
+DECAY = 14  # what weights are multiplied by before a step
 STEPS_DONE = 15
-# Those that change from step to step:
+# Each step changes these.
 INVERSE_WEIGHT = 16  # one divided by the batch's total sample weight
 GRADIENT_SHARE = 17  # the share of the new gradient in NAdam's mixture
-GRADIENT_SCALE = 18  # what a gradient is multiplied with to limit its norm
+GRADIENT_SCALE = 18  # what a gradient is multiplied by to limit its norm
 N_SCALARS = 32
 
-COPY_ELEMENTS = 64  # copies are shared out in multiples of this
+COPY_ELEMENTS = 64  # threads share copies in multiples of this number of elements
 
 _CACHE_LINE = 64  # bytes
 _PAGE = 4096  # bytes
-# Groups of rows have at least so many rows, and there are no more groups than this.
+# The smallest number of rows of a group, and the largest number of groups.
 _GROUP_ROWS, _MOST_GROUPS = 64, 8
-_BLOCK_BYTES = 128 * 1024  # activations of a row block: a part of the level-2 cache
+_BLOCK_BYTES = 128 * 1024  # activations of a block of rows: a part of the level-2 cache
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one network lies in its arena.
+    """The layout of one network's arena.
 
     Attributes
     ----------
     layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
+        The layer table; see the constants above.
     settings : ndarray of shape (N_SETTINGS,), int64
+        The settings vector; see the constants above.
     size : int
-        Elements of the arena.
+        Number of elements of the arena.
     n_blocks : int
-        Blocks of weights of all layers.
+        Number of blocks of weights of all layers.
     """
 
     layers: np.ndarray
@@ -103,85 +108,108 @@ class Layout:
     n_blocks: int
 
 
-def round_up(number, multiple):
-    """The smallest multiple that is not below `number`."""
+def round_up(number: int, multiple: int) -> int:
+    """Return the smallest multiple of `multiple` that is not below `number`."""
     return -(-number // multiple) * multiple
 
 
-def _row_stride(width, itemsize, vector):
-    """Distance of the rows of activations.
+def _row_stride(width: int, itemsize: int, vector: int) -> int:
+    """Compute the distance of the rows of activations.
 
-    Rows that are half a page or a multiple of it apart would share their cache sets, so that
-    such rows get one vector more.
+    It is the width of a row. Rows whose distance is a multiple of half a page would share their
+    cache sets, so that such a row gets one vector more.
 
     Parameters
     ----------
     width : int
-        Elements of a row.
+        Number of elements of a row.
     itemsize : int
-        Bytes of an element.
+        Number of bytes of an element.
     vector : int
-        Elements of a vector.
+        Number of elements of a vector.
+
+    Returns
+    -------
+    int
+        The distance in elements.
     """
     return width + vector if (width * itemsize) % (_PAGE // 2) == 0 else width
 
 
-def block_rows(layer_units, itemsize):
-    """Rows of a block: few enough to stay in the cache, enough to reuse the weights.
+def block_rows(layer_units: Sequence[int], itemsize: int) -> int:
+    """Choose the number of rows that go through all layers together.
+
+    They are few enough that their activations stay in the cache, and many enough that weights
+    which are in registers or in the cache are used often.
 
     Parameters
     ----------
     layer_units : sequence of int
         Units of the layers whose activations are stored.
     itemsize : int
-        Bytes of an element.
+        Number of bytes of an element.
+
+    Returns
+    -------
+    int
     """
     rows = _BLOCK_BYTES // (2 * sum(layer_units) * itemsize)
     return int(np.clip(round_up(rows, TILE_ROWS), 4 * TILE_ROWS, 20 * TILE_ROWS))
 
 
 class _Reservations:
-    """Gives out pieces of the arena, each of which starts at a cache line.
+    """The pieces of an arena that are in use; each of them starts at a cache line.
 
     Parameters
     ----------
     itemsize : int
-        Bytes of an element.
+        Number of bytes of an element.
 
     Attributes
     ----------
     end : int
-        Elements that were given out.
+        Number of elements that are in use.
     """
 
-    def __init__(self, itemsize):
+    def __init__(self, itemsize: int) -> None:
         self.end = 0
         self._line = _CACHE_LINE // itemsize
 
-    def __call__(self, n_elements):
-        """Where the next `n_elements` elements start."""
+    def __call__(self, n_elements: int) -> int:
+        """Reserve the next `n_elements` elements, and return where they start."""
         start = self.end
         self.end = round_up(start + int(n_elements), self._line)
         return start
 
 
 @cache
-def prediction_layout(units, activation, loss, dtype, n_threads, packed, is_sparse=False):
-    """Lay out the arena for predictions: parameters and a block of rows for each thread.
+def prediction_layout(
+    units: tuple[int, ...],
+    activation: Activation | tuple[Activation, ...],
+    loss: Loss,
+    dtype: np.dtype,
+    n_threads: int,
+    packed: bool,
+    is_sparse: bool = False,
+) -> Layout:
+    """Lay out the arena for predictions: parameters, and a block of rows for each thread.
 
     Parameters
     ----------
     units : tuple of int
-    activation : Activation
+        Units of every layer, from the input features to the outputs.
+    activation : Activation or tuple of Activation
+        The activation of all hidden layers, or a tuple with one for each.
     loss : Loss
     dtype : numpy.dtype
+        Type of the network's numbers.
     n_threads : int
     packed : bool
-        Whether weights lie in panels, which pays for many rows. Otherwise they lie in the order
-        of :mod:`fastmlp.network.weights`, where the last vector of a row reads into the next row:
-        those columns are computed and not used.
+        Whether weights lie in panels, which takes less time for many rows. Otherwise they lie in
+        the order of :mod:`fastmlp.network.weights`. The last vector of a row then reads into the
+        next row, so that some columns are computed and not used.
     is_sparse : bool
-        As for :func:`training_layout`.
+        Whether X is sparse, so that no rows of it are copied.
 
     Returns
     -------
@@ -212,19 +240,26 @@ def prediction_layout(units, activation, loss, dtype, n_threads, packed, is_spar
     return Layout(layers, settings, reserve.end, trained.n_blocks)
 
 
-def n_groups(plan, is_sparse=False):
-    """Groups of a batch's rows whose gradients are summed apart; 1 where that does not pay.
+def n_groups(plan: TrainingPlan, is_sparse: bool = False) -> int:
+    """Choose the number of groups of a batch's rows whose gradients are summed apart.
 
-    Groups pay where the activations and deltas of a batch, half of which would travel between
-    cores, are at least four times the parameters, for which gradients and weights travel
-    instead. They do not pay for sparse inputs. The number does not depend on the threads, so
-    that results do not either; no more threads than groups are of use.
+    Without groups half of a batch's activations and deltas travel between cores; with them
+    gradients and weights do so instead. Groups are used where there are at least four times as
+    many activations and deltas as parameters. They are not used for sparse inputs.
+
+    The number of groups does not depend on the number of threads, so that results do not depend
+    on it either. No more threads than groups have work.
 
     Parameters
     ----------
     plan : TrainingPlan
     is_sparse : bool
         Whether X is sparse.
+
+    Returns
+    -------
+    int
+        1 where no groups are used.
     """
     sizes = [(fan_in + 1) * fan_out for fan_in, fan_out in pairwise(plan.layer_units)]
     if is_sparse or 2 * sum(sizes) > plan.batch_size * sum(plan.layer_units[1:]):
@@ -235,7 +270,7 @@ def n_groups(plan, is_sparse=False):
     return groups
 
 
-def training_layout(plan, n_threads, is_sparse=False):
+def training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool = False) -> Layout:
     """Lay out the arena of a training plan.
 
     Parameters
@@ -243,7 +278,7 @@ def training_layout(plan, n_threads, is_sparse=False):
     plan : TrainingPlan
     n_threads : int
     is_sparse : bool
-        Whether X is sparse, so that no rows of it are gathered.
+        Whether X is sparse, so that no rows of it are copied.
 
     Returns
     -------
@@ -279,7 +314,7 @@ def training_layout(plan, n_threads, is_sparse=False):
     settings[TO_FIRST] = reserve(n_parameters) - settings[PARAMETERS]
     settings[TO_SECOND] = reserve(n_parameters) - settings[PARAMETERS]
     settings[GRADIENTS] = reserve(n_parameters) if plan.clip_norm < inf else -1
-    # Where nothing is updated, nothing can be lost.
+    # Where parameters are not updated, they need not be kept.
     settings[KEEP_AT] = -1 if plan.optimizer == Optimizer.GRADIENT else reserve(2 * n_parameters)
     for layer in layers[1:]:
         layer[TRANSPOSED] = reserve(layer[OUT_WIDTH] * layer[IN_WIDTH])
@@ -316,22 +351,24 @@ def training_layout(plan, n_threads, is_sparse=False):
     return Layout(layers, settings, reserve.end, int(n_blocks))
 
 
-def shares(layout, n_threads, n_lanes):
-    """Limits of each thread's weight blocks, so that all take about the same time.
+def shares(layout: Layout, n_threads: int, n_lanes: int) -> np.ndarray:
+    """Share the blocks of weights among threads, so that all take about the same time.
 
     Parameters
     ----------
     layout : Layout
     n_threads : int
     n_lanes : int
-        Elements of a vector.
+        Number of elements of a vector.
 
     Returns
     -------
     ndarray of shape (n_threads + 1,), int64
+        Thread `i` has the blocks from element `i` up to, and without, element `i + 1`.
     """
     panel, n_rows = layout.settings[PANEL], layout.settings[BATCH_SIZE]
-    costs = []  # roughly in cycles: two multiply-adds each, then the optimiser's division
+    # Rough numbers of cycles: two multiply-adds each, and then the optimiser's division.
+    costs: list[np.ndarray] = []
     for layer in layout.layers:
         rows = np.minimum(panel, layer[FAN_IN] - np.arange(0, layer[FAN_IN], panel))
         columns = np.minimum(panel, layer[OUT_WIDTH] - np.arange(0, layer[OUT_WIDTH], panel))
@@ -347,17 +384,21 @@ def shares(layout, n_threads, n_lanes):
     return np.abs(done - wanted[:, None]).argmin(axis=1).astype(np.int64)
 
 
-def pack(parameters, units, arena, start, layout):
-    """Copy a flat parameter vector into panels of the arena, from `start` on.
+def pack(
+    parameters: np.ndarray, units: Sequence[int], arena: np.ndarray, start: int, layout: Layout
+) -> None:
+    """Copy a flat parameter vector into panels of the arena.
 
     Parameters
     ----------
     parameters : ndarray of shape (n_parameters,)
-        In the order of :mod:`fastmlp.network.weights`.
+        The parameters, in the order of :mod:`fastmlp.network.weights`.
     units : sequence of int
-    arena : ndarray
+        Units of every layer, from the input features to the outputs.
+    arena : ndarray of shape (layout.size,)
         Modified in place.
     start : int
+        Where the first parameter lies in the arena.
     layout : Layout
     """
     coefs, intercepts = views(parameters, units)
@@ -368,15 +409,21 @@ def pack(parameters, units, arena, start, layout):
         arena[to : to + len(biases)] = biases
 
 
-def unpack(parameters, units, arena, start, layout):
-    """Copy a flat parameter vector back out of the panels: the inverse of :func:`pack`.
+def unpack(
+    parameters: np.ndarray, units: Sequence[int], arena: np.ndarray, start: int, layout: Layout
+) -> None:
+    """Copy panels of the arena into a flat parameter vector: the inverse of :func:`pack`.
 
     Parameters
     ----------
     parameters : ndarray of shape (n_parameters,)
-        Modified in place.
-    units, arena, start, layout
-        As for :func:`pack`.
+        Modified in place: gets the parameters, in the order of :mod:`fastmlp.network.weights`.
+    units : sequence of int
+        Units of every layer, from the input features to the outputs.
+    arena : ndarray of shape (layout.size,)
+    start : int
+        Where the first parameter lies in the arena.
+    layout : Layout
     """
     coefs, intercepts = views(parameters, units)
     for layer, weights, biases in zip(layout.layers, coefs, intercepts, strict=True):
@@ -386,24 +433,27 @@ def unpack(parameters, units, arena, start, layout):
         biases[:] = arena[source : source + len(biases)]
 
 
-def _panels(arena, start, layer, panel):
-    """Each panel of a layer's weights.
+def _panels(
+    arena: np.ndarray, start: int, layer: np.ndarray, panel: int
+) -> Iterator[tuple[np.ndarray, slice]]:
+    """Iterate over the panels of a layer's weights.
 
     Parameters
     ----------
-    arena : ndarray
+    arena : ndarray of shape (n_elements,)
     start : int
-        Where the first parameter lies.
-    layer : ndarray of shape (LAYER_FIELDS,)
+        Where the first parameter lies in the arena.
+    layer : ndarray of shape (LAYER_FIELDS,), int64
+        A row of the layer table.
     panel : int
-        Columns of a full panel.
+        Number of columns of a full panel.
 
     Yields
     ------
     matrix : ndarray of shape (fan_in, width)
         A view of the arena.
     columns : slice
-        The columns of the weights that it holds.
+        The columns of the weights that the panel holds.
     """
     for column in range(0, layer[OUT_WIDTH], panel):
         width = min(panel, layer[OUT_WIDTH] - column)
@@ -412,15 +462,18 @@ def _panels(arena, start, layer, panel):
         yield matrix, slice(column, min(column + width, layer[FAN_OUT]))
 
 
-def pack_transposed(parameters, units, arena, layout):
-    """Fill the transposed copies of all layers' weights but the first.
+def pack_transposed(
+    parameters: np.ndarray, units: Sequence[int], arena: np.ndarray, layout: Layout
+) -> None:
+    """Fill the transposed copies of the weights of all layers but the first.
 
     Parameters
     ----------
     parameters : ndarray of shape (n_parameters,)
-        In the order of :mod:`fastmlp.network.weights`.
+        The parameters, in the order of :mod:`fastmlp.network.weights`.
     units : sequence of int
-    arena : ndarray
+        Units of every layer, from the input features to the outputs.
+    arena : ndarray of shape (layout.size,)
         Modified in place.
     layout : Layout
     """

@@ -1,4 +1,4 @@
-"""From the summed gradient of a batch to new weights."""
+"""Kernels that use the summed gradient of a batch, and those that change weights."""
 
 from functools import cache, partial
 from math import sqrt
@@ -16,11 +16,10 @@ clipped = compile_formula(updates.clipped)
 
 @cache
 def update_kernel(optimizer):
-    """Makes the kernel that changes `size` weights, from `start`, and their optimiser state.
+    """Make the kernel that changes parameters and their part of the optimiser's memory.
 
-    The gradient is summed over the batch; `alpha` and `inverse` are the places, in the scratch,
-    of the L2 penalty and of the factor that makes the sum a mean. For ``Optimizer.GRADIENT`` the
-    mean gradient is written to the first vector of the state, and the weights stay.
+    For ``Optimizer.GRADIENT`` the parameters stay as they are, and the mean gradient is written to
+    the first vector of the memory. The formulas are in :mod:`fastmlp.network.formulas.updates`.
 
     Parameters
     ----------
@@ -28,8 +27,12 @@ def update_kernel(optimizer):
 
     Returns
     -------
-    kernel
-        ``(arena, settings, scratch, batch_sum, start, size, alpha, inverse)``
+    numba dispatcher
+        ``(arena, settings, scratch, batch_sum, start, size, alpha, inverse)``. The arena is
+        modified in place. `scratch`, `batch_sum` and `start` are places in the arena: of the
+        thread's scratch, of the gradient that is summed over the batch, and of the first
+        parameter. `size` is the number of parameters. `alpha` and `inverse` are the numbers of two
+        scalars in the scratch: the L2 penalty, and the factor that makes the sum a mean.
     """
     optimizer = Optimizer(optimizer)
     step = compile_formula(updates.step_of(optimizer))
@@ -66,7 +69,20 @@ def update_kernel(optimizer):
 
 @partial(compile_kernel, fastmath=REORDERED)
 def squared_norm(w):
-    """Sum of squares, added up in as many fixed lanes as a vector has."""
+    """Sum the squares of a vector's elements.
+
+    The sum is split into the lanes of vectors. Its numbers are therefore not added in the order of
+    the elements, but always in the same one.
+
+    Parameters
+    ----------
+    w : vector
+        It has at least one element.
+
+    Returns
+    -------
+    number of the vector's type
+    """
     total = w[0] * 0
     for i in range(w.size):
         total += w[i] * w[i]
@@ -75,7 +91,17 @@ def squared_norm(w):
 
 @partial(compile_kernel, fastmath=REORDERED)
 def absolute_sum(w):
-    """Sum of absolute values, added up likewise."""
+    """Sum the absolute values of a vector's elements, in the order of :func:`squared_norm`.
+
+    Parameters
+    ----------
+    w : vector
+        It has at least one element.
+
+    Returns
+    -------
+    number of the vector's type
+    """
     total = w[0] * 0
     for i in range(w.size):
         total += abs(w[i])
@@ -84,9 +110,23 @@ def absolute_sum(w):
 
 @compile_kernel
 def shape_gradient(arena, scratch, batch_sum, start, size, alpha, l1, sums, to):
-    """Replace a summed gradient by the mean one, with penalties, clipped element by element.
+    """Replace a summed gradient by the mean gradient with penalties, and clip its elements.
 
-    Its squared norm is added to ``sums[to]``. `alpha` and `l1` are places in the scratch.
+    Parameters
+    ----------
+    arena : vector
+        The gradient is modified in place.
+    scratch : int
+        Where this thread's scratch starts in the arena.
+    batch_sum : int
+        Where the gradient, which is summed over the batch, starts in the arena.
+    start, size : int
+        Where the parameters start in the arena, and their number.
+    alpha, l1 : int
+        The numbers of the scalars in the scratch that are the L2 and the L1 penalty.
+    sums : vector of float64
+        Modified in place: the squared norm of the new gradient is added to ``sums[to]``.
+    to : int
     """
     scalars, g = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
     w = view(arena, start, size)
@@ -101,7 +141,17 @@ def shape_gradient(arena, scratch, batch_sum, start, size, alpha, l1, sums, to):
 
 @compile_kernel
 def scale(arena, factor, start, size):
-    """Multiply `size` numbers by the one at `factor`, in place."""
+    """Multiply numbers by a factor.
+
+    Parameters
+    ----------
+    arena : vector
+        The numbers are modified in place.
+    factor : int
+        The place of the factor in the arena.
+    start, size : int
+        Where the numbers start in the arena, and how many there are.
+    """
     c, w = arena[factor], view(arena, start, size)
     for i in range(size):
         w[i] *= c
@@ -109,9 +159,18 @@ def scale(arena, factor, start, size):
 
 @compile_kernel
 def limit_columns(arena, limit, start, depth, width, squares):
-    """Scale each column of a panel of weights down to a Euclidean norm, that at `limit`.
+    """Scale down each column of a panel of weights whose Euclidean norm is above a limit.
 
-    `squares` is room for a row of the panel.
+    Parameters
+    ----------
+    arena : vector
+        The panel is modified in place.
+    limit : int
+        The place of the limit in the arena.
+    start, depth, width : int
+        Where the panel starts in the arena, and its numbers of rows and of columns.
+    squares : int
+        The place of as many elements as a row of the panel has; they are overwritten.
     """
     most, sums = arena[limit], view(arena, squares, width)
     for j in range(width):

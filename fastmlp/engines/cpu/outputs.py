@@ -1,6 +1,6 @@
-"""The output layer: its activation, the losses of rows, and their deltas.
+"""Kernels for the output layer: its activation, the losses of rows, and their deltas.
 
-Each function here makes the kernel of one choice, compiled when a network needs it.
+The kernel of one output activation or of one loss is compiled when a network needs it.
 """
 
 from functools import cache
@@ -31,9 +31,21 @@ softmax_delta = compile_formula(losses.softmax_delta)
 
 @cache
 def output_kernel(name):
-    """Makes the kernel that replaces a block's output pre-activations by predictions, in place.
+    """Make the kernel that replaces the output pre-activations of a block of rows by predictions.
 
-    The padding of softmax rows becomes zero. None for the identity.
+    The padding of softmax rows becomes zero.
+
+    Parameters
+    ----------
+    name : {'softmax', 'logistic', 'exp', 'identity'}
+        The activation of the output layer.
+
+    Returns
+    -------
+    numba dispatcher or None
+        ``(arena, start, row_stride, n_rows, n_columns)``, where `start` is the place of the first
+        row in the arena, and `row_stride` the distance of rows. They are modified in place. None
+        for the identity.
     """
     if name == "softmax":
 
@@ -68,12 +80,25 @@ def output_kernel(name):
 
 @cache
 def loss_kernel(loss):
-    """Makes the kernel of a loss (for custom ones see :mod:`fastmlp.engines.cpu.custom_loss`).
+    """Make the kernel that computes the losses of a block of rows, and their deltas.
 
-    It writes the loss of each row of a block to ``sums[to :]`` and replaces predictions by
-    deltas. The loss of a row is the sum over its outputs, for the squared error their mean.
-    Targets may be overwritten. The padding of predictions is zero but for some output
-    activations, whose padding the caller clears afterwards (see `clears_padding`).
+    The loss of a row is the sum of the losses of its outputs, or for the squared error their mean.
+    The formulas are in :mod:`fastmlp.network.formulas.losses`.
+
+    Parameters
+    ----------
+    loss : Loss
+        Any loss but the custom one, for which :mod:`fastmlp.engines.cpu.custom_loss` has a kernel
+        with the same arguments.
+
+    Returns
+    -------
+    numba dispatcher
+        ``(arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to)``.
+        `targets` and `predictions` are the places of the first rows in the arena, and `row_stride`
+        is the distance of rows. Predictions are replaced by deltas, and targets may be
+        overwritten. The losses of rows are written to ``sums[to :]``. The deltas of the padding
+        are zero, unless :func:`clears_padding` says that the caller has to make them so.
     """
     if loss == Loss.CROSS_ENTROPY:
         return _cross_entropy_kernel()
@@ -90,14 +115,35 @@ def loss_kernel(loss):
 
 
 def clears_padding(loss):
-    """Whether padding gets a delta that is not zero."""
+    """Tell whether a loss's kernel can give padding a delta that is not zero.
+
+    Parameters
+    ----------
+    loss : Loss
+
+    Returns
+    -------
+    bool
+    """
     return loss in (Loss.POISSON, Loss.BINARY_CROSS_ENTROPY, Loss.BINARY_MARGIN, Loss.CUSTOM)
 
 
 def elementwise_kernel(value, delta, name, **options):
-    """Makes the kernel of a loss that is the same for every column.
+    """Make the kernel of a loss whose formula is the same for every column.
 
-    `value` and `delta` are compiled functions of target and prediction.
+    Parameters
+    ----------
+    value, delta : numba dispatcher
+        The loss and its delta, as functions of target and prediction.
+    name : str
+        The name of the loss.
+    **options
+        The options of :func:`fastmlp.engines.cpu.jit.compile_variant`.
+
+    Returns
+    -------
+    numba dispatcher
+        A kernel with the arguments that :func:`loss_kernel` describes.
     """
 
     @compile_variant(name, **options)
@@ -116,7 +162,20 @@ def elementwise_kernel(value, delta, name, **options):
 
 
 def _columnwise_kernel(value, delta, name):
-    """Makes the kernel of a loss that has a parameter for each column."""
+    """Make the kernel of a loss that has a parameter for each column.
+
+    Parameters
+    ----------
+    value, delta : numba dispatcher
+        The loss and its delta, as functions of target, prediction and parameter.
+    name : str
+        The name of the loss.
+
+    Returns
+    -------
+    numba dispatcher
+        A kernel with the arguments that :func:`loss_kernel` describes.
+    """
 
     @compile_variant(name)
     def losses_and_deltas(
@@ -136,6 +195,8 @@ def _columnwise_kernel(value, delta, name):
 
 
 def _squared_error_kernel():
+    """Make the kernel of the squared error, whose loss of a row is the mean over outputs."""
+
     @compile_variant("squared_error")
     def losses_and_deltas(
         arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to
@@ -153,6 +214,8 @@ def _squared_error_kernel():
 
 
 def _binary_cross_entropy_kernel():
+    """Make the kernel of the binary cross-entropy of each output."""
+
     @compile_variant("binary_cross_entropy")
     def losses_and_deltas(
         arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to
@@ -170,6 +233,8 @@ def _binary_cross_entropy_kernel():
 
 
 def _cross_entropy_kernel():
+    """Make the kernel of the cross-entropy of probabilities that sum to one."""
+
     @compile_variant("cross_entropy")
     def losses_and_deltas(
         arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to
@@ -178,7 +243,7 @@ def _cross_entropy_kernel():
         y, p = view(arena, targets, n), view(arena, predictions, n)
         eps = arena[settings[at.MACHINE_EPSILON]]
         n_lanes = settings[at.PANEL] // 2
-        # Most targets are zero: only the others cost a logarithm.
+        # Most targets are zero, and a loss with a logarithm is computed for the others only.
         for row in range(n_rows):
             total = 0.0
             for column in range(row * row_stride, row * row_stride + n_columns, n_lanes):
@@ -195,6 +260,8 @@ def _cross_entropy_kernel():
 
 
 def _margin_kernel():
+    """Make the kernel of the margin loss, which compares the outputs of a row."""
+
     @compile_variant("margin")
     def losses_and_deltas(
         arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to

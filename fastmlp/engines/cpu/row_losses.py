@@ -1,25 +1,31 @@
-"""Losses of rows that are not trained on, in float64: the formulas of training, and no deltas."""
+"""Losses of rows that are not trained on, in float64, by the same formulas as in training."""
 
+from collections.abc import Callable
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...network.formulas import losses
-from ...network.plan import Loss
+from ...network.plan import Loss, TrainingPlan
+from .._numba import Dispatcher
 from .custom_loss import MOST_KEPT, compile_custom
 from .jit import compile_entry, compile_formula, compile_inline, compile_variant
 
 margin = compile_formula(losses.margin)
 
 
-def row_losses(plan, Y, outputs):
-    """The loss of each row: the sum over its outputs, for the squared error their mean.
+def row_losses(plan: TrainingPlan, Y: ArrayLike, outputs: ArrayLike) -> np.ndarray:
+    """Compute the loss of each row, without weights and penalties.
+
+    It is the sum of the losses of the row's outputs, or for the squared error their mean.
 
     Parameters
     ----------
     plan : TrainingPlan
-        It has the loss and its parameters; probabilities are clipped by the machine's epsilon of
-        its dtype.
+        It has the loss and its parameters. Losses that clip probabilities use the machine epsilon
+        of its dtype.
     Y : array-like of shape (n_rows, n_outputs)
         Targets as they are trained on.
     outputs : array-like of shape (n_rows, n_outputs)
@@ -28,12 +34,12 @@ def row_losses(plan, Y, outputs):
     Returns
     -------
     ndarray of shape (n_rows,), float64
-        Infinite where a loss is too large for a number.
+        A loss that is too large for a number is infinite.
     """
-    # Copies: the kernel is compiled for arrays of one kind, which are not marked read-only.
+    # The kernel is compiled for one type of array. Copies have it: they are not marked read-only.
     Y, P = (np.array(array, dtype=np.float64, order="C") for array in (Y, outputs))
     result = np.empty(len(P))
-    if plan.loss == Loss.CUSTOM:
+    if plan.custom_loss is not None:
         kernel = _custom_kernel(compile_custom(plan.custom_loss).value)
     else:
         kernel = _kernel(Loss(plan.loss))
@@ -42,8 +48,21 @@ def row_losses(plan, Y, outputs):
 
 
 @cache
-def _kernel(loss):
-    """Makes the kernel ``(Y, P, parameters, result)`` of a loss."""
+def _kernel(loss: Loss) -> Dispatcher:
+    """Make the kernel of a loss.
+
+    Parameters
+    ----------
+    loss : Loss
+        Any loss but the custom one.
+
+    Returns
+    -------
+    numba dispatcher
+        ``(Y, P, parameters, result)``, where Y and P are matrices of float64 with targets and
+        predictions, and `parameters` is a vector of float64 with a number for each output. The
+        loss of each row is written to the vector `result`.
+    """
     if loss == Loss.MARGIN:
         return _margin_kernel()
     value = compile_formula(losses.value_of(loss))
@@ -53,13 +72,24 @@ def _kernel(loss):
 
 
 @lru_cache(MOST_KEPT)
-def _custom_kernel(value):
-    """The same for a custom loss, by its compiled function."""
+def _custom_kernel(value: Dispatcher) -> Dispatcher:
+    """Make the kernel of a custom loss.
+
+    Parameters
+    ----------
+    value : numba dispatcher
+        The loss as a function of target and prediction.
+
+    Returns
+    -------
+    numba dispatcher
+        ``(Y, P, parameters, result)``, as :func:`_kernel` describes it.
+    """
     return compile_entry(_sums_over_outputs(_with_parameter(value)), is_cached=False)
 
 
-def _with_parameter(value):
-    """A function of target, prediction and a parameter that it ignores."""
+def _with_parameter(value: Dispatcher) -> Dispatcher:
+    """Make a function of target, prediction and a parameter that it ignores."""
 
     @compile_inline
     def value_with_parameter(y, p, parameter):
@@ -68,7 +98,20 @@ def _with_parameter(value):
     return value_with_parameter
 
 
-def _sums_over_outputs(value):
+def _sums_over_outputs(value: Dispatcher) -> Callable[..., Any]:
+    """Make the function, not yet compiled, that sums a loss over the outputs of each row.
+
+    Parameters
+    ----------
+    value : numba dispatcher
+        The loss as a function of target, prediction and parameter.
+
+    Returns
+    -------
+    function
+        ``(Y, P, parameters, result)``, as :func:`_kernel` describes it.
+    """
+
     def row_losses(Y, P, parameters, result):
         for row in range(Y.shape[0]):
             total = 0.0
@@ -79,7 +122,9 @@ def _sums_over_outputs(value):
     return row_losses
 
 
-def _margin_kernel():
+def _margin_kernel() -> Dispatcher:
+    """Make the kernel of the margin loss, which compares the outputs of a row."""
+
     @compile_variant("margin", entry=True)
     def row_losses(Y, P, parameters, result):
         for row in range(Y.shape[0]):

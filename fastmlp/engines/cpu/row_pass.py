@@ -1,4 +1,4 @@
-"""The first phase of a training step: what happens to rows of the batch, layer by layer."""
+"""Kernels of a training step's first phase, which passes rows of the batch through the layers."""
 
 from . import layout as at
 from .arguments import Matrix, Size, StridedMatrix
@@ -19,14 +19,15 @@ from .work_sharing import N_SUMS
 
 @compile_kernel
 def gather(matrix, order, start, arena, to, row_stride, n_rows):
-    """Copy rows of X or Y, in the order of the epoch, to a block of this thread's.
+    """Copy rows of X or Y, in the order of the epoch, to a block that belongs to this thread.
 
     Parameters
     ----------
     matrix : matrix of the network's dtype
     order : vector of int64
+        Row numbers, in the order in which batches are cut.
     start, n_rows : int
-        Where the rows start in the order, and how many they are.
+        Where the rows start in the order, and the number of rows.
     arena : vector
         Modified in place.
     to, row_stride : int
@@ -40,21 +41,21 @@ def gather(matrix, order, start, arena, to, row_stride, n_rows):
 
 @compile_kernel
 def activate_layer(network, number, first, last, seen):
-    """Replace a hidden layer's pre-activations by activations.
+    """Replace a hidden layer's pre-activations by activations, in the arena.
 
     Parameters
     ----------
     network : Network
     number : int
-        Of the layer.
+        The number of the layer.
     first, last : int
-        Rows of the batch.
+        The rows, as numbers in the batch: from `first` on, up to the one before `last`.
     seen : int
-        Rows that were trained on before this batch.
+        The number of rows that were trained on before this batch.
     """
     arena, layers, settings, calls = arrays_of(network)
     layer = layers[number]
-    # Padding is activated as well: no one reads it.
+    # Padding is activated as well, which changes no result because nothing reads it.
     n_rows, out_row = last - first, layer[at.OUTPUT_ROW]
     start, size = layer[at.OUTPUT] + first * out_row, n_rows * out_row
     if has_layer_slot(calls, number, ACTIVATE_AND_KEEP):
@@ -72,18 +73,18 @@ def activate_layer(network, number, first, last, seen):
 
 @compile_kernel
 def forward(network, inputs, first, last, seen):
-    """Activations of all layers for rows `first` to `last`; the output stays linear.
+    """Compute the activations of all hidden layers, and the output layer's pre-activations.
 
     Parameters
     ----------
     network : Network
     inputs : int
-        Where the features of the first row start in the arena; sparse inputs have been
-        multiplied already.
+        Where the features of the first row start in the arena. It is not used for sparse inputs,
+        for which the first layer's pre-activations have been computed already.
     first, last : int
-        Rows of the batch.
+        The rows, as numbers in the batch: from `first` on, up to the one before `last`.
     seen : int
-        Rows that were trained on before this batch.
+        The number of rows that were trained on before this batch.
     """
     arena, layers, settings, calls = arrays_of(network)
     for number in range(settings[at.N_LAYERS]):
@@ -112,7 +113,7 @@ def forward(network, inputs, first, last, seen):
 
 @compile_kernel
 def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, last):
-    """Predictions, losses and output deltas of rows `first` to `last`.
+    """Compute the predictions, losses and output deltas of rows of the batch.
 
     Parameters
     ----------
@@ -121,14 +122,15 @@ def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, l
         Where this thread's block of targets starts in the arena.
     Y : matrix of the network's dtype
     sample_weight : vector of the network's dtype
-        Empty where there are no weights.
+        The weights of all rows; empty where there are no weights.
     order : vector of int64
+        Row numbers, in the order in which batches are cut.
     start : int
         Where the batch starts in the order.
     sums : vector of float64
         Modified in place: gets the loss of each row; see work_sharing.py.
     first, last : int
-        Rows of the batch.
+        The rows, as numbers in the batch: from `first` on, up to the one before `last`.
     """
     arena, layers, settings, calls = arrays_of(network)
     layer = layers[settings[at.N_LAYERS] - 1]
@@ -156,13 +158,13 @@ def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, l
 
 @compile_kernel
 def backward(network, first, last):
-    """Deltas of all hidden layers for rows `first` to `last`.
+    """Compute the deltas of all hidden layers for rows of the batch.
 
     Parameters
     ----------
     network : Network
     first, last : int
-        Rows of the batch.
+        The rows, as numbers in the batch: from `first` on, up to the one before `last`.
     """
     arena, layers, settings, calls = arrays_of(network)
     for number in range(settings[at.N_LAYERS] - 1, 0, -1):

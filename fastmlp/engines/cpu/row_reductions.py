@@ -1,7 +1,7 @@
 """Operations along the rows of a block, with one vector accumulator for each row.
 
-Rows are too short for the compiler's own vector loops: most of a row of 26 numbers would
-be done one by one. Rows are read and written up to the end of their last vector.
+Rows are too short for the vector loops that the compiler writes: these would take most of a row of
+26 numbers one by one. Here rows are read and written up to the end of their last vector.
 """
 
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from .vector_code import I64, VectorWriter
 
 
 class _RowWriter(VectorWriter):
-    """Writes loops over the rows of a block and over the vectors of a row.
+    """A writer of loops over the rows of a block and over the vectors of a row.
 
     Parameters
     ----------
     context, builder, signature, args
-        Of an intrinsic's ``codegen``; the arguments begin with arena, start, row_stride, n_rows
-        and n_columns.
+        The arguments of an intrinsic's ``codegen``. The intrinsic's own arguments begin with
+        arena, start, row_stride, n_rows and n_columns.
     """
 
     def __init__(self, context, builder, signature, args):
@@ -34,24 +34,30 @@ class _RowWriter(VectorWriter):
 
     @contextmanager
     def rows(self):
-        """A context that is the body of a loop over rows: a row's number and a pointer to it."""
+        """Write a loop over rows, whose body is what the ``with`` statement encloses.
+
+        Yields
+        ------
+        number, pointer : llvmlite values
+            The number of a row, and a pointer to its first element.
+        """
         with cgutils.for_range(self.builder, self.n_rows) as loop:
             offset = self.builder.mul(loop.index, self.row_stride)
             yield loop.index, self.builder.gep(self.start, [offset])
 
     @contextmanager
     def vectors(self, row):
-        """A context that is the body of a loop over the vectors of a row.
+        """Write a loop over a row's vectors, whose body is what the ``with`` statement encloses.
 
         Parameters
         ----------
         row : llvmlite value
-            A pointer to its first element.
+            A pointer to the row's first element.
 
         Yields
         ------
         vector, pointer, mask : llvmlite values
-            The vector, where it lies, and which of its lanes belong to the row.
+            The vector, a pointer to its first element, and which of its lanes belong to the row.
         """
         builder, n_lanes = self.builder, ir.Constant(I64, self.n_lanes)
         padded = builder.add(self.n_columns, ir.Constant(I64, self.n_lanes - 1))
@@ -62,16 +68,20 @@ class _RowWriter(VectorWriter):
             yield self.load(builder, pointer), pointer, mask
 
     def reduce(self, row, combine, identity):
-        """All numbers of a row, combined into one.
+        """Write what combines all numbers of a row into one.
 
         Parameters
         ----------
         row : llvmlite value
-            A pointer to its first element.
+            A pointer to the row's first element.
         combine : callable
-            Writes what makes one vector of two.
+            ``combine(x, y)`` writes what makes one vector of two.
         identity : float
-            What stands in for lanes beyond the row.
+            The number that lanes beyond the row have instead of theirs.
+
+        Returns
+        -------
+        llvmlite value
         """
         builder, identity = self.builder, self.constant(identity)
         so_far = cgutils.alloca_once(builder, self.vector)
@@ -82,7 +92,7 @@ class _RowWriter(VectorWriter):
         return self.fold(builder, builder.load(so_far), combine)
 
     def maximum(self, row):
-        """The largest number of a row; any number where there is a not-a-number."""
+        """Write what finds the largest number of a row; where one is not a number, any of them."""
 
         def larger(x, y):
             return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)
@@ -90,20 +100,20 @@ class _RowWriter(VectorWriter):
         return self.reduce(row, larger, -inf)
 
     def sum(self, row):
-        """The sum of a row."""
+        """Write what sums the numbers of a row."""
         return self.reduce(row, self.builder.fadd, 0.0)
 
 
 @intrinsic
 def subtract_row_maxima(typing_context, arena, start, row_stride, n_rows, n_columns):
-    """Subtract from each row its maximum; padding becomes minus infinity.
+    """Subtract from each row its maximum, and make the padding minus infinity.
 
     Parameters
     ----------
     arena : vector
         Modified in place.
     start, row_stride : int
-        Where the first row starts, and the distance of rows.
+        Where the first row starts in the arena, and the distance of rows.
     n_rows, n_columns : int
     """
 
@@ -130,7 +140,7 @@ def divide_by_row_sums(typing_context, arena, start, row_stride, n_rows, n_colum
     arena : vector
         Modified in place.
     start, row_stride : int
-        Where the first row starts, and the distance of rows.
+        Where the first row starts in the arena, and the distance of rows.
     n_rows, n_columns : int
     """
 
@@ -156,11 +166,12 @@ def row_sums(typing_context, arena, start, row_stride, n_rows, n_columns, sums, 
     arena : vector
         It is only read.
     start, row_stride : int
-        Where the first row starts, and the distance of rows.
+        Where the first row starts in the arena, and the distance of rows.
     n_rows, n_columns : int
     sums : vector of float64
         Modified in place.
     to : int
+        The element of `sums` for the first row.
     """
 
     def codegen(context, builder, signature, args):
@@ -180,7 +191,19 @@ def row_sums(typing_context, arena, start, row_stride, n_rows, n_columns, sums, 
 
 @intrinsic
 def nonzero_lanes(typing_context, arena, start):
-    """A bit for each number of the vector that lies at `start`: set where it is not zero."""
+    """Find the lanes of one vector that are not zero.
+
+    Parameters
+    ----------
+    arena : vector
+    start : int
+        Where the vector starts in the arena.
+
+    Returns
+    -------
+    int
+        Its bit i is set where lane i of the vector is not zero.
+    """
 
     def codegen(context, builder, signature, args):
         writer = VectorWriter(builder.module, context.get_data_type(signature.args[0].dtype))
@@ -194,7 +217,16 @@ def nonzero_lanes(typing_context, arena, start):
 
 @intrinsic
 def lowest_bit(typing_context, bits):
-    """Number of the lowest bit that is set."""
+    """Return the number of the lowest bit of an integer that is set; at least one must be.
+
+    Parameters
+    ----------
+    bits : int
+
+    Returns
+    -------
+    int
+    """
 
     def codegen(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), True))

@@ -1,17 +1,18 @@
 """The slots of the vector `calls`: which kernels are called by address, and with what arguments.
 
 A kernel is compiled for the signature of its slot, and each call is checked against the same
-signature while its caller is compiled (see :mod:`fastmlp.engines.cpu.indirect_call`). The table
-needs no compiler, so that it can also describe kernels that were compiled elsewhere.
+signature while its caller is compiled (see :mod:`fastmlp.engines.cpu.indirect_call`). This module
+imports no compiler, so that its table can also describe kernels that were compiled elsewhere.
 """
 
 from enum import Enum
+from typing import Any, TypeAlias
 
 from .arguments import Inputs, Matrix, Network, Size, StridedMatrix
 
 
 class Kind(Enum):
-    """Kinds of arguments; vectors and matrices are C-contiguous."""
+    """A kind of argument. Vectors and matrices are C-contiguous."""
 
     INTEGER = "int64"
     REALS = "vector of the network's dtype"
@@ -24,10 +25,13 @@ class Kind(Enum):
     TO_ADDRESSES = "pointer to uint64"
 
 
+#: What a kernel takes as one argument: a kind, or the class of a tuple.
+Argument: TypeAlias = Kind | type[tuple[Any, ...]]
+
 _INTEGER, _REALS, _INTEGERS, _DOUBLES = Kind.INTEGER, Kind.REALS, Kind.INTEGERS, Kind.DOUBLES
 
 #: The kinds of the fields of each tuple that is an argument.
-FIELDS = {
+FIELDS: dict[type[tuple[Any, ...]], tuple[Kind, ...]] = {
     Network: (Kind.TO_REALS, Kind.TO_INTEGERS, Kind.TO_INTEGERS, Kind.TO_ADDRESSES),
     Inputs: (Kind.REAL_MATRIX, Kind.FEATURES, _INTEGERS, _INTEGERS),
     Size: (_INTEGER,) * 3,
@@ -35,17 +39,17 @@ FIELDS = {
     StridedMatrix: (_INTEGER,) * 3,
 }
 
-# One slot for the whole network; 0 in `calls` where a network needs no such kernel.
+# These slots exist once in a network. A slot holds 0 where the network needs no such kernel.
 MULTIPLY, FORWARD, ACTIVATE_OUTPUT, FINISH_ROWS, LOSSES, BACKWARD = range(6)
 UPDATE_WEIGHTS, SUM_GRADIENT, SUM_GROUP, TRANSPOSE_BLOCK = range(6, 10)
 SHAPE_GRADIENT, DECAY_WEIGHTS, UPDATE, FINISH_UPDATE, LIMIT_NORMS = range(10, 15)
-MULTIPLY_ROWS, GROUP_BY_FEATURE, SUM_BLOCK = range(15, 18)  # for sparse inputs
+MULTIPLY_ROWS, GROUP_BY_FEATURE, SUM_BLOCK = range(15, 18)  # used for sparse inputs only
 N_NETWORK_SLOTS = 18
-# One slot for each layer.
+# These slots exist once in each layer.
 ACTIVATE, ACTIVATE_AND_KEEP, MULTIPLY_BY_DERIVATIVE, DROP_UNITS = range(18, 22)
 N_LAYER_SLOTS = 4
 
-SIGNATURES = {
+SIGNATURES: dict[int, tuple[Argument, ...]] = {
     MULTIPLY: (_REALS, Size, StridedMatrix, Matrix, Matrix, Matrix),
     FORWARD: (Network, *[_INTEGER] * 4),
     ACTIVATE_OUTPUT: (_REALS, *[_INTEGER] * 4),
@@ -72,7 +76,7 @@ SIGNATURES = {
     MULTIPLY_BY_DERIVATIVE: (_REALS, *[_INTEGER] * 3),
     DROP_UNITS: (_REALS, *[_INTEGER] * 10),
 }  # fmt: skip
-"""What each slot's kernel takes: kinds, and tuples by their classes."""
+"""The arguments of each slot's kernel."""
 
 NAMES = {
     number: name
@@ -82,11 +86,11 @@ NAMES = {
 """The name of each slot, for messages."""
 
 
-def is_of_layer(slot):
-    """Whether each layer has such a slot of its own."""
+def is_of_layer(slot: int) -> bool:
+    """Tell whether each layer has a slot of this number."""
     return slot >= N_NETWORK_SLOTS
 
 
-def n_slots(n_layers):
-    """Elements of the vector `calls` of a network with so many layers."""
+def n_slots(n_layers: int) -> int:
+    """Count the elements of the vector `calls` of a network with so many layers."""
     return N_NETWORK_SLOTS + n_layers * N_LAYER_SLOTS

@@ -1,7 +1,7 @@
-"""The first layer for sparse inputs: compiled only when they are met.
+"""Kernels of the first layer for sparse inputs, which are compiled only where X is sparse.
 
-Inputs are in compressed rows: values (here a matrix of one row, so that kernels have one
-signature for both kinds of input), feature numbers, and where each row starts.
+Inputs are in compressed rows: the values, their feature numbers, and where each row starts. The
+values are a matrix of one row, so that kernels have the same signature for sparse and dense inputs.
 """
 
 from . import layout as at
@@ -10,21 +10,25 @@ from .views import arrays_of, view
 
 
 def work_size(n_features, most_entries):
-    """Elements of one thread's part of the work array: see :func:`group_by_feature`.
+    """Compute the size of one thread's part of the work array; see :func:`group_by_feature`.
 
     Parameters
     ----------
     n_features : int
-        Features of X.
+        The number of features of X.
     most_entries : int
-        Entries of a batch, at most.
+        The largest number of entries that a batch can have.
+
+    Returns
+    -------
+    int
     """
     return n_features + 2 + 2 * most_entries
 
 
 @compile_kernel
 def multiply_rows(network, X, start, first, last):
-    """Pre-activations of the first layer for rows `first` to `last` of a batch.
+    """Compute the pre-activations of the first layer for rows of the batch, in the arena.
 
     Parameters
     ----------
@@ -33,6 +37,7 @@ def multiply_rows(network, X, start, first, last):
     start : int
         Where the batch starts in the order.
     first, last : int
+        The rows, as numbers in the batch: from `first` on, up to the one before `last`.
     """
     arena, layers, settings, _ = arrays_of(network)
     layer, panel = layers[0], settings[at.PANEL]
@@ -60,14 +65,16 @@ def group_by_feature(work, X, start, n_rows, first_feature, last_feature, n_feat
     Parameters
     ----------
     work : vector of int64
-        Modified in place: gets, for each feature, where its list starts (one after the last
-        feature as well); then for each entry its row in the batch and its place among the values.
+        Modified in place. Its first elements say where the list of each feature starts, and one
+        more says where the last list ends. From element ``n_features + 2`` on there are two
+        numbers for each entry: its row in the batch, and its place among the values.
     X : Inputs
     start, n_rows : int
-        Where the batch starts in the order, and its rows.
+        Where the batch starts in the order, and its number of rows.
     first_feature, last_feature : int
+        The features that are listed: from `first_feature` on, up to the one before `last_feature`.
     n_features : int
-        Features of X.
+        The number of features of X.
     """
     features, row_starts, order = X.features, X.row_starts, X.order
     n_listed = last_feature - first_feature
@@ -81,7 +88,8 @@ def group_by_feature(work, X, start, n_rows, first_feature, last_feature, n_feat
                 work[feature + 2] += 1
     for i in range(2, n_listed + 2):
         work[i] += work[i - 1]
-    # Filling moves each start to the next one's place: from here on it is one further left.
+    # Until now the start of each list is one element further right than documented. While a list
+    # is filled, its element counts up to the start of the next list.
     for row in range(n_rows):
         source = order[start + row]
         for k in range(row_starts[source], row_starts[source + 1]):
@@ -102,11 +110,11 @@ def sum_block(network, X, work, first_feature, top, rows, column, width, to):
     network : Network
     X : Inputs
     work : vector of int64
-        As :func:`group_by_feature` fills it.
+        The lists that :func:`group_by_feature` has made.
     first_feature : int
         The first feature that is listed.
     top, rows, column, width : int
-        The block.
+        The block; see :func:`fastmlp.engines.cpu.weight_pass.block_of`.
     to : int
         Where in the arena the sums are written, row after row.
     """

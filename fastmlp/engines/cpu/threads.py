@@ -1,17 +1,18 @@
 """A team of threads that runs one kernel together, with barriers between its phases.
 
-The calling thread and its workers are ordinary threads inside a compiled function that holds
-no interpreter lock. Compared with numba's ``prange`` this costs one hand-over an epoch
-instead of a parallel region or two for each step, works after a fork and under any
-number of concurrent fits, and needs no threading layer of numba.
+The calling thread and its workers are ordinary threads inside a compiled function that does not
+hold the interpreter lock. numba's ``prange`` would start one or two parallel regions in each step,
+where a team is handed a whole epoch at once. A team also works after a fork and beside any number
+of other fits, and needs none of numba's threading layers.
 """
 
-import math
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
+from typing import Any, Self
 
 import numba
 import numpy as np
@@ -21,21 +22,42 @@ from numba.extending import intrinsic
 
 from .jit import compile_kernel
 
-# Elements of the barrier array: how often a thread has arrived; whether to give up.
-ARRIVALS, ABORT = 0, 8  # apart, so that they do not share a cache line
+# Elements of the barrier array: the number of arrivals of threads, and whether to give up. They are
+# far apart, so that they do not share a cache line.
+ARRIVALS, ABORT = 0, 8
 BARRIER_SIZE = 16
+# How often a thread looks whether the others have arrived before it lets other threads run.
 SPINS_BEFORE_YIELD = 2000
 
 
 def _element(context, builder, array_type, array, index):
-    """A pointer to an element of an array, in an intrinsic's ``codegen``."""
+    """Write what computes a pointer to an element of an array.
+
+    Parameters
+    ----------
+    context, builder
+        The arguments of an intrinsic's ``codegen``.
+    array_type : numba type
+    array, index : llvmlite values
+
+    Returns
+    -------
+    llvmlite value
+    """
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index])
 
 
 @intrinsic
 def _atomic_increment(typing_context, array, index):
-    """Add one to an element of an int64 array; sequentially consistent."""
+    """Add one to an element of an int64 array, as an atomic and sequentially consistent step.
+
+    Parameters
+    ----------
+    array : vector of int64
+        Modified in place.
+    index : int
+    """
 
     def codegen(context, builder, signature, args):
         pointer = _element(context, builder, signature.args[0], *args)
@@ -48,7 +70,17 @@ def _atomic_increment(typing_context, array, index):
 
 @intrinsic
 def _atomic_load(typing_context, array, index):
-    """Read an element of an int64 array that another thread may write."""
+    """Read an element of an int64 array that another thread may write at the same time.
+
+    Parameters
+    ----------
+    array : vector of int64
+    index : int
+
+    Returns
+    -------
+    int
+    """
 
     def codegen(context, builder, signature, args):
         pointer = _element(context, builder, signature.args[0], *args)
@@ -59,7 +91,7 @@ def _atomic_load(typing_context, array, index):
 
 @intrinsic
 def _yield_processor(typing_context):
-    """Let another thread run: one of the team may wait for this very core."""
+    """Let another thread run: one of the team may be waiting for this processor core."""
 
     def codegen(context, builder, signature, args):
         name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
@@ -80,15 +112,16 @@ def wait(barrier, generation, n_threads):
     Parameters
     ----------
     barrier : vector of int64
-        Of `BARRIER_SIZE` elements, all zero when the team starts.
+        It has `BARRIER_SIZE` elements, which are all zero when the team starts. Modified in place.
     generation : int
-        How often this thread has called, this call included.
+        The number of calls of this thread, this one included.
     n_threads : int
+        The number of threads of the team.
 
     Returns
     -------
     bool
-        False when the team has been told to give up.
+        False where the team has been told to give up.
     """
     if n_threads == 1:
         return True
@@ -104,13 +137,15 @@ def wait(barrier, generation, n_threads):
 
 
 _limit = threading.local()
+_NO_LIMIT = sys.maxsize
 
 
-def _numba_limit():
-    """The threads that numba may use: what ``numba.set_num_threads`` has set, or its setting.
+def _numba_limit() -> int:
+    """Return the number of threads that numba may use.
 
-    Asking numba would launch its threading layer, so it is asked only where that runs already,
-    as it does after ``set_num_threads``.
+    It is what ``numba.set_num_threads`` has set, or else numba's setting NUMBA_NUM_THREADS.
+    ``numba.get_num_threads`` would launch a threading layer, so it is called only where one runs
+    already, as it does after ``set_num_threads``.
     """
     try:
         numba.threading_layer()
@@ -119,18 +154,19 @@ def _numba_limit():
     return numba.get_num_threads()
 
 
-def default_n_threads():
-    """The threads that numba may use: its own setting, which joblib lowers in its workers.
+def default_n_threads() -> int:
+    """Return the number of threads of a fit that asks for no number.
 
-    Inside :func:`at_most` it is no more than that.
+    It is the number of threads that numba may use, which joblib lowers in its workers. Inside
+    :func:`at_most` it is no larger than the limit there.
     """
-    return min(_numba_limit(), getattr(_limit, "n_threads", math.inf))
+    return min(_numba_limit(), getattr(_limit, "n_threads", _NO_LIMIT))
 
 
 @contextmanager
-def at_most(n_threads):
-    """Limit the threads of fits that this thread starts."""
-    before = getattr(_limit, "n_threads", math.inf)
+def at_most(n_threads: int) -> Iterator[None]:
+    """Limit the number of threads of each fit that this thread starts in the context."""
+    before = getattr(_limit, "n_threads", _NO_LIMIT)
     _limit.n_threads = min(n_threads, before)
     try:
         yield
@@ -144,20 +180,25 @@ class Team:
     Parameters
     ----------
     n_threads : int
-        The calling thread, which has number 0, included.
+        Number of threads. The calling thread is one of them, and has the number 0.
     """
 
-    def __init__(self, n_threads):
+    def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
         self.barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
-        self._process = None
-        self._workers = []
-        self._inboxes = []
+        self._process: int | None = None
+        self._workers: list[threading.Thread] = []
+        self._inboxes: list[SimpleQueue[_Job | None]] = []
 
-    def _start_workers(self):
-        """Start the other threads; again in a forked child, where threads do not survive.
+    def _start_workers(self) -> None:
+        """Start the other threads, where they do not run in this process.
 
-        RuntimeError where the system has no more threads to give; then none is left running.
+        Threads do not survive a fork, so that they are started again in a forked child.
+
+        Raises
+        ------
+        RuntimeError
+            When the system has no more threads to give; then none is left running.
         """
         if self._process == os.getpid():
             return
@@ -179,15 +220,17 @@ class Team:
             self.close()
             raise
 
-    def run(self, function, *args, keeps=()):
+    def run(self, function: Callable[..., Any], *args: Any, keeps: object = ()) -> Any:
         """Call ``function(number, n_threads, barrier, *args)`` in every thread at once.
 
         Parameters
         ----------
         function : callable
+            The function to call.
         *args
+            Its further arguments.
         keeps : object
-            Lives until the last thread is done, also after an interrupt.
+            What must not be freed before the last thread is done, even after an interrupt.
 
         Returns
         -------
@@ -197,9 +240,9 @@ class Team:
         Raises
         ------
         RuntimeError
-            Where a thread cannot be started.
+            When a thread cannot be started.
         BaseException
-            What the function raises in any of the threads.
+            When the function raises it in any of the threads.
         """
         if self.n_threads == 1:
             return function(0, 1, self.barrier, *args)
@@ -220,10 +263,11 @@ class Team:
         finally:
             self._wait_for(job)
 
-    def _wait_for(self, job):
-        """Wait for the workers, even when interrupted: they use the same arrays.
+    def _wait_for(self, job: "_Job") -> None:
+        """Wait until all workers have done their part of a job, and raise what one has raised.
 
-        A second interrupt is not put off.
+        A first interrupt is put off until then, because the workers use the caller's arrays. A
+        second one is not.
         """
         interrupt = None
         try:
@@ -235,7 +279,7 @@ class Team:
         if interrupt is not None or job.failures:
             raise interrupt or job.failures[0]
 
-    def close(self):
+    def close(self) -> None:
         """End the workers, and wait until they have ended."""
         if self._process == os.getpid():
             for inbox in self._inboxes:
@@ -245,35 +289,54 @@ class Team:
                     worker.join()
         self._workers, self._inboxes, self._process = [], [], None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 
 class _Job:
-    """One function for all threads of a team, and what became of it.
+    """A call of one function by all threads of a team.
 
     Parameters
     ----------
     function : callable
+        The function, whose first argument is the number of the thread.
     args : tuple
-        What it is called with after the thread's number.
+        Its further arguments.
     n_workers : int
+        Number of threads besides the calling one.
     keeps : object
-        Lives as long as the job.
+        What must not be freed before the job.
+
+    Attributes
+    ----------
+    failures : list of BaseException
+        What the function has raised in workers.
+    done : threading.Event
+        It is set as soon as all workers have done their part.
     """
 
-    def __init__(self, function, args, n_workers, keeps):
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], n_workers: int, keeps: object
+    ) -> None:
         self.function, self.args, self.keeps = function, args, keeps
-        self.failures = []
+        self.failures: list[BaseException] = []
         self.done = threading.Event()
         self._working = set(range(1, n_workers + 1))
         self._lock = threading.Lock()
 
-    def work(self, number, barrier):
-        """Do the part of worker `number`; a failure makes the whole team give up."""
+    def work(self, number: int, barrier: np.ndarray) -> None:
+        """Do the part of one worker, and make the whole team give up where it fails.
+
+        Parameters
+        ----------
+        number : int
+            The number of the worker.
+        barrier : ndarray of shape (BARRIER_SIZE,), int64
+            The barrier of the team; modified in place where the worker fails.
+        """
         try:
             self.function(number, *self.args)
         except BaseException as error:
@@ -285,7 +348,16 @@ class _Job:
                 self.done.set()
 
 
-def _work(number, inbox, barrier):
-    """The life of worker `number`: jobs from its inbox, until that holds None."""
+def _work(number: int, inbox: SimpleQueue[_Job | None], barrier: np.ndarray) -> None:
+    """Do the part of one worker in each job of its inbox, until that holds None.
+
+    Parameters
+    ----------
+    number : int
+        The number of the worker.
+    inbox : SimpleQueue of _Job or None
+    barrier : ndarray of shape (BARRIER_SIZE,), int64
+        The barrier of the team.
+    """
     while (job := inbox.get()) is not None:
         job.work(number, barrier)

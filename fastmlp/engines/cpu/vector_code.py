@@ -1,4 +1,4 @@
-"""Vector instructions written by name, where the compiler would not choose them for a loop."""
+"""Vector instructions that are written one by one, where the compiler would choose others."""
 
 from llvmlite import ir
 
@@ -8,17 +8,18 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 def lanes_of(element):
-    """Lanes of a vector of an LLVM element type."""
+    """Return the number of lanes of a vector whose elements have this LLVM type."""
     return HOST.n_bytes // (4 if isinstance(element, ir.FloatType) else 8)
 
 
 class VectorWriter:
-    """Writes vector instructions of one element type into a module.
+    """A writer of vector instructions of one element type into a module.
 
     Parameters
     ----------
     module : llvmlite.ir.Module
     element : llvmlite.ir.FloatType or llvmlite.ir.DoubleType
+        The type of the elements.
     """
 
     def __init__(self, module, element):
@@ -31,7 +32,7 @@ class VectorWriter:
         self.suffix = f"v{self.n_lanes}{'f32' if self.size == 4 else 'f64'}"
 
     def multiply_add(self, builder, x, y, z):
-        """x y + z, rounded once where the machine can."""
+        """Write x y + z, which is rounded once where the machine has an instruction for that."""
         if not HOST.has_fma:
             return builder.fadd(builder.fmul(x, y), z)
         name = f"llvm.fma.{self.suffix}"
@@ -41,40 +42,58 @@ class VectorWriter:
         return builder.call(fma, [x, y, z])
 
     def load(self, builder, pointer):
-        """A vector from any address."""
+        """Write what loads a vector; the pointer may be aligned to its elements only."""
         pointer = builder.bitcast(pointer, self.vector.as_pointer())
         return builder.load(pointer, align=self.size)
 
     def store(self, builder, vector, pointer):
-        """A vector to any address."""
+        """Write what stores a vector; the pointer may be aligned to its elements only."""
         pointer = builder.bitcast(pointer, self.vector.as_pointer())
         builder.store(vector, pointer, align=self.size)
 
     def splat(self, builder, scalar):
-        """A vector of one number."""
+        """Write what fills all lanes of a vector with one number."""
         undefined = ir.Constant(ir.VectorType(scalar.type, self.n_lanes), ir.Undefined)
         one = builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
         mask = ir.Constant(ir.VectorType(I32, self.n_lanes), [0] * self.n_lanes)
         return builder.shuffle_vector(one, undefined, mask)
 
     def constant(self, number):
-        """A vector of one constant number."""
+        """Return a constant vector with the same number in all lanes."""
         return ir.Constant(self.vector, [ir.Constant(self.element, number)] * self.n_lanes)
 
     def first_lanes(self, builder, count):
-        """A mask of the first `count` lanes, an i64 of any size."""
+        """Write a mask of the first lanes of a vector.
+
+        Parameters
+        ----------
+        builder : llvmlite.ir.IRBuilder
+        count : llvmlite value
+            The number of lanes, an i64. All lanes are in the mask where it is larger than their
+            number, and none where it is negative.
+
+        Returns
+        -------
+        llvmlite value
+        """
         numbers = ir.Constant(ir.VectorType(I64, self.n_lanes), list(range(self.n_lanes)))
         return builder.icmp_signed("<", numbers, self.splat(builder, count))
 
     def fold(self, builder, vector, combine):
-        """One number from all lanes of a vector, combined in pairs, always in the same order.
+        """Write what combines all lanes of a vector into one number.
+
+        Lanes are combined in pairs, always in the same order.
 
         Parameters
         ----------
         builder : llvmlite.ir.IRBuilder
         vector : llvmlite value
         combine : callable
-            Writes what makes one vector of two.
+            ``combine(x, y)`` writes what makes one vector of two.
+
+        Returns
+        -------
+        llvmlite value
         """
         undefined = ir.Constant(self.vector, ir.Undefined)
         half = self.n_lanes // 2

@@ -1,8 +1,9 @@
 """exp, log, tanh and erf that LLVM can turn into vector code, to about one unit in the last place.
 
-The C library's functions take one number at a time and would dominate small networks.
-They reduce their argument and evaluate a polynomial, interpolated at Chebyshev nodes. Results
-of exp below the smallest normal number are zero, those above 2^127.5 (2^1023.5) infinite.
+The C library's functions take one number at a time, and would need most of the time of a small
+network. The functions here reduce their argument and evaluate a polynomial, which interpolates at
+Chebyshev nodes. Results of exp below the smallest normal number are zero. Those above 2^127.5, or
+2^1023.5 for float64, are infinite.
 """
 
 import math
@@ -13,53 +14,55 @@ from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 
 _LN2 = 0.6931471805599453
-# n ln(2) is subtracted in two parts; the first has few enough bits for an exact product.
+# n ln(2) is subtracted in two parts. The first has so few bits that its product with n is exact.
 _LN2_HIGH = 0.693359375
 _LN2_LOW = -2.1219444005469058277e-4
 
 _f4, _f8 = np.float32, np.float64
 ONE_4, LOG2E_4 = _f4(1), _f4(1 / _LN2)
 LN2_HIGH_4, LN2_LOW_4 = _f4(_LN2_HIGH), _f4(_LN2_LOW)
-# Adding this rounds to an integer, which then stands in the lowest bits.
+# A number to which this is added is rounded to an integer, which is then in the lowest bits.
 ROUNDER_4, ROUNDER_8 = _f4(1.5 * 2**23), 1.5 * 2.0**52
 BIAS_4, BIAS_8 = np.int32(127), np.int64(1023)
 SMALLEST_4, LARGEST_4 = _f4(-126 * _LN2), _f4(127.5 * _LN2)
 SMALLEST_8, LARGEST_8 = -1022 * _LN2, 1023.5 * _LN2
 ZERO_4, INFINITY_4 = _f4(0), _f4(np.inf)
-# (exp(r) - 1 - r) / r^2 on [-ln(2)/2, ln(2)/2].
+# The coefficients of (exp(r) - 1 - r) / r^2 as a polynomial of r, for |r| <= ln(2) / 2.
 E0, E1, E2, E3, E4 = (
     _f4(c)
     for c in (0.5, 0.16666576989698776, 0.041666554617204574, 0.008363179052722577,
               0.0013926183587713495)
 )  # fmt: skip
-# (tanh(x) - x) / x^3 as a polynomial of x^2, for |x| <= 0.625.
+# The coefficients of (tanh(x) - x) / x^3 as a polynomial of x^2, for |x| <= 0.625.
 T0, T1, T2, T3, T4 = (
     _f4(c)
     for c in (-0.33333328944134255, 0.13332769736976328, -0.05385090957851358,
               0.02099717899907475, -0.0060967141659081976)
 )  # fmt: skip
 SMALL_4, TWO_4 = _f4(0.625), _f4(2)
-# log((1 + s) / (1 - s)) = 2 s + s u (L0 + L1 u + ...) with u = s^2, for u <= 0.0295.
+# The coefficients in log((1 + s) / (1 - s)) = 2 s + s u (L0 + L1 u + ...), where u = s^2 is at
+# most 0.0295.
 L0, L1, L2 = _f4(0.6666668508272797), _f4(0.3998876291059419), _f4(0.2958075040128507)
 HALF_4, NOT_A_NUMBER_4 = _f4(0.5), _f4(np.nan)
 TINY_4, RAISE_4, RAISED_4 = np.finfo(_f4).tiny, _f4(2.0**25), _f4(25)
 TINY_8 = float(np.finfo(_f8).tiny)
 ONE_BITS_4, ONE_BITS_8 = _f4(1).view(np.int32), _f8(1).view(np.int64)
-# Added to the bits of x, these leave the exponent of x / sqrt(1/2) in the place of exponents.
+# The sum of one of these and of the bits of x has the exponent of x / sqrt(1/2) where a float has
+# its exponent.
 TO_EXPONENT_4 = np.int32(ONE_BITS_4 - _f4(np.sqrt(0.5)).view(np.int32))
 TO_EXPONENT_8 = np.int64(ONE_BITS_8 - _f8(np.sqrt(0.5)).view(np.int64))
-# Added to a biased exponent, these are the bits of the rounder plus the exponent.
+# The sum of one of these and of a biased exponent is the bits of the rounder plus the exponent.
 TO_NUMBER_4 = np.int32(ROUNDER_4.view(np.int32) - BIAS_4)
 TO_NUMBER_8 = np.int64(_f8(ROUNDER_8).view(np.int64) - BIAS_8)
 
 
-# erf(x) / x - 1 as a polynomial of x^2, for |x| <= 1.
+# The coefficients of erf(x) / x - 1 as a polynomial of x^2, for |x| <= 1.
 R0, R1, R2, R3, R4, R5 = (
     _f4(c)
     for c in (0.12837912617873729, -0.37612343775327806, 0.11280316652505075,
               -0.02671505423226643, 0.004921762027877231, -0.0005648059865503044)
 )  # fmt: skip
-# exp(x^2) (1 - erf(x)) as a polynomial of (x - 2) / (x + 2), for 1 <= x <= 4.
+# The coefficients of exp(x^2) (1 - erf(x)) as a polynomial of (x - 2) / (x + 2), for 1 <= x <= 4.
 S0, S1, S2, S3, S4, S5, S6 = (
     _f4(c)
     for c in (0.25539567631050575, -0.4271859897684867, 0.2416582015255602,
@@ -71,7 +74,7 @@ FOUR_4 = _f4(4)
 
 @intrinsic
 def _from_bits(typing_context, bits):
-    """The float of the given bits."""
+    """Return the float32 or float64 that has the bits of an int32 or int64."""
     target = types.float32 if bits == types.int32 else types.float64
 
     def codegen(context, builder, signature, args):
@@ -82,7 +85,7 @@ def _from_bits(typing_context, bits):
 
 @intrinsic
 def _bits(typing_context, x):
-    """The bits of a float."""
+    """Return the bits of a float32 or float64, as an int32 or int64."""
     target = types.int32 if x == types.float32 else types.int64
 
     def codegen(context, builder, signature, args):
@@ -92,7 +95,18 @@ def _bits(typing_context, x):
 
 
 def _without_widening(instruction):
-    """An integer operation whose result has the type of its first operand."""
+    """Make an integer operation whose result has the type of its first operand.
+
+    Parameters
+    ----------
+    instruction : str
+        The name of a method of llvmlite's ``IRBuilder``, such as ``'add'``.
+
+    Returns
+    -------
+    numba intrinsic
+        ``(x, y)``, for integers.
+    """
 
     @intrinsic
     def operation(typing_context, x, y):
@@ -106,11 +120,11 @@ def _without_widening(instruction):
 
 
 _add, _subtract = _without_widening("add"), _without_widening("sub")
-# To the right: of bits that are not negative.
+# Shifts to the right fill up with zeros, so that their first operand must not be negative.
 _shift_left, _shift_right = _without_widening("shl"), _without_widening("lshr")
 
 
-# Functions whose names end in 4 take a float32, those in 8 a float64: the numbers of bytes.
+# Functions whose names end in 4 take a float32 of 4 bytes, and those in 8 a float64 of 8 bytes.
 
 
 @register_jitable
@@ -266,22 +280,22 @@ def _erf_8(x):
 
 
 def exp(x):
-    """e^x of a float32 or float64, in compiled code only."""
+    """Compute e^x of a float32 or float64; only compiled code can call this."""
     raise NotImplementedError("only compiled code calls this")
 
 
 def log(x):
-    """Natural logarithm of a float32 or float64, in compiled code only."""
+    """Compute the natural logarithm of a float32 or float64; only compiled code can call this."""
     raise NotImplementedError("only compiled code calls this")
 
 
 def tanh(x):
-    """Hyperbolic tangent of a float32 or float64, in compiled code only."""
+    """Compute the hyperbolic tangent of a float32 or float64; only compiled code can call this."""
     raise NotImplementedError("only compiled code calls this")
 
 
 def erf(x):
-    """Error function of a float32 or float64, in compiled code only."""
+    """Compute the error function of a float32 or float64; only compiled code can call this."""
     raise NotImplementedError("only compiled code calls this")
 
 

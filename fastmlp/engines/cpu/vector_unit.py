@@ -1,8 +1,9 @@
-"""The host's vector unit, and the register tile that suits it."""
+"""The vector unit of the processor, and the register tile that suits it."""
 
 import os
 from dataclasses import dataclass
 
+import numpy as np
 from llvmlite import binding
 
 #: Environment variable that narrows the vectors, to test what other machines run.
@@ -11,15 +12,15 @@ OVERRIDE = "FASTMLP_VECTOR_BYTES"
 
 @dataclass(frozen=True)
 class VectorUnit:
-    """Width and registers.
+    """What a processor offers for vectors.
 
     Attributes
     ----------
     n_bytes : int
-        Bytes of a vector.
+        Number of bytes of a vector.
     tile_rows : int
-        Rows of a register tile two vectors wide: its accumulators, the two vectors of the
-        right-hand matrix and one broadcast fill the register file.
+        Number of rows of a register tile. A tile is two vectors wide. Its accumulators, two
+        vectors of the right-hand matrix and a broadcast element fill the registers.
     has_fma : bool
         Whether a multiply-add is one instruction.
     """
@@ -29,8 +30,18 @@ class VectorUnit:
     has_fma: bool
 
 
-def detect():
-    """The vector unit of this machine, as LLVM sees it."""
+def detect() -> VectorUnit:
+    """Describe the vector unit of this machine, as LLVM sees it.
+
+    Returns
+    -------
+    VectorUnit
+
+    Raises
+    ------
+    ValueError
+        When the environment variable that narrows vectors has a value that is no width of one.
+    """
     features = binding.get_host_cpu_features()
     is_arm = binding.get_process_triple().startswith(("aarch64", "arm64"))
     has_fma = is_arm or bool(features.get("fma"))
@@ -50,11 +61,11 @@ def detect():
 HOST = detect()
 
 
-def lanes(dtype):
-    """Elements of a vector of this type."""
+def lanes(dtype: np.dtype) -> int:
+    """Return the number of elements of a vector of this type."""
     return HOST.n_bytes // dtype.itemsize
 
 
-def cpu_name():
-    """LLVM's name of this processor's generation."""
+def cpu_name() -> str:
+    """Return LLVM's name of this processor's generation."""
     return binding.get_host_cpu_name()

@@ -1,8 +1,13 @@
-"""Borrowed views: slices without bounds, negative indices or reference counts.
+"""Borrowed views: arrays in kernels over memory that they do not own.
 
-Also arrays handed over by their addresses: unpacking an array object takes numba's wrapper
-of a function about 15 ms to compile and 0.2 us to run, which a dozen of them make felt.
+They are slices without checks of bounds, negative indices or reference counts.
+
+The arrays that Python passes to a kernel are borrowed as well: it passes their addresses, in one
+vector that is called a job. To unpack a dozen of array objects would make a call take some 2 us
+longer, and the compilation of its kernel 0.2 s.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numba import types
@@ -19,8 +24,9 @@ def _borrow(context, builder, array_type, data, *sizes):
     Parameters
     ----------
     context, builder
-        Of an intrinsic's ``codegen``.
+        The arguments of an intrinsic's ``codegen``.
     array_type : numba type
+        The type of the array.
     data : llvmlite value
         A pointer to the first element.
     *sizes : llvmlite values
@@ -43,17 +49,17 @@ def _borrow(context, builder, array_type, data, *sizes):
     return view._getvalue()
 
 
-# Elements of a job for each array: its address, and two dimensions.
+# The number of elements that a job has for each array: its address, and two dimensions.
 FIELDS = 3
 
 
-def describe(arrays):
-    """A job: what :func:`vector_at` and :func:`matrix_at` read.
+def describe(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Make a job, from which :func:`vector_at` and :func:`matrix_at` read arrays.
 
     Parameters
     ----------
-    arrays : sequence of ndarray
-        C-contiguous, of one or two dimensions. They must outlive the use of the job.
+    arrays : sequence of ndarray of shape (n,) or (n, m)
+        They are C-contiguous, and must not be freed while the job is used.
 
     Returns
     -------
@@ -65,30 +71,35 @@ def describe(arrays):
     return job.ravel()
 
 
-def set_size(job, number, size):
+def set_size(job: np.ndarray, number: int, size: int) -> None:
     """Change the size of a vector of a job.
 
     Parameters
     ----------
-    job : ndarray
-        As :func:`describe` makes it; modified in place.
+    job : ndarray of shape (FIELDS * n_arrays,), int64
+        A job that :func:`describe` has made; modified in place.
     number : int
-        Of the vector, among the arrays of the job.
+        The number of the vector among the arrays of the job.
     size : int
-        Its elements from now on, no more than it was described with.
+        Its new number of elements, which is no larger than that of the vector itself.
     """
     job[number * FIELDS + 1] = size
 
 
 def _array_at(job, number, like, n_dimensions):
-    """Signature and ``codegen`` of the intrinsics that read an array's place from a job.
+    """Make the signature and the ``codegen`` of an intrinsic that reads an array from a job.
 
     Parameters
     ----------
     job, number, like : numba types
-        Of their arguments.
+        The types of the intrinsic's arguments.
     n_dimensions : int
-        Of the array.
+        Number of dimensions of the array.
+
+    Returns
+    -------
+    signature : numba signature
+    codegen : function
     """
     dtype = like.dtype if isinstance(like, types.Array) else like.instance_type
     result = types.Array(dtype, n_dimensions, "C")
@@ -109,28 +120,47 @@ def _array_at(job, number, like, n_dimensions):
 
 @intrinsic
 def vector_at(typing_context, job, number, like):
-    """The vector that is array `number` of a job.
+    """Borrow a vector of a job.
 
     Parameters
     ----------
     job : vector of int64
-        As :func:`describe` makes it.
+        A job that :func:`describe` has made.
     number : int
+        The number of the vector among the arrays of the job.
     like : array or NumPy scalar type
-        The vector is of the same type.
+        An array with elements of the vector's type, or that type.
+
+    Returns
+    -------
+    vector
     """
     return _array_at(job, number, like, 1)
 
 
 @intrinsic
 def matrix_at(typing_context, job, number, like):
-    """The matrix that is array `number` of a job; the arguments are those of :func:`vector_at`."""
+    """Borrow a matrix of a job.
+
+    Parameters
+    ----------
+    job : vector of int64
+        A job that :func:`describe` has made.
+    number : int
+        The number of the matrix among the arrays of the job.
+    like : array or NumPy scalar type
+        An array with elements of the matrix's type, or that type.
+
+    Returns
+    -------
+    matrix
+    """
     return _array_at(job, number, like, 2)
 
 
 @intrinsic
 def pointer_to(typing_context, array):
-    """The address of an array's first element."""
+    """Return a pointer to an array's first element."""
 
     def codegen(context, builder, signature, args):
         return context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -140,9 +170,10 @@ def pointer_to(typing_context, array):
 
 @intrinsic
 def arrays_of(typing_context, network):
-    """The arena, layers, settings and calls of a network, as arrays.
+    """Borrow the arena, layers, settings and calls of a network.
 
-    The arena and the layers do not know how many elements and rows they have.
+    The sizes of the arena and of calls, and the number of rows of layers, are not known here:
+    they are given as 0.
 
     Parameters
     ----------
@@ -150,8 +181,10 @@ def arrays_of(typing_context, network):
 
     Returns
     -------
-    tuple of four arrays
-        They are borrowed: they have no reference counts.
+    arena : vector of the network's dtype
+    layers : matrix of int64
+    settings : vector of int64
+    calls : vector of uint64
     """
     real, layers, settings, calls = (network[i].dtype for i in range(4))
     arrays = [types.Array(real, 1, "C"), types.Array(layers, 2, "C")]
@@ -174,7 +207,18 @@ def arrays_of(typing_context, network):
 
 @intrinsic
 def view(typing_context, array, start, size):
-    """``array[start : start + size]`` of a contiguous vector, which must outlive the view."""
+    """Borrow a piece of a vector, ``array[start : start + size]``.
+
+    Parameters
+    ----------
+    array : vector
+        It must not be freed while the view is used.
+    start, size : int
+
+    Returns
+    -------
+    vector
+    """
 
     def codegen(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -188,7 +232,18 @@ def view(typing_context, array, start, size):
 
 @intrinsic
 def row_view(typing_context, matrix, row):
-    """``matrix[row]`` of a C-contiguous matrix, which must outlive the view."""
+    """Borrow a row of a matrix, ``matrix[row]``.
+
+    Parameters
+    ----------
+    matrix : matrix
+        It must not be freed while the view is used.
+    row : int
+
+    Returns
+    -------
+    vector
+    """
 
     def codegen(context, builder, signature, args):
         source = context.make_array(signature.args[0])(context, builder, args[0])
@@ -203,9 +258,18 @@ def row_view(typing_context, matrix, row):
 
 @intrinsic
 def copy_elements(typing_context, to, to_start, source, source_start, size):
-    """``to[to_start :][:size] = source[source_start :][:size]`` for vectors of one type.
+    """Copy a piece of a vector, ``to[to_start :][:size] = source[source_start :][:size]``.
 
-    A full panel's row, the common size, is moved by a few vector instructions.
+    Mostly a row of a full panel is copied, which a few vector instructions do.
+
+    Parameters
+    ----------
+    to : vector
+        Modified in place.
+    to_start : int
+    source : vector
+        It has the same type as `to`.
+    source_start, size : int
     """
 
     def codegen(context, builder, signature, args):

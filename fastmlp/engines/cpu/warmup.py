@@ -1,5 +1,6 @@
-"""Compile everything ahead, for container images and first impressions."""
+"""Compilation of all kernels ahead of the first fit, such as for container images."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from .engine import CpuEngine, outputs
 from .row_losses import row_losses
 
 
-def warmup(report=None):
+def warmup(report: Callable[[int, int, str], object] | None = None) -> None:
     """Compile all kernels for float32 and float64, or load them from the cache.
 
     Later fits, in this process and in others that share the cache folder, compile nothing.
@@ -19,7 +20,7 @@ def warmup(report=None):
     Parameters
     ----------
     report : callable, optional
-        Called as ``report(done, total, what)`` before each piece of work and, with
+        It is called as ``report(done, total, what)`` before each piece of work and, with
         ``done == total``, at the end.
     """
     work = []
@@ -39,25 +40,25 @@ def warmup(report=None):
         report(len(work), len(work), "done")
 
 
-def _small_plan(dtype):
-    """A plan of the smallest network."""
+def _small_plan(dtype: np.dtype) -> TrainingPlan:
+    """Make a plan of the smallest network."""
     return TrainingPlan(
         (1, 1, 1), Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM, epsilon=1.0, dtype=dtype
     )
 
 
-def _theta_and_data(plan):
-    """Parameters for a plan, and one row of inputs that can serve as targets."""
+def _theta_and_data(plan: TrainingPlan) -> tuple[np.ndarray, np.ndarray]:
+    """Make parameters for a plan, and one row of inputs that can serve as targets."""
     return np.zeros(n_parameters(plan.layer_units), plan.dtype), np.zeros((1, 1), plan.dtype)
 
 
-def _prepare(plan, is_sparse=False):
+def _prepare(plan: TrainingPlan, is_sparse: bool = False) -> None:
     """Compile all kernels that training and prediction by a plan need."""
     training_calls(plan, is_sparse)
 
 
-def _prepare_options(plan):
-    """All kernels of which a plan chooses some."""
+def _prepare_options(plan: TrainingPlan) -> None:
+    """Compile the kernels of all activations, losses, optimisers and other options of a plan."""
     for activation in Activation:
         for dropout in (0.0, 0.5):
             _prepare(replace(plan, activation=activation, dropout=(dropout,)))
@@ -71,14 +72,14 @@ def _prepare_options(plan):
     _prepare(replace(plan, clip_norm=1.0, weight_decay=1.0, max_norm=1.0))
 
 
-def _train(plan):
-    """Take one step, which also compiles what Python calls."""
+def _train(plan: TrainingPlan) -> None:
+    """Take one step, which also compiles the kernel that Python calls."""
     theta, X = _theta_and_data(plan)
     with CpuEngine(plan, theta, X, X) as engine:
         engine.run_epoch(np.arange(1), 0.1)
 
 
-def _predict(plan):
-    """Predict one row, which also compiles what Python calls."""
+def _predict(plan: TrainingPlan) -> None:
+    """Predict one row, which also compiles the kernel that Python calls."""
     theta, X = _theta_and_data(plan)
     outputs(plan, theta, X)

@@ -1,6 +1,7 @@
-"""The second phase of a training step: gradients of blocks of weights, and updates.
+"""Kernels of a training step's second phase: gradients of blocks of weights, and their updates.
 
-A block is a panel's columns by as many rows. Blocks are numbered over all layers.
+A block has the columns of a panel, and as many rows as a full panel has columns. Blocks at the
+edges of a layer's weights can be smaller. Blocks are numbered over all layers.
 """
 
 from math import sqrt
@@ -27,23 +28,25 @@ from .work_sharing import N_SUMS, share
 
 @compile_kernel
 def block_of(layer, panel, number):
-    """Where a block of weights lies.
+    """Compute where a block of weights lies.
 
     Parameters
     ----------
     layer : vector of int64
         A row of the layer table.
     panel : int
-        Columns of a full panel.
+        The number of columns of a full panel.
     number : int
-        Of the block, among those of the layer.
+        The number of the block among those of the layer.
 
     Returns
     -------
-    top, rows, column, width : int
-        Its first row and column among the weights, and its size.
+    top, rows : int
+        The block's first row among the layer's weights, and its number of rows.
+    column, width : int
+        The block's first column among the layer's weights, and its number of columns.
     start : int
-        Its first weight, counted from the first parameter.
+        The place of the block's first weight, counted from the first parameter.
     """
     n_panels = (layer[at.OUT_WIDTH] + panel - 1) // panel
     top, column = number // n_panels * panel, number % n_panels * panel
@@ -55,19 +58,19 @@ def block_of(layer, panel, number):
 
 @compile_kernel
 def blocks_within(layer, first, last):
-    """Which of a layer's blocks are among some blocks of all layers.
+    """Find the blocks of a layer that are among some blocks of all layers.
 
     Parameters
     ----------
     layer : vector of int64
         A row of the layer table.
     first, last : int
-        The blocks, counted over all layers.
+        The blocks, counted over all layers: from `first` on, up to the one before `last`.
 
     Returns
     -------
     first, last : int
-        The same, counted from the layer's first block; there are none unless first < last.
+        The blocks, counted from the layer's first one. There are none unless first < last.
     """
     return (
         max(first - layer[at.FIRST_BLOCK], 0),
@@ -77,7 +80,7 @@ def blocks_within(layer, first, last):
 
 @compile_kernel
 def transpose_block(arena, layer, panel, source, top, rows, column, width):
-    """Write a block of weights to the transposed copy.
+    """Write a block of weights to the transposed copy of the layer's weights.
 
     Parameters
     ----------
@@ -86,11 +89,11 @@ def transpose_block(arena, layer, panel, source, top, rows, column, width):
     layer : vector of int64
         A row of the layer table.
     panel : int
-        Columns of a full panel.
+        The number of columns of a full panel.
     source : int
         Where the block starts in the arena.
     top, rows, column, width : int
-        The block: see :func:`block_of`.
+        The block, as :func:`block_of` describes it.
     """
     to_width = min(panel, layer[at.IN_WIDTH] - top)
     to = layer[at.TRANSPOSED] + top * layer[at.OUT_WIDTH] + column * to_width
@@ -99,7 +102,7 @@ def transpose_block(arena, layer, panel, source, top, rows, column, width):
     for j in range(0, width, side):
         for i in range(0, whole, side):
             transpose_square(arena, source + i * width + j, width, to + j * to_width + i, to_width)
-    # Columns beyond the fan-in stay zero, as the deltas computed from them must.
+    # Columns beyond the fan-in stay zero, because the deltas that are computed from them must be.
     for i in range(whole, rows):
         w = view(arena, source + i * width, width)
         for j in range(width):
@@ -108,23 +111,24 @@ def transpose_block(arena, layer, panel, source, top, rows, column, width):
 
 @compile_kernel
 def pack_inputs(network, X, number, start, first, n_rows, top, width, to):
-    """Copy columns of a layer's inputs, for rows of the batch, without gaps.
+    """Copy some columns of a layer's inputs, for rows of the batch, without gaps between rows.
 
-    The next sums run down these columns; and another thread may have computed them, so
-    that a copy, whose loads do not wait for each other, brings them here fastest.
+    Sums over the rows read these columns next. Another thread may have computed them, so that they
+    are in the cache of another processor core. A copy fetches them fastest, because its loads do
+    not wait for each other.
 
     Parameters
     ----------
     network : Network
     X : Inputs
     number : int
-        Of the layer.
+        The number of the layer.
     start : int
         Where the batch starts in the order.
     first, n_rows : int
-        Rows of the batch.
+        The first row, as its number in the batch, and the number of rows.
     top, width : int
-        The columns.
+        The first column, and the number of columns.
     to : int
         Where the copy starts in the arena.
     """
@@ -143,20 +147,21 @@ def pack_inputs(network, X, number, start, first, n_rows, top, width, to):
 def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows, to, to_biases):
     """Sum the gradient of one block of weights over rows of the batch.
 
-    With the topmost block of a panel go its biases. They alone are summed here where inputs
-    are sparse.
+    For the topmost block of a panel, the gradient of the panel's biases is summed as well. For the
+    weights of the first layer nothing is summed here where inputs are sparse.
 
     Parameters
     ----------
     network : Network
     number : int
-        Of the layer.
+        The number of the layer.
     top, column : int
-        The block: see :func:`block_of`.
+        The block's first row and column among the layer's weights.
     inputs, inputs_row : int
-        Where the block's columns of the inputs start in the arena, and the distance of their rows.
+        Where the inputs of the block's rows start in the arena, and the distance between two rows
+        of the batch there.
     first, n_rows : int
-        Rows of the batch.
+        The first row, as its number in the batch, and the number of rows.
     to, to_biases : int
         Where in the arena the sums of weights and biases are written.
     """
@@ -168,7 +173,7 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
     deltas = Matrix(layer[at.DELTA] + first * delta_row + column, delta_row)
     zeros = Matrix(settings[at.ZEROS], 0)
     if top == 0:
-        # Column sums are a product with a row of ones: one that is read again and again.
+        # Column sums are a product with a row of ones. All of its elements are the same number one.
         ones = StridedMatrix(settings[at.ONE], 0, 0)
         to_sums = Matrix(to_biases, width)
         call(calls, MULTIPLY, arena, Size(1, width, n_rows), ones, deltas, to_sums, zeros)
@@ -181,7 +186,7 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
 
 @compile_kernel
 def sum_group(network, X, scratch, start, first, n_rows, to):
-    """Sum all gradients over a group of rows.
+    """Sum the gradients of all parameters over a group of rows.
 
     Parameters
     ----------
@@ -192,9 +197,9 @@ def sum_group(network, X, scratch, start, first, n_rows, to):
     start : int
         Where the batch starts in the order.
     first, n_rows : int
-        Rows of the batch.
+        The first row, as its number in the batch, and the number of rows.
     to : int
-        Where in the arena the sums are written, ordered like the parameters.
+        Where in the arena the sums are written, in the order of the parameters.
     """
     _, layers, settings, calls = arrays_of(network)
     panel = settings[at.PANEL]
@@ -221,7 +226,7 @@ def sum_group(network, X, scratch, start, first, n_rows, to):
 
 @compile_kernel
 def add_partial_sums(arena, settings, n_rows, parameter, size, to):
-    """Add the gradients of all groups of rows, always in the same order.
+    """Add the gradients of all groups of rows for some parameters, always in the same order.
 
     Parameters
     ----------
@@ -229,9 +234,9 @@ def add_partial_sums(arena, settings, n_rows, parameter, size, to):
         Modified in place.
     settings : vector of int64
     n_rows : int
-        Of the batch.
+        The number of rows of the batch.
     parameter, size : int
-        The parameters: the number of the first one, and how many they are.
+        The number of the first parameter, and the number of parameters.
     to : int
         Where in the arena the sums are written.
     """
@@ -249,14 +254,27 @@ def add_partial_sums(arena, settings, n_rows, parameter, size, to):
 
 @compile_kernel
 def n_weight_blocks(layers, settings):
-    """The number of blocks of weights of all layers together."""
+    """Count the blocks of weights of all layers together."""
     last = layers[settings[at.N_LAYERS] - 1]
     return last[at.FIRST_BLOCK] + last[at.N_BLOCKS]
 
 
 @compile_kernel
 def gradient_squares(layers, settings, sums):
-    """Squared norm of the whole gradient, from those of its blocks."""
+    """Sum the squared norms of the gradients of all blocks to that of the whole gradient.
+
+    Parameters
+    ----------
+    layers : matrix of int64
+        The layer table.
+    settings : vector of int64
+    sums : vector of float64
+        The sums over blocks; see work_sharing.py.
+
+    Returns
+    -------
+    float
+    """
     n_blocks = n_weight_blocks(layers, settings)
     start = N_SUMS + settings[at.BATCH_SIZE] + 2 * n_blocks
     total = 0.0
@@ -267,7 +285,7 @@ def gradient_squares(layers, settings, sums):
 
 @compile_kernel
 def use_gradient(network, scratch, batch_sum, parameter, size, is_weight, sums, to_norm):
-    """Update parameters by their summed gradient, or keep that until its norm is known.
+    """Update parameters by their summed gradient, or keep the gradient until its norm is known.
 
     Parameters
     ----------
@@ -277,11 +295,12 @@ def use_gradient(network, scratch, batch_sum, parameter, size, is_weight, sums, 
     batch_sum : int
         Where the summed gradient starts in the arena.
     parameter, size : int
-        The parameters: the number of the first one, and how many they are.
+        The number of the first parameter, and the number of parameters.
     is_weight : bool
-        Whether they are weights; biases are neither penalised nor decayed.
+        Whether the parameters are weights; biases are neither penalised nor decayed.
     sums : vector of float64
-        ``sums[to_norm]`` gets the squared norm of a gradient that is shaped.
+        Modified in place: where the gradient is shaped, its squared norm is added to
+        ``sums[to_norm]``.
     to_norm : int
     """
     arena, _, settings, calls = arrays_of(network)
@@ -303,12 +322,17 @@ def use_gradient(network, scratch, batch_sum, parameter, size, is_weight, sums, 
 
 @compile_kernel
 def use_scaled_gradient(network, scratch, parameter, size, is_weight):
-    """Update parameters by their kept gradient, scaled to the limit of its norm.
+    """Update parameters by their kept gradient, after it is scaled to the limit of its norm.
 
     Parameters
     ----------
-    network, scratch, parameter, size, is_weight
-        As for :func:`use_gradient`.
+    network : Network
+    scratch : int
+        Where this thread's scratch, with the factor, starts in the arena.
+    parameter, size : int
+        The number of the first parameter, and the number of parameters.
+    is_weight : bool
+        Whether the parameters are weights; biases are not decayed.
     """
     arena, _, settings, calls = arrays_of(network)
     start, kept = settings[at.PARAMETERS] + parameter, settings[at.GRADIENTS] + parameter
@@ -321,9 +345,9 @@ def use_scaled_gradient(network, scratch, parameter, size, is_weight):
 
 @compile_kernel
 def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
-    """Gradients and updates of some blocks of weights.
+    """Compute the gradients of some blocks of weights, and update the weights.
 
-    The thread that has the topmost block of a panel updates its biases as well.
+    The thread that has the topmost block of a panel updates the panel's biases as well.
 
     Parameters
     ----------
@@ -332,13 +356,14 @@ def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
     work : vector of int64
         This thread's work array for sparse inputs; see ``sparse.group_by_feature``.
     sums : vector of float64
-        Modified in place: gets the norms of each block and of its gradient; see work_sharing.py.
+        Modified in place: gets the sums over each block and over its gradient; see
+        work_sharing.py.
     scratch : int
         Where this thread's scratch starts in the arena.
     start, n_rows : int
-        Where the batch starts in the order, and its rows.
+        Where the batch starts in the order, and its number of rows.
     first, last : int
-        The blocks, counted over all layers.
+        The blocks, counted over all layers: from `first` on, up to the one before `last`.
     """
     arena, layers, settings, calls = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
@@ -404,8 +429,13 @@ def finish_update(network, sums, scratch, first, last):
 
     Parameters
     ----------
-    network, sums, scratch, first, last
-        As for :func:`update_weights`; here `sums` is only read.
+    network : Network
+    sums : vector of float64
+        The sums over blocks; see work_sharing.py.
+    scratch : int
+        Where this thread's scratch starts in the arena.
+    first, last : int
+        The blocks, counted over all layers: from `first` on, up to the one before `last`.
     """
     arena, layers, settings, _ = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
@@ -427,7 +457,7 @@ def finish_update(network, sums, scratch, first, last):
 
 @compile_kernel
 def limit_norms(network, scratch, first, last):
-    """Limit the norm of each unit's incoming weights.
+    """Limit the norm of the incoming weights of each unit of some panels.
 
     Parameters
     ----------
@@ -435,7 +465,7 @@ def limit_norms(network, scratch, first, last):
     scratch : int
         Where this thread's scratch starts in the arena.
     first, last : int
-        The panels, counted over all layers.
+        The panels, counted over all layers: from `first` on, up to the one before `last`.
     """
     arena, layers, settings, _ = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]

@@ -1,32 +1,32 @@
-"""What threads add up for each other, and how they share work."""
+"""The sums that threads pass to each other, and the shares of work of each thread."""
 
 from .jit import compile_kernel
 
-# Elements of the vector of sums: two that are added up over the steps of an epoch.
+# Elements of the vector of sums that are added up over the steps of an epoch.
 EPOCH_LOSS, GRADIENT_NORM = 0, 1
-# From this element on there is one loss for each row of the batch. Then come the sums of squares
-# of all blocks of weights, their sums of absolute values, and the sums of squares of their
-# gradients.
+# From this element on there is one loss for each row of the batch. After these there are three
+# numbers for each block of weights: first the sums of squares of all blocks, then their sums of
+# absolute values, and then the sums of squares of their gradients.
 N_SUMS = 8
 
 
 @compile_kernel
 def share(number, n_threads, total, multiple):
-    """One thread's part of some work.
+    """Compute one thread's part of some work.
 
     Parameters
     ----------
     number, n_threads : int
-        The thread, and how many there are.
+        The number of this thread, and the number of threads.
     total : int
-        Pieces of work.
+        The number of pieces of work.
     multiple : int
-        Parts begin at multiples of this number.
+        Each part begins at a multiple of this number.
 
     Returns
     -------
     first, last : int
-        The part begins with piece `first` and ends before `last`.
+        The part has the pieces from `first` on, up to the one before `last`.
     """
     pieces = (total + multiple - 1) // multiple
     first = number * pieces // n_threads * multiple
