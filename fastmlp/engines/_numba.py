@@ -168,6 +168,8 @@ def call_at(
 
 
 _OF_CUDA = {
+    # Refers to ``np.row_stack`` when it is imported, which NumPy 2.5 lacks.
+    "cuda_arrays": ("numba.cuda.np.arrayobj", ""),
     # The driver itself: its version, its process, and on which GPU an address lies.
     "cuda_driver": ("numba.cuda.cudadrv.driver", "driver"),
     "cuda_binding": ("numba.cuda.cudadrv.driver", "binding"),
@@ -183,4 +185,5 @@ def __getattr__(name: str) -> Any:
     if name not in _OF_CUDA:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _OF_CUDA[name]
-    return getattr(import_module(module), attribute)
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found

@@ -47,11 +47,11 @@ class SklearnListener(Listener):
 
     def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list[Any]]]) -> bool:
         """End the task of an epoch; see :meth:`Listener.epoch_ends`."""
-        told_to_stop = super().epoch_ends(epoch, attributes)
+        is_told_to_stop = super().epoch_ends(epoch, attributes)
         task, self._task = self._task, None
         return (
             task.call_on_fit_task_end(**self._shared, reconstruction_attributes=attributes)
-            or told_to_stop
+            or is_told_to_stop
         )
 
     def fit_begins(self) -> None:

@@ -111,8 +111,11 @@ def fit_many(
             if slot is not None:
                 # A subclass may have a fit of its own: it need not know how the engine is opened.
                 estimator._open_engine = partial(open_engine, slot=slot)
-            with slot or nullcontext():
-                estimator.fit(X, y, sample_weight, callback=stops)
+            try:
+                with slot or nullcontext():
+                    estimator.fit(X, y, sample_weight, callback=stops)
+            finally:
+                estimator.__dict__.pop("_open_engine", None)  # that fit may have failed before
 
     futures: dict[int, Future[None]] = {}
     with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:

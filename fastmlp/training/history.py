@@ -63,6 +63,16 @@ def add_epochs(record: dict[str, list[Any]], epochs: list[Epoch]) -> None:
         numbers.extend(new.get(name) or [None] * len(epochs))
 
 
+class Progress(NamedTuple):
+    """The numbers of a :class:`History` that change with each epoch."""
+
+    best_loss: float | None
+    best_validation_score: float | None
+    best_theta: Vector | None
+    no_improvement_count: int
+    n_samples_seen: int
+
+
 @dataclass
 class History:
     """The record of training, which warm starts and ``partial_fit`` continue.
@@ -116,6 +126,22 @@ class History:
         """Make a history whose epochs are judged by their score on rows not used to train."""
         scores = [] if validation_scores is None else validation_scores
         return cls(None, best_validation_score, scores, best_theta, **known)
+
+    def progress(self) -> Progress:
+        """Return the numbers that change with each epoch."""
+        return Progress(*(getattr(self, name) for name in Progress._fields))
+
+    def set_progress(self, progress: Progress) -> None:
+        """Go back to an earlier :meth:`progress`."""
+        for name, value in progress._asdict().items():
+            setattr(self, name, value)
+
+    def append(self, epoch: Epoch) -> None:
+        """Add the loss and the score of an epoch to the curves."""
+        self.loss_curve.append(epoch.loss)
+        if self.validation_scores is not None:
+            assert epoch.validation_score is not None
+            self.validation_scores.append(epoch.validation_score)
 
     def judge(self, loss: float, score: float | None, tol: float) -> bool:
         """Compare an epoch with the best one so far, and count epochs without an improvement.

@@ -16,7 +16,7 @@ from ..engines.engine import Engine, Predictor
 from ..network.weights import attributes
 from ..schedules import LearningRate
 from .callbacks import Listener
-from .history import Epoch, History, Outcome, Vector, add_epochs
+from .history import Epoch, History, Outcome, Progress, Vector, add_epochs
 
 
 class Validation(NamedTuple):
@@ -150,23 +150,27 @@ class EpochLoop:
         -------
         Outcome
         """
-        curve, scores = self.history.loss_curve, self.history.validation_scores
+        history = self.history
+        curve, scores = history.loss_curve, history.validation_scores
         n_losses, n_scores = len(curve), len(scores or ())
         self._began = time.perf_counter()
         self._average = WeightAverage(self.swa_start)
-        self._epochs: list[Epoch] = []
+        # The epochs that count, each with the history's progress after it.
+        self._done: list[tuple[Epoch, Progress]] = []
+        before = history.progress()
         stopped = interrupted = False
         try:
-            while len(self._epochs) < self.rule.max_epochs and not stopped:
+            while len(self._done) < self.rule.max_epochs and not stopped:
                 stopped = self._run_epoch()
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            # Ctrl-C may come after some of the lists have an epoch and before the others have it.
-            del curve[n_losses + len(self._epochs) :]
+            # Ctrl-C may come at any moment of an epoch: it counts in everything or in nothing.
+            del curve[n_losses + len(self._done) :]
             if scores is not None:
-                del scores[n_scores + len(self._epochs) :]
-            add_epochs(self.history.numbers, self._epochs)
+                del scores[n_scores + len(self._done) :]
+            history.set_progress(self._done[-1][1] if self._done else before)
+            add_epochs(history.numbers, [epoch for epoch, _ in self._done])
         return self._outcome(stopped, interrupted)
 
     def _run_epoch(self) -> bool:
@@ -181,29 +185,32 @@ class EpochLoop:
         loss = engine.run_epoch(self.order, learning_rate)
         epoch = self._measure(loss, learning_rate)
         diverged = not isfinite(loss)
-        self._record(epoch)
+        if self.verbose:
+            _report_epoch(epoch)
+        history.n_samples_seen += self.order.size
         if history.judge(loss, epoch.validation_score, rule.tol):
             history.best_theta = engine.pull()
         if not self.schedule.is_constant:
             self.schedule.epoch_ends(history.n_samples_seen, self._watched(epoch), rule.tol)
         self._average.epoch_ends(epoch.epoch, engine)
-        stalled = history.no_improvement_count > rule.patience
         goes_on = True
-        if stalled:
+        if history.no_improvement_count > rule.patience:
             goes_on = self.schedule.on_plateau()
             if self.verbose:
                 _report_plateau(rule, self.schedule, goes_on)
             if goes_on:
                 history.no_improvement_count = 0
-        told_to_stop = self.listener.epoch_ends(epoch, partial(_current, engine, diverged))
-        return diverged or told_to_stop or not goes_on
+        history.append(epoch)
+        self._done.append((epoch, history.progress()))
+        is_told_to_stop = self.listener.epoch_ends(epoch, partial(_current, engine, diverged))
+        return diverged or is_told_to_stop or not goes_on
 
     def _measure(self, loss: float, learning_rate: float) -> Epoch:
         """Measure the epoch that has just been run."""
         engine, metrics = self.engine, self.metrics
         validation = Validation() if metrics.validate is None else metrics.validate(engine)
         return Epoch(
-            len(self._epochs) + 1,
+            len(self._done) + 1,
             self.rule.max_epochs,
             loss,
             validation.score,
@@ -213,20 +220,6 @@ class EpochLoop:
             None if metrics.gradient_norm is None else metrics.gradient_norm(engine),
             None if metrics.dead_units is None else metrics.dead_units(engine),
         )
-
-    def _record(self, epoch: Epoch) -> None:
-        """Add an epoch to the history, and print it if that is wanted."""
-        history = self.history
-        history.loss_curve.append(epoch.loss)
-        if history.validation_scores is not None:
-            assert epoch.validation_score is not None
-            history.validation_scores.append(epoch.validation_score)
-        self._epochs.append(epoch)
-        history.n_samples_seen += self.order.size
-        if self.verbose:
-            print(f"Iteration {epoch.epoch}, loss = {epoch.loss:.8f}")
-            if epoch.validation_score is not None:
-                print(f"Validation score: {epoch.validation_score:f}")
 
     def _watched(self, epoch: Epoch) -> float:
         """Return the number by which a schedule judges an epoch: the smaller the better."""
@@ -249,8 +242,8 @@ class EpochLoop:
         -------
         Outcome
         """
-        n_epochs = len(self._epochs)
-        diverged = bool(self._epochs) and not isfinite(self._epochs[-1].loss)
+        n_epochs = len(self._done)
+        diverged = bool(self._done) and not isfinite(self._done[-1][0].loss)
         ending: dict[str, Any] = {"interrupted": interrupted}
         ending["converged"] = (stopped or interrupted) and not diverged
         if self.rule.by_score and self.history.best_theta is not None:
@@ -270,6 +263,12 @@ def _current(engine: Engine, diverged: bool) -> dict[str, list[Any]]:
     """Return the fitted attributes that an estimator would have if training ended now."""
     theta = engine.last_finite() if diverged else None
     return attributes(engine.pull() if theta is None else theta, engine.plan.layer_units)
+
+
+def _report_epoch(epoch: Epoch) -> None:
+    print(f"Iteration {epoch.epoch}, loss = {epoch.loss:.8f}")
+    if epoch.validation_score is not None:
+        print(f"Validation score: {epoch.validation_score:f}")
 
 
 def _report_plateau(rule: StoppingRule, schedule: LearningRate, goes_on: bool) -> None:

@@ -96,8 +96,15 @@ def test_records_agree_wherever_training_is_interrupted(early_stopping):
         n_interrupted += n_epochs < 2
         assert kept.n_iter_ == n_epochs
         assert all(len(numbers) == n_epochs for numbers in kept.history_.values())
+        n_rows = 135 if early_stopping else 150
+        assert kept.t_ == n_rows * n_epochs
         if early_stopping:
             assert len(kept.validation_scores_) == n_epochs
+            best = max(kept.validation_scores_, default=-np.inf)
+            assert kept.best_validation_score_ == best
+            assert (kept._best_coefs is None) == (n_epochs == 0)
+        else:
+            assert kept.best_loss_ == min(kept.loss_curve_, default=np.inf)
     assert n_interrupted > 20
 
 

@@ -168,3 +168,38 @@ def test_configuration_of_scikit_learn_holds_in_the_threads():
         fit_many([MLPClassifier(max_iter=1)], rows, Y)
     with pytest.raises(ValueError, match="contains infinity"):
         fit_many([MLPClassifier(max_iter=1)], rows, Y)
+
+
+def test_a_fit_that_fails_early_leaves_no_engine_behind(monkeypatch):
+    """Where networks share a GPU, each gets a way to open its engine, for this fit alone."""
+    opened = []
+
+    class Slot:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc_info):
+            pass
+
+        def open(self, engine_class, *arguments):
+            opened.append(engine_class)
+            return engine_class(*arguments)
+
+    class Group:
+        def __init__(self, n_fits, n_turns):
+            pass
+
+        def slot(self):
+            return Slot()
+
+    class Failing(MLPClassifier):
+        def fit(self, X, y, sample_weight=None, **options):
+            raise RuntimeError("before anything was trained")
+
+    module = fastmlp.estimators.fit_many
+    monkeypatch.setattr(module, "fit_group", Group)
+    models = [Failing(device="auto"), MLPClassifier(max_iter=2, device="auto", diagnose=False)]
+    with pytest.raises(RuntimeError, match="before anything"):
+        fit_many(models, X, Y)
+    assert opened == [engine.CpuEngine]
+    assert not any("_open_engine" in vars(model) for model in models)

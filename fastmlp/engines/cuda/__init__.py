@@ -26,7 +26,7 @@ def _import_with_row_stack():
         # Where numba-cuda cannot be imported, support.why_not() says why.
         with suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of what numba-cuda imports
-            import numba.cuda.np.arrayobj  # noqa: F401
+            from .._numba import cuda_arrays  # noqa: F401
     finally:
         del np.row_stack  # noqa: NPY201
 
