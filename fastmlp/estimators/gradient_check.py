@@ -13,6 +13,7 @@ from ..engines.engine import Data
 from ..network.plan import Loss, TrainingPlan
 from ..network.weights import flatten, initialise, penalty, views
 from . import inputs, planning
+from .base import BaseMLP
 
 
 class Objective(NamedTuple):
@@ -47,7 +48,16 @@ def objective_of(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> O
     Returns
     -------
     Objective
+
+    Raises
+    ------
+    TypeError
+        For another kind of estimator.
     """
+    if not isinstance(estimator, BaseMLP):
+        raise TypeError(
+            f"gradients are checked for MLPClassifier and MLPRegressor, got {type(estimator).__name__}"
+        )
     estimator._validate_params()
     is_fitted = hasattr(estimator, "coefs_")
     if not is_fitted:

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from ..engines.devices import device_matrix, host_array, is_device_array
+from ..exceptions import warn_user
 from ._sklearn import check_sample_weight, check_y
 
 _FLOATS = [np.float64, np.float32]
@@ -89,9 +91,14 @@ def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | N
 
 
 def flatten_column(y: np.ndarray) -> np.ndarray:
-    """Flatten y of a single column, with scikit-learn's warning; return other y unchanged."""
+    """Return a single column as a vector, with scikit-learn's warning; all else unchanged."""
     if y.ndim == 2 and y.shape[1] == 1:
-        return column_or_1d(y, warn=True)
+        warn_user(
+            "A column-vector y was passed when a 1d array was expected. Please change the shape "
+            "of y to (n_samples,), for example using ravel().",
+            DataConversionWarning,
+        )
+        return y.ravel()
     return y
 
 

@@ -70,3 +70,10 @@ def test_wrong_gradient_is_found(monkeypatch):
 
     monkeypatch.setattr(gradient_check, "analytic_gradient", wrong)
     assert check_gradient(estimator("multiclass", "tanh"), *problem("multiclass")) > 1e-6
+
+
+def test_other_estimators_are_refused():
+    from sklearn.linear_model import LogisticRegression
+
+    with pytest.raises(TypeError, match="MLPRegressor, got LogisticRegression"):
+        check_gradient(LogisticRegression(), *problem("multiclass"))

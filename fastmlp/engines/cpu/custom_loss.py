@@ -1,14 +1,14 @@
 """Losses given as two functions of target and prediction, compiled when a network needs them."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from types import FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numba import types
 
 from ...network.plan import LossFunctions
 from .._numba import Dispatcher, NumbaError
-from ..custom_functions import NAMES, frozen
+from ..custom_functions import NAMES
 from .jit import compile_inline
 from .outputs import elementwise_kernel
 
@@ -24,13 +24,14 @@ class CustomLoss(NamedTuple):
     """The loss as a function of target and prediction, which kernels can call."""
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def compile_custom(functions: LossFunctions) -> CustomLoss:
     """Compile a custom loss, or return the result of an earlier call.
 
     Parameters
     ----------
     functions : tuple of functions
-        Value and derivative.
+        Value and derivative, as :func:`fastmlp.engines.custom_functions.frozen` returns them.
 
     Returns
     -------
@@ -40,14 +41,8 @@ def compile_custom(functions: LossFunctions) -> CustomLoss:
     Raises
     ------
     ValueError
-        When numba cannot compile a function, or one can raise or does not return a number.
+        When numba cannot compile a function, or one does not return a number.
     """
-    return _compile_frozen(frozen(functions))
-
-
-@lru_cache(maxsize=MOST_KEPT)
-def _compile_frozen(functions: tuple[FunctionType, ...]) -> CustomLoss:
-    """Compile copies of the functions of a custom loss; see :func:`compile_custom`."""
     value, derivative = (_compile(name, f) for name, f in zip(NAMES, functions, strict=True))
     # The cache on disk tells kernels apart by their names, and custom losses have the same name.
     return CustomLoss(
@@ -56,7 +51,7 @@ def _compile_frozen(functions: tuple[FunctionType, ...]) -> CustomLoss:
     )
 
 
-def _compile(name: str, function: FunctionType) -> Dispatcher:
+def _compile(name: str, function: Callable[..., Any]) -> Dispatcher:
     """Compile one function of a custom loss, and check what it returns.
 
     Parameters
