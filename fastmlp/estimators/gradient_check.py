@@ -56,7 +56,8 @@ def objective_of(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> O
     """
     if not isinstance(estimator, BaseMLP):
         raise TypeError(
-            f"gradients are checked for MLPClassifier and MLPRegressor, got {type(estimator).__name__}"
+            "gradients are checked of MLPClassifier and MLPRegressor, got "
+            f"{type(estimator).__name__}"
         )
     estimator._validate_params()
     is_fitted = hasattr(estimator, "coefs_")
