@@ -30,7 +30,7 @@ if is_simulated():
         array[place : place + 4] = values
 
     def quotient(a, b):
-        """a // b of numbers from 0 to 2^32 - 1."""
+        """A // b of numbers from 0 to 2^32 - 1."""
         return a // b
 
     def zeros(count, like):
@@ -116,7 +116,7 @@ else:
 
     @intrinsic
     def quotient(typing_context, a, b):
-        """a // b of numbers from 0 to 2^32 - 1; of 64 bits it would be a call."""
+        """A // b of numbers from 0 to 2^32 - 1; of 64 bits it would be a call."""
 
         def codegen(context, builder, signature, args):
             a32, b32 = (
