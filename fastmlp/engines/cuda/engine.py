@@ -336,7 +336,7 @@ class _Predictor(DeviceNetwork):
 
 @one_at_a_time
 @memory_errors()
-def outputs(plan: TrainingPlan, theta: np.ndarray, X: Matrix, n_jobs: object = None) -> np.ndarray:
+def outputs(plan: TrainingPlan, theta: np.ndarray, X: Matrix) -> np.ndarray:
     """Compute the output activations of a network on the GPU.
 
     Parameters
@@ -345,8 +345,6 @@ def outputs(plan: TrainingPlan, theta: np.ndarray, X: Matrix, n_jobs: object = N
         The plan of the network; its optimiser and batch size do not matter.
     theta : ndarray of shape (n_parameters,)
     X : ndarray or DeviceMatrix of shape (n_rows, n_features)
-    n_jobs : object
-        It is not used. It is there because the CPU takes a number of threads.
 
     Returns
     -------

@@ -67,8 +67,8 @@ LEARNING_RATE, INVERSE_WEIGHT, GRADIENT_SHARE, DECAY = 0, 1, 2, 3
 N_STEP_SCALARS = 4
 
 # Columns of the table of runs. In a run, one block trains one network. The columns are the number
-# of the network, its part of the order and of the record of steps, the first step to run and the one
-# after the last, and the number of steps done before this epoch.
+# of the network, its part of the order and of the record of steps, the first step to run and the
+# one after the last, and the number of steps done before this epoch.
 MODEL, FIRST_ROW, N_ROWS, FIRST_OF_STEPS, N_STEPS, BEGIN, END, STEPS_DONE = 0, 1, 2, 3, 4, 5, 6, 7
 RUN_FIELDS = 8
 

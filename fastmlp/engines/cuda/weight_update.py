@@ -133,8 +133,8 @@ class TileFunctions(NamedTuple):
     ----------
     fetch_four : device function
         It takes ``(arena, tile, row, weights, n_parameters)``, where `weights` is the place of the
-        matrix, and reads four weights of the thread's column, from row `row` of the tile on, and the
-        optimiser's numbers of each. It returns a tuple of :class:`Fetched`.
+        matrix, and reads four weights of the thread's column, from row `row` of the tile on, and
+        the optimiser's numbers of each. It returns a tuple of :class:`Fetched`.
     update_four : device function
         It takes ``(arena, shared, facts, tile, row, fetched, sums)``, updates these weights, and
         returns the three sums of the tile with theirs added: squares of weights, their absolute
