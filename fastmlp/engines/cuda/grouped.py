@@ -407,13 +407,13 @@ class FitGroup:
         Returns
         -------
         GroupedEngine or None
-            None where the network must train alone: it is too large, its X lies on the device
-            already, the group has no memory left, or its first epoch has begun.
+            None where the network must train alone: it is too large, L-BFGS trains it, its X lies
+            on the device already, the group has no memory left, or its first epoch has begun.
         """
         is_small = _work(plan) <= _BLOCK_MULTIPLY_ADDS * min(self._n_fits, _MOST_SHARERS)
         if self._has_begun or not is_small or is_wide(plan) or is_device_matrix(X):
             return None
-        if plan.optimizer == Optimizer.GRADIENT:  # L-BFGS
+        if plan.optimizer == Optimizer.GRADIENT:  # L-BFGS chooses its steps on the host
             return None
         plan.check_data(X, Y)
         layout = at.device_layout(plan, plan.batch_size)

@@ -93,7 +93,7 @@ def _groups_for_warps(units: tuple[int, ...]) -> int:
     of weights; a block whose warps work together divides that time among them, and a warp by itself
     does not.
     """
-    waiting = 1000 * (2 * len(units) - 3)  # cycles
+    waiting = 1000 * (2 * len(units) - 3)  # in cycles of the clock
     reading = 50 * (sum(units[:-1]) + sum(units[2:]))
     for n_groups in range(2, 8):
         if n_groups * (waiting + reading / 8) > waiting + reading:

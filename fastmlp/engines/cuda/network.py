@@ -186,7 +186,7 @@ class DeviceNetwork:
         return self._network.arena[self._first + number * n : self._first + (number + 1) * n]
 
     def _pull(self, number: int) -> np.ndarray:
-        """Copy to the host what :meth:`_part` returns."""
+        """Copy the part of the arena that :meth:`_part` returns to the host."""
         part: np.ndarray = self._part(number).copy_to_host()
         return part
 

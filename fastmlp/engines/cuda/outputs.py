@@ -262,7 +262,7 @@ def _mean_squared_error(network, part, j, y, prediction, weight):
 
 @compile_device
 def _margin(network, part, target, slots):
-    """Do what ``losses_and_deltas`` does for the margin loss, which needs the whole row."""
+    """Do the work of ``losses_and_deltas`` for the margin loss, which needs the whole row."""
     arena, p, n_outputs, weight = part.arena, part.place, part.n_outputs, target.weight
     cuda.syncthreads()
     own, other = 0, -1
@@ -324,7 +324,7 @@ def _compiled(name, function):
     try:
         compiled = compile_device(function)
         result = compiled.compile_device((float64, float64)).signature.return_type
-    except Exception as error:  # numba's, or any other where this is no Python function
+    except Exception as error:  # numba raises many kinds
         reason = " ".join(str(error).split("During:")[0].split())
         raise refusal(
             f"{what} cannot be compiled for a GPU by numba, as a function of two numbers, target "

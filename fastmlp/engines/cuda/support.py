@@ -86,7 +86,7 @@ def _why_unavailable(cuda: Any) -> str:
         n_devices = len(cuda.gpus)
     except Exception as error:
         if "CUDA_ERROR_NOT_INITIALIZED" in str(error):
-            return _FORKED  # and other libraries of the parent have used the GPU
+            return _FORKED  # other libraries of the parent have used the GPU
         if "CUDA_ERROR_NO_DEVICE" not in str(error):
             start = BROKEN if "CUDA_ERROR" in str(error) else "there is no usable NVIDIA driver: "
             return start + _one_line(error)
