@@ -324,7 +324,7 @@ def _compiled(name, function):
     try:
         compiled = compile_device(function)
         result = compiled.compile_device((float64, float64)).signature.return_type
-    except Exception as error:  # numba raises many kinds
+    except Exception as error:  # numba raises errors of many kinds
         reason = " ".join(str(error).split("During:")[0].split())
         raise refusal(
             f"{what} cannot be compiled for a GPU by numba, as a function of two numbers, target "
