@@ -22,7 +22,8 @@ _AUTO_MULTIPLY_ADDS = 5e11
 _AUTO_MULTIPLY_ADDS_COMPILED = 1e10
 # Number of epochs after which many fits have converged.
 _EXPECTED_EPOCHS = 50
-# Keys of the kernels that this process has used on a GPU; see _kernels.
+# Keys of the kernels that this process has used on a GPU; see _kernels. They must not hold the
+# functions of custom losses, which would then live as long as the process.
 _compiled: set[tuple[Any, ...]] = set()
 
 
@@ -226,16 +227,21 @@ def _is_worth_a_gpu(plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
 
 def _least_work(plan: TrainingPlan, n_epochs: int) -> float:
     """Return the number of multiply-adds from which on 'auto' chooses a GPU."""
-    is_compiled = _compiled and _kernels(plan, n_epochs) in _compiled
-    return _AUTO_MULTIPLY_ADDS_COMPILED if is_compiled else _AUTO_MULTIPLY_ADDS
+    return _AUTO_MULTIPLY_ADDS_COMPILED if _is_compiled(plan, n_epochs) else _AUTO_MULTIPLY_ADDS
+
+
+def _is_compiled(plan: TrainingPlan, n_epochs: int) -> bool:
+    """Tell whether this process has used a GPU for a network with the same options."""
+    if not _compiled or _kernels(plan, n_epochs) not in _compiled:
+        return False
+    from .cuda.specialization import is_remembered
+
+    return not n_epochs or plan.custom_loss is None or is_remembered(plan.custom_loss)
 
 
 def _kernels(plan: TrainingPlan, n_epochs: int) -> tuple[Any, ...]:
-    """Return a key of the kernels that are compiled for some work."""
+    """Return a key of the kernels that are compiled for some work, without the custom loss."""
     from .cuda.specialization import prediction_specialization, training_specialization
 
-    return (
-        plan.dtype,
-        (training_specialization if n_epochs else prediction_specialization)(plan),
-        n_epochs > 0,
-    )
+    specialization = (training_specialization if n_epochs else prediction_specialization)(plan)
+    return plan.dtype, specialization.without_custom_loss(), n_epochs > 0

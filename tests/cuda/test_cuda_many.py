@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from fastmlp import MLPClassifier, MLPRegressor, fit_many
 from fastmlp.engines.cuda.support import is_simulated
+from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 
 pytestmark = [
     pytest.mark.usefixtures("gpu"),
@@ -379,3 +380,20 @@ def test_warnings_are_those_of_single_fits():
         warnings.simplefilter("always")
         fit_many([network(random_state=seed) for seed in range(3)], X, Y)
     assert {str(warning.message).split(":")[0] for warning in caught} == {"Stochastic Optimizer"}
+
+
+@pytest.mark.parametrize("sample_weight, total", [(None, 23), (WEIGHT, WEIGHT.sum())])
+def test_an_engine_in_a_group_keeps_the_contract(sample_weight, total):
+    from fastmlp.engines.cuda.engine import CudaEngine
+    from fastmlp.engines.cuda.grouped import FitGroup, GroupedEngine
+    from fastmlp.network.weights import n_parameters
+
+    plan = TrainingPlan((5, 4, 1), Activation.RELU, Loss.SQUARED_ERROR, Optimizer.ADAM)
+    theta = np.zeros(n_parameters(plan.layer_units))
+    with FitGroup(1, 1).slot() as slot:
+        arguments = plan, theta, X, Y.reshape(-1, 1).astype(float), sample_weight, None
+        with slot.open(CudaEngine, *arguments) as engine:
+            assert isinstance(engine, GroupedEngine)
+            assert engine.total_weight == total
+            with pytest.raises(NotImplementedError, match="L-BFGS"):
+                engine.loss_and_gradient(theta)

@@ -1,5 +1,8 @@
 """When ``device='auto'`` takes a GPU: on any machine, with or without one."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -41,6 +44,45 @@ def test_sparse_rows_are_not(monkeypatch):
     plan = TrainingPlan((3, 1), *KINDS)
     assert devices._is_worth_a_gpu(plan, np.eye(3), 1)
     assert not devices._is_worth_a_gpu(plan, sp.eye_array(3, format="csr"), 1)
+
+
+def custom_plan():
+    """Make a plan with a custom loss whose functions are new."""
+    functions = (lambda y, p: (y - p) ** 2), (lambda y, p: 2 * (p - y))
+    return TrainingPlan((3, 1), (), Loss.CUSTOM, Optimizer.ADAM, custom_loss=functions)
+
+
+def use_gpu(plan, n_epochs, monkeypatch):
+    monkeypatch.setattr("fastmlp.engines.cuda.support.why_not", lambda: "")
+    assert devices._is_for_gpu("cuda", plan, np.eye(3), n_epochs)
+
+
+def test_functions_of_a_custom_loss_are_let_go(monkeypatch):
+    monkeypatch.setattr(devices, "_compiled", set())
+    plan = custom_plan()
+    functions = [weakref.ref(function) for function in plan.custom_loss]
+    use_gpu(plan, 1, monkeypatch)
+    assert len(devices._compiled) == 1
+    del plan
+    gc.collect()
+    assert [function() for function in functions] == [None, None]
+
+
+def test_a_custom_loss_is_compiled_while_its_kernels_are_kept(monkeypatch):
+    from fastmlp.engines.cuda import specialization
+
+    monkeypatch.setattr(devices, "_compiled", set())
+    monkeypatch.setattr(specialization, "_made_for_custom", specialization.OrderedDict())
+    plan, other = custom_plan(), custom_plan()
+    use_gpu(plan, 1, monkeypatch)
+    assert not devices._is_compiled(plan, 1)
+    specialization.remember(plan.custom_loss, object)  # as opening an engine does
+    assert devices._is_compiled(plan, 1)
+    assert not devices._is_compiled(other, 1)
+    assert not devices._is_compiled(plan, 0)
+    for _ in range(specialization._MOST_CUSTOM_LOSSES):
+        specialization.remember(custom_plan().custom_loss, object)
+    assert not devices._is_compiled(plan, 1)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

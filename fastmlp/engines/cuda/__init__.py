@@ -1,4 +1,4 @@
-"""The NVIDIA GPU backend: imported only when a GPU is asked for."""
+"""The engine for NVIDIA GPUs, which is imported only when a GPU may be used."""
 
 import warnings
 from contextlib import suppress
@@ -6,13 +6,14 @@ from importlib.util import find_spec
 
 import numpy as np
 
-# Python reads no .pth file in a folder of PYTHONPATH, as `pip install --target` fills; that of
-# numba-cuda imports this module, which puts numba-cuda in the place of numba's own numba.cuda.
+# This module puts numba-cuda in the place of numba's own numba.cuda. A .pth file of numba-cuda
+# imports it, but Python does not read .pth files in a folder of PYTHONPATH, where packages lie that
+# `pip install --target` installed.
 with suppress(ImportError):
     import _numba_cuda_redirector  # noqa: F401
 
 
-def _import_with_row_stack():
+def _import_with_row_stack() -> None:
     """Import the module of numba-cuda 0.30 that refers to ``np.row_stack``, which NumPy 2.5 lacks.
 
     numba-cuda imports it when it first compiles anything. It names the function once, to register
@@ -25,7 +26,7 @@ def _import_with_row_stack():
     try:
         # Where numba-cuda cannot be imported, support.why_not() says why.
         with suppress(Exception), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of what numba-cuda imports
+            warnings.simplefilter("ignore", DeprecationWarning)  # what numba-cuda imports warns
             from .._numba import cuda_arrays  # noqa: F401
     finally:
         del np.row_stack  # noqa: NPY201

@@ -1,20 +1,23 @@
-"""What kernels and device functions take, packed into named tuples.
+"""Named tuples that hold the arguments of kernels and device functions.
 
-numba passes a named tuple to a kernel as if its elements were arguments of their own, and inside
-kernels the compiler sees through it: packing costs no instructions and no registers.
+numba passes the elements of a named tuple to a kernel like separate arguments, and inside kernels
+the compiler takes the tuple apart again. So packing costs no instructions and no registers.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from . import layout as at
 from .jit import compile_device
 
+# An array in the memory of the device. numba-cuda has no types for it.
+DeviceArray: TypeAlias = Any
+
 
 class Network(NamedTuple):
-    """A network in the memory of the device; :mod:`fastmlp.engines.cuda.layout` says what is where.
+    """A network in the memory of the device.
 
-    A launch that trains many networks takes their tables stacked, with one more dimension in front.
-    All of them share the arena.
+    :mod:`fastmlp.engines.cuda.layout` describes the arena and the tables. A launch that trains many
+    networks takes their tables stacked, with one more dimension in front, and one arena for all.
 
     Attributes
     ----------
@@ -25,14 +28,14 @@ class Network(NamedTuple):
     constants : device array of shape (N_CONSTANTS,), of the arena's dtype
     """
 
-    arena: Any
-    layers: Any
-    settings: Any
-    constants: Any
+    arena: DeviceArray
+    layers: DeviceArray
+    settings: DeviceArray
+    constants: DeviceArray
 
 
 class Rows(NamedTuple):
-    """The data of a fit on the device, matrices as vectors of their elements, row by row.
+    """The data of a fit on the device; a matrix is a vector of its elements, row by row.
 
     Attributes
     ----------
@@ -44,40 +47,44 @@ class Rows(NamedTuple):
         Numbers of rows, in the order in which batches are cut.
     """
 
-    X: Any
-    Y: Any
-    sample_weight: Any
-    order: Any
+    X: DeviceArray
+    Y: DeviceArray
+    sample_weight: DeviceArray
+    order: DeviceArray
 
 
 class StepRecord(NamedTuple):
-    """What the steps of an epoch are given, and what they leave for its sums.
+    """The numbers that each step of an epoch reads, and those that it leaves for the sums.
 
     Attributes
     ----------
     step_scalars : device array of shape (n_steps, N_STEP_SCALARS)
-        What changes from step to step, such as the learning rate.
+        Numbers that change from step to step, such as the learning rate.
     row_losses : device array of shape (n_in_order,)
+        The loss of each row in the order of the epoch.
     penalties : device array of shape (n_steps,)
+        The penalty of each step, times the rows of its batch.
     gradient_norms : device array of shape (n_steps,)
+        The norm of the gradient of each step.
     """
 
-    step_scalars: Any
-    row_losses: Any
-    penalties: Any
-    gradient_norms: Any
+    step_scalars: DeviceArray
+    row_losses: DeviceArray
+    penalties: DeviceArray
+    gradient_norms: DeviceArray
 
 
 class Block(NamedTuple):
-    """The block of threads that is running, and how many work on the same network.
+    """The block of threads that runs a phase of a step.
 
     Attributes
     ----------
     number : int
-        From 0 to `count` - 1.
+        Number of the block among those that work on the same network, from 0 to `count` - 1.
     count : int
+        Number of blocks that work on the same network.
     shared : array in shared memory, of the arena's dtype
-        At least as many elements as the phase that gets it says.
+        It has at least as many elements as the phase needs.
     """
 
     number: Any
@@ -93,7 +100,7 @@ class Batch(NamedTuple):
     step : int
     n_rows : int
     seen : int
-        Number of rows that were trained on before, by which dropout's masks are drawn.
+        Number of rows that were trained on before, which dropout's masks depend on.
     """
 
     step: int
@@ -109,7 +116,7 @@ class Group(NamedTuple):
     first : int
         Place of the first row in the batch.
     n_rows : int
-        Zero or less for a team of threads without work.
+        Number of rows; zero or less where the threads have no rows to work on.
     """
 
     first: int

@@ -1,8 +1,12 @@
-"""Arrays of other libraries that already lie on the device, used where they are."""
+"""Arrays of other libraries that lie on the device already, which are used without a copy."""
+
+from typing import Any
 
 import numpy as np
 from numba import cuda
+from numpy.typing import DTypeLike
 
+from .arguments import DeviceArray
 from .blocks import THREADS
 from .kernels import array_kernels
 from .network import default_n_blocks, one_at_a_time
@@ -10,52 +14,52 @@ from .support import is_simulated
 
 
 class DeviceMatrix:
-    """A dense, C-contiguous matrix of floats on the device, in place of X.
+    """A dense, C-contiguous matrix of floats on the device, which can be used as X.
 
-    Its rows can be indexed, by numbers with a copy there, and it becomes a NumPy array where one
-    is needed.
+    Slices of its rows share its memory; rows that are chosen by their numbers are copied on the
+    device. NumPy converts it to an array on the host.
 
     Parameters
     ----------
-    array : device array
+    array : device array of shape (n_rows, n_columns), float32 or float64
     """
 
     is_device_matrix = True
     ndim = 2
 
-    def __init__(self, array):
+    def __init__(self, array: DeviceArray) -> None:
         self._array = array
-        self.shape = tuple(array.shape)
+        self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype = np.dtype(array.dtype)
         self.size = self.shape[0] * self.shape[1]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
     @one_at_a_time
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self._array.copy_to_host(), dtype)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> "DeviceMatrix":
         if isinstance(key, slice):
             return DeviceMatrix(self._array[key])
         rows = key[0] if isinstance(key, tuple) else key
         return DeviceMatrix(_taken(self._array, np.arange(len(self))[rows], self.dtype))
 
-    def astype(self, dtype):
-        """This matrix where it has the type, else a copy on the device."""
+    def astype(self, dtype: DTypeLike) -> "DeviceMatrix":
+        """Return the matrix itself where it has the type, else a copy on the device."""
         if self.dtype == dtype:
             return self
         return DeviceMatrix(_taken(self._array, np.arange(len(self)), dtype))
 
-    def elements(self):
-        """The elements on the device as a vector; no copy."""
+    def elements(self) -> DeviceArray:
+        """Return the elements as a vector on the device, without a copy."""
         return self._array.reshape(self.size)
 
 
 @one_at_a_time
-def _taken(array, rows, dtype):
-    """Some rows of an array, contiguous and of a type, on the device."""
+def _taken(array: DeviceArray, rows: np.ndarray, dtype: DTypeLike) -> DeviceArray:
+    """Copy some rows of an array to a contiguous one of a type on the device."""
     result = cuda.device_array((rows.size, array.shape[1]), dtype)
     kernel = array_kernels(np.dtype(dtype))["take"]
     kernel[8 * default_n_blocks(), THREADS](array, cuda.to_device(rows), result)
@@ -63,32 +67,34 @@ def _taken(array, rows, dtype):
 
 
 @one_at_a_time
-def to_host(array):
-    """A NumPy array with the contents of an array on the device."""
+def to_host(array: Any) -> np.ndarray:
+    """Copy an array with ``__cuda_array_interface__`` to a NumPy array."""
     _check_gpu(array)
-    return cuda.as_cuda_array(array).copy_to_host()
+    copy: np.ndarray = cuda.as_cuda_array(array).copy_to_host()
+    return copy
 
 
 @one_at_a_time
-def device_matrix(X, may_be_infinite):
-    """An array that lies on the device, checked there, as X of a fit or a prediction.
+def device_matrix(X: Any, may_be_infinite: bool) -> DeviceMatrix:
+    """Check an array that lies on the device, to use it as X of a fit or a prediction.
 
     Parameters
     ----------
-    X : object with ``__cuda_array_interface__``, or DeviceMatrix
-        The latter was checked when it was made, and is returned.
+    X : array of shape (n_rows, n_features) with ``__cuda_array_interface__``, or DeviceMatrix
+        A DeviceMatrix is returned unchanged, since it was checked when it was made.
     may_be_infinite : bool
-        Whether not to look for infinity and NaN.
+        Whether values that are not finite are accepted.
 
     Returns
     -------
     DeviceMatrix
-        On the same memory, unless X is not C-contiguous.
+        It uses the memory of X, unless X is not C-contiguous.
 
     Raises
     ------
     ValueError
-        When X is no matrix of finite float32 or float64, or lies on another GPU than the current.
+        When X is not a matrix of finite float32 or float64, or lies on a GPU other than the
+        current one.
     """
     if isinstance(X, DeviceMatrix):
         return X
@@ -112,10 +118,10 @@ def device_matrix(X, may_be_infinite):
     return matrix
 
 
-def _check_gpu(array):
-    """Raise unless an array lies on the current GPU, before it is used there."""
+def _check_gpu(array: Any) -> None:
+    """Raise ValueError unless an array lies on the current GPU."""
     address = 0 if is_simulated() else array.__cuda_array_interface__["data"][0]
-    if not address:  # or empty
+    if not address:  # the array is empty, or the GPU is simulated
         return
     from .._numba import cuda_binding as binding
     from .._numba import cuda_driver as driver

@@ -1,9 +1,9 @@
-"""Elements of arrays as kernels read and write them, and sums of products in registers.
+"""Functions that read and write elements of arrays, and add up products in registers.
 
-Places are never negative, so these functions skip the test for a negative index that numba makes
-for an array. Four elements that begin at a multiple of four move at once: in the arena such
-quadruples are the rows of a group (see :mod:`fastmlp.engines.cuda.layout`). Products are always
-added by fused multiply-adds, so that kernels with different options compute the same bits.
+Places are never negative, so these functions skip numba's test for a negative index. Four elements
+that begin at a multiple of four are read or written at once; in the arena these are the four rows
+of a group (see :mod:`fastmlp.engines.cuda.layout`). Products are always added by fused
+multiply-adds, so that kernels with different options compute the same bits.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ if is_simulated():
         array[place : place + 4] = values
 
     def quotient(a, b):
-        """a // b of numbers from 0 to 2^32 - 1."""
+        """Compute a // b of numbers from 0 to 2^32 - 1."""
         return a // b
 
     def zeros(count, like):
@@ -56,11 +56,13 @@ else:
     _INDEX = ir.IntType(64)
 
     def _pointer(context, builder, array_type, array, place_type, place):
+        """Build the pointer to an element of an array."""
         data = context.make_array(array_type)(context, builder, array).data
         place = context.cast(builder, place, place_type, types.int64)
         return builder.gep(data, [place], inbounds=True)
 
     def _quadruple(context, builder, array_type, array, place_type, place):
+        """Build the pointer to four elements of an array, and their type as a vector."""
         pointer = _pointer(context, builder, array_type, array, place_type, place)
         vector = ir.VectorType(context.get_data_type(array_type.dtype), 4)
         return builder.bitcast(pointer, vector.as_pointer(pointer.type.addrspace)), vector
@@ -116,7 +118,7 @@ else:
 
     @intrinsic
     def quotient(typing_context, a, b):
-        """a // b of numbers from 0 to 2^32 - 1; of 64 bits it would be a call."""
+        """Compute a // b of numbers from 0 to 2^32 - 1; in 64 bits it would be a function call."""
 
         def codegen(context, builder, signature, args):
             a32, b32 = (
@@ -131,7 +133,7 @@ else:
     def zeros(typing_context, count, like):
         """Make a tuple of `count` zeros of the type of an array's elements."""
         if not isinstance(count, types.Literal):
-            return None  # asked again with the number itself
+            return None  # numba asks again with the type of the literal
         result = types.UniTuple(like.dtype, count.literal_value)
 
         def codegen(context, builder, signature, args):
@@ -200,12 +202,12 @@ def four_times(function):
     Parameters
     ----------
     function : device function
-        ``(number, *args)`` to any result.
+        It takes ``(number, *args)``.
 
     Returns
     -------
     device function
-        ``(*args)`` to a tuple of the four results.
+        It takes ``(*args)`` and returns a tuple of the four results.
     """
 
     @compile_device
@@ -221,13 +223,14 @@ def repeated(step, count):
     Parameters
     ----------
     step : device function
-        ``(number, sums, *args)`` to new sums.
+        It takes ``(number, sums, *args)`` and returns the new sums.
     count : int
 
     Returns
     -------
     device function
-        ``(first, sums, *args)``; numbers are counted from `first` on.
+        It takes ``(first, sums, *args)`` and returns the sums after all calls, whose numbers are
+        counted from `first` on.
     """
     if count == 1:
         return step

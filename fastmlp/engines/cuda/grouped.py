@@ -1,25 +1,28 @@
-"""Many small networks trained together: one launch an epoch, a block for each.
+"""Trains many small networks together: one launch runs an epoch of each, with a block for each.
 
-Fits run in threads of their own, each through its own epoch loop, and form a group: when all
-of them have asked for an epoch, one launch runs these. A network's numbers are
-those of :class:`fastmlp.engines.cuda.engine.CudaEngine`, whose results do not depend on the number
-of blocks.
+The fits of a :class:`FitGroup` run in threads, each with its own loop over epochs. Each fit opens
+its engine through a :class:`Slot`. Where its network can join the group that is a
+:class:`GroupedEngine`, whose ``run_epoch`` waits until all other fits have asked for an epoch, too.
+Then one launch runs all of them. The results of a network are those of
+:class:`fastmlp.engines.cuda.engine.CudaEngine`, which do not depend on the number of blocks.
 """
 
 import hashlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import reduce
 from operator import or_
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numba import cuda
 
-from ...network.plan import Optimizer
+from ...network.plan import LossFunctions, Optimizer, TrainingPlan
 from ...network.weights import n_parameters
+from ..engine import Engine, Matrix, OptimizerMemory
 from . import layout as at
-from .arguments import Network, Rows, StepRecord
+from .arguments import DeviceArray, Network, Rows, StepRecord
 from .blocks import THREADS
 from .engine import CudaEngine
 from .kernels import training_kernels
@@ -37,103 +40,209 @@ from .specialization import training_specialization
 from .support import require
 from .wide import is_wide
 
-# A network joins whose step is at most this many multiply-adds (parameters times rows of a
-# batch) for each fit of the group, at most _MOST_SHARERS of them: an estimate of what one block
-# does in the time in which the whole GPU takes one small step.
+# A network joins a group if its step has at most this many multiply-adds (parameters times rows of
+# a batch) for each fit of the group, of which at most _MOST_SHARERS count. By estimate one block
+# does so many in the time that the whole GPU takes for one small step.
 _BLOCK_MULTIPLY_ADDS = 2**18
 _MOST_SHARERS = 128
-# Multiply-adds of one block in one launch: about a second, so that Ctrl-C acts soon.
+# Largest number of multiply-adds of one block in one launch. They take about a second, so that
+# Ctrl-C acts soon.
 _LAUNCH_MULTIPLY_ADDS = 2e9
-# Networks that train alone find the rest of the free memory.
+# Share of the free memory that groups may use; networks that train alone use the rest.
 _SHARE_OF_MEMORY = 0.5
-# Networks begin at multiples of so many elements, as lines of the cache do.
+# Each network begins at a multiple of this many elements, as lines of the cache do.
 _ALIGNMENT = 32
+
+# What the engines of a _KernelGroup have in common.
+_Kind: TypeAlias = tuple[np.dtype, LossFunctions | None]
+# Sums over an epoch: losses, penalties and gradient norms.
+_Sums: TypeAlias = list[float]
 
 
 class _Data:
-    """An array to send to the device, and what tells equal ones."""
+    """An array that will be sent to the device, with a key that equal arrays share.
 
-    def __init__(self, array, dtype):
-        self.source = array  # whose address shall not be used again
+    Parameters
+    ----------
+    array : ndarray
+    dtype : numpy.dtype
+
+    Attributes
+    ----------
+    source : ndarray
+        The array. It is kept so that no other array gets its address.
+    elements : ndarray of shape (array.size,), dtype
+    key : tuple
+        Size and digest of the elements.
+    """
+
+    def __init__(self, array: np.ndarray, dtype: np.dtype) -> None:
+        self.source = array
         self.elements = np.ascontiguousarray(array, dtype).ravel()
-        self.key = self.elements.size, hashlib.blake2b(self.elements).digest()
+        self.key = self.elements.size, hashlib.blake2b(self.elements.data).digest()
 
 
 class _Epoch(NamedTuple):
-    """What an engine asks for."""
+    """An epoch that an engine asks for.
+
+    Attributes
+    ----------
+    order : ndarray of shape (n_rows,), int64
+    step_scalars : ndarray of shape (n_steps, N_STEP_SCALARS)
+        The numbers that change from step to step.
+    """
 
     order: np.ndarray
     step_scalars: np.ndarray
 
 
 class GroupedEngine(DeviceNetwork):
-    """The engine of a fit in a group; the contract of ``cuda.engine.CudaEngine``.
+    """A :class:`fastmlp.engines.engine.Engine` of a fit whose network trains in a group.
 
-    It comes to the device with its first epoch; until then, parameters are only set.
+    Its network is moved to the device when the group runs its first epoch. Before that only
+    :meth:`push` and the attributes can be used.
+
+    Parameters
+    ----------
+    slot : Slot
+        Place of the fit in its group.
+    plan : TrainingPlan
+    theta : ndarray of shape (n_parameters,)
+        Initial parameters; they are copied.
+    n_rows : int
+        Number of rows that the network is trained on.
+    sample_weight : ndarray of shape (n_rows,) or None
+
+    Raises
+    ------
+    DeviceError
+        When numba cannot compile the functions of a custom loss.
     """
 
     @one_at_a_time
-    def __init__(self, slot, plan, theta, sample_weight):
+    def __init__(
+        self,
+        slot: "Slot",
+        plan: TrainingPlan,
+        theta: np.ndarray,
+        n_rows: int,
+        sample_weight: np.ndarray | None,
+    ) -> None:
         super().__init__(plan)
         if plan.custom_loss is not None:
-            custom_functions(*plan.custom_loss)  # an error is that of this fit alone
+            custom_functions(*plan.custom_loss)  # here an error ends only this fit
         self._slot = slot
+        self._n_rows = n_rows
         self._host_weight = sample_weight
+        # What was pushed before the network is on the device; None when it is there.
+        self._beginning: tuple[np.ndarray, OptimizerMemory | None] | None
         self._beginning = np.array(theta, plan.dtype), None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def close(self):
-        """Let the others of the group go on without this network."""
+    def close(self) -> None:
+        """Leave the group, whose other fits go on without this one."""
         self._slot.leave()
 
-    def settle(self, network, first):
-        """Move to the device."""
+    def loss_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Refuse, since L-BFGS does not train in groups.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError("networks that L-BFGS trains do not join groups")
+
+    def settle(self, network: Network, first: int) -> None:
+        """Move the network to the device.
+
+        Parameters
+        ----------
+        network : Network
+        first : int
+            Element of the arena at which the parameters of this network begin.
+        """
         self._settle(network, first)
         beginning, self._beginning = self._beginning, None
-        self.push(*beginning)
+        if beginning is not None:
+            self.push(*beginning)
 
-    def push(self, theta, state=None):
-        """Set the parameters, and the optimiser's state if given."""
+    def push(self, theta: np.ndarray, state: OptimizerMemory | None = None) -> None:
+        """Set the parameters; see :meth:`fastmlp.engines.engine.Engine.push`."""
         if self._beginning is None:
             super().push(theta, state)
         else:
             self._beginning = theta, state
             self.step = 0 if state is None else state[0]
 
-    def run_epoch(self, order, learning_rate):
-        """Update the parameters once for each mini-batch, when all others ask for that, too."""
+    def run_epoch(self, order: np.ndarray, learning_rate: float) -> float:
+        """Run an epoch; see :meth:`fastmlp.engines.engine.Engine.run_epoch`.
+
+        It waits until all other fits of the group have asked for an epoch, or have left the group.
+        """
         step_scalars = self._step_scalars(order, learning_rate, self._host_weight)
         loss, penalty, norms = self._slot.group.run_epoch(self, _Epoch(order, step_scalars))
         self.step += len(step_scalars)
         if self.plan.needs_gradient_norm:
             self.gradient_norm = norms / len(step_scalars)
-        return (loss + penalty) / order.size
+        return float((loss + penalty) / order.size)
 
 
 class _KernelGroup:
-    """Engines of one dtype and custom loss, their networks and data, as kernels take them."""
+    """The engines of a group that share kernels, with their networks and data on the device.
 
-    def __init__(self, dtype):
+    They have the same dtype and the same custom loss.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
-        self._layouts = {}  # of engines, each with where it begins in the arena
-        self._places = {}  # of data, by their keys
-        self._data = []
+        # The layout of each engine, and the element of the arena at which it begins.
+        self._layouts: dict[GroupedEngine, tuple[at.Layout, int]] = {}
+        # Where each array begins among the data, by its key.
+        self._places: dict[tuple[int, bytes], int] = {}
+        self._data: list[np.ndarray] = []
         self._n_arena = self._n_data = 0
-        self._device = self._train_many = None
+        # The networks and the data on the device.
+        self._device: tuple[Network, DeviceArray] | None = None
+        self._train_many: Any = None
 
-    def n_bytes(self, layout=None, data=()):
-        """Memory on the device, with what a new engine needs."""
+    def n_bytes(self, layout: at.Layout | None = None, data: list[_Data] | None = None) -> int:
+        """Compute how many bytes the group needs on the device.
+
+        Parameters
+        ----------
+        layout : Layout or None
+            The layout of an engine that may be added.
+        data : list of _Data or None
+            The arrays of that engine.
+
+        Returns
+        -------
+        int
+        """
+        data = data or []
         new = {one.key: one.elements.size for one in data if one.key not in self._places}
         size = self._n_arena + self._n_data + sum(new.values()) + (layout.size if layout else 0)
         return self.dtype.itemsize * size
 
-    def add(self, engine, layout, X, Y, weight=None):
-        """Provide for an engine."""
+    def add(
+        self,
+        engine: GroupedEngine,
+        layout: at.Layout,
+        X: _Data,
+        Y: _Data,
+        weight: _Data | None = None,
+    ) -> None:
+        """Add an engine, whose layout is moved to a place of its own in the arena."""
         layout.move(self._n_arena)
         settings = layout.settings
         settings[[at.FIRST_X, at.FIRST_Y]] = self._place(X), self._place(Y)
@@ -142,16 +251,16 @@ class _KernelGroup:
         self._layouts[engine] = layout, self._n_arena
         self._n_arena += -(-layout.size // _ALIGNMENT) * _ALIGNMENT
 
-    def _place(self, data):
-        """Where an array begins among the data."""
+    def _place(self, data: _Data) -> int:
+        """Find where an array begins among the data; add it where it is not there yet."""
         if data.key not in self._places:
             self._places[data.key] = self._n_data
             self._data.append(data.elements)
             self._n_data += data.elements.size
         return self._places[data.key]
 
-    def _settle(self):
-        """Move all engines to the device."""
+    def _settle(self) -> tuple[Network, DeviceArray]:
+        """Move the networks of all engines, and their data, to the device."""
         depth = max(len(layout.layers) for layout, _ in self._layouts.values())
         layers = np.zeros((len(self._layouts), depth, at.LAYER_FIELDS), np.int64)
         for table, (layout, _) in zip(layers, self._layouts.values(), strict=True):
@@ -176,13 +285,24 @@ class _KernelGroup:
         for number, (engine, (_, first)) in enumerate(self._layouts.items()):
             tables = layers[number], settings[number], constants[number]
             engine.settle(Network(arena, *tables), first)
+        return self._device
 
     @one_at_a_time
     @memory_errors()
-    def run(self, epochs):
-        """Run epochs of engines; by engine, the sums of losses, penalties and gradient norms."""
-        if self._device is None:
-            self._settle()
+    def run(self, epochs: dict[GroupedEngine, _Epoch]) -> dict[GroupedEngine, _Sums]:
+        """Run an epoch of each of some engines.
+
+        Parameters
+        ----------
+        epochs : dict
+            Epochs by engine.
+
+        Returns
+        -------
+        dict
+            By engine, the sums of losses, penalties and gradient norms.
+        """
+        networks, data = self._device or self._settle()
         places = {engine: number for number, engine in enumerate(self._layouts)}
         runs = np.zeros((len(epochs), at.RUN_FIELDS), np.int64)
         first_row = first_step = 0
@@ -194,9 +314,9 @@ class _KernelGroup:
         order, step_scalars = (
             np.concatenate(parts) for parts in zip(*epochs.values(), strict=True)
         )
-        sizes = first_row, first_step, first_step  # of row losses, penalties, gradient norms
+        # Row losses, penalties and gradient norms.
+        sizes = first_row, first_step, first_step
         sums = (cuda.device_array(size, self.dtype) for size in sizes)
-        networks, data = self._device
         rows = Rows(data, data, data, to_device(order, np.int64))
         record = StepRecord(cuda.to_device(step_scalars), *sums)
         for engine in epochs:
@@ -217,54 +337,83 @@ class _KernelGroup:
 _give_memory_back = one_at_a_time(give_memory_back)
 
 
-def _kind(plan):
-    """What engines of a kernel_group have in common."""
+def _kind(plan: TrainingPlan) -> _Kind:
+    """Return what engines must have in common to share a :class:`_KernelGroup`."""
     return plan.dtype, plan.custom_loss
 
 
-def _work(plan):
-    """Multiply-adds of a step's forward pass, of whole groups of rows."""
+def _work(plan: TrainingPlan) -> int:
+    """Count the multiply-adds of the forward pass of a step, which takes whole groups of rows."""
     n_groups = -(-plan.batch_size // at.GROUP)
     return n_groups * at.GROUP * n_parameters(plan.layer_units)
 
 
-def _steps_of_a_launch(plan):
+def _steps_of_a_launch(plan: TrainingPlan) -> int:
+    """Compute how many steps of a network one launch may have, so that it takes about a second."""
     return max(1, int(_LAUNCH_MULTIPLY_ADDS // (3 * _work(plan))))
 
 
 class FitGroup:
-    """Fits that train together.
+    """Fits that share a GPU, whose small networks train together.
 
     Parameters
     ----------
     n_fits : int
-        Each fit needs a :class:`Slot`; the first epoch waits for all of them.
+        Number of fits. Each needs a :class:`Slot`, and the first epoch waits for all of them.
     n_turns : int
-        Fits that may train at a time among those that do not join.
+        Number of fits that may train at a time among those whose networks do not join.
+
+    Attributes
+    ----------
+    turns : threading.Semaphore
+        Fits whose networks do not join acquire it while they train.
     """
 
-    def __init__(self, n_fits, n_turns):
+    def __init__(self, n_fits: int, n_turns: int) -> None:
         require()
         self._n_fits = self._n_active = n_fits
         self.turns = threading.Semaphore(n_turns)
         self._lock = threading.Lock()
-        self._kernel_groups = {}
-        self._seen = {}  # data by where they lie
-        self._contents = {}  # and by what they are
-        self._asked = {}  # epochs of engines, with what will be their results
+        self._kernel_groups: dict[_Kind, _KernelGroup] = {}
+        # Data by the memory that they lie in, and elements by their keys.
+        self._seen: dict[tuple[Any, ...], Future[_Data]] = {}
+        self._contents: dict[tuple[int, bytes], np.ndarray] = {}
+        # The epochs that engines have asked for, with the results that they wait for.
+        self._asked: dict[GroupedEngine, tuple[_Epoch, Future[_Sums]]] = {}
         self._has_begun = False
-        self._room = None
+        self._room: float | None = None
 
-    def slot(self):
-        """A place for one of the fits."""
+    def slot(self) -> "Slot":
+        """Make a place for one of the fits."""
         return Slot(self)
 
-    def join(self, slot, plan, theta, X, Y, sample_weight=None):
-        """An engine for a network; None where it has to be trained alone."""
+    def join(
+        self,
+        slot: "Slot",
+        plan: TrainingPlan,
+        theta: np.ndarray,
+        X: Matrix,
+        Y: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+    ) -> GroupedEngine | None:
+        """Open an engine in the group for a small network.
+
+        Parameters
+        ----------
+        slot : Slot
+        plan, theta, X, Y, sample_weight
+            See :class:`fastmlp.engines.cuda.engine.CudaEngine`.
+
+        Returns
+        -------
+        GroupedEngine or None
+            None where the network must train alone: it is too large, L-BFGS trains it, its X lies
+            on the device already, the group has no memory left, or its first epoch has begun.
+        """
         is_small = _work(plan) <= _BLOCK_MULTIPLY_ADDS * min(self._n_fits, _MOST_SHARERS)
         if self._has_begun or not is_small or is_wide(plan) or is_device_matrix(X):
             return None
-        if plan.optimizer == Optimizer.GRADIENT:  # L-BFGS
+        if plan.optimizer == Optimizer.GRADIENT:  # L-BFGS chooses its steps on the host
             return None
         plan.check_data(X, Y)
         layout = at.device_layout(plan, plan.batch_size)
@@ -278,12 +427,22 @@ class FitGroup:
             others = sum(other.n_bytes() for other in groups.values() if other is not kernel_group)
             if others + kernel_group.n_bytes(layout, data) > self._room:
                 return None
-            engine = GroupedEngine(slot, plan, theta, sample_weight)
+            engine = GroupedEngine(slot, plan, theta, X.shape[0], sample_weight)
             kernel_group.add(engine, layout, *data)
         return engine
 
-    def _data(self, array, dtype):
-        """An array to send; one that several fits have is looked at once."""
+    def _data(self, array: Any, dtype: np.dtype) -> _Data:
+        """Prepare an array for the device; for fits that have the same array that is done once.
+
+        Parameters
+        ----------
+        array : array-like
+        dtype : numpy.dtype
+
+        Returns
+        -------
+        _Data
+        """
         array = np.asarray(array)
         place = array.__array_interface__["data"][0], array.shape, array.strides, array.dtype, dtype
         with self._lock:
@@ -299,8 +458,8 @@ class FitGroup:
                 data.set_exception(error)
         return data.result()
 
-    def leave(self):
-        """One fit less is waited for."""
+    def leave(self) -> None:
+        """Wait for one fit less, and run the epochs of the others if all of them have asked."""
         with self._lock:
             self._n_active -= 1
             self._run_if_all_ask()
@@ -309,31 +468,46 @@ class FitGroup:
                 self._forget_data()
                 _give_memory_back()
 
-    def _forget_data(self):
+    def _forget_data(self) -> None:
+        """Forget which arrays were seen; engines that have joined keep theirs."""
         self._seen.clear()
         self._contents.clear()
 
-    def run_epoch(self, engine, epoch):
-        """Sums of losses and penalties of an epoch, which runs when all others ask for theirs."""
-        result = Future()
+    def run_epoch(self, engine: GroupedEngine, epoch: _Epoch) -> _Sums:
+        """Run an epoch of an engine, as soon as all other fits have asked for theirs.
+
+        Parameters
+        ----------
+        engine : GroupedEngine
+        epoch : _Epoch
+
+        Returns
+        -------
+        list of float
+            The sums of losses, penalties and gradient norms.
+        """
+        result: Future[_Sums] = Future()
         with self._lock:
             self._asked[engine] = epoch, result
             self._run_if_all_ask()
         return result.result()
 
-    def _run_if_all_ask(self):
+    def _run_if_all_ask(self) -> None:
+        """Run the epochs that were asked for, if all fits have asked; the lock must be held."""
         if not self._asked or len(self._asked) < self._n_active:
             return
         self._has_begun = True
-        self._forget_data()  # nobody joins any more
+        self._forget_data()  # no engine can join any more
         asked, self._asked = self._asked, {}
         for kind, kernel_group in self._kernel_groups.items():
-            epochs = {m: epoch for m, (epoch, _) in asked.items() if _kind(m.plan) == kind}
+            epochs = {
+                engine: epoch for engine, (epoch, _) in asked.items() if _kind(engine.plan) == kind
+            }
             if not epochs:
                 continue
             try:
                 sums = kernel_group.run(epochs)
-            except BaseException as error:  # nobody shall wait for ever
+            except BaseException as error:  # otherwise the fits would wait for ever
                 for engine in epochs:
                     asked[engine][1].set_exception(error)
             else:
@@ -345,44 +519,46 @@ class FitGroup:
 
 
 class Slot:
-    """The place of one fit in a group: a context around the fit, which opens its engine.
+    """The place of one fit in a group.
+
+    It is a context manager around the fit, and :meth:`open` opens the engine of the fit.
 
     Parameters
     ----------
     group : FitGroup
     """
 
-    def __init__(self, group):
+    def __init__(self, group: FitGroup) -> None:
         self.group = group
         self._is_taken = True
         self._is_grouped = False
         self._has_turn = False
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         self.leave()
         if self._has_turn:
             self._has_turn = False
             self.group.turns.release()
 
-    def leave(self):
-        """Let the others go on without this fit."""
+    def leave(self) -> None:
+        """Leave the group, whose other fits go on without this one."""
         self._is_grouped = False
         if self._is_taken:
             self._is_taken = False
             self.group.leave()
 
-    def open(self, engine_class, *arguments):
-        """Open an engine in the group, or alone where the network cannot join.
+    def open(self, engine_class: Callable[..., Engine], *arguments: Any) -> Engine:
+        """Open an engine in the group, or one by itself where the network cannot join.
 
         Parameters
         ----------
         engine_class : class
-            The engine for a fit by itself. Only networks for a :class:`CudaEngine` join.
+            The class of an engine by itself. Only networks for a :class:`CudaEngine` join.
         *arguments
-            Those of the class.
+            The arguments of the class.
 
         Returns
         -------

@@ -1,4 +1,7 @@
-"""The kernels: how blocks share a network, or have one each."""
+"""The kernels of training and prediction.
+
+Either all blocks of a launch train one network together, or each block trains one by itself.
+"""
 
 from functools import cache
 from math import isfinite
@@ -21,13 +24,18 @@ from .weight_pass import make_weights_phase
 
 @specialized
 def training_kernels(dtype, specialization):
-    """The kernels that train networks, as a dict by name.
+    """Make the kernels that train networks.
 
     Parameters
     ----------
     dtype : numpy.dtype
         Type of the arena's elements.
     specialization : Specialization
+
+    Returns
+    -------
+    dict
+        Kernels by name.
     """
     return {
         "train_rows": _train_rows(dtype, specialization),
@@ -100,7 +108,7 @@ def _add_step(dtype, specialization):
 
     @compile_kernel(specialization)
     def add_step(network, record, n_in_order, step):
-        """Add up penalty and norm of one step, by one block, as a launch of its own."""
+        """Add up penalty and gradient norm of one step by one block, as a launch of its own."""
         shared = cuda.shared.array(THREADS, FLOAT)
         add_sums(shared, network, record, n_in_order, step)
 
@@ -115,7 +123,7 @@ def _train(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def train(network, rows, record, first_step, last_step, steps_done):
-        """Run many steps in one cooperative launch: all blocks have to be resident at once."""
+        """Run many steps in one cooperative launch, whose blocks must all run at the same time."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         grid = cuda.cg.this_grid()
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
@@ -134,7 +142,7 @@ def _train_many(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def train_many(networks, rows, record, runs, totals):
-        """Run steps of many networks, a block for each; add up the epoch when it ends."""
+        """Run steps of many networks, one block for each, and add up the epochs that end."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         sums = cuda.shared.array(THREADS, numba.float64)
         run = cuda.blockIdx.x
@@ -160,7 +168,7 @@ def _train_many(dtype, specialization):
 
 
 def _make_run_step(dtype, specialization):
-    """Make a device function for a whole step of a network that a block has to itself."""
+    """Make a device function that runs a step of a network by one block."""
     rows_phase = make_rows_phase(dtype, specialization)
     weights_phase, end = make_weights_phase(dtype, specialization), step_end(specialization)
     clips, limits = specialization.clips_norms, specialization.limits_columns
@@ -185,7 +193,7 @@ def _make_run_step(dtype, specialization):
 
 
 def _make_add_up_run(specialization):
-    """Make a device function that adds up an epoch of a network, by one block."""
+    """Make a device function that adds up an epoch of a network by one block."""
     has_sums, measures = step_end(specialization).has_sums, specialization.measures_gradients
 
     @compile_device
@@ -206,21 +214,26 @@ def _make_add_up_run(specialization):
 
 @specialized
 def prediction_kernels(dtype, specialization):
-    """The kernels that every network on the device needs, as a dict by name.
+    """Make the kernels that every network on the device needs.
 
     Parameters
     ----------
     dtype : numpy.dtype
         Type of the arena's elements.
     specialization : Specialization
-        What :func:`~.specialization.prediction_specialization` returns.
+        The result of :func:`~.specialization.prediction_specialization`.
+
+    Returns
+    -------
+    dict
+        Kernels by name.
     """
     return {**array_kernels(dtype), "predict": _predict(dtype, specialization)}
 
 
 @compile_device
 def _place_of_row(number, top, last, n_features):
-    """Find where row `top` + `number` begins, or the last row where that is none."""
+    """Find where row `top` + `number` begins in X; beyond the last row, where the last one does."""
     return (top + min(number, last)) * n_features
 
 
@@ -236,8 +249,8 @@ def _predict(dtype, specialization):
     def predict(network, X, n_rows, outputs):
         """Predict the first rows of X.
 
-        A block uses one group of rows of the arena's activations again and again, so a launch
-        has at most as many blocks as the arena has such groups.
+        Each block uses one group of rows of the arena's activations again and again. So a launch
+        must not have more blocks than the arena has such groups.
         """
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         arena, layers, settings = network.arena, network.layers, network.settings
@@ -268,7 +281,18 @@ def _predict(dtype, specialization):
 
 @cache
 def array_kernels(dtype):
-    """The kernels that do not depend on a network's options, as a dict by name."""
+    """Make the kernels that do not depend on a network's options.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Type of the elements of the arena or of the array.
+
+    Returns
+    -------
+    dict
+        Kernels by name.
+    """
 
     @compile_kernel()
     def transpose(network):
@@ -283,7 +307,7 @@ def array_kernels(dtype):
 
     @compile_kernel()
     def add_up(record, totals):
-        """Add up an epoch, by one block."""
+        """Add up the losses, penalties and gradient norms of an epoch by one block."""
         sums = cuda.shared.array(THREADS, numba.float64)
         loss, penalty = total_of(sums, record.row_losses), total_of(sums, record.penalties)
         norm = total_of(sums, record.gradient_norms)
@@ -294,14 +318,14 @@ def array_kernels(dtype):
 
     @compile_kernel()
     def take(source, rows, result):
-        """Copy some rows of a matrix, in the type of the result."""
+        """Copy some rows of a matrix, and convert them to the type of the result."""
         for i in range(cuda.blockIdx.x, rows.size, cuda.gridDim.x):
             for j in range(cuda.threadIdx.x, source.shape[1], THREADS):
                 result[i, j] = source[rows[i], j]
 
     @compile_kernel()
     def find_infinite(values, found):
-        """Set an element where a value is infinite or not a number."""
+        """Set the element of `found` where a value is infinite or not a number."""
         for i in range(cuda.grid(1), values.size, cuda.gridsize(1)):
             if not isfinite(values[i]):
                 found[0] = 1

@@ -1,4 +1,4 @@
-"""What happens to hidden layers' units, in device code: see :mod:`fastmlp.engines.cpu.layers`."""
+"""Device functions for the units of hidden layers: activations, their derivatives and dropout."""
 
 from collections.abc import Callable
 from functools import cache
@@ -16,17 +16,22 @@ philox = compile_device(philox.philox)
 
 
 class Operands(NamedTuple):
-    """A product of a layer: where its factors and its result begin in the arena, and their sizes.
+    """The places and sizes of the matrices of a layer's product.
 
     Attributes
     ----------
     a : int
-        Where the first factor begins, a matrix of rows of the batch by `depth`, in groups of rows.
+        Place of the first factor in the arena. It has a row for each row of the batch and `depth`
+        columns, and lies in groups of rows.
     b : int
-        Where the second factor begins, a matrix of `depth` by `width`, row by row.
+        Place of the second factor, which has `depth` rows and `width` columns, and lies row by row.
     out : int
-        Where the result begins, a matrix of rows of the batch by `width`, in groups of rows.
-    depth, width : int
+        Place of the result. It has a row for each row of the batch and `width` columns, and lies in
+        groups of rows.
+    depth : int
+        Number of products that make an element of the result.
+    width : int
+        Number of columns of the result.
     """
 
     a: int
@@ -38,9 +43,10 @@ class Operands(NamedTuple):
 
 @compile_device
 def operands(layers, number, is_back):
-    """Find the product of a layer: activations by weights, or going back deltas by transposed ones.
+    """Find the :class:`Operands` of a layer's product.
 
-    The latter is the delta of the layer before.
+    In the forward pass these are the layer's inputs, its weights and its outputs. In the backward
+    pass (`is_back`) they are its deltas, its transposed weights and the deltas of the layer before.
     """
     depth, width = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
     a, b, out = layers[number, at.INPUT], layers[number, at.WEIGHTS], layers[number, at.OUTPUT]
@@ -65,8 +71,12 @@ def _activate(activation):
 
 @cache
 def _backward(activation):
-    """Make a device function that multiplies a delta by the derivative at an activation."""
-    if derivative_of(activation) is None:  # the forward pass has kept it
+    """Make a device function that multiplies a delta by the derivative at an activation.
+
+    It leaves the delta as it is where the derivative does not follow from the activation. Then the
+    forward pass has stored the derivative, and another function multiplies by it.
+    """
+    if derivative_of(activation) is None:
 
         @compile_device
         def times_derivative(a, delta):
@@ -84,7 +94,10 @@ def _backward(activation):
 
 @cache
 def _slope(activation):
-    """Make a device function for the derivative at a pre-activation z with the activation a."""
+    """Make a device function ``(z, a)`` for the derivative at a pre-activation z.
+
+    Its second argument is the activation of z, by which some derivatives are computed.
+    """
     if slope_of(activation) is not None:
         of_z = compile_formula(slope_of(activation))
 
@@ -103,21 +116,31 @@ def _slope(activation):
 
 
 def _by_code(make, specialization):
-    """Make one device function of those of all activations, and of the output layer's identity."""
+    """Make a device function that selects an activation by its code, its first argument.
+
+    Parameters
+    ----------
+    make : callable
+        It makes the device function of one activation.
+    specialization : Specialization
+        Its activations, and the identity of the output layer, can be selected.
+    """
     codes = sorted(specialization.activations | {Activation.IDENTITY}, reverse=True)
     return chosen({int(code): make(Activation(code)) for code in codes})
 
 
 class UnitFunctions(NamedTuple):
-    """Device functions for what precedes and follows the activation of a unit.
+    """Device functions that finish the elements of a layer's product.
 
     Attributes
     ----------
     finish_unit : device function
-        ``(network, number, row, column, seen, z)`` to the activation of a unit of a layer, where z
-        is its pre-activation. `seen` is the number of rows that were trained on before this batch.
+        It takes ``(network, number, row, column, seen, z)`` and returns the activation of a unit of
+        layer `number`, where z is its pre-activation. `seen` is the number of rows that were
+        trained on before this batch.
     finish_delta : device function
-        ``(network, number, row, column, delta)`` to the delta before the activation.
+        It takes ``(network, number, row, column, delta)``, where `delta` is the derivative of the
+        loss by the unit's activation, and returns the derivative by its pre-activation.
     """
 
     finish_unit: Callable
@@ -126,13 +149,13 @@ class UnitFunctions(NamedTuple):
 
 @specialized
 def unit_functions(specialization):
-    """The :class:`UnitFunctions` of a :class:`~.specialization.Specialization`."""
+    """Make the :class:`UnitFunctions` of a :class:`~.specialization.Specialization`."""
     make = _keeping_derivatives if specialization.keeps_derivatives else _keeping_nothing
     return make(specialization)
 
 
 def _keeping_nothing(specialization):
-    """Make the functions for layers whose derivatives follow from their activations."""
+    """Make the functions for networks whose derivatives all follow from the activations."""
     activate = _by_code(_activate, specialization)
     times_derivative = _by_code(_backward, specialization)
 
@@ -151,7 +174,7 @@ def _keeping_nothing(specialization):
 
 
 def _keeping_derivatives(specialization):
-    """Make the functions where some layers keep derivatives, for dropout or their activation."""
+    """Make the functions for networks of which some layers store derivatives."""
     activate, slope = _by_code(_activate, specialization), _by_code(_slope, specialization)
     drops = specialization.drops_units
     finish_plain_delta = _keeping_nothing(specialization).finish_delta
@@ -164,7 +187,7 @@ def _keeping_derivatives(specialization):
         if kept >= 0:
             s = slope(layers[number, at.ACTIVATION], z, a)
             if drops and layers[number, at.DROP_BELOW] >= 0:
-                # philox multiplies to 64 bits, which the simulator's int64 would overflow.
+                # Products in philox have 64 bits; int() keeps the simulator's int64 from overflow.
                 unit = int(layers[number, at.FIRST_UNIT] + column)
                 seed = int(network.settings[at.SEED])
                 bits = philox(unit, int((seen + row) & 0xFFFFFFFF), seed)

@@ -1,13 +1,14 @@
-"""Where everything lies in the arena on the device.
+"""The layout of the arena, which is the one array on the device that holds a network.
 
-Parameters lie in the order of :mod:`fastmlp.network.weights`, each matrix row-major, and so do
-the optimiser's two vectors behind them. A transposed copy of the weights of all layers but
-the first serves the backward pass. At the end lie the numbers of the loss and of dropout, one
-for each weight tile, and room for what products read beyond a matrix, and do not use.
+The arena begins with the parameters in the order of :mod:`fastmlp.network.weights`, each matrix
+row-major. The optimiser's two vectors follow in the same order. Transposed copies of the weights of
+all layers but the first serve the backward pass. At the end lie the parameters of the loss, the
+factors of dropout and the sums of each weight tile. After them some elements stay unused, because
+products read beyond the end of a matrix.
 
-Activations and deltas lie in groups of four rows of the batch, and in a group column by column,
-so that a thread reads and writes the four rows of a column at once. The rows that the last group
-has too many are zero.
+Activations and deltas lie in groups of four rows of the batch, and within a group column by column,
+so that a thread reads and writes the four rows of a column at once. Where the last group has fewer
+rows than four, the others are zero.
 """
 
 from dataclasses import dataclass
@@ -16,36 +17,41 @@ from math import inf
 
 import numpy as np
 
-from ...network.plan import Activation, keeps_derivatives
+from ...network.plan import Activation, TrainingPlan, keeps_derivatives
 from ...network.weights import n_parameters
 from .support import is_simulated
 
 # Columns of the layer table.
 FAN_IN, FAN_OUT, WEIGHTS, BIASES, TRANSPOSED = 0, 1, 2, 3, 4
 INPUT, OUTPUT, DELTA = 5, 6, 7
-KEPT = 8  # derivatives of the activations, where the backward pass cannot tell them; else -1
-FIRST_TILE, TILE_COLUMNS = 9, 10  # number of the layer's first weight tile; tiles side by side
+# Place of the stored derivatives (see network.plan.keeps_derivatives); -1 where there are none.
+KEPT = 8
+# Number of the layer's first weight tile, and number of tiles side by side.
+FIRST_TILE, TILE_COLUMNS = 9, 10
 ACTIVATION = 11
-# Dropout: random bits that switch off (-1: none), number of the first unit, and the place of the
-# factor for units that stay.
+# Dropout: a unit is switched off where its random bits are less than DROP_BELOW, which is -1
+# without dropout. FIRST_UNIT is the number of the layer's first unit among all hidden units, and
+# DROP_SCALE the place of the factor for units that stay.
 DROP_BELOW, FIRST_UNIT, DROP_SCALE = 12, 13, 14
 LAYER_FIELDS = 15
-# The columns that are places in the arena.
+# The columns that hold places in the arena.
 LAYER_PLACES = [WEIGHTS, BIASES, TRANSPOSED, INPUT, OUTPUT, DELTA, KEPT, DROP_SCALE]
 
 # Elements of the settings vector.
 N_LAYERS, LOSS, OPTIMIZER, BATCH_SIZE = 0, 1, 2, 3
 N_PARAMETERS, N_TILES, IS_WEIGHTED = 4, 5, 6
-FIRST_X, FIRST_Y, FIRST_WEIGHT = 7, 8, 9  # where the network's data begin in their arrays
-SEED = 10  # of dropout
+# Where the network's data begin in the arrays of Rows.
+FIRST_X, FIRST_Y, FIRST_WEIGHT = 7, 8, 9
+SEED = 10  # seed of dropout's masks
 CLIPS_NORM, LIMITS_COLUMNS = 11, 12  # whether a step has these phases
-LOSS_PARAMETERS = 13  # one number for each output
-# Where each weight tile leaves a number: the sum of squares of its weights, that of their absolute
-# values if there is an L1 penalty, and that of squares of its gradient if the norm is wanted; else
-# -1.
+LOSS_PARAMETERS = 13  # place of the loss's parameters, one for each output
+# Places of sums over each weight tile: of the squares of its weights, of their absolute values, and
+# of the squares of its gradient. A place is -1 where these sums are not needed.
 NORMS, ABSOLUTES, SQUARES = 14, 15, 16
-GROUPS_FOR_WARPS = 17  # of rows: from so many groups of a block on, each is one warp's
+# Where a block has at least this many groups of rows, each warp takes a group by itself.
+GROUPS_FOR_WARPS = 17
 N_SETTINGS = 18
+# The elements that hold places in the arena.
 SETTINGS_PLACES = [LOSS_PARAMETERS, NORMS, ABSOLUTES, SQUARES]
 
 # Elements of the vector of constants.
@@ -54,37 +60,40 @@ EPSILON, MACHINE_EPSILON = 6, 7
 L1, CLIP_VALUE, CLIP_NORM, MAX_NORM = 8, 9, 10, 11
 N_CONSTANTS = 12
 
-# Columns of the table of what changes from step to step: the learning rate with corrections of a
-# bias, one over the batch's weight, NAdam's share of the gradient, and what weights are multiplied
-# with before the step.
+# Columns of the table of numbers that change from step to step: the learning rate with the bias
+# correction, one over the batch's weight, NAdam's share of the gradient, and the factor by which
+# weights decay before the step.
 LEARNING_RATE, INVERSE_WEIGHT, GRADIENT_SHARE, DECAY = 0, 1, 2, 3
 N_STEP_SCALARS = 4
 
-# Columns of the table of runs, of a block with a network to itself: the network's number, its part
-# of the order and of the record of steps, the steps to run, and the steps done before.
+# Columns of the table of runs. In a run, one block trains one network. The columns are the number
+# of the network, its part of the order and of the record of steps, the first step to run and the
+# one after the last, and the number of steps done before this epoch.
 MODEL, FIRST_ROW, N_ROWS, FIRST_OF_STEPS, N_STEPS, BEGIN, END, STEPS_DONE = 0, 1, 2, 3, 4, 5, 6, 7
 RUN_FIELDS = 8
 
-# Rows of a group.
+# Number of rows of a group.
 GROUP = 4
-# Rows and columns of a weight tile: a block of threads computes its gradient and updates it.
+# Number of rows, and of columns, of a weight tile. One block of threads computes the gradient of a
+# tile and updates it.
 TILE = 16 if is_simulated() else 32
-# Elements that products read beyond the end of a matrix at most.
+# Largest number of elements that products read beyond the end of a matrix.
 BEYOND = 4 * TILE
 
 
-def _whole_groups(n):
+def _whole_groups(n: int) -> int:
     """Round up to a multiple of the size of a group."""
     return -(-n // GROUP) * GROUP
 
 
-def _groups_for_warps(units):
-    """Estimate from how many groups of a block on it is faster to give each to one warp.
+def _groups_for_warps(units: tuple[int, ...]) -> int:
+    """Estimate how many groups of rows a block needs for warps to be faster by themselves.
 
-    For each product a team waits, however small it is; and a row of weights takes a warp a time
-    that is shared by the warps of a block where they work together.
+    Every product takes some time to wait, however small it is. It also takes time to read the rows
+    of weights; a block whose warps work together divides that time among them, and a warp by itself
+    does not.
     """
-    waiting = 1000 * (2 * len(units) - 3)  # cycles
+    waiting = 1000 * (2 * len(units) - 3)  # in cycles of the clock
     reading = 50 * (sum(units[:-1]) + sum(units[2:]))
     for n_groups in range(2, 8):
         if n_groups * (waiting + reading / 8) > waiting + reading:
@@ -94,33 +103,46 @@ def _groups_for_warps(units):
 
 @dataclass(frozen=True)
 class Layout:
-    """Offsets of one network, in elements of the arena."""
+    """The tables that say where the parts of a network lie in an arena.
+
+    Parameters
+    ----------
+    layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
+    settings : ndarray of shape (N_SETTINGS,), int64
+    size : int
+        Number of elements of the arena.
+    initial_values : tuple of float
+        Values of the arena's elements from the place LOSS_PARAMETERS on; all others begin as zero.
+    """
 
     layers: np.ndarray
     settings: np.ndarray
     size: int
-    initial_values: tuple[float, ...] = ()  # of the arena, from the place of LOSS_PARAMETERS on
+    initial_values: tuple[float, ...] = ()
 
-    def move(self, distance):
-        """Begin at another element of the arena."""
+    def move(self, distance: int) -> None:
+        """Move the network by some elements, for an arena that holds several networks."""
         for table, places in (self.layers.T, LAYER_PLACES), (self.settings, SETTINGS_PLACES):
             table[places] += np.where(table[places] >= 0, distance, 0)
 
-    def fill(self, arena):
+    def fill(self, arena: np.ndarray) -> None:
         """Write the initial values to an arena."""
         first = self.settings[LOSS_PARAMETERS]
         arena[first : first + len(self.initial_values)] = self.initial_values
 
 
-def device_layout(plan, n_rows, is_trained=True):
-    """Lay out the arena of a plan for batches of `n_rows` rows; it begins at a multiple of four.
+def device_layout(plan: TrainingPlan, n_rows: int, is_trained: bool = True) -> Layout:
+    """Lay out the arena of a plan for batches of a given size.
+
+    Kernels read four elements at once, so the arena must begin at a multiple of four elements.
 
     Parameters
     ----------
     plan : TrainingPlan
     n_rows : int
+        Number of rows of a batch.
     is_trained : bool
-        Without training there are parameters and activations only.
+        Whether the network is trained. Otherwise the arena has parameters and activations only.
 
     Returns
     -------
@@ -137,7 +159,7 @@ def device_layout(plan, n_rows, is_trained=True):
     settings[GROUPS_FOR_WARPS] = _groups_for_warps(units)
     settings[[CLIPS_NORM, LIMITS_COLUMNS]] = plan.clip_norm < inf, plan.max_norm < inf
     weights, biases = 0, sum(a * b for a, b in pairwise(units))
-    # Parameters, two vectors of state and, to be limited, the gradient.
+    # The parameters, the optimiser's two vectors and, where its norm is limited, the gradient.
     end, n_tiles = (3 + (plan.clip_norm < inf)) * n_theta if is_trained else n_theta, 0
     end, n_rows = _whole_groups(end), _whole_groups(n_rows)
     for number, (layer, (fan_in, fan_out)) in enumerate(zip(layers, pairwise(units), strict=True)):
@@ -166,7 +188,7 @@ def device_layout(plan, n_rows, is_trained=True):
                 end += n_rows * fan_out
     settings[[LOSS_PARAMETERS, N_TILES]] = end, n_tiles
     settings[[NORMS, ABSOLUTES, SQUARES]] = -1
-    initial_values = []
+    initial_values: list[float] = []
     if is_trained:
         initial_values += plan.loss_parameters
         for number, dropout in enumerate(plan.dropouts):
@@ -186,8 +208,13 @@ def device_layout(plan, n_rows, is_trained=True):
     return Layout(layers, settings, int(end), tuple(initial_values))
 
 
-def constants(plan):
-    """Make the vector of constants of a plan, in its dtype."""
+def constants(plan: TrainingPlan) -> np.ndarray:
+    """Make the vector of constants of a plan.
+
+    Returns
+    -------
+    ndarray of shape (N_CONSTANTS,), of the plan's dtype
+    """
     values = np.zeros(N_CONSTANTS)
     values[[ALPHA, MOMENTUM, L1]] = plan.alpha, plan.momentum, plan.l1
     values[[BETA_1, ONE_MINUS_BETA_1]] = plan.beta_1, 1 - plan.beta_1

@@ -1,4 +1,4 @@
-"""From a summed gradient to a new weight, in device code."""
+"""Device functions that turn a summed gradient into a new weight."""
 
 from functools import cache
 
@@ -15,10 +15,17 @@ clipped = compile_formula(updates.clipped)
 
 @cache
 def _step(optimizer):
-    """An optimiser's step in device code, which reads only the constants that it needs.
+    """Make the device function of an optimiser's step, which reads only the constants it needs.
 
-    ``(value, first, second, g, rate, share, constants)`` to the parameter and the optimiser's two
-    numbers after the step.
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    device function
+        It takes ``(value, first, second, g, rate, share, constants)`` and returns the parameter and
+        the optimiser's two numbers after the step.
     """
     formula = compile_formula(updates.step_of(optimizer))
 
@@ -35,7 +42,7 @@ def _step(optimizer):
 
 @cache
 def update_functions(specialization):
-    """The device functions that change a parameter.
+    """Make the device functions that change a parameter.
 
     Parameters
     ----------
@@ -44,14 +51,14 @@ def update_functions(specialization):
     Returns
     -------
     shape_gradient : device function
-        ``(total, value, alpha, l1, inverse, constants)``: from a sum over the batch to the mean
-        gradient with penalties, within its limit.
+        It takes ``(total, value, alpha, l1, inverse, constants)``, where `total` is a sum over the
+        batch, and returns the mean gradient with penalties, within its limit.
     fetch : device function
-        ``(arena, w, n_parameters)`` to the parameter at w and the optimiser's two numbers, in time
-        for :func:`change`.
+        It takes ``(arena, w, n_parameters)`` and returns the parameter at w and the optimiser's two
+        numbers, which `change` needs later.
     change : device function
-        ``(optimizer, arena, w, n_parameters, fetched, g, rate, share, decay, constants)`` sets the
-        parameter at w, and its optimiser state; its new value.
+        It takes ``(optimizer, arena, w, n_parameters, fetched, g, rate, share, decay, constants)``,
+        writes the parameter at w and the optimiser's two numbers, and returns its new value.
     """
     optimizers = [Optimizer(code) for code in sorted(specialization.optimizers)]
     step = chosen({int(optimizer): _step(optimizer) for optimizer in optimizers})

@@ -1,7 +1,8 @@
-"""The output layer in device code: its activation, the losses of rows, and their deltas.
+"""Device functions of the output layer: its activation, the losses of rows, and their deltas.
 
-A block or a warp works on the outputs of a group of rows. Each thread has one of the rows, and some
-columns of it; what it needs of the whole row, it finds by itself.
+A block or a warp works on the outputs of a group of rows. Each thread takes some columns of one of
+the rows. Where a number depends on the whole row, such as the sum of softmax, each thread computes
+it by itself.
 """
 
 from collections.abc import Callable
@@ -27,21 +28,23 @@ margin = compile_formula(losses.margin)
 margin_slope = compile_formula(losses.margin_slope)
 softmax_delta = compile_formula(losses.softmax_delta)
 
-# Sums of losses for each row: column j belongs to the sum j modulo their number.
+# Number of sums of losses for each row. The loss of column j is added to sum j modulo this number.
 N_SLOTS = THREADS // at.GROUP
 
 
 class OutputPart(NamedTuple):
-    """What a thread has of a group of outputs: some columns of one row.
+    """The outputs that a thread works on: some columns of one row of a group.
 
     Attributes
     ----------
     arena : device array
     place : int
-        Where the row's outputs begin in the arena, each a group's size apart.
+        Place of the row's first output in the arena. The outputs lie GROUP elements apart.
     n_outputs : int
-    column, stride : int
-        The thread has this column, and others that are `stride` apart.
+    column : int
+        First column of the thread.
+    stride : int
+        Distance of the thread's columns.
     """
 
     arena: Any
@@ -52,7 +55,17 @@ class OutputPart(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The target of a row: its elements, where they begin, and the row's weight."""
+    """The target of a row.
+
+    Attributes
+    ----------
+    Y : device array
+        The targets of all rows as a vector.
+    place : int
+        Place of the row's first element in Y.
+    weight : float
+        The row's sample weight.
+    """
 
     Y: Any
     place: int
@@ -60,23 +73,30 @@ class Target(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """Where a row's sums of losses lie in shared memory: from `place` on, a group's size apart."""
+    """The place of a row's N_SLOTS sums of losses.
+
+    Attributes
+    ----------
+    shared : array in shared memory
+    place : int
+        Place of the first sum. The sums lie GROUP elements apart.
+    """
 
     shared: Any
     place: int
 
 
 class OutputFunctions(NamedTuple):
-    """Device functions of the output layer; `loss` is the code of a loss.
+    """Device functions of the output layer.
 
     Attributes
     ----------
     activate_outputs : device function
-        ``(loss, part)`` replaces a thread's pre-activations by predictions. Those of other threads
-        are not there yet when it returns.
+        It takes ``(loss, part)``, where `loss` is the code of a loss, and replaces the thread's
+        pre-activations by predictions. Other threads may not have written theirs when it returns.
     losses_and_deltas : device function
-        ``(loss, network, part, target, slots)`` leaves the sums of the thread's losses in shared
-        memory, and replaces its predictions by deltas.
+        It takes ``(loss, network, part, target, slots)``, leaves the sums of the thread's losses in
+        shared memory, and replaces its predictions by deltas.
     """
 
     activate_outputs: Callable
@@ -85,7 +105,7 @@ class OutputFunctions(NamedTuple):
 
 @specialized
 def output_functions(specialization):
-    """The :class:`OutputFunctions` of a :class:`~.specialization.Specialization`."""
+    """Make the :class:`OutputFunctions` of a :class:`~.specialization.Specialization`."""
     used = sorted(specialization.losses)
     custom = specialization.custom_loss
     return OutputFunctions(
@@ -178,8 +198,8 @@ def _column_by_column(loss_and_delta):
     Parameters
     ----------
     loss_and_delta : device function
-        ``(network, part, j, y, prediction, weight)`` to the loss and the delta of column j, both
-        times the weight of the row.
+        It takes ``(network, part, j, y, prediction, weight)`` and returns the loss and the delta of
+        column j, both times the weight of the row.
     """
 
     @compile_device
@@ -197,7 +217,10 @@ def _column_by_column(loss_and_delta):
 
 
 def _plain(value, delta):
-    """Make ``loss_and_delta`` from formulas of target and prediction, in the type of the weight."""
+    """Make ``loss_and_delta`` from formulas of target and prediction.
+
+    Their results are converted to the type of the weight, since custom losses may return another.
+    """
 
     @compile_device
     def loss_and_delta(network, part, j, y, prediction, weight):
@@ -220,7 +243,7 @@ def _with_parameter(value, delta):
 
 
 def _clipping(value):
-    """Make ``loss_and_delta`` for a loss that clips probabilities by the machine's epsilon."""
+    """Make ``loss_and_delta`` for a loss that clips probabilities by the machine epsilon."""
 
     @compile_device
     def loss_and_delta(network, part, j, y, prediction, weight):
@@ -232,14 +255,14 @@ def _clipping(value):
 
 @compile_device
 def _mean_squared_error(network, part, j, y, prediction, weight):
-    """Compute loss and delta of the squared error, which is a mean over outputs."""
+    """Compute loss and delta of a column for the squared error, which is a mean over outputs."""
     loss = squared_error(y, prediction) / number_like(part.n_outputs, weight)
     return loss * weight, output_delta(y, prediction) * weight
 
 
 @compile_device
 def _margin(network, part, target, slots):
-    """Do what ``losses_and_deltas`` does for the margin loss, which needs the whole row."""
+    """Do the work of ``losses_and_deltas`` for the margin loss, which needs the whole row."""
     arena, p, n_outputs, weight = part.arena, part.place, part.n_outputs, target.weight
     cuda.syncthreads()
     own, other = 0, -1
@@ -270,19 +293,30 @@ def _margin(network, part, target, slots):
 def custom_functions(value, derivative):
     """Compile the functions of a custom loss for the device.
 
+    Parameters
+    ----------
+    value, derivative : function
+        Functions of target and prediction.
+
+    Returns
+    -------
+    tuple of device functions
+
     Raises
     ------
     DeviceError
-        Where numba cannot compile one of them, or it returns no number.
+        When numba cannot compile one of them, or it does not return a number.
     """
     return remember((value, derivative), _compile_both, value, derivative)
 
 
 def _compile_both(value, derivative):
+    """Compile the value and the derivative of a custom loss."""
     return _compiled("value", value), _compiled("derivative", derivative)
 
 
 def _compiled(name, function):
+    """Compile one of the functions; `name` stands in messages."""
     function = getattr(function, "py_func", function)
     if is_simulated():
         return compile_device(function)
@@ -290,7 +324,7 @@ def _compiled(name, function):
     try:
         compiled = compile_device(function)
         result = compiled.compile_device((float64, float64)).signature.return_type
-    except Exception as error:  # numba's, or any other where this is no Python function
+    except Exception as error:  # numba raises errors of many kinds
         reason = " ".join(str(error).split("During:")[0].split())
         raise refusal(
             f"{what} cannot be compiled for a GPU by numba, as a function of two numbers, target "

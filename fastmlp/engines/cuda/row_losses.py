@@ -1,46 +1,50 @@
-"""Losses of rows that are not trained on, in float64: the formulas of training, and no deltas."""
+"""Losses of rows that are not trained on, computed in float64 by the formulas of training."""
 
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from numba import cuda
 
 from ...network.formulas import losses
-from ...network.plan import Loss
+from ...network.plan import Loss, TrainingPlan
 from .blocks import THREADS
 from .elements import load, store
-from .jit import compile_device, compile_formula, compile_kernel, inside_kernels
+from .jit import Function, compile_device, compile_formula, compile_kernel, inside_kernels
 from .outputs import custom_functions
 from .specialization import Specialization
 
-# Rows of one launch.
+# Largest number of rows of one launch.
 _ROWS = 16384
+# Number of custom losses whose kernels are kept.
 _MOST_CUSTOM_LOSSES = 16
 
 margin = compile_formula(losses.margin)
 
 
-def row_losses(plan, Y, outputs, n_blocks):
-    """The loss of each row: the sum over its outputs, for the squared error their mean.
+def row_losses(plan: TrainingPlan, Y: np.ndarray, outputs: np.ndarray, n_blocks: int) -> np.ndarray:
+    """Compute the loss of each row, which is the sum over its outputs.
+
+    For the squared error it is the mean over the outputs.
 
     Parameters
     ----------
     plan : TrainingPlan
-        It has the loss and its parameters; probabilities are clipped by the machine's epsilon of
-        its dtype.
+        The loss and its parameters; probabilities are clipped by the machine epsilon of the plan's
+        dtype.
     Y : ndarray of shape (n_rows, n_outputs)
         Targets as they are trained on.
     outputs : ndarray of shape (n_rows, n_outputs)
         Activations of the output layer, all finite.
     n_blocks : int
-        Blocks of a launch, at most.
+        Largest number of blocks of a launch.
 
     Returns
     -------
     ndarray of shape (n_rows,), float64
-        Infinite where a loss is too large for a number.
+        Infinite where a loss overflows.
     """
-    if plan.loss == Loss.CUSTOM:
+    if plan.custom_loss is not None:
         kernel = _custom_kernel(*plan.custom_loss)
     else:
         kernel = _kernel(Loss(plan.loss))
@@ -59,8 +63,8 @@ def row_losses(plan, Y, outputs, n_blocks):
 
 
 @cache
-def _kernel(loss):
-    """Makes the kernel ``(Y, P, parameters, result)`` of a loss, with a thread for each row."""
+def _kernel(loss: Loss) -> Any:
+    """Make the kernel ``(Y, P, parameters, result)`` of a loss; each thread computes whole rows."""
     specialization = Specialization(frozenset(), frozenset([loss]))
     if loss == Loss.MARGIN:
         return _compiled(_margin_of_row, specialization)
@@ -71,8 +75,8 @@ def _kernel(loss):
 
 
 @lru_cache(_MOST_CUSTOM_LOSSES)
-def _custom_kernel(value, derivative):
-    """The same for a custom loss."""
+def _custom_kernel(value: Function, derivative: Function) -> Any:
+    """Make the kernel ``(Y, P, parameters, result)`` of a custom loss."""
     specialization = Specialization(
         frozenset(), frozenset([Loss.CUSTOM]), custom_loss=(value, derivative)
     )
@@ -80,7 +84,9 @@ def _custom_kernel(value, derivative):
     return _compiled(_sum_over_outputs(_with_parameter(compiled)), specialization)
 
 
-def _compiled(loss_of_row, specialization):
+def _compiled(loss_of_row: Function, specialization: Specialization) -> Any:
+    """Make the kernel that calls a function ``(Y, P, parameters, start)`` for each row."""
+
     @compile_kernel(specialization)
     def row_losses(Y, P, parameters, result):
         first = inside_kernels.grid(1)
@@ -90,8 +96,8 @@ def _compiled(loss_of_row, specialization):
     return row_losses
 
 
-def _with_parameter(value):
-    """A function of target, prediction and a parameter that it ignores."""
+def _with_parameter(value: Function) -> Function:
+    """Add a third argument, which is ignored, to a function of target and prediction."""
 
     @compile_device
     def value_with_parameter(y, p, parameter):
@@ -100,8 +106,11 @@ def _with_parameter(value):
     return value_with_parameter
 
 
-def _sum_over_outputs(value):
-    """The loss of a row that begins at an element of the matrices."""
+def _sum_over_outputs(value: Function) -> Function:
+    """Make the function ``(Y, P, parameters, start)`` that sums the losses of a row's outputs.
+
+    The row begins at element `start` of both matrices.
+    """
 
     @compile_device
     def loss_of_row(Y, P, parameters, start):
@@ -115,6 +124,7 @@ def _sum_over_outputs(value):
 
 @compile_device
 def _margin_of_row(Y, P, parameters, start):
+    """Compute the margin loss of the row that begins at element `start` of both matrices."""
     own = other = 0.0
     for j in range(parameters.size):
         p = load(P, start + j)

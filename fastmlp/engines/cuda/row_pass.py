@@ -1,20 +1,20 @@
-"""A training step's first phase, as a block of GPU threads sees it.
+"""The first phase of a training step: rows of the batch go through all layers and back.
 
-A step has the two phases of the CPU's (see :mod:`fastmlp.engines.cpu.kernels`). In the first, here,
-a team, which is a block or one of its warps, takes a group of four rows of the batch through all
-layers and back. In the second
-(:mod:`fastmlp.engines.cuda.weight_pass`) a block computes a tile of the weight gradient and updates
-the weights from registers. Between them every block that works on the network has to be done: a
-barrier of the grid, the end of a launch, or a barrier of the block where it works alone. Every
+A training step has two phases, like on the CPU (see :mod:`fastmlp.engines.cpu.kernels`). In the
+first one, a team takes a group of four rows of the batch through all layers and back; a team is a
+block or one of its warps. In the second one (:mod:`fastmlp.engines.cuda.weight_pass`), a block
+computes a tile of the weights' gradient and updates the weights. The second phase begins when all
+blocks that work on the network have ended the first. They wait at a barrier of the grid, or the
+phases are two launches; a block that works on a network alone has a barrier of its own. Every
 number is computed by one thread, or summed over threads in one fixed order, so results do not
 depend on the number of blocks.
 
-In a product the depth is cut into parts, one for each warp of a block; a warp alone takes one after
-the other, so that both add the same numbers in the same order. A lane has four rows and four
-columns, so that eight elements that are read serve sixteen multiply-adds. What limits this phase is
-reading the weights, once for each group, from the cache that the multiprocessors share; where a
-block has many groups of a small network, the limit is what a group has to wait for, and with a warp
-for each group they wait at the same time.
+The depth of a product is cut into parts. Each warp of a block takes one part; a warp by itself
+takes one after the other. So both add the same numbers in the same order. A thread computes four
+rows and four columns, so that eight elements that it reads serve sixteen multiply-adds. The speed
+of this phase is mostly that of reading the weights, once for each group, from the cache that the
+multiprocessors share. Where a block has many groups of a small network, the time is mostly spent on
+waiting. Then each warp takes a group by itself, so that they wait at the same time.
 """
 
 from functools import cache
@@ -45,15 +45,25 @@ from .layers import Operands, operands, unit_functions
 from .outputs import N_SLOTS, OutputPart, Slots, Target, output_functions
 from .specialization import specialized
 
-# Columns of a lane, LANES apart from each other; of a narrow layer it has only one.
+# Number of columns of a thread, which lie LANES apart. In a narrow layer a thread has only one.
 _COLUMNS = 4
 PANEL = _COLUMNS * LANES
-# How far apart the rows of a panel begin in shared memory: not a multiple of the number of banks.
+# Distance of the rows of a panel in shared memory, which is not a multiple of the number of banks.
 _STRIDE = PANEL + 8
 
 
 class Parts(NamedTuple):
-    """Parts of a product's depth: the first one, the one after the last, and the depth of each."""
+    """Some parts of a product's depth.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first part.
+    last : int
+        Number of the part after the last one.
+    chunk : int
+        Depth of each part; the last one of a product may be smaller.
+    """
 
     first: int
     last: int
@@ -62,31 +72,33 @@ class Parts(NamedTuple):
 
 @compile_device
 def _one_column(arena, place):
+    """Read one element of a row, as a tuple."""
     return (load(arena, place),)
 
 
 @compile_device
 def _four_columns(arena, place):
+    """Read the elements of a row in the four columns of a thread."""
     return load_apart(arena, place, LANES)
 
 
 @cache
 def _panel_product(n_columns, batch):
-    """Make a device function for the product of four rows with columns of each lane.
+    """Make a device function for the product of four rows with the columns of a thread.
 
     Parameters
     ----------
     n_columns : int
-        Columns of a lane, 1 or 4.
+        Number of columns of a thread, 1 or 4.
     batch : int
-        Rows of the second factor that are read at once, so that their loads overlap.
+        Number of rows of the second factor that are read at once, so that their loads overlap.
 
     Returns
     -------
     device function
-        ``(arena, a, b, width, depth)``: sums of 4 * `n_columns` products over the depth, those of
-        the first row first. The four rows lie together from a on, and the lane's first column
-        begins at b; the second factor has `width` columns.
+        It takes ``(arena, a, b, width, depth)`` and returns 4 * `n_columns` sums of products over
+        the depth, those of the first row first. The four rows lie together from a on, and the
+        thread's first column begins at b. The second factor has `width` columns.
     """
     columns_at = _one_column if n_columns == 1 else _four_columns
     N_SUMS = at.GROUP * n_columns
@@ -125,7 +137,7 @@ def _panel_product(n_columns, batch):
 
 @cache
 def _sums_over_parts(n_columns, batch):
-    """Make a device function for a lane's sums over some :class:`Parts` of a product's depth."""
+    """Make a device function for a thread's sums over some :class:`Parts` of a product's depth."""
     panel_product = _panel_product(n_columns, batch)
     N_SUMS = at.GROUP * n_columns
 
@@ -146,12 +158,12 @@ def _sums_over_parts(n_columns, batch):
 
 @cache
 def _leave_products(batch):
-    """Make a device function that leaves a lane's sums of a panel in shared memory."""
+    """Make a device function that writes a thread's sums of a panel to shared memory."""
     narrow_sums, wide_sums = _sums_over_parts(1, batch), _sums_over_parts(_COLUMNS, batch)
 
     @compile_device
     def leave_products(shared, to, arena, factors, parts):
-        """Leave sums of four rows and the lane's columns, the first of which is at factors.b."""
+        """Write the sums of four rows and the thread's columns; the first one is at factors.b."""
         if factors.width <= LANES:
             store_apart(shared, to, _STRIDE, narrow_sums(arena, factors, parts))
         else:
@@ -171,8 +183,9 @@ def make_finish_element(specialization):
 
     @compile_device
     def finish_element(network, number, is_back, is_row, row, column, seen, total):
-        """Compute the activation of a layer's unit; going back, the delta of one a layer before.
+        """Compute the activation of a unit of layer `number`.
 
+        In the backward pass (`is_back`) compute the delta of a unit of the layer before instead.
         Both are zero where `is_row` is false, which says that the batch has no such row.
         """
         if not is_row:
@@ -195,43 +208,45 @@ def make_multiply_group(dtype, specialization, n_at_once=32):
         Type of the arena's elements.
     specialization : Specialization
     n_at_once : int
-        Bytes of each column that a thread reads at once, as many as the registers of a kernel
-        allow.
+        Number of bytes of each column that a thread reads at once. It is limited by the registers
+        of the kernel.
     """
     BATCH = n_at_once // np.dtype(dtype).itemsize
     leave_products, finish_element = _leave_products(BATCH), make_finish_element(specialization)
 
     @compile_device
     def multiply_group(is_block, shared, network, number, is_back, group, seen):
-        """Compute a layer's activations for a group; going back, the deltas of the layer before.
+        """Compute a layer's activations for a group of rows, or the deltas of the layer before.
+
+        All threads of a block must call it, also those of a warp without rows.
 
         Parameters
         ----------
         is_block : bool
-            Whether a block works on the group; else one warp does, and other warps have their own.
+            Whether a block works on the group. Otherwise each warp works on a group of its own.
         shared : array of N_SHARED elements in shared memory
         network : Network
         number : int
-            Layer whose weights are used.
+            The layer whose weights are used.
         is_back : bool
+            Whether deltas are computed, in the backward pass.
         group : Group
-            All threads of a block have to call, also those of a warp without rows.
         seen : int
-            Rows that were trained on before this batch.
+            Number of rows that were trained on before this batch.
         """
         a, b, out, depth, width = operands(network.layers, number, is_back)
         a += group.first * depth
         out += group.first * width
-        # Whole batches for each part but the last.
+        # All parts but the last have whole batches.
         chunk = (depth + WARPS * BATCH - 1) // (WARPS * BATCH) * BATCH
         n_parts = quotient(depth + chunk - 1, chunk)
         thread = cuda.threadIdx.x
         warp, lane = thread // LANES, thread % LANES
         mine = warp * at.GROUP * _STRIDE
-        member, n_members, first_part, last_part = thread, THREADS, warp, min(warp + 1, n_parts)
+        rank, n_threads, first_part, last_part = thread, THREADS, warp, min(warp + 1, n_parts)
         n_left, place = n_parts, 0
         if not is_block:
-            member, n_members, first_part, last_part = lane, LANES, 0, n_parts
+            rank, n_threads, first_part, last_part = lane, LANES, 0, n_parts
             n_left, place = 1, mine
         for left in range(0, width, PANEL):
             if first_part < last_part and group.n_rows > 0:
@@ -241,7 +256,7 @@ def make_multiply_group(dtype, specialization, n_at_once=32):
                     Parts(first_part, last_part, chunk),
                 )  # fmt: skip
             cuda.syncthreads()
-            i = member
+            i = rank
             while i < min(PANEL, width - left) * at.GROUP and group.n_rows > 0:
                 row, column = i % at.GROUP, i // at.GROUP
                 at_sum = place + row * _STRIDE + column
@@ -254,7 +269,7 @@ def make_multiply_group(dtype, specialization, n_at_once=32):
                     total,
                 )  # fmt: skip
                 store(network.arena, out + at.GROUP * column + row, total)
-                i += n_members
+                i += n_threads
             cuda.syncthreads()
 
     return multiply_group
@@ -262,7 +277,7 @@ def make_multiply_group(dtype, specialization, n_at_once=32):
 
 @compile_device
 def _read_column(number, X, places, k, apart, last):
-    """Read column k + number * apart of four rows, or the last column where that is none."""
+    """Read column k + number * apart of four rows; beyond the last column, read that one."""
     column = min(k + number * apart, last)
     return (
         load(X, places[0] + column), load(X, places[1] + column), load(X, places[2] + column),
@@ -275,7 +290,7 @@ _read_columns = four_times(_read_column)
 
 @compile_device
 def _keep_column(arena, to, k, n_features, n_rows, values):
-    """Write a column of a group, with zeros for rows that it does not have."""
+    """Write a column of a group of rows, and zeros for the rows that the group does not have."""
     if k < n_features:
         v0, v1, v2, v3 = values
         (zero,) = zeros(1, arena)
@@ -289,37 +304,39 @@ def _keep_column(arena, to, k, n_features, n_rows, values):
 
 
 @compile_device
-def copy_group(member, n_members, arena, to, X, places, n_features, n_rows):
-    """Copy four rows of X to a group; a thread reads four columns before it writes any.
+def copy_group(rank, n_threads, arena, to, X, places, n_features, n_rows):
+    """Copy four rows of X to a group of rows; a thread reads four columns before it writes any.
 
     Parameters
     ----------
-    member, n_members : int
-        Number of this thread among those that copy the group, and how many they are.
+    rank : int
+        Number of this thread among those that copy the group.
+    n_threads : int
+        Number of threads that copy the group.
     arena : device array
     to : int
-        Where the group begins in the arena.
+        Place of the group in the arena.
     X : device array
-        Elements of a matrix, row by row.
+        The elements of a matrix, row by row.
     places : tuple of four int
-        Where the rows begin in X.
+        Places in X at which the rows begin.
     n_features : int
     n_rows : int
-        Rows of the group; zeros are written for the others.
+        Number of rows of the group; zeros are written for the others.
     """
-    k = member
+    k = rank
     while k < n_features:
-        columns = _read_columns(X, places, k, n_members, n_features - 1)
+        columns = _read_columns(X, places, k, n_threads, n_features - 1)
         _keep_column(arena, to, k, n_features, n_rows, columns[0])
-        _keep_column(arena, to, k + n_members, n_features, n_rows, columns[1])
-        _keep_column(arena, to, k + 2 * n_members, n_features, n_rows, columns[2])
-        _keep_column(arena, to, k + 3 * n_members, n_features, n_rows, columns[3])
-        k += 4 * n_members
+        _keep_column(arena, to, k + n_threads, n_features, n_rows, columns[1])
+        _keep_column(arena, to, k + 2 * n_threads, n_features, n_rows, columns[2])
+        _keep_column(arena, to, k + 3 * n_threads, n_features, n_rows, columns[3])
+        k += 4 * n_threads
 
 
 @compile_device
 def _place_of_row(number, order, place, last, begin, n_features):
-    """Find where the row at `place` + `number` of the order begins in X; `last` is the last row."""
+    """Find where the row at `place` + min(`number`, `last`) of the order begins in X."""
     return begin + load(order, place + min(number, last)) * n_features
 
 
@@ -327,8 +344,8 @@ _places_of_rows = four_times(_place_of_row)
 
 
 @compile_device
-def gather(member, n_members, network, rows, batch, group):
-    """Copy a group of rows of X, in the order of the epoch, to the inputs."""
+def gather(rank, n_threads, network, rows, batch, group):
+    """Copy a group of rows of X, in the order of the epoch, to the inputs of the first layer."""
     settings, n_features = network.settings, network.layers[0, at.FAN_IN]
     first = batch.step * settings[at.BATCH_SIZE] + group.first
     places = _places_of_rows(
@@ -336,7 +353,7 @@ def gather(member, n_members, network, rows, batch, group):
     )  # fmt: skip
     to = network.layers[0, at.INPUT] + group.first * n_features
     copy_group(
-        member, n_members, network.arena, to, rows.X, places, n_features, group.n_rows
+        rank, n_threads, network.arena, to, rows.X, places, n_features, group.n_rows
     )  # fmt: skip
 
 
@@ -347,20 +364,20 @@ def make_finish_group(specialization):
 
     @compile_device
     def finish_group(is_block, shared, network, rows, record, batch, group):
-        """Compute the losses of a group of rows of a batch; deltas replace the outputs.
+        """Compute the losses of a group of rows of a batch, and replace its outputs by deltas.
 
-        All threads of a block have to call, also those of a warp without rows. `is_block` says
-        whether a block works on the group, or else one warp.
+        All threads of a block must call it, also those of a warp without rows. `is_block` says
+        whether a block works on the group. Otherwise each warp works on a group of its own.
         """
         arena, layers, settings = network.arena, network.layers, network.settings
         last, loss = settings[at.N_LAYERS] - 1, settings[at.LOSS]
         first, n_outputs = group.first, layers[last, at.FAN_OUT]
         thread = cuda.threadIdx.x
-        member, stride, slots = thread, THREADS // at.GROUP, 0
+        rank, stride, slots = thread, THREADS // at.GROUP, 0
         if not is_block:
-            member, stride = thread % LANES, LANES // at.GROUP
-            slots = (thread - member) // LANES * at.GROUP * N_SLOTS
-        row, column = member % at.GROUP, member // at.GROUP
+            rank, stride = thread % LANES, LANES // at.GROUP
+            slots = (thread - rank) // LANES * at.GROUP * N_SLOTS
+        row, column = rank % at.GROUP, rank // at.GROUP
         n_slots = min(n_outputs, N_SLOTS)
         if group.n_rows <= 0:
             first = n_outputs = 0
@@ -383,12 +400,12 @@ def make_finish_group(specialization):
                 store(arena, part.place + at.GROUP * column, number_like(0, weight))
                 column += stride
         cuda.syncthreads()
-        if member < group.n_rows:
-            total = load(shared, slots + member)
+        if rank < group.n_rows:
+            total = load(shared, slots + rank)
             for other in range(1, n_slots):
-                total += load(shared, slots + member + at.GROUP * other)
+                total += load(shared, slots + rank + at.GROUP * other)
             total *= record.step_scalars[batch.step, at.INVERSE_WEIGHT]
-            record.row_losses[place + member] = total * number_like(batch.n_rows, total)
+            record.row_losses[place + rank] = total * number_like(batch.n_rows, total)
         cuda.syncthreads()
 
     return finish_group
@@ -402,27 +419,37 @@ def make_rows_phase(dtype, specialization):
 
     @compile_device
     def rows_phase(block, network, rows, record, step, steps_done):
-        """Take all rows of a batch through the network and back, a group of rows a team.
+        """Take all rows of a batch through the network and back.
 
-        `step` counts from the first one of this order, before which `steps_done` were done.
+        Parameters
+        ----------
+        block : Block
+        network : Network
+        rows : Rows
+        record : StepRecord
+        step : int
+            Number of the step in this order.
+        steps_done : int
+            Number of steps that were done before the first one of this order.
         """
         batch = batch_of_step(network.settings, rows.order.size, step, steps_done)
         n_layers = network.settings[at.N_LAYERS]
         thread = cuda.threadIdx.x
-        member, n_members, mine, n_teams = thread, THREADS, 0, 1
+        rank, n_threads, mine, n_teams = thread, THREADS, 0, 1
         most_for_blocks = network.settings[at.GROUPS_FOR_WARPS] * block.count * at.GROUP
         is_block = batch.n_rows < most_for_blocks
         if not is_block:
-            member, n_members, mine, n_teams = thread % LANES, LANES, thread // LANES, WARPS
-        # All teams of a block take as many turns, the last ones perhaps without rows.
+            rank, n_threads, mine, n_teams = thread % LANES, LANES, thread // LANES, WARPS
+        # All teams of a block take the same number of turns, for barriers are common to all; in the
+        # last turn some teams may have no rows.
         turn = block.number
         while turn * at.GROUP < batch.n_rows:
             first = (turn + mine * block.count) * at.GROUP
             group = Group(first, min(at.GROUP, batch.n_rows - first))
             if group.n_rows > 0:
-                gather(member, n_members, network, rows, batch, group)
+                gather(rank, n_threads, network, rows, batch, group)
             cuda.syncthreads()
-            # Forward through all layers, and back to the first hidden one.
+            # This goes forward through all layers, and back to the first hidden layer.
             for i in range(2 * n_layers - 1):
                 number, is_back = i, i >= n_layers
                 if is_back:

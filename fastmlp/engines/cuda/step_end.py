@@ -1,9 +1,9 @@
-"""What follows the second phase of a training step, which only some plans have.
+"""Phases of a training step that follow the second one, in plans that need them.
 
-Where the norm of the gradient is limited, the second phase leaves the gradient beside the
-parameters, and a third one scales it and updates. Where the norms of units' weights are limited,
-one more phase does that. Penalties, and norms of gradients, are summed over tiles. Before each of
-these, all blocks that work on the network have to be done.
+Where the norm of the gradient is limited, the second phase stores the gradient beside the
+parameters, and a third phase scales it and updates the parameters. Where the norms of units'
+weights are limited, one more phase does that. At the end the penalty, and the norm of the gradient,
+are summed over tiles. Each of these begins when all blocks have ended the one before.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from .specialization import specialized
 from .weight_update import facts_of_step
 
 TILE = at.TILE
-# Threads that share a column of a tile.
+# Number of threads that share a column of a tile.
 _SPLITS = THREADS // TILE
 
 
@@ -33,17 +33,18 @@ class StepEnd(NamedTuple):
     Attributes
     ----------
     clip_phase : device function
-        ``(block, network, record, step)`` limits the norm of the gradient, and updates.
+        It takes ``(block, network, record, step)``, limits the norm of the gradient and updates the
+        parameters.
     limit_phase : device function
-        ``(block, network)`` limits the norm of each unit's incoming weights.
+        It takes ``(block, network)`` and limits the norm of each unit's incoming weights.
     has_sums : device function
-        ``(network)`` says whether `add_sums` has anything to do.
+        It takes ``(network)`` and returns whether `add_sums` has anything to do.
     add_sums : device function
-        ``(shared, network, record, n_in_order, step)`` computes the penalty of the step, and the
-        norm of its gradient, by one block.
+        It takes ``(shared, network, record, n_in_order, step)`` and computes the penalty of the
+        step, and the norm of its gradient, by one block.
     finish_step : device function
-        ``(grid, block, network, record, n_in_order, step)`` does all of these in a cooperative
-        launch.
+        It takes ``(grid, block, network, record, n_in_order, step)`` and runs all of these in a
+        cooperative launch.
     """
 
     clip_phase: Callable
@@ -55,7 +56,7 @@ class StepEnd(NamedTuple):
 
 @specialized
 def step_end(specialization):
-    """The :class:`StepEnd` of a :class:`~.specialization.Specialization`."""
+    """Make the :class:`StepEnd` of a :class:`~.specialization.Specialization`."""
     clip_phase, add_sums = _make_clip_phase(specialization), _make_add_sums(specialization)
     has_sums = _make_has_sums(specialization)
     clips_norms, limits_columns = specialization.clips_norms, specialization.limits_columns
@@ -69,7 +70,7 @@ def step_end(specialization):
         if limits_columns:
             _limit_phase(block, network)
             grid.sync()
-        # The last block has the fewest rows to do next.
+        # The last block has the fewest rows in the next step.
         if block.number == block.count - 1 and has_sums(network):
             add_sums(block.shared, network, record, n_in_order, step)
 
@@ -78,7 +79,7 @@ def step_end(specialization):
 
 @compile_device
 def _squared_gradient(sums, arena, settings):
-    """Compute the square of the gradient's norm from the sums of its tiles, by one block."""
+    """Compute the square of the gradient's norm from the sums of its tiles by one block."""
     total = 0.0
     for tile in range(cuda.threadIdx.x, settings[at.N_TILES], THREADS):
         total += arena[settings[at.SQUARES] + tile]
@@ -125,7 +126,7 @@ def _make_clip_phase(specialization):
 
 @compile_device
 def _limit_columns(shared, network, number, left):
-    """Limit the norms of as many columns of weights as a tile has, by one block."""
+    """Limit the norms of TILE columns of weights, from column `left` on, by one block."""
     arena, layers, most = network.arena, network.layers, network.constants[at.MAX_NORM]
     fan_in, fan_out = layers[number, at.FAN_IN], layers[number, at.FAN_OUT]
     in_tile, split = cuda.threadIdx.x % TILE, cuda.threadIdx.x // TILE
@@ -154,7 +155,7 @@ def _limit_columns(shared, network, number, left):
 
 @compile_device
 def _limit_phase(block, network):
-    """Do what ``limit_phase`` of :class:`StepEnd` says; blocks take turns over columns."""
+    """Limit the norm of each unit's incoming weights; blocks take turns over TILE columns each."""
     counted = 0
     for number in range(network.settings[at.N_LAYERS]):
         for left in range(0, network.layers[number, at.FAN_OUT], TILE):
@@ -165,7 +166,7 @@ def _limit_phase(block, network):
 
 @compile_device
 def _sum_over_tiles(shared, arena, first, n_tiles):
-    """Add up what the tiles have left from place `first` on, by one block."""
+    """Add up the sums that the tiles have written from place `first` on, by one block."""
     (total,) = zeros(1, arena)
     for tile in range(cuda.threadIdx.x, n_tiles, THREADS):
         total += arena[first + tile]

@@ -1,19 +1,31 @@
-"""Rows that do not fit the device's memory: sent in chunks, while the chunk before is trained."""
+"""Sends data that do not fit the device in chunks, each while the chunk before it is trained on."""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numba import cuda
 
+from ...network.plan import TrainingPlan
 from .arguments import Rows
 from .network import to_device
 
-# Bytes of a chunk: many times what starting a copy costs.
+# Largest number of bytes of a chunk. Copying it takes many times longer than starting the copy.
 _CHUNK_BYTES = 2**27
 
 
 class _Half:
-    """Room for one chunk on the device, with its pinned double on the host."""
+    """Memory for one chunk on the device, with pinned memory of the same size on the host.
 
-    def __init__(self, widths, n_rows, dtype):
+    Parameters
+    ----------
+    widths : list of int
+        Number of columns of each array of the data.
+    n_rows : int
+        Largest number of rows of a chunk.
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, widths: list[int], n_rows: int, dtype: np.dtype) -> None:
         # Memory of zero bytes cannot be pinned.
         self.host = [
             (cuda.pinned_array if width else np.empty)((n_rows, width), dtype) for width in widths
@@ -22,22 +34,26 @@ class _Half:
         self.sent, self.trained = cuda.event(), cuda.event()
 
 
-def bytes_of_a_step(plan):
-    """Memory for the rows of one step in both halves."""
+def bytes_of_a_step(plan: TrainingPlan) -> int:
+    """Compute how many bytes the rows of one step take in both halves together."""
     width = plan.layer_units[0] + plan.n_outputs + 1
     return 2 * plan.batch_size * (plan.dtype.itemsize * width + 8)
 
 
-def rows_of_a_chunk(plan, n_bytes, most_steps):
-    """Rows of a chunk, which are whole batches.
+def rows_of_a_chunk(plan: TrainingPlan, n_bytes: float, most_steps: int) -> int:
+    """Compute the number of rows of a chunk, which has whole batches.
 
     Parameters
     ----------
     plan : TrainingPlan
     n_bytes : float
-        Room for both halves, at least that of a step.
+        Memory for both halves; at least that of a step.
     most_steps : int
-        Steps that shall be queued on the device at a time.
+        Largest number of steps that are queued on the device at a time.
+
+    Returns
+    -------
+    int
     """
     n_steps = int(min(n_bytes, 2 * _CHUNK_BYTES) // bytes_of_a_step(plan))
     return plan.batch_size * max(1, min(n_steps, most_steps))
@@ -46,9 +62,9 @@ def rows_of_a_chunk(plan, n_bytes, most_steps):
 class Chunks:
     """The rows of a fit, which stay on the host.
 
-    Two halves take turns: one is trained on, while rows for the other are gathered in the
-    order of the epoch and sent. Copies and kernels have a stream each, and events keep a half
-    from being overwritten before its copy, or its training, is done.
+    Their memory has two halves. While the network is trained on one half, rows for the other half
+    are gathered in the order of the epoch and sent. Copies and kernels run in two streams, and
+    events keep a half from being overwritten before its copy, or the training on it, has ended.
 
     Parameters
     ----------
@@ -57,10 +73,17 @@ class Chunks:
     Y : ndarray of shape (n_rows, n_outputs)
     sample_weight : ndarray of shape (n_rows,) or None
     n_rows : int
-        Rows of a chunk.
+        Number of rows of a chunk.
     """
 
-    def __init__(self, plan, X, Y, sample_weight, n_rows):
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        X: np.ndarray,
+        Y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        n_rows: int,
+    ) -> None:
         weight = (
             np.empty((len(X), 0)) if sample_weight is None else np.reshape(sample_weight, (-1, 1))
         )
@@ -71,15 +94,21 @@ class Chunks:
         self._places = to_device(np.arange(n_rows), np.int64)
         self._copying, self.computing = cuda.stream(), cuda.stream()
 
-    def of_epoch(self, order):
-        """Chunk by chunk, when it will be there for the stream ``computing``.
+    def of_epoch(self, order: np.ndarray) -> Iterator[tuple[int, Rows]]:
+        """Send the chunks of an epoch one after the other.
+
+        A chunk may be used in the stream ``computing``, which waits until its copy has ended.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n_rows,), int64
 
         Yields
         ------
         first : int
-            Place of the chunk in the order.
+            Place of the chunk's first row in the order.
         rows : Rows
-            On the device.
+            The rows of the chunk on the device.
         """
         for number, first in enumerate(range(0, order.size, self._n_rows)):
             half = self._halves[number % 2]
@@ -94,13 +123,14 @@ class Chunks:
                     device[: elements.size].copy_to_device(elements, stream=self._copying)
             half.sent.record(self._copying)
             half.sent.wait(self.computing)
-            yield first, Rows(*half.device, self._places[: rows.size])
+            X, Y, sample_weight = half.device
+            yield first, Rows(X, Y, sample_weight, self._places[: rows.size])
             half.trained.record(self.computing)
 
 
-def _gather(source, rows, out):
-    """Copy some rows, to the type of `out`."""
+def _gather(source: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
+    """Copy some rows, and convert them to the type of `out`."""
     if source.dtype == out.dtype:
-        np.take(source, rows, axis=0, out=out, mode="clip")  # which needs no buffer
+        np.take(source, rows, axis=0, out=out, mode="clip")  # mode "clip" needs no buffer
     else:
         out[:] = source[rows]

@@ -1,13 +1,14 @@
-"""Whether this machine can run CUDA kernels, and if not, why."""
+"""Checks whether this machine can run CUDA kernels, and explains why it cannot."""
 
 import os
 import warnings
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 from ...exceptions import DeviceError
 
-# How reasons begin where a package or driver is there and does not work.
+# Reasons begin with this where a package or driver is installed but does not work.
 BROKEN = "the CUDA toolchain is broken: "
 NO_MEMORY = "memory for the GPU ran out; end other programs that use it, or use device='cpu'"
 _FORKED = (
@@ -16,22 +17,27 @@ _FORKED = (
 )
 
 
-def is_simulated():
-    """Whether numba's simulator of a GPU stands in for it (``NUMBA_ENABLE_CUDASIM=1``)."""
+def is_simulated() -> bool:
+    """Tell whether numba simulates a GPU in Python, as ``NUMBA_ENABLE_CUDASIM=1`` asks."""
     return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("0", "")
 
 
 @cache
-def why_not():
-    """What is missing for CUDA, with the remedy; '' where it works.
+def why_not() -> str:
+    """Find out why CUDA cannot be used, by compiling and running a small kernel.
 
-    The answer is found once a process, by compiling and running a small kernel.
+    The answer is kept for the life of the process.
+
+    Returns
+    -------
+    str
+        The reason with its remedy; empty where CUDA works.
     """
     if find_spec("numba_cuda") is None:
         return "the package numba-cuda is not installed; pip install 'fastmlp[cuda]'"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of what numba-cuda imports
+            warnings.simplefilter("ignore", DeprecationWarning)  # what numba-cuda imports warns
             return _why_not_here()
     except Exception as error:
         if is_out_of_memory(error):
@@ -39,13 +45,16 @@ def why_not():
         return f"{BROKEN}{type(error).__name__}: {_one_line(error)}"
 
 
-# The driver does not work in a child, whatever the parent has found.
+# A forked child must find its own answer, since the driver does not work in it.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=why_not.cache_clear)
 
 
-def _why_not_here():
-    from numba import cuda
+def _why_not_here() -> str:
+    """Find out why CUDA cannot be used where numba-cuda is installed; any error is a reason."""
+    from numba import cuda as numba_cuda
+
+    cuda: Any = numba_cuda  # mypy knows numba's own module, which numba-cuda replaces
 
     if cuda.implementation != "NVIDIA":
         return (
@@ -70,13 +79,14 @@ def _why_not_here():
     return ""
 
 
-def _why_unavailable(cuda):
+def _why_unavailable(cuda: Any) -> str:
+    """Explain why numba says that CUDA is not available."""
     n_devices = 0
     try:
         n_devices = len(cuda.gpus)
     except Exception as error:
         if "CUDA_ERROR_NOT_INITIALIZED" in str(error):
-            return _FORKED  # from a process whose other libraries have used the GPU
+            return _FORKED  # other libraries of the parent have used the GPU
         if "CUDA_ERROR_NO_DEVICE" not in str(error):
             start = BROKEN if "CUDA_ERROR" in str(error) else "there is no usable NVIDIA driver: "
             return start + _one_line(error)
@@ -87,43 +97,44 @@ def _why_unavailable(cuda):
     return f"{BROKEN}libnvvm was not found; pip install 'fastmlp[cuda]' installs it"
 
 
-def _try_kernel(cuda):
+def _try_kernel(cuda: Any) -> None:
+    """Compile and run a small kernel, and raise an error where that fails."""
     import numpy as np
 
-    @cuda.jit
-    def set_one(x):
+    def set_one(x: Any) -> None:
         x[0] = 1
 
     x = cuda.to_device(np.zeros(1))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a single thread is few
-        set_one[1, 1](x)
+        warnings.simplefilter("ignore")  # a grid of one thread makes poor use of a GPU
+        cuda.jit(set_one)[1, 1](x)
     if x.copy_to_host()[0] != 1:
         raise RuntimeError("a kernel ran and had no effect")
 
 
-def _dotted(version):
+def _dotted(version: tuple[int, ...]) -> str:
+    """Write a version, such as (13, 0), as text."""
     return ".".join(map(str, version))
 
 
-def _one_line(error):
-    """What an error says, in one line of moderate length."""
+def _one_line(error: BaseException) -> str:
+    """Return the message of an error as one line of at most 200 characters."""
     words = " ".join(str(error).split()).rstrip(" :") or type(error).__name__
     return words if len(words) <= 200 else words[:197] + "..."
 
 
-def is_out_of_memory(error):
-    """Whether the driver had no memory to give, on the device or pinned."""
-    # numba-cuda and cuda.core have a class each; both name what the driver has answered.
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on the device or pinned on the host."""
+    # numba-cuda and cuda.core raise different classes; both messages name the driver's error.
     return "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
 
 
-def refusal(reason):
-    """The error that says why a GPU does not do what was asked for."""
+def refusal(reason: str) -> DeviceError:
+    """Make the error that says why a GPU cannot do what was asked for."""
     return DeviceError(f"device='cuda' cannot be used: {reason}")
 
 
-def require_for_arrays():
+def require_for_arrays() -> None:
     """Raise :class:`DeviceError` unless arrays on a GPU can be read here."""
     reason = why_not()
     if reason:
@@ -132,15 +143,15 @@ def require_for_arrays():
         )
 
 
-def require():
+def require() -> None:
     """Raise :class:`DeviceError` unless CUDA kernels can run here."""
     reason = why_not()
     if reason:
         raise refusal(reason)
 
 
-def describe():
-    """The GPU and its driver, in words; only where :func:`why_not` finds nothing."""
+def describe() -> str:
+    """Describe the GPU and its driver in words, where :func:`why_not` finds no reason."""
     from numba import cuda
 
     if is_simulated():

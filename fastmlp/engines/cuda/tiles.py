@@ -1,9 +1,9 @@
-"""A tile of a product of matrices, computed by a block of GPU threads.
+"""Products of matrices by tiles, each of which is computed by a block of GPU threads.
 
-Parts of both factors lie in shared memory, while the next ones are on their way. Half of the
-threads take one half of each part's depth, half the other; a thread has eight rows and four
-columns, so that twelve elements that it reads from there serve 32 multiply-adds. Each sum is added
-up in a fixed order.
+While a block works on a part of both factors in shared memory, the next part is read from the
+device's memory. Half of the threads take the first half of each part's depth, the others the second
+half. A thread computes eight rows and four columns, so that twelve elements that it reads from
+shared memory serve 32 multiply-adds. Each sum is added up in a fixed order.
 """
 
 from typing import NamedTuple
@@ -26,24 +26,25 @@ from .jit import compile_device
 from .jit import inside_kernels as cuda
 
 GROUP = at.GROUP
-# Rows and columns of a tile: as many times 8 x 4 as half a block has threads.
+# Number of rows, and of columns, of a tile: half of a block's threads compute 8 x 4 elements each.
 EDGE = 32 if THREADS == 64 else 64
 assert 2 * (EDGE // 8) * (EDGE // 4) == THREADS
-# Depth of the parts in shared memory: a thread reads four elements of each factor.
+# Depth of the parts in shared memory, with which a thread reads four elements of each factor.
 DEPTH = 4 * THREADS // EDGE
-# How far apart rows begin there: a multiple of four, but not of the number of banks.
+# Distance of rows in shared memory: a multiple of four, but not of the number of banks.
 STRIDE = EDGE + 4
-# Elements of one part of both factors; two take turns. In the end the sums lie there.
+# Number of elements of one part of both factors. There is memory for two parts, which take turns.
+# In the end the sums lie there.
 _PART = 2 * DEPTH * STRIDE
 N_TILE_SHARED = max(N_SHARED, 2 * _PART, EDGE * STRIDE)
-# Rows of a tile between those that a thread reads, or takes in the end; and how many it takes.
+# Distance of the rows that a thread reads, or takes in the end, and the number that it takes.
 ROWS_APART = THREADS // EDGE
 ELEMENTS = EDGE * EDGE // THREADS
 
 
 @compile_device
 def _add_depth(k, sums, shared, a, b):
-    """Add the products of one element of the depth."""
+    """Add the products at one place of the depth."""
     rows = load4(shared, a + k * STRIDE) + load4(shared, a + k * STRIDE + EDGE // 2)
     return add_products(sums, rows, load4(shared, b + k * STRIDE))
 
@@ -53,7 +54,7 @@ _add_part = repeated(_add_depth, DEPTH // 2)
 
 @compile_device
 def _add_to(shared, to, sums):
-    """Add to four elements."""
+    """Add four numbers to four elements of shared memory."""
     store4(shared, to, add_each(load4(shared, to), sums))
 
 
@@ -61,7 +62,8 @@ def _add_to(shared, to, sums):
 def _fetch_groups(arena, factors, first):
     """Read a column of a group of rows of each factor, for sums over the rows of a batch.
 
-    Both factors lie in groups of rows. `first` is a row, `factors.depth` the number of rows.
+    Both factors lie in groups of rows. `first` is the first row of the part, and `factors.depth`
+    the number of rows.
     """
     group, last = first // GROUP + cuda.threadIdx.x // EDGE, (factors.depth - 1) // GROUP
     if group > last:
@@ -73,7 +75,7 @@ def _fetch_groups(arena, factors, first):
 
 @compile_device
 def _keep_groups(shared, to, fetched):
-    """Write to shared memory what :func:`_fetch_groups` has read."""
+    """Write the elements to shared memory that :func:`_fetch_groups` has read."""
     thread = cuda.threadIdx.x
     to += thread // EDGE * GROUP * STRIDE + thread % EDGE
     store_apart(shared, to, STRIDE, fetched[0])
@@ -82,7 +84,7 @@ def _keep_groups(shared, to, fetched):
 
 @compile_device
 def _fetch_if(number, arena, b, b_width, k, last):
-    """Read an element of the second factor in row k + number * ROWS_APART; zero below the last."""
+    """Read an element of row k + number * ROWS_APART of the second factor; zero below the last."""
     (value,) = zeros(1, arena)
     k += number * ROWS_APART
     if k <= last:
@@ -97,8 +99,8 @@ _fetch_each_if = four_times(_fetch_if)
 def _fetch_rows(arena, factors, first):
     """Read four elements of activations, or deltas, and four of weights.
 
-    A thread has a column of a group of rows of the first factor, and elements of a column of the
-    second, some rows apart from each other. `first` is a row of the weights.
+    A thread reads a column of a group of rows of the first factor, and elements of a column of the
+    second one that lie ROWS_APART rows apart. `first` is the first row of weights of the part.
     """
     thread, last, b_width = cuda.threadIdx.x, factors.depth - 1, factors.b_width
     k_a, k_b = first + thread % DEPTH, first + thread // EDGE
@@ -114,7 +116,7 @@ def _fetch_rows(arena, factors, first):
 
 @compile_device
 def _keep_rows(shared, to, fetched):
-    """Write to shared memory what :func:`_fetch_rows` has read."""
+    """Write the elements to shared memory that :func:`_fetch_rows` has read."""
     thread = cuda.threadIdx.x
     store4(shared, to + thread % DEPTH * STRIDE + thread // DEPTH * GROUP, fetched[0])
     to += DEPTH * STRIDE + thread // EDGE * STRIDE + thread % EDGE
@@ -127,9 +129,10 @@ class TileFactors(NamedTuple):
     Attributes
     ----------
     a, b : int
-        Where this thread begins to read elements of each.
+        Places in the arena at which the calling thread begins to read each factor.
     a_width, b_width : int
-        Their columns; that of the first one counts only where sums go over the rows of a batch.
+        Number of columns of each factor. The first one is used only for sums over the rows of a
+        batch.
     depth : int
         Number of products that make an element of the result.
     """
@@ -145,14 +148,14 @@ class TileFactors(NamedTuple):
 def _place_in_tile():
     """Find the half of the depth that a thread adds up, and its first row and column."""
     half, in_half = cuda.threadIdx.x // (THREADS // 2), cuda.threadIdx.x % (THREADS // 2)
-    # Eight threads side by side, and the next ones below them.
+    # Eight threads lie side by side, and the next eight below them.
     across = in_half // (EDGE // 8 * 8)
     return half, in_half % (EDGE // 8 * 8) // 8 * GROUP, (across * 8 + in_half % 8) * 4
 
 
 @compile_device
 def _leave_sums(shared, half, to, sums):
-    """Add up the sums of both halves of the depth, eight rows of four elements a thread."""
+    """Add up the sums of both halves of the depth; each thread has eight rows of four elements."""
     below = to + EDGE // 2 * STRIDE
     if half == 0:
         store4(shared, to, sums[0:4])
@@ -177,14 +180,27 @@ def _leave_sums(shared, half, to, sums):
 
 
 def _tile_product(fetch, keep):
-    """Make a device function for a tile of a product, by how elements come to shared memory."""
+    """Make a device function that computes a tile of a product.
+
+    Parameters
+    ----------
+    fetch : device function
+        It takes ``(arena, factors, first)`` and reads the thread's elements of a part.
+    keep : device function
+        It takes ``(shared, to, fetched)`` and writes these elements to shared memory.
+
+    Returns
+    -------
+    device function
+        It takes ``(shared, arena, factors, sums_columns)``.
+    """
 
     @compile_device
     def multiply_tile(shared, arena, factors, sums_columns):
-        """Leave a tile in shared memory, where row i begins at i * STRIDE.
+        """Write a tile to shared memory, where row i begins at i * STRIDE.
 
-        If `sums_columns` is true, the first EDGE threads get the sum of a column of the second
-        factor as the result.
+        If `sums_columns` is true, each of the first EDGE threads gets the sum of a column of the
+        second factor as the result.
         """
         thread = cuda.threadIdx.x
         half, row, column = _place_in_tile()
@@ -211,6 +227,7 @@ def _tile_product(fetch, keep):
     return multiply_tile
 
 
-# A tile of activations, or deltas, times weights; and one of inputs times deltas over the batch.
+# Computes a tile of activations, or deltas, times weights.
 multiply = _tile_product(_fetch_rows, _keep_rows)
+# Computes a tile of inputs times deltas, summed over the rows of a batch.
 multiply_over_batch = _tile_product(_fetch_groups, _keep_groups)

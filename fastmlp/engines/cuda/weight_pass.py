@@ -1,4 +1,4 @@
-"""A training step's second phase: each block computes tiles of the gradient and updates them."""
+"""The second phase of a training step: blocks compute tiles of the gradient and update weights."""
 
 from functools import cache
 
@@ -14,14 +14,15 @@ from .specialization import specialized
 from .weight_update import Tile, TileShape, facts_of_step, has_bias, tile_functions
 
 TILE, GROUP = at.TILE, at.GROUP
-# A thread has four rows and four columns of a tile, so far apart, and a share of the batch.
+# A thread computes four rows and four columns of a tile, which lie _APART apart, for a share of the
+# batch.
 _APART = TILE // 4
 _SHARES = THREADS // _APART**2
-# In the end it has so many elements one below the other, in as many rows as lie between these.
+# In the end a thread updates _ELEMENTS elements of a column, which lie _ROWS_APART rows apart.
 _ELEMENTS = TILE * TILE // THREADS
 _ROWS_APART = THREADS // TILE
 assert _SHARES == _ELEMENTS == 4
-# How far apart a tile's rows begin in shared memory; behind them lie the sums for the biases.
+# Distance of a tile's rows in shared memory, and place of the sums for the biases behind them.
 _STRIDE = TILE + 4
 _BIASES = _SHARES * TILE * _STRIDE
 assert _BIASES + _SHARES * TILE <= N_SHARED
@@ -50,7 +51,7 @@ def _add_group(sums, inputs, deltas):
 
 @compile_device
 def _add_deltas(sums, deltas):
-    """Add a group's rows to the sums of four columns."""
+    """Add the deltas of a group of rows to the sums of four columns."""
     s0, s1, s2, s3 = sums
     d0, d1, d2, d3 = deltas
     return (
@@ -66,15 +67,15 @@ def _share_of_batch(with_biases, n_at_once):
     Parameters
     ----------
     with_biases : bool
-        Whether to sum the deltas of its columns, too.
+        Whether the deltas of its columns are summed, too.
     n_at_once : int
-        Groups of rows that are read at once, so that their loads overlap.
+        Number of groups of rows that are read at once, so that their loads overlap.
 
     Returns
     -------
     device function
-        ``(arena, inputs, deltas, fan_in, fan_out, n_groups)`` to sixteen sums for weights, and
-        four for biases, which are zero without them.
+        It takes ``(arena, inputs, deltas, fan_in, fan_out, n_groups)`` and returns sixteen sums for
+        weights and four for biases, which are zero if `with_biases` is false.
     """
 
     @compile_device
@@ -109,14 +110,14 @@ def _share_of_batch(with_biases, n_at_once):
 
 @compile_device
 def _total_of_shares(shared, place, apart):
-    """Add up the shares of a batch, which lie `apart` from each other in shared memory."""
+    """Add up the sums over the shares of a batch, which lie `apart` in shared memory."""
     s0, s1, s2, s3 = load_apart(shared, place, apart)
     return s0 + s1 + s2 + s3
 
 
 @compile_device
 def _total(shared, place):
-    """Add up an element of a tile over the batch."""
+    """Add up an element of a tile over the shares of the batch."""
     return _total_of_shares(shared, place, TILE * _STRIDE)
 
 
@@ -132,7 +133,7 @@ def _tile_at(layers, settings, number, row, column):
     first, n_across = layers[layer, at.FIRST_TILE], layers[layer, at.TILE_COLUMNS]
     in_layer = number - first
     above = quotient(in_layer, n_across)
-    # The sum has one type, whatever that of the number is.
+    # The sum has the same type in all kernels, while the type of `number` varies.
     return Tile(
         layer, first + in_layer, above * TILE, (in_layer - above * n_across) * TILE, row, column,
         layers[layer, at.FAN_IN], layers[layer, at.FAN_OUT],
@@ -141,13 +142,13 @@ def _tile_at(layers, settings, number, row, column):
 
 @cache
 def _make_leave_shares(n_at_once):
-    """Make a device function that leaves the products of a tile in shared memory."""
+    """Make a device function that writes the products of a tile to shared memory."""
     share_of_weights = _share_of_batch(False, n_at_once)
     share_with_biases = _share_of_batch(True, n_at_once)
 
     @compile_device
     def leave_shares(shared, network, tile, n_groups):
-        """Leave the sums over each share of the batch; for biases, too, in tiles at the top."""
+        """Write the sums over each share of the batch; tiles at the top sum biases, too."""
         thread = cuda.threadIdx.x
         part, in_part = thread // (_APART * _APART), thread % (_APART * _APART)
         row, column = in_part // _APART, in_part % _APART
@@ -182,13 +183,13 @@ def _make_leave_shares(n_at_once):
 @specialized
 def make_weights_phase(dtype, specialization):
     """Make a device function for the second phase of a step."""
-    # As many loads at once as registers allow.
+    # This is the largest number of loads at once for which there are registers.
     leave_shares = _make_leave_shares(2 if np.dtype(dtype) == np.float32 else 1)
     tiles = tile_functions(specialization, _SHAPE)
 
     @compile_device
     def weights_phase(block, network, record, n_in_order, step):
-        """Compute the gradients of all weights, and update these; blocks take turns over tiles."""
+        """Compute the gradients of all weights and update them; blocks take turns over tiles."""
         arena, layers, settings = network.arena, network.layers, network.settings
         shared, n_parameters = block.shared, settings[at.N_PARAMETERS]
         n_groups = (rows_of_step(settings, n_in_order, step) + GROUP - 1) // GROUP
@@ -198,7 +199,7 @@ def make_weights_phase(dtype, specialization):
         number = block.number
         while number < settings[at.N_TILES]:
             tile = _tile_at(layers, settings, number, row, column)
-            # What is needed in the end is on its way while products are added.
+            # The weights that are updated in the end are read while products are added.
             weights, biases = layers[tile.layer, at.WEIGHTS], layers[tile.layer, at.BIASES]
             fetched = tiles.fetch_four(arena, tile, row, weights, n_parameters)
             bias = tiles.fetch_bias(arena, tile, biases, n_parameters)

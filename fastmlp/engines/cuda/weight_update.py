@@ -1,9 +1,9 @@
-"""From the summed gradient of a tile of weights to the new weights, in device code.
+"""Device functions that turn the summed gradient of a tile of weights into the new weights.
 
-The second phase of a step ends with these functions, whatever its tiles are like: those of
-:mod:`fastmlp.engines.cuda.weight_pass`, or the larger ones of wide networks
-(:mod:`fastmlp.engines.cuda.wide`). Each tile leaves sums of its weights before the step, and of its
-gradient.
+They are the end of the second phase of a step, both for the tiles of
+:mod:`fastmlp.engines.cuda.weight_pass` and for the larger ones of wide networks
+(:mod:`fastmlp.engines.cuda.wide`). For each tile they also write the sums of its weights before the
+step, for penalties, and of its gradient.
 """
 
 from collections.abc import Callable
@@ -19,17 +19,19 @@ from .specialization import specialized
 
 
 class StepFacts(NamedTuple):
-    """What all updates of a step have in common, in registers.
+    """The numbers that all updates of a step have in common, which threads keep in registers.
 
     Attributes
     ----------
     constants : tuple
         The first elements of the vector of constants, in its order.
-    optimizer, n_parameters : int
+    optimizer : int
+        Code of the optimiser.
+    n_parameters : int
     leaves_gradient : int
-        Whether gradients are left for the phase that limits their norm.
+        Whether gradients are stored for the phase that limits their norm.
     learning_rate, inverse_weight, gradient_share, decay : float
-        The step's scalars.
+        The numbers of the step; :mod:`fastmlp.engines.cuda.layout` describes them.
     """
 
     constants: tuple
@@ -60,13 +62,13 @@ def facts_of_step(network, record, step):
 
 
 class Tile(NamedTuple):
-    """A tile of a layer's weights, and where a thread begins in it.
+    """A tile of a layer's weights, and the elements of it that the calling thread updates.
 
     Attributes
     ----------
     layer : int
     number : int
-        Among the tiles of all layers.
+        Number of the tile among those of all layers.
     top, left : int
         First row and column of the tile in the matrix.
     row, column : int
@@ -87,35 +89,35 @@ class Tile(NamedTuple):
 
 @compile_device
 def is_column(tile):
-    """Whether a thread's column of a tile is one of the matrix."""
+    """Tell whether the matrix has the thread's column of a tile."""
     return tile.left + tile.column < tile.fan_out
 
 
 @compile_device
 def has_bias(tile):
-    """Whether a thread updates the bias of its column."""
+    """Tell whether a thread updates the bias of its column."""
     return tile.top == 0 and tile.row == 0 and is_column(tile)
 
 
 @compile_device
 def nearest_column(tile):
-    """Find a thread's column of the matrix, or the last one where it has none."""
+    """Find a thread's column of the matrix; beyond the last column, find that one."""
     return min(tile.left + tile.column, tile.fan_out - 1)
 
 
 class TileShape(NamedTuple):
-    """How the sums of a tile lie in shared memory, and which of them a thread takes.
+    """The places of a tile's sums in shared memory, and the elements that a thread updates.
 
     Attributes
     ----------
     stride : int
-        How far apart the rows of a tile begin in shared memory.
+        Distance of the rows of a tile in shared memory.
     rows_apart : int
-        Rows between elements of a thread, which lie one below the other.
+        Distance of the rows of a thread's elements, which lie in one column.
     n_elements : int
-        Elements of a thread.
+        Number of elements of a thread.
     total : device function
-        ``(shared, place)`` to the sum of the tile's element at a place.
+        It takes ``(shared, place)`` and returns the sum of the tile's element at a place.
     """
 
     stride: int
@@ -130,18 +132,22 @@ class TileFunctions(NamedTuple):
     Attributes
     ----------
     fetch_four : device function
-        ``(arena, tile, row, weights, n_parameters)`` reads four weights of the thread's column with
-        their state, from a row of the tile on, as a tuple of :class:`Fetched`. The matrix begins at
-        `weights`.
+        It takes ``(arena, tile, row, weights, n_parameters)``, where `weights` is the place of the
+        matrix, and reads four weights of the thread's column, from row `row` of the tile on, and
+        the optimiser's numbers of each. It returns a tuple of :class:`Fetched`.
     update_four : device function
-        ``(arena, shared, facts, tile, row, fetched, sums)`` updates these, and adds them to the
-        sums of the tile: squares of weights, their absolute values, squares of the gradient.
+        It takes ``(arena, shared, facts, tile, row, fetched, sums)``, updates these weights, and
+        returns the three sums of the tile with theirs added: squares of weights, their absolute
+        values, and squares of the gradient.
     fetch_bias : device function
-        ``(arena, tile, biases, n_parameters)`` reads the bias of the thread's column.
+        It takes ``(arena, tile, biases, n_parameters)`` and reads the bias of the thread's
+        column as :class:`Fetched`.
     update_bias : device function
-        ``(arena, facts, fetched, total, sums)`` updates it, for threads with :func:`has_bias`.
+        It takes ``(arena, facts, fetched, total, sums)``, updates the bias, and returns the sums.
+        Only threads for which :func:`has_bias` is true call it.
     finish_tile : device function
-        ``(shared, network, tile, sums)`` writes the transposed weights, and the sums of the tile.
+        It takes ``(shared, network, tile, sums)`` and writes the transposed weights and the sums of
+        the tile.
     """
 
     fetch_four: Callable
@@ -152,7 +158,15 @@ class TileFunctions(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """A parameter's place in the arena, and what an update needs of it: value and state."""
+    """A parameter that was read before its update.
+
+    Attributes
+    ----------
+    place : int
+        Place of the parameter in the arena.
+    numbers : tuple of three float
+        The parameter and the optimiser's two numbers.
+    """
 
     place: int
     numbers: Any
@@ -160,7 +174,7 @@ class Fetched(NamedTuple):
 
 @specialized
 def tile_functions(specialization, shape):
-    """The :class:`TileFunctions` for tiles of a :class:`TileShape`."""
+    """Make the :class:`TileFunctions` for tiles of a :class:`TileShape`."""
     _, fetch, _ = update_functions(specialization.without_custom_loss())
     update_bias = _make_update_bias(specialization)
     ROWS_APART = shape.rows_apart
@@ -192,7 +206,7 @@ def _make_update(specialization):
     def update(arena, facts, fetched, total, alpha, l1, decay):
         """Update a parameter from a sum over the batch; return its gradient and its new value.
 
-        Where the norm of the gradient is limited, it is left for the next phase instead.
+        Where the norm of the gradient is limited, store the gradient for the next phase instead.
         """
         w, value = fetched.place, fetched.numbers[0]
         g = shape_gradient(total, value, alpha, l1, facts.inverse_weight, facts.constants)
@@ -216,7 +230,7 @@ def _make_update_four(specialization, shape):
 
     @compile_device
     def update_element(number, sums, arena, shared, facts, tile, row, fetched):
-        """Update a weight; its new value goes to its place in shared memory, for all threads."""
+        """Update a weight, and write its new value to shared memory for the other threads."""
         if not is_column(tile) or tile.top + row + number * ROWS_APART >= tile.fan_in:
             return sums
         place = row * STRIDE + tile.column + number * ROWS_APART * STRIDE
@@ -270,7 +284,7 @@ def _make_finish_tile(specialization, shape):
     def finish_tile(shared, network, tile, sums):
         cuda.syncthreads()
         if tile.layer > 0 and not (clips_norms and network.settings[at.CLIPS_NORM]):
-            # Neighbouring threads write neighbouring elements here, too.
+            # Threads exchange rows and columns, so that neighbours write neighbouring elements.
             for i in range(N_ELEMENTS):
                 across = tile.row + i * ROWS_APART
                 if tile.top + tile.column < tile.fan_in and tile.left + across < tile.fan_out:
@@ -285,7 +299,7 @@ def _make_finish_tile(specialization, shape):
 
 @specialized
 def _make_leave_sums(specialization):
-    """Make a device function that leaves the sums of a tile in the arena."""
+    """Make a device function that writes the sums of a tile to the arena."""
     has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
 
     @compile_device

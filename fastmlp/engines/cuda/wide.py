@@ -1,8 +1,8 @@
-"""Steps of wide networks: the product of each layer is a phase of its own, computed by tiles.
+"""Training steps of wide networks, in which the product of each layer is a phase of its own.
 
-An element that is read from the device's memory serves a whole tile in this way, while the first
-phase of :mod:`fastmlp.engines.cuda.row_pass` uses a weight for four rows only. That pays where
-layers are wide and batches large.
+Products are computed by tiles. So an element that is read from the device's memory serves a whole
+tile, while :mod:`fastmlp.engines.cuda.row_pass` uses a weight for four rows only. That is faster
+where layers are wide and batches are large.
 """
 
 from itertools import pairwise
@@ -34,10 +34,10 @@ from .tiles import (
 from .tiles import multiply as multiply_tile
 from .weight_update import Tile, TileShape, facts_of_step, has_bias, nearest_column, tile_functions
 
-# A network is wide from so many units in each hidden layer and, with few rows of a batch, so many
-# multiply-adds of a step on (parameters times rows): tiles are then many enough, by estimate, to
-# fill a GPU. It must not depend on the device: the sums have another order than those of other
-# networks.
+# A network is wide if each hidden layer has at least this many units, and a step at least this many
+# multiply-adds (parameters times rows of a batch). By estimate there are then enough tiles to keep
+# a GPU busy. The limits must not depend on the device, because the order in which sums are added up
+# is another one than in other networks.
 _WIDE_UNITS = 256
 _WIDE_MULTIPLY_ADDS = 2**28
 
@@ -45,19 +45,37 @@ GROUP = at.GROUP
 
 
 def is_wide(plan):
-    """Whether a network is trained by tiles."""
+    """Tell whether a network is trained by the kernels of this module."""
     hidden = plan.layer_units[1:-1]
     work = plan.batch_size * n_parameters(plan.layer_units)
     return len(hidden) > 0 and min(hidden) >= _WIDE_UNITS and work >= _WIDE_MULTIPLY_ADDS
 
 
 def _n_tiles(n_rows, n_columns):
-    """Number of tiles of a matrix."""
+    """Compute the number of tiles of a matrix."""
     return -(-n_rows // EDGE) * -(-n_columns // EDGE)
 
 
 def launches(plan, n_rows):
-    """Yield what a step launches: a kernel's name, layer, whether back, and most useful blocks."""
+    """List the launches of a step.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    n_rows : int
+        Number of rows of the batch.
+
+    Yields
+    ------
+    name : str
+        Name of the kernel.
+    number : int
+        Number of the layer, for products.
+    is_back : bool
+        Whether the product is one of the backward pass.
+    n_blocks : int
+        Largest number of blocks that have something to do.
+    """
     layers = list(enumerate(pairwise(plan.layer_units)))
     n_groups = -(-n_rows // GROUP)
     yield "wide_gather", 0, False, n_groups
@@ -82,12 +100,12 @@ def _gather_phase(block_number, n_blocks, network, rows, step):
 
 @specialized
 def _make_product_phase(specialization):
-    """Make a device function for the product of a layer, by tiles."""
+    """Make a device function that computes the product of a layer by tiles."""
     finish_element = make_finish_element(specialization)
 
     @compile_device
     def finish_group(network, number, is_back, row, column, batch, totals):
-        """Compute activations, or deltas, of four rows; they are zero beyond the batch."""
+        """Compute activations, or deltas, of four rows; those beyond the batch get zeros."""
         n_rows, seen = batch.n_rows, batch.seen
         t0, t1, t2, t3 = totals
         return (
@@ -99,7 +117,7 @@ def _make_product_phase(specialization):
 
     @compile_device
     def product_phase(block, network, batch, number, is_back):
-        """Compute activations of a layer for a batch; or, going back, deltas of one before."""
+        """Compute the activations of a layer for a batch, or the deltas of the layer before."""
         a, b, out, depth, width = operands(network.layers, number, is_back)
         thread, n_rows = cuda.threadIdx.x, batch.n_rows
         last_group = (n_rows - 1) // GROUP
@@ -133,13 +151,13 @@ def _make_product_phase(specialization):
 @specialized
 def _make_outputs_phase(dtype, specialization):
     """Make a device function for the losses and deltas of a batch."""
-    # Fewer loads at once than elsewhere: this kernel has no registers left.
+    # There are fewer loads at once than elsewhere, because this kernel has no registers left.
     multiply_group = make_multiply_group(dtype, specialization, 16)
     finish_group = make_finish_group(specialization)
 
     @compile_device
     def outputs_phase(block, network, rows, record, batch):
-        """Compute losses and deltas of a batch, and before that the outputs of a narrow layer."""
+        """Compute losses and deltas of a batch; if the last layer is narrow, its outputs first."""
         last = network.settings[at.N_LAYERS] - 1
         first = block.number * GROUP
         while first < batch.n_rows:
@@ -163,7 +181,7 @@ _SHAPE = TileShape(STRIDE, ROWS_APART, ELEMENTS, _total)
 
 @compile_device
 def _multiply_inputs(shared, network, tile, n_rows):
-    """Leave the sums of a tile of the gradient in shared memory; return that of the bias."""
+    """Write the sums of a tile of the gradient to shared memory; return the sum of the bias."""
     layers, fan_in, fan_out = network.layers, tile.fan_in, tile.fan_out
     factors = TileFactors(
         layers[tile.layer, at.INPUT] + GROUP * min(tile.top + tile.column, fan_in - 1),
@@ -179,7 +197,7 @@ def _make_update_tile(specialization):
 
     @compile_device
     def update_tile(shared, network, facts, tile, n_rows):
-        """Compute the gradient of a tile of weights, and update these."""
+        """Compute the gradient of a tile of weights, and update them."""
         arena, layers = network.arena, network.layers
         total = _multiply_inputs(shared, network, tile, n_rows)
         weights, sums = layers[tile.layer, at.WEIGHTS], zeros(3, arena)
@@ -202,12 +220,12 @@ def _make_update_phase(specialization):
 
     @compile_device
     def update_phase(block, network, record, n_in_order, step):
-        """Compute the gradients of all weights, and update these; each tile leaves its sums."""
+        """Compute the gradients of all weights and update them; blocks take turns over tiles."""
         layers = network.layers
         n_rows = rows_of_step(network.settings, n_in_order, step)
         facts = facts_of_step(network, record, step)
         row, column = cuda.threadIdx.x // EDGE, cuda.threadIdx.x % EDGE
-        # The blocks take turns over the tiles of all layers.
+        # Tiles are counted through all layers.
         n_before, of_all = 0, block.number
         for layer in range(network.settings[at.N_LAYERS]):
             fan_in, fan_out = layers[layer, at.FAN_IN], layers[layer, at.FAN_OUT]
@@ -229,13 +247,18 @@ def _make_update_phase(specialization):
 
 @specialized
 def wide_kernels(dtype, specialization):
-    """The kernels of wide networks, as a dict by name.
+    """Make the kernels that train wide networks.
 
     Parameters
     ----------
     dtype : numpy.dtype
         Type of the arena's elements.
     specialization : Specialization
+
+    Returns
+    -------
+    dict
+        Kernels by name.
     """
     return {
         "train_wide": _train_wide(dtype, specialization),
@@ -261,7 +284,7 @@ def _wide_product(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def wide_product(network, n_in_order, step, steps_done, number, is_back):
-        """Compute activations of a layer, or deltas of the one before, as a launch of its own."""
+        """Compute the activations of a layer, or the deltas of the one before, in a launch."""
         shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         batch = batch_of_step(network.settings, n_in_order, step, steps_done)
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
@@ -276,7 +299,7 @@ def _wide_outputs(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def wide_outputs(network, rows, record, step, steps_done):
-        """Compute losses, and deltas of the outputs, as a launch of its own."""
+        """Compute the losses and the deltas of the outputs, as a launch of its own."""
         shared = cuda.shared.array(N_SHARED, FLOAT, ALIGNMENT)
         batch = batch_of_step(network.settings, rows.order.size, step, steps_done)
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
@@ -291,7 +314,7 @@ def _wide_update(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def wide_update(network, record, n_in_order, step):
-        """Compute gradients and update all weights, as a launch of its own."""
+        """Compute the gradients of all weights and update them, as a launch of its own."""
         shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
         update_phase(block, network, record, n_in_order, step)
@@ -308,14 +331,14 @@ def _train_wide(dtype, specialization):
 
     @compile_kernel(specialization, THREADS)
     def train_wide(network, rows, record, first_step, last_step, steps_done):
-        """Run many steps in one cooperative launch: all blocks have to be resident at once."""
+        """Run many steps in one cooperative launch, whose blocks must all run at the same time."""
         shared = cuda.shared.array(N_TILE_SHARED, FLOAT, ALIGNMENT)
         grid = cuda.cg.this_grid()
         block = Block(cuda.blockIdx.x, cuda.gridDim.x, shared)
         n_layers = network.settings[at.N_LAYERS]
         n_products = n_layers
         if network.layers[n_layers - 1, at.FAN_OUT] <= PANEL:
-            n_products -= 1  # the last one is the next phase's
+            n_products -= 1  # outputs_phase computes the last one
         for step in range(first_step, last_step):
             batch = batch_of_step(network.settings, rows.order.size, step, steps_done)
             _gather_phase(block.number, block.count, network, rows, step)
