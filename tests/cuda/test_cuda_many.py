@@ -40,7 +40,6 @@ def threads_in_any_order():
 @pytest.fixture
 def launches(monkeypatch):
     """Blocks of each launch of a group, as they come."""
-    from fastmlp.engines.cuda import grouped
 
     blocks = []
 
@@ -55,8 +54,8 @@ def launches(monkeypatch):
 
         return found | {"train_many": Counting()}
 
-    kernels = grouped.training_kernels
-    monkeypatch.setattr(grouped, "training_kernels", counting)
+    kernels = kernel_group.training_kernels
+    monkeypatch.setattr(kernel_group, "training_kernels", counting)
     return blocks
 
 
@@ -128,7 +127,7 @@ def test_float64_networks_have_launches_of_their_own(launches):
 
 def test_long_epochs_are_several_launches(monkeypatch, launches):
     monkeypatch.setattr(
-        "fastmlp.engines.cuda.grouped._LAUNCH_MULTIPLY_ADDS", 3 * 2 * 8 * (6 * 6 + 7 * 3)
+        "fastmlp.engines.cuda.kernel_group._LAUNCH_MULTIPLY_ADDS", 3 * 2 * 8 * (6 * 6 + 7 * 3)
     )
     models = [network(max_iter=1), network(sizes=(40,), max_iter=1)]
     expected = [clone(model).fit(X, Y) for model in models]
@@ -163,22 +162,22 @@ def test_networks_beyond_the_memory_train_alone(monkeypatch, launches):
 
 
 def test_equal_data_are_sent_once():
-    from fastmlp.engines.cuda.grouped import _Data, _KernelGroup
+    from fastmlp.engines.cuda.kernel_group import Data, KernelGroup
 
-    group = _KernelGroup(np.dtype(np.float32))
-    n_bytes = group.n_bytes(data=[_Data(X, np.float32), _Data(Y, np.float32)])
+    group = KernelGroup(np.dtype(np.float32))
+    n_bytes = group.n_bytes(data=[Data(X, np.float32), Data(Y, np.float32)])
     assert n_bytes == 4 * (X.size + Y.size)
-    places = [group._place(_Data(array, np.float32)) for array in (X, Y, X.tolist(), X + 1)]
+    places = [group._place(Data(array, np.float32)) for array in (X, Y, X.tolist(), X + 1)]
     assert places == [0, X.size, 0, X.size + Y.size]
-    assert group.n_bytes(data=[_Data(X.copy(), np.float32)]) == group.n_bytes()
+    assert group.n_bytes(data=[Data(X.copy(), np.float32)]) == group.n_bytes()
 
 
 def test_shared_data_are_looked_at_once(monkeypatch):
     from fastmlp.engines.cuda import grouped
 
     seen = []
-    data = grouped._Data
-    monkeypatch.setattr(grouped, "_Data", lambda *args: seen.append(args[0]) or data(*args))
+    data = grouped.Data
+    monkeypatch.setattr(grouped, "Data", lambda *args: seen.append(args[0]) or data(*args))
     fit_many([network(random_state=seed) for seed in range(4)], X, Y)
     assert sum(array is X or array.base is X for array in seen) == 1
 
@@ -203,7 +202,7 @@ def test_data_that_cannot_be_sent_fail_everyone(monkeypatch):
     def fail(array, dtype):
         raise MemoryError("no room for a copy")
 
-    monkeypatch.setattr(grouped, "_Data", fail)
+    monkeypatch.setattr(grouped, "Data", fail)
     models = [network(random_state=seed) for seed in range(3)]
     with pytest.raises(MemoryError, match="no room"):
         fit_many(models, X, Y)
@@ -253,7 +252,7 @@ def test_a_failing_launch_fails_everyone(monkeypatch):
     def fail(group, epochs):
         raise MemoryError(f"of {len(epochs)}")
 
-    monkeypatch.setattr(grouped._KernelGroup, "run", fail)
+    monkeypatch.setattr(grouped.KernelGroup, "run", fail)
     with pytest.raises(MemoryError, match="of 3"):
         fit_many([network(random_state=seed) for seed in range(3)], X, Y)
 

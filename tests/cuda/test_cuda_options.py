@@ -202,8 +202,8 @@ def test_networks_with_options_train_together(monkeypatch):
     from fastmlp.engines.cuda import grouped
 
     groups = []
-    run = grouped._KernelGroup.run
-    monkeypatch.setattr(grouped._KernelGroup, "run", lambda group, epochs: (
+    run = grouped.KernelGroup.run
+    monkeypatch.setattr(grouped.KernelGroup, "run", lambda group, epochs: (
         groups.append(len(epochs)), run(group, epochs))[1])  # fmt: skip
     custom = [
         network(MLPRegressor, loss=(quartic, quartic_derivative), random_state=seed)
