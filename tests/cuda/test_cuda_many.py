@@ -40,6 +40,7 @@ def threads_in_any_order():
 @pytest.fixture
 def launches(monkeypatch):
     """Blocks of each launch of a group, as they come."""
+    from fastmlp.engines.cuda import kernel_group
 
     blocks = []
 
