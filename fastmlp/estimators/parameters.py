@@ -106,6 +106,11 @@ def check_together(estimator: Any, eval_set: Sequence[Any] | None, incremental: 
             f"scoring={estimator.scoring!r} needs rows to score: set early_stopping=True, or pass "
             "eval_set=(X_validation, y_validation) to fit"
         )
+    if holds_out and eval_set is None and estimator.validation_fraction == 0:
+        raise ValueError(
+            "early_stopping=True holds out a share of the rows: validation_fraction must be above "
+            "0, got 0"
+        )
     start = estimator.swa_start
     if start is None:
         return
@@ -337,7 +342,7 @@ _OTHER_PARAMETERS_OF_FIT = """\
             Rows that are not trained on. ``history_`` has their loss and score after each epoch.
             With ``early_stopping=True`` their score decides when to stop, and no rows are held out.
         callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`; training
+            It is called after each epoch with a :class:`fastmlp.Epoch`; training
             stops when it returns True.
 """
 

@@ -104,7 +104,7 @@ _SHARED_ATTRIBUTES = """\
         Names of the columns seen in ``fit``. Defined only if all of them are strings.
     report_ : dict
         Numbers of rows, columns, epochs and seconds, and the metrics on held-out rows. Defined
-        only after :func:`fastmlp.tabular.train.train_table` or the command line.
+        only after :func:`fastmlp.train_table` or the command line.
     na_values_ : list of str
         Marks of missing values in the file that was trained on. Defined only where ``report_``
         is.

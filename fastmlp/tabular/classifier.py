@@ -44,7 +44,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     See Also
     --------
-    fastmlp.tabular.train.train_table : Chooses the target, trains, and measures on held-out rows.
+    fastmlp.train_table : Chooses the target, trains, and measures on held-out rows.
 
     Examples
     --------
@@ -160,7 +160,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y : array-like of shape (n_rows,)
             Class labels; none of them may be missing.
         callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`;
+            It is called after each epoch with a :class:`fastmlp.Epoch`;
             training stops when it returns True.
 
         Returns

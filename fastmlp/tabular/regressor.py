@@ -47,7 +47,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     See Also
     --------
-    fastmlp.tabular.train.train_table : Chooses the target, trains, and measures on held-out rows.
+    fastmlp.train_table : Chooses the target, trains, and measures on held-out rows.
 
     Examples
     --------
@@ -161,7 +161,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y : array-like of shape (n_rows,)
             The numbers to predict; none of them may be missing.
         callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`;
+            It is called after each epoch with a :class:`fastmlp.Epoch`;
             training stops when it returns True.
 
         Returns

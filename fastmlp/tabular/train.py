@@ -59,7 +59,7 @@ def train_table(
         Marks of missing values in the file that the frame was read from. The model remembers
         them for :func:`read_for`.
     callback : callable, optional
-        It is called after each epoch with a :class:`fastmlp.training.history.Epoch`.
+        It is called after each epoch with a :class:`fastmlp.Epoch`.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
 
@@ -83,7 +83,7 @@ def train_table(
     Examples
     --------
     >>> import pandas as pd
-    >>> from fastmlp.tabular.train import train_table
+    >>> from fastmlp import train_table
     >>> model = train_table(pd.read_csv("tests/data/concrete.csv"))
     >>> model.report_["test"]["r2"] > 0.8
     True
