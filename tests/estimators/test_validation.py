@@ -379,14 +379,12 @@ def test_the_share_of_held_out_rows_is_checked_by_its_own_name(model):
 
 
 def test_both_classes_are_on_both_sides_of_a_stratified_split():
-    with pytest.raises(ValueError, match="validation_fraction=0.99 leaves 1 of 110 rows to train"):
+    with pytest.raises(ValueError, match=r"leaves 1 of 110 rows to train on"):
         classifier(early_stopping=True, validation_fraction=0.99).fit(X, Y < 1)
 
 
 def test_unknown_scores_get_the_nearest_names():
-    with pytest.raises(
-        ValueError, match="scoring='roc_acu' is no score .* mean 'roc_auc'"
-    ) as error:
+    with pytest.raises(ValueError, match=r"'roc_acu' is no .* did you mean 'roc_auc'") as error:
         classifier(early_stopping=True, scoring="roc_acu").fit(X, Y)
     assert len(str(error.value)) < 200
     with pytest.raises(ValueError, match=r"no score that scikit-learn knows; sklearn\.metrics"):
