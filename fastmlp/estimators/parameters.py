@@ -365,6 +365,20 @@ _SHARED_DOCS = {
 }
 
 
+def parameter_docs() -> dict[str, str]:
+    """Return the documentation of each parameter that both estimators share.
+
+    Returns
+    -------
+    dict of str to str
+        The entry of a docstring by the name of the parameter, or by the first of several names.
+    """
+    entries = re.split(
+        r"^(?= {4}\w)", _SKLEARN_PARAMETERS + _FURTHER_PARAMETERS, flags=re.MULTILINE
+    )
+    return {match[0]: entry for entry in entries if (match := re.match(r"\w+", entry.strip()))}
+
+
 def with_shared_docs(cls: _Class) -> _Class:
     """Insert what both estimators share into the docstrings of a class and of its ``fit``."""
     for documented in (cls, cls.fit):  # type: ignore[attr-defined]
