@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .errors import Command, UserError, about, in_shell_words, remark
+from .errors import Command, UserError, about, flag_of, remark
 from .options import table_options
 
 
@@ -55,8 +55,8 @@ def _further_parameters(
             raise click.BadParameter(f"{name!r} is set twice")
         if name in ("frame", "callback"):
             raise click.BadParameter(f"{name!r} is no parameter of a model")
-        if (shown := in_shell_words(f"`{name}`", context.command)) != name:
-            raise click.BadParameter(f"{name!r} is set by {shown}")
+        if (flag := flag_of(name, context.command)) is not None:
+            raise click.BadParameter(f"{name!r} is set by {flag}")
         found[name] = _value(value)
     return found
 

@@ -291,11 +291,10 @@ def _scorer(estimator: Any) -> Any:
         return check_scoring(estimator, scoring)
     except InvalidParameterError:
         near = difflib.get_close_matches(str(scoring), [*get_scorer_names(), "loss"])
-        names = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        raise ValueError(
-            f"scoring={scoring!r} is no score that scikit-learn knows; {names}"
-            "sklearn.metrics.get_scorer_names() lists them"
-        ) from None
+        remedy = "they are such as 'accuracy', 'roc_auc', 'r2' and 'neg_mean_absolute_error'"
+        if near:
+            remedy = f"did you mean {' or '.join(map(repr, near))}?"
+        raise ValueError(f"scoring={scoring!r} is no score of scikit-learn; {remedy}") from None
 
 
 def _number(score: Any, scoring: Any) -> float:
