@@ -1,6 +1,7 @@
 """Errors and warnings as single lines on standard error, and exit codes."""
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -33,18 +34,20 @@ def remark(text: object) -> None:
 
 
 def in_shell_words(text: object, command: click.Command | None = None) -> str:
-    """Replace the parameters in a message of the library by the flags of a command.
+    """Replace the parameters in a message of the library by the options of a command.
 
-    For example, ``test_size=0`` becomes ``--test-size 0``. Nothing changes within quotes and
-    paths. A plain word such as task counts as a parameter only before an equals sign or in
-    backticks.
+    For example, ``test_size=0`` becomes ``--test-size 0``. Parameters of a model that have no
+    flag become ``--set NAME=VALUE`` where the command has that option. Nothing changes within
+    quotes and paths. A plain word such as task counts as a parameter only before an equals sign,
+    in backticks, and as the first word of what must or must not be. Advice that can be followed
+    in Python alone is left out.
 
     Parameters
     ----------
     text : str or exception
         The message.
     command : click.Command, optional
-        The command whose flags are used; by default the one that runs.
+        The command whose options are used; by default the one that runs.
 
     Returns
     -------
@@ -54,29 +57,54 @@ def in_shell_words(text: object, command: click.Command | None = None) -> str:
         context = click.get_current_context(silent=True)
         command = None if context is None else context.command
     options = {} if command is None else _options(command)
+    further = _settable() if "further" in options else set()
 
     def shell_words(match: re.Match[str]) -> str:
-        name = match["quoted"] or match["assigned"] or match["bare"] or match["invalid"]
-        if name not in options or (match["bare"] and "_" not in name):
+        name = next(filter(None, match.group("quoted", "assigned", "first", "raised", "bare")), "")
+        is_word = "_" not in name and name not in _NO_WORDS
+        if name not in options.keys() | further or (match["bare"] and is_word):
             # The library marks a parameter by backticks, which mean something else in a shell.
             return name if match["quoted"] else match[0]
-        if match["assigned"]:
-            return _with_value(options[name], match["value"])
-        return _flag(options[name]) + (" must" if match["invalid"] else "")
+        if name not in options:
+            return _setting(name, match["value"])
+        option = options[name]
+        return _with_value(option, match["value"]) if match["value"] else _flag(option)
 
-    return _PARAMETER.sub(shell_words, str(text))
+    shown = _PARAMETER.sub(shell_words, _ONLY_IN_PYTHON.sub("", str(text)))
+    return shown.replace("=....", "=...")  # the end of a sentence
 
 
 _PARAMETER = re.compile(
     r"""`(?P<quoted>\w+)`
+    | (?<=Increase\ )'(?P<raised>\w+)'  # as scikit-learn says it
     | (?<!\w)(?:'[^']*'|"[^"]*")  # a quotation, such as the name of a column
-    | The\ '(?P<invalid>\w+)'\ parameter\ of\ \w+\ must  # as scikit-learn says it
+    | (?:^|(?<=[:;]\ ))(?P<first>[a-z]\w*)(?=\ has\ \d|\ must\ )
     | (?<![\w'"./\\=-])(?:
         (?P<assigned>\w+)=(?P<value>\[[^\]]*\] | \([^)]*\) | '[^']*' | "[^"]*" | [\w.+-]*\w)
         | (?P<bare>[a-z]\w*)(?![\w'"/\\:=(-]|\.\w)
     )""",
     re.VERBOSE,
 )
+
+# Parameters without an underscore that are no words of a sentence.
+_NO_WORDS = {"alpha", "dropout", "tol"}
+
+# The command line has no rows for validation but those that are held out, no weights of rows, and
+# no values that are functions or objects.
+_ONLY_IN_PYTHON = re.compile(
+    r",? or pass eval_set=\([^)]*\) to fit"
+    r"| and sample_weight\b"
+    r"| or a (?:function|schedule of fastmlp\.schedules)\b"
+)
+
+
+def _settable() -> set[str]:
+    """Return the names of the parameters of models for tables."""
+    from inspect import signature
+
+    from fastmlp import TabularClassifier, TabularRegressor
+
+    return {*signature(TabularClassifier).parameters, *signature(TabularRegressor).parameters}
 
 
 def _options(command: click.Command) -> Mapping[str | None, click.Option]:
@@ -89,12 +117,32 @@ def _flag(option: click.Option) -> str:
     return max(option.opts, key=len)
 
 
+def flag_of(name: str, command: click.Command) -> str | None:
+    """Return the flag of a command that sets a parameter of the library, or None without one."""
+    option = _options(command).get(name)
+    return None if option is None else _flag(option)
+
+
+def _python_value(text: str) -> Any:
+    """Return the value that is written in a message, or the text where it is no literal."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _setting(name: str, text: str | None) -> str:
+    """Write ``--set`` with a parameter and its value; `text` is the value as Python writes it."""
+    if text is None:
+        return f"--set {name}=..."
+    value = _python_value(text)
+    shown = value if isinstance(value, str) else json.dumps(value)
+    return f"--set {shlex.quote(f'{name}={shown}')}"
+
+
 def _with_value(option: click.Option, text: str) -> str:
     """Write an option with a value for the shell; `text` is the value as Python writes it."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
+    value = _python_value(text)
     flag = _flag(option)
     if isinstance(value, bool):
         return flag if value else max(option.secondary_opts, key=len, default=flag)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .errors import Command, UserError, about, in_shell_words, remark
+from .errors import Command, UserError, about, flag_of, remark
 from .options import table_options
 
 
@@ -55,8 +55,8 @@ def _further_parameters(
             raise click.BadParameter(f"{name!r} is set twice")
         if name in ("frame", "callback"):
             raise click.BadParameter(f"{name!r} is no parameter of a model")
-        if (shown := in_shell_words(f"`{name}`", context.command)) != name:
-            raise click.BadParameter(f"{name!r} is set by {shown}")
+        if (flag := flag_of(name, context.command)) is not None:
+            raise click.BadParameter(f"{name!r} is set by {flag}")
         found[name] = _value(value)
     return found
 
@@ -108,7 +108,7 @@ def _further_parameters(
     type=click.FloatRange(0, min_open=True),
     default=0.001,
     show_default=True,
-    help="Adam's learning rate.",
+    help="Initial learning rate, of any solver.",
 )
 @click.option(
     "--alpha", type=click.FloatRange(0), default=0.0001, show_default=True, help="L2 penalty."
@@ -158,7 +158,7 @@ def _further_parameters(
     multiple=True,
     callback=_further_parameters,
     metavar="NAME=VALUE",
-    help="Any other parameter of MLPClassifier or MLPRegressor, such as dropout=0.2, "
+    help="Any other parameter of TabularClassifier or TabularRegressor, such as dropout=0.2, "
     "lr_schedule=cosine or clip_norm=1. Can be repeated.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")

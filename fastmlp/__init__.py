@@ -32,11 +32,14 @@ if TYPE_CHECKING:
     from .tabular.classifier import TabularClassifier
     from .tabular.preprocessing import TabularPreprocessor
     from .tabular.regressor import TabularRegressor
+    from .tabular.train import train_table
+    from .training.history import Epoch
 
 _HOME = {
     "DataError": "exceptions",
     "DeviceError": "exceptions",
     "DivergenceError": "exceptions",
+    "Epoch": "training.history",
     "InputError": "exceptions",
     "InterruptedTrainingWarning": "exceptions",
     "MLPClassifier": "estimators.classifier",
@@ -53,6 +56,7 @@ _HOME = {
     "load_model": "export.model_file",
     "save_model": "export.model_file",
     "to_onnx": "export.onnx",
+    "train_table": "tabular.train",
     "warmup": "engines.cpu.warmup",
 }
 
@@ -66,6 +70,7 @@ __all__ = [
     "DataError",
     "DeviceError",
     "DivergenceError",
+    "Epoch",
     "InputError",
     "InterruptedTrainingWarning",
     "MLPClassifier",
@@ -87,6 +92,7 @@ __all__ = [
     "save_model",
     "schedules",
     "to_onnx",
+    "train_table",
     "warmup",
 ]
 

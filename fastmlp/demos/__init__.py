@@ -1,6 +1,6 @@
 """Classic experiments with multilayer perceptrons, each of a few seconds.
 
-``fastmlp.demos.xor(seed=0)`` returns a :class:`fastmlp.demos.result.Result`; the others are
+``fastmlp.demos.xor(seed=0)`` returns a :class:`fastmlp.demos.Result`; the others are
 called so, too, and all take `seed`. Modules are imported when a demo is first used.
 """
 
@@ -25,7 +25,7 @@ _DEMOS = {
     "vanishing-gradients": ("depth", "what reaches the first of many layers, by initialisation"),
 }
 
-__all__ = ["names", "run", "summary", *(name.replace("-", "_") for name in _DEMOS)]
+__all__ = ["Result", "names", "run", "summary", *(name.replace("-", "_") for name in _DEMOS)]
 
 
 def names() -> list[str]:
@@ -72,7 +72,7 @@ def run(name: str, seed: int = 0, **options: Any) -> "Result":
 
     Returns
     -------
-    fastmlp.demos.result.Result
+    fastmlp.demos.Result
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _known(name: str) -> str:
 
 
 def __getattr__(name: str) -> Any:
-    module = _DEMOS.get(name.replace("_", "-"), ("", ""))[0]
+    module = "result" if name == "Result" else _DEMOS.get(name.replace("_", "-"), ("", ""))[0]
     if not module or "-" in name:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{module}", __name__), name)

@@ -37,6 +37,8 @@ class Result:
         Draws the picture into an empty figure of matplotlib.
     """
 
+    __module__ = "fastmlp.demos"  # where users find it
+
     name: str
     title: str
     columns: tuple[str, ...]

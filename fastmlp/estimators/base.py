@@ -57,6 +57,23 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
 
+    # What a fit sets, for type checkers and editors; the docstrings of the subclasses say more.
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    history_: dict[str, list[Any]]
+    t_: int
+    n_iter_: int
+    n_layers_: int
+    n_outputs_: int
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    out_activation_: str
+
     def _targets(self) -> Targets:
         """Make the targets from the parameters and, after a fit, from the learned classes.
 

@@ -77,6 +77,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "rho": [Interval(Real, 1e-6, 1, closed="both")],
     }
 
+    classes_: np.ndarray
+
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] | np.ndarray = (100,),

@@ -2,11 +2,11 @@
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import issparse
@@ -23,15 +23,17 @@ _MOST_TOGETHER = 512
 # Limit of the memory for the copies of the data that these fits make.
 _BYTES_TOGETHER = 2**32
 
+_Network = TypeVar("_Network", bound=BaseMLP)
+
 
 def fit_many(
-    estimators: Sequence[BaseMLP],
+    estimators: Sequence[_Network],
     X: Any,
     y: Any,
     sample_weight: Any = None,
     *,
     n_jobs: int | None = None,
-) -> list[BaseMLP]:
+) -> list[_Network]:
     """Fit estimators on the same data, each on a thread of its own.
 
     Small networks cannot share the work of a step among threads, so that this is faster than to
@@ -85,9 +87,33 @@ def fit_many(
     [True, True, True, True]
     """
     from ..engines.cpu.engine import resolve_n_threads
-    from ..engines.cpu.threads import at_most
 
-    estimators = list(estimators)
+    fitted = list(estimators)
+    _check_distinct(fitted)
+    n_threads = resolve_n_threads(n_jobs)
+    if n_threads < 1:
+        raise ValueError(f"n_jobs must be None or an integer other than 0, got {n_jobs}")
+    most = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
+    fits = _Fits(_as_fits_read(X), host_array(y), host_array(sample_weight))
+    with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
+        try:
+            fits.start(fitted, pool, n_threads, most)
+            failures = fits.failures(fitted)
+        except KeyboardInterrupt:
+            fits.told_to_stop.set()
+            failures = fits.failures(fitted)
+            warn_user("Training interrupted by user.", InterruptedTrainingWarning)
+        except BaseException:
+            fits.told_to_stop.set()
+            raise
+    for failure in failures:
+        if failure is not None:
+            raise failure
+    return fitted
+
+
+def _check_distinct(estimators: Sequence[Any]) -> None:
+    """Raise an error unless the estimators are different networks of this package."""
     for estimator in estimators:
         if not isinstance(estimator, BaseMLP):
             raise TypeError(
@@ -95,67 +121,126 @@ def fit_many(
             )
     if len({id(estimator) for estimator in estimators}) < len(estimators):
         raise ValueError("an estimator occurs twice; pass a clone of it")
-    n_threads = resolve_n_threads(n_jobs)
-    if n_threads < 1:
-        raise ValueError(f"n_jobs must be None or an integer other than 0, got {n_jobs}")
-    X, y, sample_weight = _as_fits_read(X), host_array(y), host_array(sample_weight)
-    told_to_stop, config = threading.Event(), get_config()
 
-    def stops(epoch: Any) -> bool:
-        return told_to_stop.is_set()
 
-    def fit(estimator: BaseMLP, slot: Any = None) -> None:
-        with at_most(1), config_context(**config):
-            if told_to_stop.is_set():
+class _Fits:
+    """Fits of many estimators on the same data, each in a thread.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    sample_weight : array-like of shape (n_samples,) or None
+    """
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
+        self._data = X, y, sample_weight
+        self._config = get_config()  # each thread has one of its own
+        self._futures: dict[int, Future[None]] = {}
+        self.told_to_stop = threading.Event()
+
+    def start(
+        self, estimators: Sequence[BaseMLP], pool: ThreadPoolExecutor, n_threads: int, most: int
+    ) -> None:
+        """Start all fits; those that share a GPU have ended when this returns.
+
+        Parameters
+        ----------
+        estimators : sequence of BaseMLP
+        pool : ThreadPoolExecutor
+            Its threads fit what does not share a GPU.
+        n_threads : int
+            Number of threads of the pool.
+        most : int
+            Largest number of estimators that are trained together on a GPU.
+        """
+        X, y, _ = self._data
+        sharing = []
+        for estimator in estimators:
+            if estimator.device == "cpu" or issparse(X) or is_device_array(X):
+                self._submit(pool, estimator)
+            else:
+                sharing.append(estimator)
+        while sharing:
+            group = sharing[: _n_together(sharing[:most], X, y)]
+            shared = fit_group(len(group), n_threads) if len(group) > 1 else None
+            if shared is None:
+                for estimator in group:
+                    self._submit(pool, estimator)
+            elif not self._fit_together(group, shared):
+                most = (len(group) + 1) // 2
+                continue
+            sharing = sharing[len(group) :]
+
+    def failures(self, estimators: Sequence[BaseMLP]) -> list[BaseException | None]:
+        """Wait for the fits, and return what each has raised, in the order of the estimators."""
+        started = [estimator for estimator in estimators if id(estimator) in self._futures]
+        return [self._futures[id(estimator)].exception() for estimator in started]
+
+    def _submit(self, pool: ThreadPoolExecutor, estimator: BaseMLP) -> None:
+        self._futures[id(estimator)] = pool.submit(self._fit, estimator)
+
+    def _fit(self, estimator: BaseMLP, slot: Any = None) -> None:
+        """Fit an estimator in this thread, with an engine in a slot of a group if there is one."""
+        from ..engines.cpu.threads import at_most
+
+        X, y, sample_weight = self._data
+        with at_most(1), config_context(**self._config):
+            if self.told_to_stop.is_set():
                 return
             if slot is not None:
                 # A subclass may have a fit of its own: it need not know how the engine is opened.
                 estimator._open_engine = partial(open_engine, slot=slot)
             try:
                 with slot or nullcontext():
-                    estimator.fit(X, y, sample_weight, callback=stops)
+                    estimator.fit(X, y, sample_weight, callback=self._stops)
             finally:
-                estimator.__dict__.pop("_open_engine", None)  # that fit may have failed before
+                # The estimator's own fit may have failed before ours used it.
+                estimator.__dict__.pop("_open_engine", None)
 
-    futures: dict[int, Future[None]] = {}
-    with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
-        try:
-            sharing = []
-            for estimator in estimators:
-                if estimator.device == "cpu" or issparse(X) or is_device_array(X):
-                    futures[id(estimator)] = pool.submit(fit, estimator)
-                else:
-                    sharing.append(estimator)
-            most = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
-            while sharing:
-                group = sharing[: _n_together(sharing[:most], X, y)]
-                shared = fit_group(len(group), n_threads) if len(group) > 1 else None
-                if shared is None:
-                    for estimator in group:
-                        futures[id(estimator)] = pool.submit(fit, estimator)
-                elif not _fit_together(group, shared, fit, told_to_stop, futures):
-                    most = (len(group) + 1) // 2
-                    continue
-                sharing = sharing[len(group) :]
-            failures = _failures(estimators, futures)
-        except KeyboardInterrupt:
-            told_to_stop.set()
-            failures = _failures(estimators, futures)
-            warn_user("Training interrupted by user.", InterruptedTrainingWarning)
-        except BaseException:
-            told_to_stop.set()
-            raise
-    for failure in failures:
-        if failure is not None:
-            raise failure
-    return estimators
+    def _stops(self, epoch: Any) -> bool:
+        return self.told_to_stop.is_set()
 
+    def _fit_together(self, estimators: Sequence[BaseMLP], group: Any) -> bool:
+        """Fit a group of estimators that share a GPU, each in a thread of its own.
 
-def _failures(
-    estimators: list[BaseMLP], futures: dict[int, Future[None]]
-) -> list[BaseException | None]:
-    """Wait for the fits, and return what each has raised, in the order of the estimators."""
-    return [futures[id(e)].exception() for e in estimators if id(e) in futures]
+        The fits of a group wait for each other in every epoch. Therefore none begins before all
+        have their threads.
+
+        Parameters
+        ----------
+        estimators : sequence of BaseMLP
+        group : fastmlp.engines.cuda.grouped.FitGroup
+
+        Returns
+        -------
+        bool
+            False where the threads cannot be started; then no estimator was fitted.
+        """
+        all_have_threads = threading.Event()
+        slots: list[Any] = []
+
+        def fit_in_slot(number: int) -> None:
+            all_have_threads.wait()
+            if slots:
+                self._fit(estimators[number], slots[number])
+
+        with ThreadPoolExecutor(len(estimators), "fastmlp-fit") as pool:
+            try:
+                try:
+                    for number, estimator in enumerate(estimators):
+                        self._futures[id(estimator)] = pool.submit(fit_in_slot, number)
+                except RuntimeError:
+                    all_have_threads.set()
+                    return False
+                slots[:] = [group.slot() for _ in estimators]
+                all_have_threads.set()
+                wait([self._futures[id(estimator)] for estimator in estimators])
+            except BaseException:
+                self.told_to_stop.set()
+                all_have_threads.set()
+                raise
+        return True
 
 
 def _as_fits_read(X: Any) -> Any:
@@ -169,7 +254,7 @@ def _as_fits_read(X: Any) -> Any:
     return X
 
 
-def _n_together(estimators: list[BaseMLP], X: Any, y: Any) -> int:
+def _n_together(estimators: Sequence[BaseMLP], X: Any, y: Any) -> int:
     """Return the number of estimators, at least one, whose copies of the data fit into memory."""
     n_X, n_y = (math.prod(getattr(array, "shape", ())) for array in (X, y))
     size = getattr(getattr(X, "dtype", None), "itemsize", 8)
@@ -182,57 +267,3 @@ def _n_together(estimators: list[BaseMLP], X: Any, y: Any) -> int:
         if n_bytes > _BYTES_TOGETHER:
             return max(1, number)
     return len(estimators)
-
-
-def _fit_together(
-    estimators: list[BaseMLP],
-    group: Any,
-    fit: Callable[..., None],
-    told_to_stop: threading.Event,
-    futures: dict[int, Future[None]],
-) -> bool:
-    """Fit a group of estimators that share a GPU, each in a thread of its own.
-
-    The fits of a group wait for each other in every epoch. Therefore none begins before all have
-    their threads.
-
-    Parameters
-    ----------
-    estimators : list of BaseMLP
-    group : fastmlp.engines.cuda.grouped.FitGroup
-    fit : callable
-        ``fit(estimator, slot)`` fits an estimator in a slot of the group.
-    told_to_stop : threading.Event
-        It is set where something interrupts the fits.
-    futures : dict of int to Future
-        It gets the future of each fit, by the id of the estimator.
-
-    Returns
-    -------
-    bool
-        False where the threads cannot be started; then no estimator was fitted.
-    """
-    all_have_threads = threading.Event()
-    slots: list[Any] = []
-
-    def fit_in_slot(number: int) -> None:
-        all_have_threads.wait()
-        if slots:
-            fit(estimators[number], slots[number])
-
-    with ThreadPoolExecutor(len(estimators), "fastmlp-fit") as pool:
-        try:
-            try:
-                for number, estimator in enumerate(estimators):
-                    futures[id(estimator)] = pool.submit(fit_in_slot, number)
-            except RuntimeError:
-                all_have_threads.set()
-                return False
-            slots[:] = [group.slot() for _ in estimators]
-            all_have_threads.set()
-            wait([futures[id(estimator)] for estimator in estimators])
-        except BaseException:
-            told_to_stop.set()
-            all_have_threads.set()
-            raise
-    return True

@@ -1,9 +1,11 @@
 """Validation: rows that are held out or given as `eval_set`, and their score after each epoch."""
 
+import difflib
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 
 from ..engines.devices import predict
@@ -12,7 +14,7 @@ from ..network.plan import TrainingPlan
 from ..network.weights import attributes
 from ..training.loop import Validation
 from . import inputs
-from ._sklearn import takes_sample_weight, without_callbacks
+from ._sklearn import InvalidParameterError, takes_sample_weight, without_callbacks
 from .targets import Targets, Weight
 
 
@@ -53,17 +55,25 @@ def hold_out(
     Raises
     ------
     ValueError
-        When fewer than two rows would be held out, or when their weights are all zero.
+        When fewer than two rows would be held out, when too few are left to train on, or when
+        the weights of those held out are all zero.
     """
     given = [array for array in rows if array is not None]
-    parts = train_test_split(
-        *given, random_state=random_state, test_size=fraction, stratify=targets.strata(rows.Y)
-    )
-    if parts[1].shape[0] < 2:
+    strata = targets.strata(rows.Y)
+    n_rows = rows.X.shape[0]
+    n_held = math.ceil(fraction * n_rows)
+    if n_held < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of "
             "your dataset."
         )
+    # A stratified split needs a row of each of the two classes on both sides.
+    if n_rows - n_held < (1 if strata is None else 2):
+        raise ValueError(
+            f"validation_fraction={fraction} leaves {n_rows - n_held} of {n_rows} rows to train "
+            "on; lower it"
+        )
+    parts = train_test_split(*given, random_state=random_state, test_size=fraction, stratify=strata)
     train, held = (
         Rows._make(None if array is None else next(part) for array in rows)
         for part in (iter(parts[0::2]), iter(parts[1::2]))
@@ -214,7 +224,7 @@ class Validator:
         self._scoring = estimator.scoring
         self._wants_loss = wants_loss or self._scoring == "loss"
         if self._scoring not in (None, "loss"):
-            self._scorer = check_scoring(estimator, self._scoring)
+            self._scorer = _scorer(estimator)
             self._options = {}
             if rows.given_weight is not None and takes_sample_weight(self._scorer):
                 self._options = {"sample_weight": rows.given_weight}
@@ -272,6 +282,19 @@ class Validator:
                 "score that fits the target, or scoring=None"
             ) from error
         return _number(score, self._scoring)
+
+
+def _scorer(estimator: Any) -> Any:
+    """Return the scorer that an estimator's `scoring` names; raise ValueError where none has it."""
+    scoring = estimator.scoring
+    try:
+        return check_scoring(estimator, scoring)
+    except InvalidParameterError:
+        near = difflib.get_close_matches(str(scoring), [*get_scorer_names(), "loss"])
+        remedy = "they are such as 'accuracy', 'roc_auc', 'r2' and 'neg_mean_absolute_error'"
+        if near:
+            remedy = f"did you mean {' or '.join(map(repr, near))}?"
+        raise ValueError(f"scoring={scoring!r} is no score of scikit-learn; {remedy}") from None
 
 
 def _number(score: Any, scoring: Any) -> float:

@@ -1,6 +1,7 @@
 """The parameters that both estimators share: their constraints and their documentation."""
 
 import re
+import reprlib
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -10,7 +11,13 @@ import numpy as np
 from ..network.plan import Activation
 from ..network.weights import INITIALISERS
 from ..schedules import SCHEDULES, Schedule
-from ._sklearn import Interval, Options, StrOptions
+from ._sklearn import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
 
 ACTIVATIONS = {activation.name.lower() for activation in Activation}
 SOLVERS = {
@@ -68,6 +75,72 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+def invalid_parameter(estimator: Any) -> str | None:
+    """Say in one line which parameter of an estimator has a value that it may not have.
+
+    Parameters
+    ----------
+    estimator : object
+        It has the constraints of its parameters in ``_parameter_constraints``.
+
+    Returns
+    -------
+    str or None
+        The parameter, what is allowed, and its value; None where all values are allowed.
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        constraints = estimator._parameter_constraints[name]
+        try:
+            validate_parameter_constraints({name: constraints}, {name: value}, "")
+        except InvalidParameterError:
+            return f"{name} must be {_allowed(constraints)}, got {reprlib.repr(value)}"
+    return None
+
+
+# What constraints of types are called; sequences of all types are the same to a user.
+_KINDS: dict[Any, str] = {
+    "boolean": "True or False",
+    "random_state": "an integer of at least 0",
+    "array-like": "a list",
+    list: "a list",
+    tuple: "a list",
+    np.ndarray: "a list",
+    dict: "a dict",
+    str: "a name",
+    callable: "a function",
+    Schedule: "a schedule of fastmlp.schedules",
+    None: "None",
+}
+
+
+def _allowed(constraints: Sequence[Any]) -> str:
+    """Describe the values that one of several constraints allows, names in alphabetical order."""
+    names: list[str] = []
+    kinds: list[str] = []
+    for constraint in constraints:
+        if isinstance(constraint, Options):  # StrOptions are Options
+            names += sorted(map(repr, constraint.options))
+        elif isinstance(constraint, Interval):
+            kinds.append(_range(constraint))
+        else:
+            kinds.append(_KINDS[constraint])
+    *others, last = dict.fromkeys([*names, *kinds])
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _range(interval: Any) -> str:
+    """Describe the numbers in an interval."""
+    kind = "an integer" if interval.type is Integral else "a number"
+    limits = []
+    if interval.left is not None:
+        is_closed = interval.closed in ("left", "both")
+        limits.append(f"{'of at least' if is_closed else 'above'} {interval.left}")
+    if interval.right is not None:
+        is_closed = interval.closed in ("right", "both")
+        limits.append(f"{'at most' if is_closed else 'below'} {interval.right}")
+    return f"{kind} {' and '.join(limits)}"
+
+
 # Parameters that change the steps of the other solvers, which L-BFGS cannot honour.
 _STEP_OPTIONS = (
     "weight_decay", "l1", "max_norm", "dropout", "clip_value", "clip_norm", "lr_schedule",
@@ -105,6 +178,11 @@ def check_together(estimator: Any, eval_set: Sequence[Any] | None, incremental: 
         raise ValueError(
             f"scoring={estimator.scoring!r} needs rows to score: set early_stopping=True, or pass "
             "eval_set=(X_validation, y_validation) to fit"
+        )
+    if holds_out and eval_set is None and estimator.validation_fraction == 0:
+        raise ValueError(
+            "early_stopping=True holds out a share of the rows: validation_fraction must be above "
+            "0, got 0"
         )
     start = estimator.swa_start
     if start is None:
@@ -337,7 +415,7 @@ _OTHER_PARAMETERS_OF_FIT = """\
             Rows that are not trained on. ``history_`` has their loss and score after each epoch.
             With ``early_stopping=True`` their score decides when to stop, and no rows are held out.
         callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`; training
+            It is called after each epoch with a :class:`fastmlp.Epoch`; training
             stops when it returns True.
 """
 
@@ -358,6 +436,20 @@ _SHARED_DOCS = {
     "other parameters of fit": _OTHER_PARAMETERS_OF_FIT,
     "errors of fit": _ERRORS_OF_FIT,
 }
+
+
+def parameter_docs() -> dict[str, str]:
+    """Return the documentation of each parameter that both estimators share.
+
+    Returns
+    -------
+    dict of str to str
+        The entry of a docstring by the name of the parameter, or by the first of several names.
+    """
+    entries = re.split(
+        r"^(?= {4}\w)", _SKLEARN_PARAMETERS + _FURTHER_PARAMETERS, flags=re.MULTILINE
+    )
+    return {match[0]: entry for entry in entries if (match := re.match(r"\w+", entry.strip()))}
 
 
 def with_shared_docs(cls: _Class) -> _Class:

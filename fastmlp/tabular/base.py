@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from ..estimators._sklearn import StrOptions
+from ..estimators.parameters import parameter_docs
 from ..exceptions import DivergenceError, warn_user
 from ..training.callbacks import Callback
 from .columns import check_complete, check_learnable, target_called
@@ -43,48 +44,53 @@ def constraints_of(network: Any) -> dict[str, list[Any]]:
     return {**constraints, "early_stopping": [StrOptions({"auto"}), "boolean"]}
 
 
-_SHARED_PARAMETERS = """\
+# The parameters whose defaults or meanings are not those of the networks.
+_OWN_PARAMETERS = {
+    "hidden_layer_sizes": """\
     hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(128, 64)
-        Number of units in each hidden layer; ``()`` makes a linear model.
-    activation : str or sequence of str, default='relu'
-        Activation of the hidden layers, or one for each, as for :class:`fastmlp.{network}`.
-    alpha : float, default=0.0001
-        Strength of the L2 penalty.
+        Number of units of each hidden layer; ``()`` is a linear model.
+""",
+    "batch_size": """\
     batch_size : int or 'auto', default='auto'
-        Number of rows in a mini-batch. 'auto' is a fiftieth of the training rows, but at least
+        Number of rows of a mini-batch. 'auto' is a fiftieth of the training rows, but at least
         16 and at most 256. A batch never has more rows than there are to train on.
-    learning_rate_init : float, default=0.001
-        Initial learning rate; with an `lr_schedule` it is the highest rate of the schedule.
-    max_iter : int, default=200
-        Maximum number of epochs.
+""",
+    "random_state": """\
     random_state : int, RandomState instance or None, default=0
-        Source of the initial weights, the shuffles, the validation split and the dropout.
+        Source of the initial weights, the shuffles, the validation split and the dropout. It is
+        not None, unlike that of the networks, so that the same table gives the same model
+        without any setting. Several fits that shall differ need different seeds.
+""",
+    "early_stopping": """\
     early_stopping : bool or 'auto', default='auto'
         Whether to hold out `validation_fraction` of the rows and keep the weights of the epoch
         that predicts them best. 'auto' is True for 300 rows and more, unless `swa_start` is set.
         No rows are held out if there are two classes and one of them has a single row.
+""",
+    "n_iter_no_change": """\
     n_iter_no_change : int, default=12
-        Training stops after more than this number of consecutive epochs without an improvement.
-    n_jobs : int or None, default=None
-        Number of threads; None uses all processors.
-    device : {'cpu', 'cuda', 'auto'}, default='cpu'
-        Where to train and predict, as for :class:`fastmlp.{network}`.
-    solver, learning_rate, lr_schedule, power_t, shuffle, tol, max_fun : object
-        The optimiser, the schedule of the learning rate and the end of training, as for
-        :class:`fastmlp.{network}`.
-    momentum, nesterovs_momentum, momentum_form : object
-        Settings of ``solver='sgd'``, as for :class:`fastmlp.{network}`.
-    beta_1, beta_2, epsilon, rmsprop_decay : object
-        Settings of the optimisers with a step size for each weight, as for
-        :class:`fastmlp.{network}`.
-    weight_decay, l1, max_norm, dropout, clip_value, clip_norm : object
-        Regularisation and limits of the gradient, as for :class:`fastmlp.{network}`.
-    validation_fraction, scoring, swa_start : object
-        The share of rows that are held out, their score, and the averaging of weights, as for
-        :class:`fastmlp.{network}`.
-    init, monitor, diagnose : object
-        The initial weights, further records in ``estimator_.history_``, and warnings of fits
-        that went wrong, as for :class:`fastmlp.{network}`.
+        Training stalls after more than this many epochs in a row without an improvement.
+""",
+    "swa_start": """\
+    swa_start : int or None, default=None
+        Stochastic weight averaging (Izmailov et al., 2018): the fitted weights are the mean of
+        those after each epoch from this one on, counted from 1. It cannot be used with
+        ``early_stopping=True`` or 'lbfgs'.
+""",
+    "monitor": """\
+    monitor : bool, default=False
+        Whether ``estimator_.history_`` also has the gradient's norm and the share of dead relu
+        units of each layer. To measure them takes a little time in each step and epoch.
+""",
+}
+
+_FIT_ARGUMENTS = """\
+        sample_weight : array-like of shape (n_rows,), optional
+            Weight of each row in the loss and in the validation score. The columns and the
+            target are prepared as if all rows had the same weight.
+        callback : callable, optional
+            It is called after each epoch with a :class:`fastmlp.Epoch`; training stops when it
+            returns True.
 """
 
 _SHARED_ATTRIBUTES = """\
@@ -104,7 +110,7 @@ _SHARED_ATTRIBUTES = """\
         Names of the columns seen in ``fit``. Defined only if all of them are strings.
     report_ : dict
         Numbers of rows, columns, epochs and seconds, and the metrics on held-out rows. Defined
-        only after :func:`fastmlp.tabular.train.train_table` or the command line.
+        only after :func:`fastmlp.train_table` or the command line.
     na_values_ : list of str
         Marks of missing values in the file that was trained on. Defined only where ``report_``
         is.
@@ -115,11 +121,23 @@ _Class = TypeVar("_Class", bound="type[BaseTabular]")
 
 
 def with_shared_docs(cls: _Class) -> _Class:
-    """Insert the documentation that both estimators share into a class's docstring."""
-    for place, text in (("parameters", _SHARED_PARAMETERS), ("attributes", _SHARED_ATTRIBUTES)):
-        shared = text.replace("{network}", cls._network_class.__name__)
-        if cls.__doc__ is not None:  # python -OO removes docstrings
-            cls.__doc__ = cls.__doc__.replace(f"    <shared {place}>\n", shared)
+    """Insert the documentation that is shared into the docstrings of a class and of its ``fit``.
+
+    Parameters come in the order of the signature, with the words of the networks wherever their
+    meaning and default are the same.
+    """
+    entries = {**parameter_docs(), **_OWN_PARAMETERS}
+    parameters = "".join(entries[name] for name in signature(cls).parameters if name in entries)
+    network = cls._network_class.__name__
+    places = {
+        "    <shared parameters>\n": parameters,
+        "    <shared attributes>\n": _SHARED_ATTRIBUTES.replace("{network}", network),
+        "        <arguments of fit>\n": _FIT_ARGUMENTS,
+    }
+    for documented in (cls, cls.fit):
+        for place, text in places.items():
+            if documented.__doc__ is not None:  # python -OO removes docstrings
+                documented.__doc__ = documented.__doc__.replace(place, text)
     return cls
 
 
@@ -158,17 +176,23 @@ class BaseTabular(BaseEstimator):
         """Return what the network is trained on for the labels or numbers in a target."""
         raise NotImplementedError
 
-    def _fit(self, X: Any, y: Any, callback: Callback | None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, callback: Callback | None = None
+    ) -> Self:
+        """Prepare the columns and train a network on them; see the subclasses."""
+        raise NotImplementedError
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, callback: Callback | None) -> Self:
         self._validate_params()
         with all_or_nothing(self):
-            caught = self._train(X, read_target(self, y), callback)
+            caught = self._train(X, read_target(self, y), sample_weight, callback)
         # A filter may turn warnings into errors, so they come after all attributes are set.
         for warning in caught:
             warn_user(warning.message)
         return self
 
     def _train(
-        self, X: Any, y: pd.Series, callback: Callback | None
+        self, X: Any, y: pd.Series, sample_weight: Any, callback: Callback | None
     ) -> list[warnings.WarningMessage]:
         """Set the fitted attributes, and return the warnings of the network's fit."""
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -185,7 +209,7 @@ class BaseTabular(BaseEstimator):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                network.fit(inputs, targets, callback=callback)
+                network.fit(inputs, targets, sample_weight, callback=callback)
             except DivergenceError as error:
                 # The notes tell of weights that are kept, but this network is thrown away.
                 error.__notes__.clear()

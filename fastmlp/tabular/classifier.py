@@ -32,9 +32,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Weight of each class in the loss and in the score of early stopping; with 'balanced' all
         classes count the same, however many rows they have.
     loss : {'log_loss', 'margin'}, default='log_loss'
-        Loss that training minimises, as for :class:`fastmlp.MLPClassifier`.
-    label_smoothing, rho : float, defaults 0.0 and 1.0
-        Settings of the losses, as for :class:`fastmlp.MLPClassifier`.
+        'log_loss' is the cross-entropy, 'margin' the margin loss of :class:`fastmlp.MLPClassifier`.
+    label_smoothing : float, default=0.0
+        Share of each target's probability that 'log_loss' spreads over all classes.
+    rho : float, default=1.0
+        The margin from which on the margin loss is zero, in [1e-6, 1].
 
     Attributes
     ----------
@@ -44,7 +46,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     See Also
     --------
-    fastmlp.tabular.train.train_table : Chooses the target, trains, and measures on held-out rows.
+    fastmlp.train_table : Chooses the target, trains, and measures on held-out rows.
 
     Examples
     --------
@@ -149,7 +151,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self.label_smoothing = label_smoothing
         self.rho = rho
 
-    def fit(self, X: Any, y: Any, *, callback: Callback | None = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, callback: Callback | None = None
+    ) -> Self:
         """Prepare the columns and train a network on them.
 
         Parameters
@@ -159,9 +163,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             are allowed.
         y : array-like of shape (n_rows,)
             Class labels; none of them may be missing.
-        callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`;
-            training stops when it returns True.
+        <arguments of fit>
 
         Returns
         -------
@@ -177,7 +179,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         fastmlp.DivergenceError
             When training diverged.
         """
-        return self._fit(X, y, callback)
+        return self._fit(X, y, sample_weight, callback)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the class label of each row.

@@ -47,7 +47,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     See Also
     --------
-    fastmlp.tabular.train.train_table : Chooses the target, trains, and measures on held-out rows.
+    fastmlp.train_table : Chooses the target, trains, and measures on held-out rows.
 
     Examples
     --------
@@ -150,7 +150,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         self.huber_delta = huber_delta
         self.quantiles = quantiles
 
-    def fit(self, X: Any, y: Any, *, callback: Callback | None = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, callback: Callback | None = None
+    ) -> Self:
         """Prepare the columns and train a network on them.
 
         Parameters
@@ -160,9 +162,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             are allowed.
         y : array-like of shape (n_rows,)
             The numbers to predict; none of them may be missing.
-        callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.training.history.Epoch`;
-            training stops when it returns True.
+        <arguments of fit>
 
         Returns
         -------
@@ -178,7 +178,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         fastmlp.DivergenceError
             When training diverged.
         """
-        return self._fit(X, y, callback)
+        return self._fit(X, y, sample_weight, callback)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict a number for each row.

@@ -1,5 +1,6 @@
 """Training, testing and applying models of whole tables, as the command line does it."""
 
+import difflib
 import time
 import warnings
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from ..exceptions import DataError, DeviceError, InterruptedTrainingWarning, warn_user
+from ..estimators.parameters import invalid_parameter
+from ..exceptions import DataError, InputError, InterruptedTrainingWarning, warn_user
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import check_complete, check_learnable, decide_task, find_target, target_values
@@ -59,7 +61,7 @@ def train_table(
         Marks of missing values in the file that the frame was read from. The model remembers
         them for :func:`read_for`.
     callback : callable, optional
-        It is called after each epoch with a :class:`fastmlp.training.history.Epoch`.
+        It is called after each epoch with a :class:`fastmlp.Epoch`.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
 
@@ -74,7 +76,9 @@ def train_table(
     Raises
     ------
     DataError
-        When the table cannot be learned from, or training fails.
+        When the table cannot be learned from.
+    InputError
+        When a parameter of the model cannot be used, or training fails.
     DeviceError
         When the device cannot be used.
     ValueError
@@ -83,7 +87,7 @@ def train_table(
     Examples
     --------
     >>> import pandas as pd
-    >>> from fastmlp.tabular.train import train_table
+    >>> from fastmlp import train_table
     >>> model = train_table(pd.read_csv("tests/data/concrete.csv"))
     >>> model.report_["test"]["r2"] > 0.8
     True
@@ -207,17 +211,22 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
 
 
 def _estimator(task: str, parameters: dict[str, Any]) -> Any:
-    """Make the estimator for a task; raise DataError for parameters that it does not have."""
+    """Make the estimator for a task; raise InputError for parameters that it cannot have."""
     if task == "regression" and parameters.get("class_weight") is not None:
-        raise DataError("class weights are for classification, and this is a regression")
+        raise InputError("class weights are for classification, and this is a regression")
     known = signature(_ESTIMATORS[task]).parameters
     for name in parameters:
         if name not in known and name != "class_weight":
-            raise DataError(
-                f"there is no parameter {name!r} for {task}; the parameters are: "
-                f"{', '.join(f'`{name}`' for name in sorted(known))}"
+            near = difflib.get_close_matches(name, known)
+            meant = " or ".join(f"`{name}`" for name in near)
+            raise InputError(
+                f"there is no parameter {name!r} for {task}; "
+                + (f"did you mean {meant}?" if near else f"{_ESTIMATORS[task].__name__} has others")
             )
-    return _ESTIMATORS[task](**{k: v for k, v in parameters.items() if k in known})
+    model = _ESTIMATORS[task](**{k: v for k, v in parameters.items() if k in known})
+    if (message := invalid_parameter(model)) is not None:
+        raise InputError(message)
+    return model
 
 
 def _split(
@@ -242,7 +251,7 @@ def _split(
         )
     except ValueError:
         raise DataError(
-            f"{len(values)} rows are too few to hold out {test_size:.0%}; use test_size=0"
+            f"{len(values)} rows are too few to hold out test_size={test_size}; use test_size=0"
         ) from None
     if task == "classification" and len(np.unique(values[train])) < 2:
         raise DataError("the training part has a single class; use more rows or test_size=0")
@@ -258,10 +267,10 @@ def _fit(model: Any, X: pd.DataFrame, y: pd.Series, callback: Callback | None) -
         warnings.simplefilter("always")
         try:
             model.fit(X, y, callback=callback)
-        except (DataError, DeviceError):
+        except InputError:
             raise
         except ValueError as error:
-            raise DataError(f"training failed: {error}") from error
+            raise InputError(str(error)) from error
     converged, interrupted = True, False
     for warning in caught:
         if issubclass(warning.category, ConvergenceWarning):

@@ -14,8 +14,7 @@ class Listener:
     Parameters
     ----------
     callback : callable or None
-        Called with a :class:`fastmlp.training.history.Epoch`; training stops when it returns
-        True.
+        Called with a :class:`fastmlp.Epoch`; training stops when it returns True.
     """
 
     def __init__(self, callback: Callback | None = None) -> None:

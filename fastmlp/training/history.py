@@ -12,26 +12,43 @@ Vector: TypeAlias = np.ndarray
 
 
 class Epoch(NamedTuple):
-    """What a callback is told after each epoch."""
+    """What a callback is told after each epoch.
+
+    Parameters
+    ----------
+    epoch : int
+        Number of the epoch, from 1.
+    max_epochs : int
+        Epochs after which training stops in any case.
+    loss : float
+        Mean training loss of the epoch's batches, each before its update, penalty included.
+    validation_score : float or None
+        Score on the validation part; None without one.
+    learning_rate : float or None
+        Learning rate of the epoch; None for lbfgs.
+    seconds : float
+        Time since training began.
+    validation_loss : float or None
+        Loss on the validation part, without penalties; None where it is not computed.
+    gradient_norm : float or None
+        Norm of the gradient, as the mean over the epoch's steps; None without ``monitor``.
+    dead_units : list of float or None
+        Share of each hidden relu layer's units that are zero for all rows; None without
+        ``monitor``.
+    """
 
     epoch: int
-    """Number of the epoch, from 1."""
     max_epochs: int
-    """Epochs after which training stops in any case."""
     loss: float
-    """Mean training loss of the epoch's batches, each before its update, penalty included."""
     validation_score: float | None
-    """Score on the validation part; None without one."""
     learning_rate: float | None
-    """Learning rate of the epoch; None for lbfgs."""
     seconds: float
-    """Time since training began."""
     validation_loss: float | None = None
-    """Loss on the validation part, without penalties; None where it is not computed."""
     gradient_norm: float | None = None
-    """Norm of the gradient, as the mean over the epoch's steps; None without ``monitor``."""
     dead_units: list[float] | None = None
-    """Share of each hidden relu layer's units that are zero for all rows, or None."""
+
+
+Epoch.__module__ = "fastmlp"  # where users find it
 
 
 # ``history_`` has these fields of an epoch only where a fit measured them.

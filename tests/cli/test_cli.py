@@ -11,57 +11,15 @@ import subprocess
 import sys
 import termios
 import zipfile
-from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
-from fastmlp_cli.errors import in_shell_words
-from fastmlp_cli.main import main
+from commands import QUICK, fails, run
 
 from fastmlp import MLPClassifier, TabularRegressor, load_model, save_model
-from fastmlp.tabular.csv import read_table
-from fastmlp.tabular.train import train_table
-
-QUICK = ("--hidden", "8", "--epochs", "20")
-
-
-def run(*args, code=0):
-    """Result of a command; its exit code must be the given one."""
-    result = CliRunner().invoke(main, [str(arg) for arg in args])
-    assert result.exit_code == code, result.output
-    return result
-
-
-def fails(*args):
-    """The one line that a failing command prints; nothing goes to stdout."""
-    result = run(*args, code=2)
-    assert result.stdout == ""
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("target: ")]
-    assert len(lines) == 1 and len(lines[0]) < 600, result.stderr
-    return lines[0]
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """The working directory of a test: empty but for data.csv of people."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def data(here, people):
-    people.to_csv("data.csv", index=False)
-    return people
-
-
-@pytest.fixture
-def model(data):
-    run("fit", "data.csv", *QUICK)
-    return Path("data.fastmlp")
 
 
 def test_fit_says_what_it_did(here, data):
@@ -106,20 +64,6 @@ def test_any_parameter_can_be_set(data):
     assert params["activation"] == ("tanh", "gelu") and params["dropout"] == [0.1, 0]
     assert params["lr_schedule"] == "cosine" and params["clip_norm"] == 1
     assert params["monitor"] is True
-
-
-def test_bad_settings(data):
-    message = fails("fit", "data.csv", "--set", "drop=1")
-    assert "no parameter 'drop' for classification; the parameters are" in message
-    assert "--activation, --alpha, --batch-size, beta_1" in message and "`" not in message
-    assert "activation has 3 entries" in fails("fit", "data.csv", "--activation", "tanh,relu,elu")
-    twice = ("--set", "l1=1", "--set", "l1=2")
-    assert "'l1' is set twice" in run("fit", "data.csv", *twice, code=2).stderr
-    assert "scoring='r2' cannot score" in fails(
-        "fit", "data.csv", "--early-stopping", "--set", "scoring=r2"
-    )
-    assert "not NAME=VALUE" in run("fit", "data.csv", "--set", "dropout", code=2).stderr
-    assert not Path("data.fastmlp").exists()
 
 
 def test_predict_evaluate_and_info_agree(data, model):
@@ -302,71 +246,9 @@ def test_failed_fit_leaves_the_old_model(data, model, monkeypatch):
     assert sorted(path.name for path in Path().iterdir()) == ["data.csv", "data.fastmlp"]
 
 
-def test_internal_errors_are_one_line_too(data, monkeypatch):
-    def fail(*args, **kwargs):
-        raise ZeroDivisionError("one\nand two")
-
-    monkeypatch.setattr("fastmlp.tabular.train.train_table", fail)
-    result = run("fit", "data.csv", "--quiet", code=1)
-    expected = "fastmlp: internal error, ZeroDivisionError: one and two (see --debug)\n"
-    assert result.stderr == expected and result.stdout == ""
-    with pytest.raises(ZeroDivisionError):
-        CliRunner().invoke(main, ["fit", "data.csv", "--debug"], catch_exceptions=False)
-
-
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        ("use test_size=0", "use --test-size 0"),
-        ("say so with na_values=['?', 'n a']", "say so with --na '?' --na 'n a'"),
-        ("name encoding='latin-1' or separator=';'", "name --encoding latin-1 or --sep ';'"),
-        ("use task='regression'; choose another `target`",
-         "use --task regression; choose another --target"),
-        ("leave batch_size='auto'; set `beta_1`", "leave the default of --batch-size; set beta_1"),
-        ("hidden_layer_sizes=(128, 64), max_iter=9", "--hidden 128,64, --epochs 9"),
-        ("early_stopping=True or early_stopping=False", "--early-stopping or --no-early-stopping"),
-        ("Raise max_iter. Lower learning_rate_init, or n_jobs=2 random_state=1 device='auto'",
-         "Raise --epochs. Lower --learning-rate, or --jobs 2 --seed 1 --device auto"),
-        ("The 'alpha' parameter of TabularRegressor must be", "--alpha must be"),
-        ("The 'dropout' parameter of TabularRegressor must be", None),
-        ("column 'batch_size' has 'of alpha=1'; it hasn't a class_weight",
-         "column 'batch_size' has 'of alpha=1'; it hasn't a --class-weight"),
-        ("target column 'a': the task and its target are no encoding", None),
-        ("max_iter.csv: no such file; n_jobs/x.csv; dropout=0.1; learning_rate='adaptive'", None),
-    ],
-)  # fmt: skip
-def test_messages_of_the_library_name_flags(said, shown):
-    assert in_shell_words(said, main.commands["fit"]) == (shown or said)
-
-
-def test_messages_name_only_flags_of_the_command():
-    said = "na_values=['?'], task='regression'"
-    assert in_shell_words(said, main.commands["predict"]) == "--na '?', task='regression'"
-
-
-def test_every_parameter_with_a_flag_is_one_of_the_library():
-    known = {*signature(TabularRegressor).parameters, "class_weight"}
-    known |= {*signature(train_table).parameters, *signature(read_table).parameters}
-    own = {"output", "further", "quiet", "as_json", "debug", "data"}
-    assert {option.name for option in main.commands["fit"].params} - own <= known
-
-
-def test_errors_name_flags_and_no_parameter_that_has_one(data):
-    Path("latin.csv").write_bytes("name,b\ncaf\xe9,2\n".encode("latin-1"))
-    assert "name its encoding, for example --encoding latin-1" in fails("fit", "latin.csv")
-    message = fails("fit", "data.csv", "--target", "name")
-    assert "choose another --target" in message
-    data.iloc[[0, 119]].to_csv("few.csv", index=False)
-    for target in ("age", "class"):
-        assert "--test-size 0" in fails("fit", "few.csv", "--target", target)
-    message = fails("fit", "data.csv", "--target", "class", "--task", "regression")
-    assert "or use --task classification" in message
-    message = fails("fit", "data.csv", "--set", "solver=gd", "--batch-size", "5")
-    assert "leave the default of --batch-size" in message
-    message = fails("fit", "data.csv", "--early-stopping", "--set", "swa_start=2")
-    assert "and --early-stopping both decide" in message
-    shown = run("fit", "data.csv", *QUICK, "--set", "lr_schedule=step", "--learning-rate", "1e-12")
-    assert "learning_rate_init" not in shown.stderr
+def test_info_says_why_columns_were_dropped(data, model):
+    info = run("info", model).stdout
+    assert "planet (constant)" in info and "nothing (all values are missing)" in info
 
 
 def test_a_learning_rate_and_its_schedule(data):
@@ -445,26 +327,6 @@ def test_other_separators_and_compressed_files(data):
         run("fit", "data.tsv.gz", *QUICK, "--sep", separator)
     assert Path("data.fastmlp").exists()
     assert "not a single character" in run("fit", "data.csv", "--sep", "", code=2).stderr
-
-
-@pytest.mark.filterwarnings("always:.*written with fastmlp:UserWarning")
-def test_other_versions_are_remarked_in_one_line(data, model, monkeypatch):
-    monkeypatch.setattr("fastmlp.export.model_file.__version__", "7.5.0")
-    for command in (("info", model), ("predict", model, "data.csv")):
-        lines = run(*command).stderr.splitlines()
-        assert len(lines) == 1 and "read with 7.5.0" in lines[0]
-
-
-@pytest.mark.parametrize("hidden", ["0", "5,x", "-3"])
-def test_bad_options(data, hidden):
-    assert "not a list of positive integers" in run(
-        "fit", "data.csv", "--hidden", hidden, code=2
-    ).stderr  # fmt: skip
-
-
-def test_debug_shows_the_traceback(here):
-    result = CliRunner().invoke(main, ["fit", "none.csv", "--debug"])
-    assert type(result.exception).__name__ == "DataError"
 
 
 def test_regression_has_no_probabilities(here, concrete_csv):

@@ -404,3 +404,9 @@ def test_listing_is_light_and_names_are_lazy():
     assert set(demos.__all__) <= set(dir(demos))
     for name in demos.__all__:
         assert callable(getattr(demos, name))
+
+
+def test_the_class_of_a_result_has_a_public_path():
+    assert isinstance(demos.threshold_units(gains=(2,)), demos.Result)
+    assert f"{demos.Result.__module__}.{demos.Result.__qualname__}" == "fastmlp.demos.Result"
+    assert "Result" in dir(demos)

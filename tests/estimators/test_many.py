@@ -1,6 +1,7 @@
 """Many networks at once."""
 
 import threading
+from typing import TypeVar, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ import fastmlp.estimators.fit_many
 from fastmlp import MLPClassifier, MLPRegressor, fit_many
 from fastmlp.engines.cpu import engine
 from fastmlp.engines.cpu.threads import at_most, default_n_threads
+from fastmlp.estimators.base import BaseMLP
 from fastmlp.exceptions import InterruptedTrainingWarning
 
 X, Y = load_iris(return_X_y=True)
@@ -203,3 +205,13 @@ def test_a_fit_that_fails_early_leaves_no_engine_behind(monkeypatch):
         fit_many(models, X, Y)
     assert opened == [engine.CpuEngine]
     assert not any("_open_engine" in vars(model) for model in models)
+
+
+def test_type_checkers_know_the_class_of_what_comes_back():
+    """A list of classifiers comes back as such: parameter and result share a type variable."""
+    hints = get_type_hints(fit_many)
+    (given,) = get_args(hints["estimators"])
+    assert isinstance(given, TypeVar) and hints["return"] == list[given]
+    assert given.__bound__ is BaseMLP
+    for cls in (MLPClassifier, MLPRegressor):
+        assert {"coefs_", "history_", "n_iter_"} <= get_type_hints(cls).keys()

@@ -362,3 +362,30 @@ def test_metadata_routing_ignores_what_is_no_metadata():
         requests = get_routing_for_object(classifier()).fit.requests
         assert requests == {"sample_weight": None}
         fit_quietly(make_pipeline(classifier()), X, Y)
+
+
+@pytest.mark.parametrize("model", [classifier, regressor])
+def test_the_share_of_held_out_rows_is_checked_by_its_own_name(model):
+    with pytest.raises(ValueError, match="validation_fraction must be above 0, got 0") as error:
+        model(early_stopping=True, validation_fraction=0).fit(X, Y)
+    assert "test_size" not in str(error.value)
+    with pytest.raises(ValueError, match=r"validation_fraction=0.999 leaves 0 of 110 rows"):
+        model(early_stopping=True, validation_fraction=0.999).fit(X, Y)
+    with pytest.raises(ValueError, match="Increase 'validation_fraction'"):
+        model(early_stopping=True, validation_fraction=1e-6).fit(X, Y < 1)
+    # Nothing is held out, so that the share does not matter.
+    fit_quietly(model(validation_fraction=0), X, Y)
+    fit_quietly(model(early_stopping=True, validation_fraction=0), X, Y, eval_set=(X_VAL, Y_VAL))
+
+
+def test_both_classes_are_on_both_sides_of_a_stratified_split():
+    with pytest.raises(ValueError, match=r"leaves 1 of 110 rows to train on"):
+        classifier(early_stopping=True, validation_fraction=0.99).fit(X, Y < 1)
+
+
+def test_unknown_scores_get_the_nearest_names():
+    with pytest.raises(ValueError, match=r"'roc_acu' is no .* mean 'roc_auc'") as error:
+        classifier(early_stopping=True, scoring="roc_acu").fit(X, Y)
+    assert len(str(error.value)) < 200
+    with pytest.raises(ValueError, match=r"no score of scikit-learn; they are such"):
+        classifier(early_stopping=True, scoring="@").fit(X, Y)

@@ -1,7 +1,9 @@
 """TabularClassifier and TabularRegressor, as scikit-learn uses estimators."""
 
+import ast
 import inspect
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -10,6 +12,7 @@ import polars as pl
 import pytest
 import sklearn
 from helpers import fit_quietly
+from numpydoc.docscrape import get_doc_object
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -35,7 +38,13 @@ SMALL = {"hidden_layer_sizes": (8,), "max_iter": 30, "learning_rate_init": 0.01}
 
 # Their tags say that text and missing values are welcome, so that all checks apply.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([TabularClassifier(max_iter=20), TabularRegressor(max_iter=20)])
+@parametrize_with_checks(
+    [TabularClassifier(max_iter=20), TabularRegressor(max_iter=20)],
+    expected_failed_checks=lambda estimator: {
+        "check_sample_weight_equivalence_on_dense_data": "rows that are repeated make other "
+        "mini-batches, and columns are prepared as if all rows had the same weight"
+    },
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -94,6 +103,68 @@ def test_a_classifier_is_its_parts(people, features):
     assert model.score(features, people["class"]) == np.mean(
         model.predict(features) == people["class"]
     )
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_parameter_is_documented_with_its_default(cls):
+    defaults = {k: p.default for k, p in inspect.signature(cls).parameters.items()}
+    entries = get_doc_object(cls)["Parameters"]
+    names = [name for entry in entries for name in entry.name.split(", ")]
+    assert names == list(defaults)  # in this order, each once
+    for entry in entries:
+        assert "object" not in entry.type and len(" ".join(entry.desc)) > 10
+        said = re.search(r"defaults?[ =](.*)$", entry.type)[1]
+        values = [ast.literal_eval(value) for value in said.split(" and ")]
+        assert values == [defaults[name] for name in entry.name.split(", ")], entry.name
+
+
+def test_documentation_says_why_a_table_has_a_seed():
+    assert "the same table gives the same model" in " ".join(TabularClassifier.__doc__.split())
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_sample_weights_reach_the_network(cls, concrete):
+    X, y = concrete
+    y = y > 35 if cls is TabularClassifier else y
+    weight = np.random.default_rng(0).uniform(0, 2, len(X))
+    settings = {**SMALL, "early_stopping": False}
+    model = fit_quietly(cls(**settings), X, y, weight)
+    network = clone(model.estimator_)
+    targets = model._encode(model._target(pd.Series(y)))
+    fit_quietly(network, model.preprocessor_.transform(X), targets, weight)
+    plain = fit_quietly(cls(**settings), X, y)
+    ones = fit_quietly(cls(**settings), X, y, sample_weight=np.ones(len(X)))
+    found, expected, without, alike = (
+        each.coefs_[0] for each in (model.estimator_, network, plain.estimator_, ones.estimator_)
+    )
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(alike, without, rtol=1e-3, atol=1e-5)
+    assert not np.allclose(found, without, rtol=1e-3, atol=1e-5)
+    assert model.score(X, y, sample_weight=weight) != model.score(X, y)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_rows_without_weight_do_not_count(cls, concrete):
+    """Targets of rows that weigh nothing may be anything."""
+    X, y = concrete
+    is_wrong = np.arange(len(y)) % 2 == 0
+    y = (y > y.median()).to_numpy() if cls is TabularClassifier else y.to_numpy()
+    other = y.copy()
+    # The same values in another order, since targets are scaled by the mean of all.
+    other[is_wrong] = other[is_wrong][::-1]
+    models = [
+        fit_quietly(cls(**SMALL, early_stopping=False), X, target, ~is_wrong * 1.0)
+        for target in (y, other)
+    ]
+    np.testing.assert_allclose(*(model.predict(X) for model in models), rtol=1e-3)
+
+
+def test_bad_sample_weights_change_nothing(concrete):
+    model = TabularRegressor(**SMALL)
+    for weight, message in (([1.0, 2.0], "sample_weight"), (np.full(1030, np.nan), "NaN")):
+        with pytest.raises(ValueError, match=message):
+            model.fit(*concrete, sample_weight=weight)
+        assert vars(model) == vars(TabularRegressor(**SMALL))
 
 
 @pytest.mark.parametrize("given", ["auto", True, False])
@@ -317,7 +388,7 @@ def test_warnings_come_after_the_attributes_are_set(concrete):
 
 
 def test_a_fit_forgets_the_one_before(people, features):
-    model = fastmlp.tabular.train.train_table(people, **SMALL)
+    model = fastmlp.train_table(people, **SMALL)
     assert "test" in model.report_ and model.feature_names_in_[0] == "age"
     fit_quietly(model, people[["age"]].to_numpy(), people["class"].to_numpy())
     for name in ("report_", "na_values_", "feature_names_in_"):

@@ -1,6 +1,7 @@
 """From a table to a measured model: target, task, columns, metrics and the report."""
 
 import warnings
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,9 @@ import polars as pl
 import pytest
 from sklearn.base import is_classifier, is_regressor
 
-from fastmlp.exceptions import DataError, TrainingWarning
+from fastmlp import TabularClassifier, TabularRegressor
+from fastmlp.estimators.parameters import invalid_parameter
+from fastmlp.exceptions import DataError, InputError, TrainingWarning
 from fastmlp.tabular.csv import read_table
 from fastmlp.tabular.metrics import baseline_metrics
 from fastmlp.tabular.train import evaluate, read_for, train_table
@@ -260,17 +263,34 @@ def test_poisson_targets_are_scaled_and_not_shifted(concrete_csv):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"drop": 1}, "no parameter 'drop' for regression; the parameters are: .*dropout"),
+        ({"drop": 1}, "no parameter 'drop' for regression; did you mean `dropout`"),
+        ({"foo": 1}, "no parameter 'foo' for regression; TabularRegressor has others"),
         ({"verbose": True}, "no parameter 'verbose'"),
         ({"label_smoothing": 0.1}, "no parameter 'label_smoothing' for regression"),
         ({"class_weight": "balanced"}, "class weights are for classification"),
-        ({"dropout": 2}, "training failed: The 'dropout' parameter"),
+        ({"dropout": 2}, "^dropout must be a number of at least 0 and below 1 or a list, got 2$"),
+        ({"init": "foo"}, "^init must be 'glorot_normal', .* or 'sklearn', got 'foo'$"),
+        ({"diagnose": 5}, "^diagnose must be True or False, got 5$"),
+        ({"n_jobs": 0}, "at most -1 or an integer of at least 1, got 0|or None"),
+        ({"activation": ("tanh",)}, "^activation has 1 entries"),
+        ({"scoring": "neg_log_los", "early_stopping": True}, "is no score .* mean 'neg_log_loss'"),
+        ({"solver": "sgd", "learning_rate_init": 1e30}, "non-finite"),
         ({"loss": "quantile", "quantiles": [0.1, 0.9]}, "a model for each"),
     ],
 )
 def test_options_that_cannot_be(concrete_csv, options, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message) as error:
         train_table(pd.read_csv(concrete_csv), **options)
+    assert not isinstance(error.value, DataError)  # nothing is wrong with the table
+    assert len(str(error.value)) < 400
+
+
+def test_all_constraints_of_parameters_can_be_described():
+    for cls in (TabularClassifier, TabularRegressor):
+        for name in signature(cls).parameters:
+            said = invalid_parameter(cls(**{name: 1j}))
+            assert said.startswith(f"{name} must be ") and said.endswith(", got 1j")
+        assert invalid_parameter(cls()) is None
 
 
 def test_task_and_share_of_the_test_are_checked(people):
@@ -279,7 +299,7 @@ def test_task_and_share_of_the_test_are_checked(people):
     for share in (1, -0.1):
         with pytest.raises(ValueError, match="test_size must be at least 0 and less than 1"):
             train_table(people, test_size=share)
-    with pytest.raises(DataError, match="too few to hold out 100%; use test_size=0"):
+    with pytest.raises(DataError, match=r"too few to hold out test_size=0\.999; use"):
         train_table(people, "age", "regression", test_size=0.999)
     with pytest.raises(DataError, match=r"fractions.*; use task='regression'"):
         train_table(people.assign(y=np.arange(120) / 8), task="classification")

@@ -1,5 +1,7 @@
 """Callbacks in scikit-learn's protocol, which its own multilayer perceptron does not serve."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -8,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp import Epoch, MLPClassifier, MLPRegressor
 
 X, Y = load_iris(return_X_y=True)
 
@@ -111,3 +113,12 @@ def test_callbacks_can_be_taken_off():
     assert not hasattr(model, "_callback_fit_ctx")
     model.set_callbacks().fit(X, Y)
     assert len(recorder.calls) == n_calls > 0
+
+
+def test_what_a_callback_is_told_has_a_public_path():
+    epochs = []
+    MLPClassifier(max_iter=1).fit(
+        [[0.0], [1.0]], [0, 1], callback=lambda e: epochs.append(e) or True
+    )
+    assert type(epochs[0]) is Epoch and f"{Epoch.__module__}.{Epoch.__name__}" == "fastmlp.Epoch"
+    assert pickle.loads(pickle.dumps(epochs[0])) == epochs[0]
