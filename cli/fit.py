@@ -58,6 +58,9 @@ def _further_parameters(
         if (flag := flag_of(name, context.command)) is not None:
             raise click.BadParameter(f"{name!r} is set by {flag}")
         found[name] = _value(value)
+        if name == "learning_rate" and isinstance(found[name], int | float):
+            flag = flag_of("learning_rate_init", context.command)
+            raise click.BadParameter(f"'learning_rate' is a schedule; the rate is set by {flag}")
     return found
 
 

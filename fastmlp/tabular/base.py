@@ -1,6 +1,5 @@
 """The common base of TabularClassifier and TabularRegressor: preparing and training on a table."""
 
-import warnings
 from inspect import signature
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -14,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..estimators._sklearn import StrOptions
 from ..estimators.parameters import parameter_docs
-from ..exceptions import DivergenceError, warn_user
+from ..exceptions import DivergenceError
 from ..training.callbacks import Callback
 from .columns import check_complete, check_learnable, target_called
 from .frames import read_frame, read_target
@@ -185,16 +184,20 @@ class BaseTabular(BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, callback: Callback | None) -> Self:
         self._validate_params()
         with all_or_nothing(self):
-            caught = self._train(X, read_target(self, y), sample_weight, callback)
-        # A filter may turn warnings into errors, so they come after all attributes are set.
-        for warning in caught:
-            warn_user(warning.message)
+            raised = self._train(X, read_target(self, y), sample_weight, callback)
+        if raised is not None:
+            raise raised
         return self
 
     def _train(
         self, X: Any, y: pd.Series, sample_weight: Any, callback: Callback | None
-    ) -> list[warnings.WarningMessage]:
-        """Set the fitted attributes, and return the warnings of the network's fit."""
+    ) -> Warning | None:
+        """Set the fitted attributes.
+
+        A filter may turn the warnings of the network's fit into errors. The network keeps what it
+        has learned then, and so does this estimator: the warning is returned, to be raised when
+        all attributes are set.
+        """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         frame = read_frame(self, X, reset=True)
@@ -206,19 +209,20 @@ class BaseTabular(BaseEstimator):
         check_learnable(values, self._task, target_called(y))
         targets = self._encode(values)
         network = self._network_class(**self._network_parameters(values))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                network.fit(inputs, targets, sample_weight, callback=callback)
-            except DivergenceError as error:
-                # The notes tell of weights that are kept, but this network is thrown away.
-                error.__notes__.clear()
-                raise
+        raised = None
+        try:
+            network.fit(inputs, targets, sample_weight, callback=callback)
+        except DivergenceError as error:
+            # The notes tell of weights that are kept, but this network is thrown away.
+            error.__notes__.clear()
+            raise
+        except Warning as warning:
+            raised = warning
         self.preprocessor_, self.estimator_ = preprocessor, network
         self.columns_ = preprocessor.columns_
         self.target_name_ = y.name
         self.n_iter_ = network.n_iter_
-        return caught
+        return raised
 
     def _network_parameters(self, values: NDArray[Any]) -> dict[str, Any]:
         """Return the parameters of the network for a target of shape (n_rows,)."""
@@ -228,6 +232,11 @@ class BaseTabular(BaseEstimator):
         if isinstance(early_stopping, str):
             early_stopping = n_rows >= _FEWEST_ROWS_FOR_EARLY_STOPPING and self.swa_start is None
         early_stopping = bool(early_stopping) and self._can_hold_out(values)
+        if parameters["learning_rate"] != "constant" and self.solver not in ("gd", "sgd"):
+            raise ValueError(
+                f"learning_rate={parameters['learning_rate']!r} is a schedule for solver='sgd' and "
+                f"'gd', and this is {self.solver!r}; use lr_schedule"
+            )
         batch_size = self.batch_size
         # The solver 'gd' takes all rows in each step, and refuses a batch size.
         if self.solver != "gd":

@@ -138,7 +138,7 @@ def read_target(estimator: Any, y: Any) -> pd.Series:
             "y is None."
         )
     if isinstance(y, pd.Series):
-        return y
+        return y.infer_objects()
     name = getattr(y, "name", None)
     values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     if isinstance(y, pd.DataFrame) and len(y.columns) == 1:

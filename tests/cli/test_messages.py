@@ -23,6 +23,10 @@ def test_bad_settings(data):
     )
     message = fails("fit", "data.csv", "--activation", "tanh,relu,elu")
     assert message.startswith("fastmlp: --activation has 3 entries, and --hidden 2; give")
+    result = run("fit", "data.csv", "--set", "learning_rate=0.01", code=2)
+    assert "'learning_rate' is a schedule; the rate is set by --learning-rate" in result.stderr
+    message = fails("fit", "data.csv", "--learning-rate", "0.01", "--set", "learning_rate=adaptive")
+    assert "is a schedule for" in message and "--set solver=sgd" in message
     twice = ("--set", "l1=1", "--set", "l1=2")
     assert "'l1' is set twice" in run("fit", "data.csv", *twice, code=2).stderr
     assert "--set scoring=r2 cannot score" in fails(

@@ -5,6 +5,7 @@ import inspect
 import pickle
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -332,7 +333,10 @@ def test_targets_of_the_other_kind(people, features):
         ({"activation": ("tanh", "relu", "elu")}, "activation has 3 entries"),
         ({"loss": "quantile", "quantiles": [0.1, 0.9]}, "a model for each"),
         ({"solver": "gd", "batch_size": 5}, "solver='gd' takes all rows in each step"),
-        ({"lr_schedule": "step", "learning_rate": "adaptive"}, "are two schedules"),
+        (
+            {"lr_schedule": "step", "learning_rate": "adaptive", "solver": "sgd"},
+            "are two schedules",
+        ),
     ],
 )
 def test_bad_parameters_are_said_and_change_nothing(concrete, parameters, message):
@@ -416,3 +420,45 @@ def test_counts_and_outliers(concrete):
         for level in (0.1, 0.9)
     )
     assert np.mean(y < low) < 0.3 and np.mean(y < high) > 0.7
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fits_in_threads_leave_the_filters_of_warnings_alone(features, people):
+    """The filters belong to the process: a fit that changed them would mix up those of others."""
+    before = warnings.filters[:], warnings.showwarning
+    models = [TabularClassifier(**SMALL) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda model: model.fit(features, people["class"]), models))
+    assert (warnings.filters, warnings.showwarning) == before
+
+
+def test_warnings_as_errors_keep_what_was_learned(features, people):
+    model = TabularClassifier(hidden_layer_sizes=(8,), max_iter=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning):
+            model.fit(features, people["class"])
+    assert len(model.predict(features)) == len(features)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_labels_in_a_series_of_objects_keep_their_type(dtype, features):
+    labels = (np.arange(len(features)) % 2).astype(dtype)
+    y = pd.Series(labels, dtype=object)
+    model = TabularClassifier(**SMALL).fit(features, y)
+    assert model.classes_.dtype == np.dtype(dtype)
+    assert model.score(features, labels) == model.score(features, y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_numbers_in_a_series_of_objects_are_numbers(concrete):
+    X, y = concrete
+    expected = TabularRegressor(**SMALL).fit(X, y).predict(X)
+    found = TabularRegressor(**SMALL).fit(X, y.astype(object)).predict(X)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_schedule_that_the_solver_would_ignore_is_refused(concrete):
+    with pytest.raises(ValueError, match="learning_rate='adaptive' is a schedule for solver='sgd'"):
+        TabularRegressor(learning_rate="adaptive").fit(*concrete)
