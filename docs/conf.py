@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: ``sphinx-build -W --keep-going -n docs docs/_build/html``.
+"""How Sphinx builds the site: ``python -m sphinx -W --keep-going docs docs/_build/html``.
 
 Everything that a page needs is a file of the site, so that it works without a network.
 """
@@ -60,6 +60,7 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 html_math_renderer = "mathml"
 highlight_language = "none"
+smartquotes = False  # what is quoted is often typed into a shell
 copybutton_exclude = ".linenos, .gp, .go"
 
 html_title = "fastmlp"

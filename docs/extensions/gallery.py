@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _PAGE = """\
 # {title}
 
-{summary}.
+{summary}
 
 ```python
 from fastmlp import demos
@@ -93,7 +93,7 @@ def write_gallery(app):
         if not page.exists() or page.stat().st_mtime < newest:
             page.write_text(_run(name, folder))
         title = page.read_text().splitlines()[0].removeprefix("# ")
-        cards.append(_CARD.format(title=title, name=name, summary=_summary(name)))
+        cards.append(_CARD.format(title=title, name=name, summary=_summary(name, title)))
     text = _INDEX.format(cards="\n".join(cards), names="\n".join(demos.names()))
     index = folder / "index.md"
     if not index.exists() or index.read_text() != text:
@@ -108,16 +108,21 @@ def _run(name, folder):
         name=name,
         function=name.replace("-", "_"),
         title=_escaped(result.title),
-        summary=_summary(name),
+        summary=_summary(name, _escaped(result.title)),
         table=_table(result),
         findings="\n\n".join(map(_escaped, result.findings)),
         lesson=_escaped(result.lesson),
     )
 
 
-def _summary(name):
-    text = demos.summary(name)
-    return _escaped(text[0].upper() + text[1:])
+def _summary(name, title):
+    """What an experiment is about, as a sentence; empty where its title says it all."""
+    text = _escaped(demos.summary(name))
+    text = text[:1].upper() + text[1:]
+    if re.match(rf"{re.escape(title)}([:,]|$)", text):
+        text = text[len(title) + 1 :].strip()
+        text = text[:1].upper() + text[1:]
+    return f"{text}." if text else ""
 
 
 def _table(result):
