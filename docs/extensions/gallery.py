@@ -17,6 +17,8 @@ from sphinx.util.display import status_iterator
 import fastmlp
 from fastmlp import demos, plotting
 
+# The panel of each picture that is its thumbnail: a whole picture could not be read at its size.
+_PANELS = {"xor": 1, "threshold-units": 1, "spiral": 1, "circle": 2, "digits": 1}
 _log = logging.getLogger(__name__)
 
 _PAGE = """\
@@ -56,7 +58,7 @@ Classic experiments, from exclusive or to vanishing gradients. Each takes second
 table, what to see in it, and a picture: from the shell with `fastmlp demo`, from Python with the
 functions of {{py:mod}}`fastmlp.demos`.
 
-::::{{grid}} 1 2 2 3
+::::{{grid}} 1 2 2 2
 :gutter: 3
 
 {cards}
@@ -73,7 +75,7 @@ _CARD = """\
 :::{{grid-item-card}} {title}
 :link: {name}
 :link-type: doc
-:img-top: {name}.png
+:img-top: {name}-thumbnail.png
 :class-img-top: thumbnail
 
 {summary}
@@ -101,9 +103,13 @@ def write_gallery(app):
 
 
 def _run(name, folder):
-    """Run an experiment, draw its picture into the folder, and return its page."""
+    """Run an experiment, draw its pictures into the folder, and return its page."""
     result = demos.run(name)
-    plotting.save(result.plot(plotting.new_figure(*result.size)), folder / f"{name}.png")
+    figure = result.plot(plotting.new_figure(*result.size))
+    plotting.save(figure, folder / f"{name}.png")
+    panel = figure.axes[_PANELS.get(name, 0)]
+    inches = panel.get_tightbbox().transformed(figure.dpi_scale_trans.inverted())
+    figure.savefig(folder / f"{name}-thumbnail.png", bbox_inches=inches.padded(0.1), dpi=150)
     return _PAGE.format(
         name=name,
         function=name.replace("-", "_"),

@@ -144,12 +144,13 @@ def test_predict_evaluate_and_info_agree(data, model):
 
 
 def test_info_says_why_columns_were_dropped(data):
-    data.assign(one=1, two=2, empty=np.nan).to_csv("data.csv", index=False)
+    data.assign(one=1, two=2).to_csv("data.csv", index=False)
     run("fit", "data.csv", "--target", "class", *QUICK)
     lines = run("info", "data.fastmlp").stdout.splitlines()
     assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("dropped")] == [
-        "one, two (constant)",
-        "empty (all values are missing)",
+        "planet, one, two (constant)",
+        "nothing (all values are missing)",
+        "name (text that differs in every row, an identifier)",
     ]
 
 
