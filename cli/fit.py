@@ -108,7 +108,7 @@ def _further_parameters(
     type=click.FloatRange(0, min_open=True),
     default=0.001,
     show_default=True,
-    help="Learning rate; with a schedule its largest value.",
+    help="Adam's learning rate.",
 )
 @click.option(
     "--alpha", type=click.FloatRange(0), default=0.0001, show_default=True, help="L2 penalty."
@@ -158,7 +158,7 @@ def _further_parameters(
     multiple=True,
     callback=_further_parameters,
     metavar="NAME=VALUE",
-    help="Any other parameter of TabularClassifier or TabularRegressor, such as dropout=0.2, "
+    help="Any other parameter of MLPClassifier or MLPRegressor, such as dropout=0.2, "
     "lr_schedule=cosine or clip_norm=1. Can be repeated.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")

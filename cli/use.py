@@ -123,12 +123,9 @@ def info(model: Path, as_json: bool) -> None:
         rows += describe(report)
         rows += [("test", format_metrics(report.get("test", {})))]
     if columns is not None:
-        for kind in ("numeric", "text"):
+        for kind in ("numeric", "text", "dropped"):
             names = [str(c["name"]) for c in columns if c["kind"] == kind]
             rows.append((kind, ", ".join(names)))
-        for reason in dict.fromkeys(c["reason"] for c in columns if c["kind"] == "dropped"):
-            names = [str(c["name"]) for c in columns if c["reason"] == reason]
-            rows.append(("dropped", f"{', '.join(names)} ({reason})"))
         if hasattr(loaded, "classes_"):
             rows.append(("classes", ", ".join(map(str, loaded.classes_))))
     print_rows(rows)

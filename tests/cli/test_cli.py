@@ -143,17 +143,6 @@ def test_predict_evaluate_and_info_agree(data, model):
         assert part in info.replace("10-8-1", "9-8-1"), info
 
 
-def test_info_says_why_columns_were_dropped(data):
-    data.assign(one=1, two=2).to_csv("data.csv", index=False)
-    run("fit", "data.csv", "--target", "class", *QUICK)
-    lines = run("info", "data.fastmlp").stdout.splitlines()
-    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("dropped")] == [
-        "planet, one, two (constant)",
-        "nothing (all values are missing)",
-        "name (text that differs in every row, an identifier)",
-    ]
-
-
 def test_json_is_all_there_is_on_stdout(data, model):
     fitted = json.loads(run("fit", "data.csv", *QUICK, "--json").stdout)
     assert fitted["rows"] == 120 and 0 <= fitted["test"]["accuracy"] <= 1
