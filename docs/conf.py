@@ -98,6 +98,13 @@ def _escape_shapes(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"(?<=\()(\w+)_(?=[,)])", r"\1\_", line) for line in lines]
 
 
+def _add_anchor(app, what, name, obj, options, lines):
+    """Give a function an anchor with its own module's name, to which the pages of sources link."""
+    home = f"{obj.__module__}.{obj.__qualname__}" if what == "function" else name
+    if home != name:
+        lines += ["", ".. raw:: html", "", f'   <span id="{home}"></span>', ""]
+
+
 @cache
 def _private_names():
     """What the package defines, alone and with its module, public or not."""
@@ -122,3 +129,4 @@ def setup(app):
     app.connect("missing-reference", _name_without_page)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _escape_shapes, priority=100)
+    app.connect("autodoc-process-docstring", _add_anchor, priority=900)  # after numpydoc
