@@ -13,7 +13,18 @@ from .speed import bench, doctor, warmup
 from .use import evaluate, export, info, predict
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Commands that help lists in the order in which a user needs them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(self.commands)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="fastmlp", message="%(prog)s %(version)s")
 def main() -> None:
     """Train multilayer perceptrons on tables, and use them.
@@ -28,5 +39,5 @@ def main() -> None:
     """  # noqa: D301 (click looks for the control character itself)
 
 
-for command in (fit, predict, evaluate, info, export, warmup, bench, doctor, demo):
+for command in (fit, predict, evaluate, info, export, demo, bench, warmup, doctor):
     main.add_command(command)

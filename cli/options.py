@@ -23,7 +23,7 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--encoding", default="utf-8", show_default=True,
                      help="Character encoding of the file."),
         click.option("--sep", "separator", default=",", show_default=True, callback=_separator,
-                     help="Character between fields; 'tab' for a tabulator."),
+                     help="Character between fields; 'tab' for a tab."),
     ):  # fmt: skip
         command = option(command)
     return command

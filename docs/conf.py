@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: ``sphinx-build -W --keep-going -n docs docs/_build/html``.
+"""How Sphinx builds the site: ``python -m sphinx -W --keep-going docs docs/_build/html``.
 
 Everything that a page needs is a file of the site, so that it works without a network.
 """
@@ -60,6 +60,7 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 html_math_renderer = "mathml"
 highlight_language = "none"
+smartquotes = False  # what is quoted is often typed into a shell
 copybutton_exclude = ".linenos, .gp, .go"
 
 html_title = "fastmlp"
@@ -97,6 +98,13 @@ def _escape_shapes(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"(?<=\()(\w+)_(?=[,)])", r"\1\_", line) for line in lines]
 
 
+def _add_anchor(app, what, name, obj, options, lines):
+    """Give a function an anchor with its own module's name, to which the pages of sources link."""
+    home = f"{obj.__module__}.{obj.__qualname__}" if what == "function" else name
+    if home != name:
+        lines += ["", ".. raw:: html", "", f'   <span id="{home}"></span>', ""]
+
+
 @cache
 def _private_names():
     """What the package defines, alone and with its module, public or not."""
@@ -121,3 +129,4 @@ def setup(app):
     app.connect("missing-reference", _name_without_page)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _escape_shapes, priority=100)
+    app.connect("autodoc-process-docstring", _add_anchor, priority=900)  # after numpydoc

@@ -17,12 +17,14 @@ from sphinx.util.display import status_iterator
 import fastmlp
 from fastmlp import demos, plotting
 
+# The panel of each picture that is its thumbnail: a whole picture could not be read at its size.
+_PANELS = {"xor": 1, "threshold-units": 1, "spiral": 1, "circle": 2, "digits": 1}
 _log = logging.getLogger(__name__)
 
 _PAGE = """\
 # {title}
 
-{summary}.
+{summary}
 
 ```python
 from fastmlp import demos
@@ -56,7 +58,7 @@ Classic experiments, from exclusive or to vanishing gradients. Each takes second
 table, what to see in it, and a picture: from the shell with `fastmlp demo`, from Python with the
 functions of {{py:mod}}`fastmlp.demos`.
 
-::::{{grid}} 1 2 2 3
+::::{{grid}} 1 2 2 2
 :gutter: 3
 
 {cards}
@@ -73,7 +75,7 @@ _CARD = """\
 :::{{grid-item-card}} {title}
 :link: {name}
 :link-type: doc
-:img-top: {name}.png
+:img-top: {name}-thumbnail.png
 :class-img-top: thumbnail
 
 {summary}
@@ -93,7 +95,7 @@ def write_gallery(app):
         if not page.exists() or page.stat().st_mtime < newest:
             page.write_text(_run(name, folder))
         title = page.read_text().splitlines()[0].removeprefix("# ")
-        cards.append(_CARD.format(title=title, name=name, summary=_summary(name)))
+        cards.append(_CARD.format(title=title, name=name, summary=_summary(name, title)))
     text = _INDEX.format(cards="\n".join(cards), names="\n".join(demos.names()))
     index = folder / "index.md"
     if not index.exists() or index.read_text() != text:
@@ -101,23 +103,32 @@ def write_gallery(app):
 
 
 def _run(name, folder):
-    """Run an experiment, draw its picture into the folder, and return its page."""
+    """Run an experiment, draw its pictures into the folder, and return its page."""
     result = demos.run(name)
-    plotting.save(result.plot(plotting.new_figure(*result.size)), folder / f"{name}.png")
+    figure = result.plot(plotting.new_figure(*result.size))
+    plotting.save(figure, folder / f"{name}.png")
+    panel = figure.axes[_PANELS.get(name, 0)]
+    inches = panel.get_tightbbox().transformed(figure.dpi_scale_trans.inverted())
+    figure.savefig(folder / f"{name}-thumbnail.png", bbox_inches=inches.padded(0.1), dpi=150)
     return _PAGE.format(
         name=name,
         function=name.replace("-", "_"),
         title=_escaped(result.title),
-        summary=_summary(name),
+        summary=_summary(name, _escaped(result.title)),
         table=_table(result),
         findings="\n\n".join(map(_escaped, result.findings)),
         lesson=_escaped(result.lesson),
     )
 
 
-def _summary(name):
-    text = demos.summary(name)
-    return _escaped(text[0].upper() + text[1:])
+def _summary(name, title):
+    """What an experiment is about, as a sentence; empty where its title says it all."""
+    text = _escaped(demos.summary(name))
+    text = text[:1].upper() + text[1:]
+    if re.match(rf"{re.escape(title)}([:,]|$)", text):
+        text = text[len(title) + 1 :].strip()
+        text = text[:1].upper() + text[1:]
+    return f"{text}." if text else ""
 
 
 def _table(result):

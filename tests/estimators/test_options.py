@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from fastmlp import DivergenceError, MLPClassifier, MLPRegressor, check_gradient
 from fastmlp.engines import custom_functions
 from fastmlp.network.formulas.philox import philox
+from fastmlp.network.plan import Activation
 
-NEW_ACTIVATIONS = ["leaky_relu", "elu", "selu", "gelu", "silu", "softplus"]
+EACH_ACTIVATION = [activation.name.lower() for activation in Activation]
 LOG_COSH = (lambda y, p: math.log(math.cosh(p - y)), lambda y, p: math.tanh(p - y))
 LEVELS = (0.1, 0.5, 0.8)
 
@@ -71,7 +72,7 @@ def estimator(cls, **params):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", [*naive.ACTIVATIONS, ["selu", "gelu"]])
+@pytest.mark.parametrize("activation", [*EACH_ACTIVATION, ["selu", "gelu"]])
 def test_gradient(loss, activation):
     cls, params, _, kind = LOSSES[loss]
     X, y, _ = data(kind, n_rows=25)
@@ -105,7 +106,7 @@ def test_losses(loss, activation):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("activation", NEW_ACTIVATIONS)
+@pytest.mark.parametrize("activation", EACH_ACTIVATION)
 def test_activations(activation):
     X, y, Y = data("classes")
     assert_trained_as(

@@ -12,7 +12,7 @@ import fastmlp
 PACKAGE = Path(fastmlp.__file__).parent
 CLI = Path(__file__).parent.parent.parent / "cli"
 
-# The rooms of the house, each with those that it may import beside itself. A room without a
+# The rooms of the package, each with those that it may import beside itself. A room without a
 # folder is a module of that name at the top.
 ROOMS = {
     "exceptions": set(),

@@ -11,12 +11,17 @@ from inspect import getmembers, isfunction, signature
 from pathlib import Path
 from typing import NamedTuple
 
+import click
+import numpy as np
 import pytest
+from fastmlp_cli.fit import fit
+from fastmlp_cli.main import main
 from sklearn.utils._param_validation import StrOptions
 
 import fastmlp
 from fastmlp import demos, exceptions, plotting, schedules
 from fastmlp.estimators.parameters import ACTIVATIONS, SOLVERS
+from fastmlp.network.plan import Activation
 from fastmlp.network.weights import INITIALISERS
 from fastmlp.schedules import SCHEDULES
 
@@ -32,6 +37,8 @@ NOT_RUN = {
     "not run: these are the tests themselves": 2,
     "not run: installs packages and builds the site": 1,
 }
+# A small table for calls that are refused.
+X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
 ROOMS = "network|engines|training|estimators|tabular|export|tools|demos"
 
 
@@ -166,10 +173,106 @@ def test_every_parameter_is_on_the_page_of_options():
             assert re.search(rf"`{name}\b", text), name
 
 
+def _items(page, heading):
+    """The items of the first list below a heading of a page, each on one line."""
+    section = (DOCS / page).read_text().split(f"\n## {heading}\n")[1]
+    found = re.search(r"(?:^- .*\n(?:  .*\n)*)+", section, re.MULTILINE)[0]
+    return [" ".join(item.split()) for item in re.split(r"^- ", found, flags=re.MULTILINE)[1:]]
+
+
+def _fitting(estimator=fastmlp.MLPClassifier, y=Y, **options):
+    return lambda: estimator(max_iter=2, **options).fit(X, y)
+
+
+def _continuing(**options):
+    return lambda: fastmlp.MLPClassifier(**options).partial_fit(X, Y, classes=[0, 1, 2])
+
+
+NOT_COMBINED = {
+    "`swa_start` with `early_stopping=True` or with `solver='lbfgs'`": [
+        _fitting(swa_start=1, early_stopping=True),
+        _fitting(swa_start=1, solver="lbfgs"),
+    ],
+    "`solver='lbfgs'` with `dropout`, `l1`, `weight_decay`, `max_norm`, `clip_value`, `clip_norm` "
+    "or `lr_schedule`": [
+        *(
+            _fitting(solver="lbfgs", **{name: 0.1})
+            for name in ("dropout", "l1", "weight_decay", "max_norm", "clip_value", "clip_norm")
+        ),
+        _fitting(solver="lbfgs", lr_schedule="cosine"),
+    ],
+    "`solver='gd'` with a `batch_size`, since each of its steps takes all rows": [
+        _fitting(solver="gd", batch_size=10)
+    ],
+    "`lr_schedule` with `learning_rate='invscaling'` or `'adaptive'`, since both are schedules": [
+        _fitting(lr_schedule="cosine", solver="sgd", learning_rate=name)
+        for name in ("invscaling", "adaptive")
+    ],
+    "`loss='margin'` with `label_smoothing`": [_fitting(loss="margin", label_smoothing=0.1)],
+    "`scoring` without rows to score, which are those of `early_stopping=True` or of an "
+    "`eval_set`": [_fitting(scoring="accuracy")],
+    "several `quantiles` with a `y` of several columns": [
+        _fitting(fastmlp.MLPRegressor, X[:, :2], loss="quantile", quantiles=(0.1, 0.9))
+    ],
+    "`partial_fit` with `early_stopping=True`, `scoring` or `swa_start`": [
+        _continuing(early_stopping=True),
+        _continuing(scoring="accuracy"),
+        _continuing(swa_start=1),
+    ],
+}
+
+
+def test_what_cannot_be_combined_is_listed():
+    assert _items("options.md", "What cannot be combined") == list(NOT_COMBINED)
+
+
+@pytest.mark.parametrize("line", NOT_COMBINED)
+def test_what_cannot_be_combined_is_refused(line):
+    named = set(re.findall(r"`(\w+)", line.split(", since")[0])) - {"y", "eval_set"}
+    for call in NOT_COMBINED[line]:
+        with pytest.raises(ValueError) as caught:
+            call()
+        # The message names what is in the way, and is not about something else.
+        assert any(re.search(rf"\b{name}\b", str(caught.value)) for name in named), caught.value
+
+
+def test_parameters_with_a_flag_are_named():
+    shown = re.search(r"parameters have flags: (.*?)\.\n", (DOCS / "tables.md").read_text(), re.S)
+    parameters = set().union(
+        *(signature(e).parameters for e in (fastmlp.TabularClassifier, fastmlp.TabularRegressor))
+    )
+    flags = {max(o.opts, key=len) for o in fit.params if o.name in parameters}
+    assert set(re.findall(r"`(--[\w-]+)`", shown[1])) == flags
+    of_networks = set(signature(fastmlp.MLPClassifier).parameters)
+    assert of_networks - parameters == {"verbose", "warm_start"}
+
+
+@pytest.mark.parametrize("activation", Activation, ids=lambda activation: activation.name)
+def test_every_activation_is_in_the_help(activation):
+    (option,) = (option for option in fit.params if option.name == "activation")
+    text = fastmlp.MLPClassifier.__doc__
+    listed = re.search(r"    activation : .*?\n(.*?)\n    \w+ : ", text, re.DOTALL)[1]
+    name = activation.name.lower()
+    assert re.search(rf"\b{name}\b", option.help) and f"'{name}'" in listed
+
+
+def test_all_tables_of_speed_are_from_one_machine():
+    """The page about speed names it once."""
+    notes = {
+        path.read_text().splitlines()[2] for path in (ROOT / "benchmarks/results").glob("cpu-*.md")
+    }
+    assert len(notes) == 1, notes
+
+
 def test_every_command_is_in_the_reference():
-    """It is written from the commands themselves, all of them."""
-    text = (DOCS / "tables.md").read_text()
-    assert ".. click:: fastmlp_cli.main:main\n   :prog: fastmlp\n   :nested: full\n" in text
+    """It is written from the commands themselves, all of them, in the order of the help."""
+    found = re.findall(
+        r"^\.\. click:: fastmlp_cli\.\w+:(\w+)\n   :prog: fastmlp (\w+)$",
+        (DOCS / "tables.md").read_text(),
+        re.MULTILINE,
+    )
+    listed = main.list_commands(click.Context(main))
+    assert found == [(name, name) for name in listed] and set(listed) == set(main.commands)
 
 
 def test_every_public_name_is_in_the_reference():
