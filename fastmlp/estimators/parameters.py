@@ -259,7 +259,7 @@ _SKLEARN_PARAMETERS = """\
         Source of the initial weights, the shuffles, the validation split and the dropout. With
         the same int the results are those of scikit-learn.
     tol : float, default=0.0001
-        An epoch counts as an improvement if its loss or score is better by more than this.
+        An epoch counts as an improvement if its loss or score is better by this much or more.
         'lbfgs' ends when no element of the gradient has a larger absolute value.
     verbose : bool, default=False
         Whether to print the loss of each epoch to stdout.

@@ -170,7 +170,7 @@ class History:
         score : float or None
             Validation score after the epoch.
         tol : float
-            Only a change by more than this counts as an improvement.
+            Only a change by this much or more counts as an improvement.
 
         Returns
         -------
