@@ -146,7 +146,13 @@ class History:
 
     def progress(self) -> Progress:
         """Return the numbers that change with each epoch."""
-        return Progress(*(getattr(self, name) for name in Progress._fields))
+        return Progress(
+            self.best_loss,
+            self.best_validation_score,
+            self.best_theta,
+            self.no_improvement_count,
+            self.n_samples_seen,
+        )
 
     def set_progress(self, progress: Progress) -> None:
         """Go back to an earlier :meth:`progress`."""

@@ -155,22 +155,23 @@ class EpochLoop:
         n_losses, n_scores = len(curve), len(scores or ())
         self._began = time.perf_counter()
         self._average = WeightAverage(self.swa_start)
-        # The epochs that count, each with the history's progress after it.
-        self._done: list[tuple[Epoch, Progress]] = []
-        before = history.progress()
+        self._epochs: list[Epoch] = []
+        # How many of them count, and the history's progress after these.
+        self._completed: tuple[int, Progress] = 0, history.progress()
         stopped = interrupted = False
         try:
-            while len(self._done) < self.rule.max_epochs and not stopped:
+            while len(self._epochs) < self.rule.max_epochs and not stopped:
                 stopped = self._run_epoch()
         except KeyboardInterrupt:
             interrupted = True
         finally:
             # Ctrl-C may come at any moment of an epoch: it counts in everything or in nothing.
-            del curve[n_losses + len(self._done) :]
+            n_epochs, progress = self._completed
+            del self._epochs[n_epochs:], curve[n_losses + n_epochs :]
             if scores is not None:
-                del scores[n_scores + len(self._done) :]
-            history.set_progress(self._done[-1][1] if self._done else before)
-            add_epochs(history.numbers, [epoch for epoch, _ in self._done])
+                del scores[n_scores + n_epochs :]
+            history.set_progress(progress)
+            add_epochs(history.numbers, self._epochs)
         return self._outcome(stopped, interrupted)
 
     def _run_epoch(self) -> bool:
@@ -201,7 +202,8 @@ class EpochLoop:
             if goes_on:
                 history.no_improvement_count = 0
         history.append(epoch)
-        self._done.append((epoch, history.progress()))
+        self._epochs.append(epoch)
+        self._completed = len(self._epochs), history.progress()
         is_told_to_stop = self.listener.epoch_ends(epoch, partial(_current, engine, diverged))
         return diverged or is_told_to_stop or not goes_on
 
@@ -210,7 +212,7 @@ class EpochLoop:
         engine, metrics = self.engine, self.metrics
         validation = Validation() if metrics.validate is None else metrics.validate(engine)
         return Epoch(
-            len(self._done) + 1,
+            len(self._epochs) + 1,
             self.rule.max_epochs,
             loss,
             validation.score,
@@ -242,8 +244,8 @@ class EpochLoop:
         -------
         Outcome
         """
-        n_epochs = len(self._done)
-        diverged = bool(self._done) and not isfinite(self._done[-1][0].loss)
+        n_epochs = len(self._epochs)
+        diverged = bool(self._epochs) and not isfinite(self._epochs[-1].loss)
         ending: dict[str, Any] = {"interrupted": interrupted}
         ending["converged"] = (stopped or interrupted) and not diverged
         if self.rule.by_score and self.history.best_theta is not None:

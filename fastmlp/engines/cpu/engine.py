@@ -225,6 +225,10 @@ class CpuEngine:
         self._sums = np.zeros(N_SUMS + plan.batch_size + 3 * self._layout.n_blocks)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
         self._scalars = _plan_scalars(plan)
+        # What each epoch asks of the plan is looked up once: an epoch may take 30 microseconds.
+        self._decays, self._rate_factor = plan.weight_decay > 0, plan.rate_factor
+        self._keeps_start = plan.optimizer != Optimizer.GRADIENT
+        self._needs_gradient = plan.needs_gradient
         self._order = np.empty(X.shape[0], dtype=np.int64)
         # They are in the order of the numbers in kernels.py.
         self._arrays = (
@@ -355,10 +359,11 @@ class CpuEngine:
         if self._sample_weight.size:
             plan.batch_weights(order, self._sample_weight)
         scalars, settings = self._scalars, self._settings
-        scalars[at.DECAY] = 1 - learning_rate * plan.weight_decay
-        scalars[at.LEARNING_RATE] = learning_rate * plan.rate_factor
+        if self._decays:
+            scalars[at.DECAY] = 1 - learning_rate * plan.weight_decay
+        scalars[at.LEARNING_RATE] = learning_rate * self._rate_factor
         self._sums[EPOCH_LOSS] = self._sums[GRADIENT_NORM] = 0.0
-        if plan.optimizer != Optimizer.GRADIENT:
+        if self._keeps_start:
             self._kept_at.reverse()
             self._n_kept = 2 if self._n_kept else 1
             settings[at.KEEP_AT] = self._kept_at[-1]
@@ -370,7 +375,7 @@ class CpuEngine:
             self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
             self.step += -(-piece.size // plan.batch_size)
             settings[at.KEEP_AT] = -1
-        if plan.needs_gradient:
+        if self._needs_gradient:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size
