@@ -155,6 +155,7 @@ class EpochLoop:
         n_losses, n_scores = len(curve), len(scores or ())
         self._began = time.perf_counter()
         self._average = WeightAverage(self.swa_start)
+        self._follows_epochs = not self.schedule.is_constant
         self._epochs: list[Epoch] = []
         # How many of them count, and the history's progress after these.
         self._completed: tuple[int, Progress] = 0, history.progress()
@@ -191,9 +192,10 @@ class EpochLoop:
         history.n_samples_seen += self.order.size
         if history.judge(loss, epoch.validation_score, rule.tol):
             history.best_theta = engine.pull()
-        if not self.schedule.is_constant:
+        if self._follows_epochs:
             self.schedule.epoch_ends(history.n_samples_seen, self._watched(epoch), rule.tol)
-        self._average.epoch_ends(epoch.epoch, engine)
+        if self.swa_start is not None:
+            self._average.epoch_ends(epoch.epoch, engine)
         goes_on = True
         if history.no_improvement_count > rule.patience:
             goes_on = self.schedule.on_plateau()
