@@ -167,6 +167,22 @@ def call_at(
     context.call_conv.call_function(builder, pointer, none, argument_types, values)
 
 
+def array_of(view: Any) -> Any:
+    """Return the value of an array that :func:`populate_array` has filled."""
+    return view._getvalue()
+
+
+def free_pending_memory(context: Any) -> None:
+    """Free the memory of a GPU that is no longer in use, which numba-cuda would do later.
+
+    Where it has no such queue, as in the simulator, nothing is pending.
+    """
+    manager = getattr(context, "memory_manager", None)
+    deallocations = getattr(manager, "deallocations", None)
+    if deallocations is not None:
+        deallocations.clear()
+
+
 _OF_CUDA = {
     # Refers to ``np.row_stack`` when it is imported, which NumPy 2.5 lacks.
     "cuda_arrays": ("numba.cuda.np.arrayobj", ""),

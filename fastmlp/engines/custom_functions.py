@@ -16,7 +16,8 @@ from typing import Any
 
 from ..network.plan import LossFunctions
 
-_MOST_KEPT = 16
+# Custom losses whose functions, and whose kernels, are kept: those that were used lately.
+MOST_KEPT = 16
 # The copies that were used last, by the digest of their content.
 _kept: OrderedDict[bytes, tuple[FunctionType, ...]] = OrderedDict()
 _lock = threading.Lock()
@@ -50,7 +51,7 @@ def frozen(functions: LossFunctions) -> tuple[FunctionType, ...]:
     with _lock:
         copies = _kept.setdefault(content, copies)
         _kept.move_to_end(content)
-        while len(_kept) > _MOST_KEPT:
+        while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
     return copies
 

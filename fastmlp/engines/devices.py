@@ -1,5 +1,6 @@
 """The choice of an engine by the estimators' parameter `device`: 'cpu', 'cuda' or 'auto'."""
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,33 @@ def predict(
     from .cpu.engine import outputs
 
     return outputs(plan, theta, X, n_jobs)
+
+
+def cpu_threads(n_jobs: int | None) -> int:
+    """Return how many threads of the CPU an ``n_jobs`` parameter stands for.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        In scikit-learn's meaning; None is numba's limit.
+
+    Returns
+    -------
+    int
+    """
+    from .cpu.engine import resolve_n_threads
+
+    return resolve_n_threads(n_jobs)
+
+
+def limit_threads(most: int) -> AbstractContextManager[None]:
+    """Return a context in which the fits of the current thread use no more threads than `most`.
+
+    Like ``numba.set_num_threads``, the limit belongs to one thread of the caller.
+    """
+    from .cpu.threads import at_most
+
+    return at_most(most)
 
 
 def fit_group(n_fits: int, n_turns: int) -> "FitGroup | None":

@@ -88,7 +88,8 @@ class Engine(Predictor, Protocol):
         Number of updates so far, which Adam's bias correction and dropout's masks depend on.
     gradient_norm : float or None
         Norm of the gradient of all parameters, before it is limited to the plan's `clip_norm`,
-        as the mean over the steps of the last epoch. None unless the plan monitors the gradient.
+        as the mean over the steps of the last epoch. None unless the plan needs it: see
+        :attr:`fastmlp.network.plan.TrainingPlan.needs_gradient_norm`.
     total_weight : float
         Sum of the sample weights of all rows, which is their number where no weights are given.
     """

@@ -19,13 +19,16 @@ __all__ = [
     "InvalidParameterError",
     "Options",
     "StrOptions",
+    "begin_callbacks",
     "check_partial_fit_first_call",
     "check_sample_weight",
     "check_y",
+    "constraints_of",
     "get_feature_names",
     "has_callbacks",
     "takes_sample_weight",
     "validate_parameter_constraints",
+    "validate_parameters",
     "without_callbacks",
 ]
 
@@ -44,7 +47,7 @@ def _required(module: str, *names: str) -> list[Any]:
     except (ImportError, AttributeError) as error:
         raise ImportError(
             f"scikit-learn {sklearn.__version__} has no {module}.{', '.join(names)}, which fastmlp "
-            "needs; install one that it was tested with: pip install 'scikit-learn>=1.9,<1.11'"
+            "needs; install one that it was tested with: pip install 'scikit-learn>=1.9,<1.10'"
         ) from error
 
 
@@ -121,3 +124,30 @@ def takes_sample_weight(scorer: Any) -> bool:
     """
     function = getattr(scorer, "_score_func", None) or getattr(scorer, "func", scorer)
     return "sample_weight" in signature(function).parameters
+
+
+def validate_parameters(estimator: Any) -> None:
+    """Raise scikit-learn's InvalidParameterError unless all parameters meet their constraints."""
+    estimator._validate_params()
+
+
+def constraints_of(cls: type[Any]) -> dict[str, list[Any]]:
+    """Return the constraints of an estimator class's parameters, of scikit-learn's or ours."""
+    return cls._parameter_constraints
+
+
+def begin_callbacks(estimator: Any, n_tasks: int) -> Any:
+    """Begin a fit for the callbacks of scikit-learn's protocol.
+
+    Parameters
+    ----------
+    estimator : estimator with ``CallbackSupportMixin``
+    n_tasks : int
+        The largest number of epochs.
+
+    Returns
+    -------
+    sklearn.callback.CallbackContext
+        The context of the root task.
+    """
+    return estimator._init_callback_context(max_subtasks=n_tasks)

@@ -19,6 +19,7 @@ from ..exceptions import warn_user
 from ..network import weights
 from ..training.callbacks import Callback, Listener
 from . import conversion, fitting, inputs, parameters, planning
+from ._sklearn import validate_parameters
 from .callbacks import listening
 from .targets import Targets
 
@@ -102,13 +103,13 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
         :func:`fastmlp.fit_many` leaves ``_open_engine`` behind for the next fit.
         """
         opener: OpenEngine = self.__dict__.pop("_open_engine", open_engine)
-        self._validate_params()
+        validate_parameters(self)
         with listening(self, callback, X, y, sample_weight) as listener:
             fitting.run(self, X, y, sample_weight, eval_set, listener=listener, open_engine=opener)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
-        self._validate_params()
+        validate_parameters(self)
         fitting.run(self, X, y, sample_weight, incremental=True, listener=Listener())
         return self
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..training.callbacks import Callback, Listener
 from ..training.history import Epoch
-from ._sklearn import has_callbacks
+from ._sklearn import begin_callbacks, has_callbacks
 
 
 class SklearnListener(Listener):
@@ -47,11 +47,11 @@ class SklearnListener(Listener):
 
     def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list[Any]]]) -> bool:
         """End the task of an epoch; see :meth:`Listener.epoch_ends`."""
-        is_told_to_stop = super().epoch_ends(epoch, attributes)
+        is_stop_requested = super().epoch_ends(epoch, attributes)
         task, self._task = self._task, None
         return (
             task.call_on_fit_task_end(**self._shared, reconstruction_attributes=attributes)
-            or is_told_to_stop
+            or is_stop_requested
         )
 
     def fit_begins(self) -> None:
@@ -82,7 +82,7 @@ def listening(
     ------
     Listener
     """
-    context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+    context = begin_callbacks(estimator, estimator.max_iter)
     if not has_callbacks(estimator):
         yield Listener(callback)
         return

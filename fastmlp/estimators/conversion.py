@@ -6,7 +6,7 @@ from typing import Any
 import sklearn.neural_network
 from sklearn.base import is_classifier
 
-from ._sklearn import InvalidParameterError, validate_parameter_constraints
+from ._sklearn import InvalidParameterError, constraints_of, validate_parameter_constraints
 
 # The attributes that fitted models of both packages may have.
 _LEARNED = (
@@ -68,7 +68,7 @@ def with_parameters(model: Any, cls: type[Any]) -> Any:
         It is not fitted.
     """
     converted = cls()
-    constraints = cls._parameter_constraints
+    constraints = constraints_of(cls)
     for name, value in model.get_params().items():
         if name in converted.get_params():
             try:

@@ -13,7 +13,14 @@ from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.utils import check_array
 
-from ..engines.devices import fit_group, host_array, is_device_array, open_engine
+from ..engines.devices import (
+    cpu_threads,
+    fit_group,
+    host_array,
+    is_device_array,
+    limit_threads,
+    open_engine,
+)
 from ..exceptions import InterruptedTrainingWarning, warn_user
 from ._sklearn import get_feature_names
 from .base import BaseMLP
@@ -86,11 +93,9 @@ def fit_many(
     >>> [model.score(X, y) > 0.9 for model in fit_many(seeds, X, y)]
     [True, True, True, True]
     """
-    from ..engines.cpu.engine import resolve_n_threads
-
     fitted = list(estimators)
     _check_distinct(fitted)
-    n_threads = resolve_n_threads(n_jobs)
+    n_threads = cpu_threads(n_jobs)
     if n_threads < 1:
         raise ValueError(f"n_jobs must be None or an integer other than 0, got {n_jobs}")
     most = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
@@ -100,11 +105,11 @@ def fit_many(
             fits.start(fitted, pool, n_threads, most)
             failures = fits.failures(fitted)
         except KeyboardInterrupt:
-            fits.told_to_stop.set()
+            fits.stop_requested.set()
             failures = fits.failures(fitted)
             warn_user("Training interrupted by user.", InterruptedTrainingWarning)
         except BaseException:
-            fits.told_to_stop.set()
+            fits.stop_requested.set()
             raise
     for failure in failures:
         if failure is not None:
@@ -137,7 +142,7 @@ class _Fits:
         self._data = X, y, sample_weight
         self._config = get_config()  # each thread has one of its own
         self._futures: dict[int, Future[None]] = {}
-        self.told_to_stop = threading.Event()
+        self.stop_requested = threading.Event()
 
     def start(
         self, estimators: Sequence[BaseMLP], pool: ThreadPoolExecutor, n_threads: int, most: int
@@ -182,11 +187,9 @@ class _Fits:
 
     def _fit(self, estimator: BaseMLP, slot: Any = None) -> None:
         """Fit an estimator in this thread, with an engine in a slot of a group if there is one."""
-        from ..engines.cpu.threads import at_most
-
         X, y, sample_weight = self._data
-        with at_most(1), config_context(**self._config):
-            if self.told_to_stop.is_set():
+        with limit_threads(1), config_context(**self._config):
+            if self.stop_requested.is_set():
                 return
             if slot is not None:
                 # A subclass may have a fit of its own: it need not know how the engine is opened.
@@ -199,7 +202,7 @@ class _Fits:
                 estimator.__dict__.pop("_open_engine", None)
 
     def _stops(self, epoch: Any) -> bool:
-        return self.told_to_stop.is_set()
+        return self.stop_requested.is_set()
 
     def _fit_together(self, estimators: Sequence[BaseMLP], group: Any) -> bool:
         """Fit a group of estimators that share a GPU, each in a thread of its own.
@@ -237,7 +240,7 @@ class _Fits:
                 all_have_threads.set()
                 wait([self._futures[id(estimator)] for estimator in estimators])
             except BaseException:
-                self.told_to_stop.set()
+                self.stop_requested.set()
                 all_have_threads.set()
                 raise
         return True

@@ -13,6 +13,7 @@ from ..engines.engine import Data
 from ..network.plan import Loss, TrainingPlan
 from ..network.weights import flatten, initialise, penalty, views
 from . import inputs, planning
+from ._sklearn import validate_parameters
 from .base import BaseMLP
 
 
@@ -59,7 +60,7 @@ def objective_of(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> O
             "gradients are checked of MLPClassifier and MLPRegressor, got "
             f"{type(estimator).__name__}"
         )
-    estimator._validate_params()
+    validate_parameters(estimator)
     is_fitted = hasattr(estimator, "coefs_")
     if not is_fitted:
         estimator = type(estimator)(**estimator.get_params(deep=False))

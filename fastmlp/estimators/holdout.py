@@ -62,7 +62,9 @@ def hold_out(
     strata = targets.strata(rows.Y)
     n_rows = rows.X.shape[0]
     n_held = math.ceil(fraction * n_rows)
-    if n_held < 2:
+    # Where a class has a single row, scikit-learn says below that it cannot be split.
+    is_splittable = strata is None or np.unique(strata, return_counts=True)[1].min() > 1
+    if n_held == 0 or (n_held == 1 and is_splittable):
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of "
             "your dataset."

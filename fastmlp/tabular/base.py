@@ -11,7 +11,7 @@ from sklearn.utils import Tags, check_consistent_length
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators._sklearn import StrOptions
+from ..estimators._sklearn import StrOptions, validate_parameters
 from ..estimators.parameters import parameter_docs
 from ..exceptions import DivergenceError
 from ..training.callbacks import Callback
@@ -182,7 +182,7 @@ class BaseTabular(BaseEstimator):
         raise NotImplementedError
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, callback: Callback | None) -> Self:
-        self._validate_params()
+        validate_parameters(self)
         with all_or_nothing(self):
             raised = self._train(X, read_target(self, y), sample_weight, callback)
         if raised is not None:

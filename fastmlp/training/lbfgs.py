@@ -100,7 +100,7 @@ class LbfgsRun:
         """
         self._began = time.perf_counter()
         self._reached, self._loss, self._gradient_norm = self.start, np.nan, 0.0
-        self._is_told_to_stop = self._diverged = False
+        self._is_stop_requested = self._diverged = False
         self._epochs: list[Epoch] = []
         plan = self.engine.plan
         # The engine returns the mean of the outputs' squared errors, with the gradient of the sum.
@@ -127,7 +127,7 @@ class LbfgsRun:
         if self._diverged or not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
             return self._outcome(diverged=True)
         self._reached, self._loss = result.x, self._mean_loss(result.fun, result.x)
-        if self._is_told_to_stop or result.status == 0:
+        if self._is_stop_requested or result.status == 0:
             return self._outcome(n_iterations=result.nit, converged=True)
         return self._outcome(n_iterations=result.nit, message=str(result.message))
 
@@ -165,10 +165,10 @@ class LbfgsRun:
         if self.verbose:
             print(f"Iteration {epoch.epoch}, loss = {loss:.8f}")
         layer_units = self.engine.plan.layer_units
-        self._is_told_to_stop = self.listener.epoch_ends(
+        self._is_stop_requested = self.listener.epoch_ends(
             epoch, lambda: attributes(reached, layer_units)
         )
-        if self._is_told_to_stop:
+        if self._is_stop_requested:
             raise StopIteration
         if epoch.epoch < self.max_iter:
             self.listener.epoch_begins()

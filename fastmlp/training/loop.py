@@ -206,8 +206,8 @@ class EpochLoop:
         history.append(epoch)
         self._epochs.append(epoch)
         self._completed = len(self._epochs), history.progress()
-        is_told_to_stop = self.listener.epoch_ends(epoch, partial(_current, engine, diverged))
-        return diverged or is_told_to_stop or not goes_on
+        is_stop_requested = self.listener.epoch_ends(epoch, partial(_current, engine, diverged))
+        return diverged or is_stop_requested or not goes_on
 
     def _measure(self, loss: float, learning_rate: float) -> Epoch:
         """Measure the epoch that has just been run."""

@@ -118,7 +118,7 @@ def test_machine_code_of_forgotten_losses_is_freed(monkeypatch):
     )
     monkeypatch.setattr(codegen.JITCUDACodegen, "magic_tuple", lambda _: ((13, 0), (9, 0)))
     monkeypatch.setattr(dispatcher._Kernel, "bind", lambda kernel: kernel._codelibrary.get_cubin())
-    monkeypatch.setattr(specialization, "_MOST_CUSTOM_LOSSES", 1)
+    monkeypatch.setattr(specialization, "MOST_KEPT", 1)
     dtype, alive = np.dtype(np.float32), []
     for scale in (1.0, 2.0):
         plan = replace(ordinary(), loss=Loss.CUSTOM, custom_loss=custom_loss(scale))

@@ -47,7 +47,7 @@ def test_few_kernels_of_custom_losses_are_kept():
     for power in range(20):
         module._custom_kernel(lambda y, p, power=power: (p - y) ** power, quartic_derivative)
     kept = module._custom_kernel.cache_info().currsize
-    assert kept == module._MOST_CUSTOM_LOSSES
+    assert kept == module.MOST_KEPT
     module._custom_kernel.cache_clear()
     module._custom_kernel(quartic, quartic_derivative)
     module._custom_kernel(quartic, quartic_derivative)

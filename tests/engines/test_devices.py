@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.engines import devices
+from fastmlp.engines.engine import Data
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 
 DIGITS = 784, 512, 512, 10  # 669 706 parameters
@@ -80,7 +81,7 @@ def test_a_custom_loss_is_compiled_while_its_kernels_are_kept(monkeypatch):
     assert devices._is_compiled(plan, 1)
     assert not devices._is_compiled(other, 1)
     assert not devices._is_compiled(plan, 0)
-    for _ in range(specialization._MOST_CUSTOM_LOSSES):
+    for _ in range(specialization.MOST_KEPT):
         specialization.remember(custom_plan().custom_loss, object)
     assert not devices._is_compiled(plan, 1)
 
@@ -97,3 +98,21 @@ def test_epochs_that_are_expected(monkeypatch):
         MLPClassifier(solver=solver, max_iter=7, **options).fit(X, y).predict(X)
     MLPRegressor(**options).partial_fit(X, y)
     assert asked == [7, 0, 7, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "options, is_measured",
+    [
+        ({}, False),
+        ({"l1": 0.1}, False),
+        ({"clip_norm": 9.0}, True),
+        ({"monitors_gradient": 1}, True),
+    ],
+)
+def test_the_norm_of_the_gradient_is_measured_where_the_plan_needs_it(options, is_measured):
+    """As the contract of engines says; the GPU's engine has the same test."""
+    plan = TrainingPlan((3, 1), *KINDS, batch_size=2, **options)
+    data = Data(np.eye(3), np.ones((3, 1)))
+    with devices.open_engine("cpu", plan, np.zeros(4), data) as engine:
+        engine.run_epoch(np.arange(3), 0.1)
+        assert (engine.gradient_norm is not None) == is_measured

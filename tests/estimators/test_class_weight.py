@@ -9,7 +9,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from fastmlp import MLPClassifier, TabularClassifier
-from fastmlp.exceptions import DataError
+from fastmlp.exceptions import InputError
 from fastmlp.tabular.train import train_table
 
 X, LABELS = load_iris(return_X_y=True)
@@ -122,5 +122,5 @@ def test_of_a_table(people):
     )
     assert balanced.estimator_.class_weight == "balanced"
     assert balanced.predict_proba(people)[:, 1].mean() > plain.predict_proba(people)[:, 1].mean()
-    with pytest.raises(DataError, match="class weights are for classification"):
+    with pytest.raises(InputError, match="class weights are for classification"):
         train_table(people, "age", "regression", class_weight="balanced")

@@ -310,7 +310,7 @@ def test_few_custom_losses_are_kept():
     for scale in range(20):
         loss = lambda y, p: (p - y) ** 2 + scale, lambda y, p: 2 * (p - y)  # noqa: B023
         fit_quietly(MLPRegressor(loss, max_iter=1, diagnose=False), X, y)
-    assert len(custom_functions._kept) == custom_functions._MOST_KEPT
+    assert len(custom_functions._kept) == custom_functions.MOST_KEPT
 
 
 def test_domain_errors_of_a_custom_loss_are_no_number():

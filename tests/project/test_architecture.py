@@ -1,6 +1,7 @@
 """Who may import what, and what an import costs."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -28,9 +29,14 @@ ROOMS = {
     "demos": {"exceptions", "network", "training", "estimators", "tabular", "export", "plotting"},
 }
 
+# Who finds modules by names that are made at run time, and why: the package its public names, and
+# the doors to private names of other packages those that may be missing.
+FINDS_MODULES = {"__init__.py", "demos/__init__.py", "engines/_numba.py", "estimators/_sklearn.py"}
+
 # Packages that only some rooms may import.
 OWNERS = {
     "numba": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
+    "numba_cuda": {"engines/cuda", "engines/_numba.py"},
     "llvmlite": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
     "sklearn": {"estimators", "tabular", "export", "tools", "plotting.py", "demos"},
     "pandas": {"tabular", "demos"},
@@ -46,15 +52,24 @@ def modules():
     return sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
-def imports(source, path):
-    """Absolute names of all that a module of this package imports, wherever in the file it does.
+def imports(source, path, is_whole=True):
+    """Absolute names of all that a module of this package imports.
 
-    Names after ``from`` count as modules where such a file exists.
+    Names after ``from`` count as modules where such a file exists. A name of the package itself
+    counts as the module where it is at home. Functions, and blocks for type checkers, are looked
+    into where `is_whole` is set.
     """
     parts = ("fastmlp", *Path(path).with_suffix("").parts)
     package = parts[:-1]
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    todo = [ast.parse(source)]
+    while todo:
+        node = todo.pop()
+        is_late = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
+            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        )
+        if is_whole or not is_late:
+            todo += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -64,10 +79,20 @@ def imports(source, path):
                 full = PACKAGE.parent.joinpath(*base, alias.name)
                 is_module = full.is_dir() or full.with_suffix(".py").exists()
                 found.add(".".join([*base, alias.name] if is_module else base))
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            # Only the package itself finds modules by names that are made at run time.
-            found |= {ast.unparse(node.args[0]).strip("'\"")}
+                if base == ["fastmlp"] and alias.name in fastmlp._HOME:
+                    found.add(f"fastmlp.{fastmlp._HOME[alias.name]}")
     return found
+
+
+def computed_imports(source):
+    """Calls that import modules of this package, or ones whose names are made at run time."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and re.search(r"(import_module|__import__|find_loader)$", ast.unparse(node.func))
+        and not re.match(r"'(?!fastmlp|\.)", ast.unparse(node.args[0]))
+    ]
 
 
 def room(name):
@@ -80,7 +105,12 @@ def test_imports_run_one_way(module):
     if module == "__init__.py":
         return  # it finds every public name when that is used
     own = module.split("/")[0].removesuffix(".py")
-    ours = {name for name in imports((PACKAGE / module).read_text(), module) if "fastmlp" in name}
+    source = (PACKAGE / module).read_text()
+    ours = {name for name in imports(source, module) if name.split(".")[0] == "fastmlp"}
+    # The package itself has every public name as an attribute: only its version may be asked for.
+    assert not re.search(r"^\s*import fastmlp\b", source, re.MULTILINE)
+    if module not in FINDS_MODULES:
+        assert not computed_imports(source)
     reached = {room(name) for name in ours} - {own, ""}
     assert reached <= ROOMS[own], f"{module} must not import {reached - ROOMS[own]}"
 
@@ -119,10 +149,7 @@ def test_no_circle():
     graph = {}
     for module in modules():
         name = ".".join(("fastmlp", *Path(module).with_suffix("").parts))
-        tree = ast.parse((PACKAGE / module).read_text())
-        # What is imported inside functions and for type checkers is not part of a circle.
-        top = ast.Module([n for n in tree.body if isinstance(n, ast.ImportFrom)], [])
-        found = imports(ast.unparse(top), module)
+        found = imports((PACKAGE / module).read_text(), module, is_whole=False)
         graph[name.removesuffix(".__init__")] = {n for n in found if n.startswith("fastmlp.")}
     done, path = set(), []
 
@@ -140,20 +167,54 @@ def test_no_circle():
 
 
 def test_the_rules_see_what_they_forbid():
-    """A name that begins like an allowed one, a late import, and one by a name are all found."""
+    """A name that begins like an allowed one, a late import, and a public name are all found."""
     source = """
 from ...estimators import planning
 from ..cuda.engine import CudaEngine
+from ... import MLPClassifier, __version__
+try:
+    import numba
+except ImportError:
+    numba = None
 
 def late():
     from ....fastmlp import tabular
+    from importlib import import_module as load
     import importlib
-    importlib.import_module("fastmlp.export")
+    importlib.import_module("..estimators.base", __package__)
 """
     found = imports(source, "engines/cpu/kernels.py")
-    assert "fastmlp.estimators.planning" in found
-    assert "fastmlp.engines.cuda.engine" in found
-    assert "fastmlp.export" in found
+    assert {
+        "fastmlp.estimators.planning", "fastmlp.engines.cuda.engine", "numba",
+        "fastmlp.estimators.classifier",
+    } <= found  # fmt: skip
+    assert computed_imports(source) == ["importlib.import_module('..estimators.base', __package__)"]
+    assert "importlib" not in imports(source, "engines/cpu/kernels.py", is_whole=False)
+    assert "numba" in imports(source, "engines/cpu/kernels.py", is_whole=False)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_engines_are_known_by_their_contract(module):
+    """Above their room, only what looks at the installation knows one engine from another."""
+    if module.startswith(("engines/", "tools/")) or module == "__init__.py":
+        return
+    found = imports((PACKAGE / module).read_text(), module)
+    assert not {name for name in found if name.startswith(("fastmlp.engines.c",))} - {
+        "fastmlp.engines.custom_functions"
+    }
+
+
+PRIVATE_OF_SKLEARN = re.compile(
+    r"sklearn[\w.]*\._(?!_)\w+|\bfrom sklearn[\w.]* import [^\n]*\b_\w+"
+    r"|\._(validate_params|init_callback_context|skl_callbacks|score_func)\b"
+)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_private_names_of_scikit_learn_have_one_door(module):
+    source = (PACKAGE / module).read_text()
+    found = PRIVATE_OF_SKLEARN.findall(source)
+    assert bool(found) == (module == "estimators/_sklearn.py"), found
 
 
 def test_the_command_line_makes_library_calls():

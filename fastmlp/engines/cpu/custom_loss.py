@@ -8,11 +8,9 @@ from numba import types
 
 from ...network.plan import LossFunctions
 from .._numba import Dispatcher, NumbaError
-from ..custom_functions import NAMES
+from ..custom_functions import MOST_KEPT, NAMES
 from .jit import compile_inline
 from .outputs import elementwise_kernel
-
-MOST_KEPT = 16
 
 
 class CustomLoss(NamedTuple):

@@ -228,7 +228,7 @@ class CpuEngine:
         # What each epoch asks of the plan is looked up once: an epoch may take 30 microseconds.
         self._decays, self._rate_factor = plan.weight_decay > 0, plan.rate_factor
         self._keeps_start = plan.optimizer != Optimizer.GRADIENT
-        self._needs_gradient = plan.needs_gradient
+        self._needs_norm = plan.needs_gradient_norm
         self._order = np.empty(X.shape[0], dtype=np.int64)
         # They are in the order of the numbers in kernels.py.
         self._arrays = (
@@ -375,7 +375,7 @@ class CpuEngine:
             self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
             self.step += -(-piece.size // plan.batch_size)
             settings[at.KEEP_AT] = -1
-        if self._needs_gradient:
+        if self._needs_norm:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size

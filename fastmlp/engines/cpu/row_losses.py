@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from ...network.formulas import losses
 from ...network.plan import Loss, TrainingPlan
 from .._numba import Dispatcher
-from .custom_loss import MOST_KEPT, compile_custom
+from ..custom_functions import MOST_KEPT
+from .custom_loss import compile_custom
 from .jit import compile_entry, compile_formula, compile_inline, compile_variant
 
 margin = compile_formula(losses.margin)

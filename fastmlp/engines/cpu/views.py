@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .._numba import cgutils, populate_array
+from .._numba import array_of, cgutils, populate_array
 from . import layout as at
 from .vector_unit import HOST
 
@@ -46,7 +46,7 @@ def _borrow(context, builder, array_type, data, *sizes):
     shape = cgutils.pack_array(builder, sizes)
     strides = cgutils.pack_array(builder, steps)
     populate_array(view, data, shape, strides, itemsize, meminfo=None)
-    return view._getvalue()
+    return array_of(view)
 
 
 # The number of elements that a job has for each array: its address, and two dimensions.

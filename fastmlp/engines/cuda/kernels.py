@@ -194,7 +194,7 @@ def _make_run_step(dtype, specialization):
 
 def _make_add_up_run(specialization):
     """Make a device function that adds up an epoch of a network by one block."""
-    has_sums, measures = step_end(specialization).has_sums, specialization.measures_gradients
+    has_sums, measures = step_end(specialization).has_sums, specialization.needs_gradient_norm
 
     @compile_device
     def add_up_run(sums, network, record, totals):

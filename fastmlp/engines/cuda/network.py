@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 from ...network.formulas import updates
 from ...network.plan import Optimizer, TrainingPlan
 from ...network.weights import n_parameters
+from .._numba import free_pending_memory
 from ..engine import Matrix, OptimizerMemory
 from . import layout as at
 from .arguments import DeviceArray, Network
@@ -100,9 +101,7 @@ def free_bytes() -> float:
 
 def give_memory_back() -> None:
     """Free the device's memory that is no longer in use, which numba would do later."""
-    manager = getattr(cuda.current_context(), "memory_manager", None)  # the simulator has none
-    if manager is not None:
-        manager.deallocations.clear()
+    free_pending_memory(cuda.current_context())
 
 
 def has_room(n_bytes: float) -> bool:

@@ -8,6 +8,7 @@ from numba import cuda
 
 from ...network.formulas import losses
 from ...network.plan import Loss, TrainingPlan
+from ..custom_functions import MOST_KEPT
 from .blocks import THREADS
 from .elements import load, store
 from .jit import Function, compile_device, compile_formula, compile_kernel, inside_kernels
@@ -16,8 +17,6 @@ from .specialization import Specialization
 
 # Largest number of rows of one launch.
 _ROWS = 16384
-# Number of custom losses whose kernels are kept.
-_MOST_CUSTOM_LOSSES = 16
 
 margin = compile_formula(losses.margin)
 
@@ -74,7 +73,7 @@ def _kernel(loss: Loss) -> Any:
     return _compiled(_sum_over_outputs(value), specialization)
 
 
-@lru_cache(_MOST_CUSTOM_LOSSES)
+@lru_cache(MOST_KEPT)
 def _custom_kernel(value: Function, derivative: Function) -> Any:
     """Make the kernel ``(Y, P, parameters, result)`` of a custom loss."""
     specialization = Specialization(

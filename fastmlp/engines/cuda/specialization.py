@@ -22,6 +22,7 @@ from ...network.plan import (
     TrainingPlan,
     keeps_derivatives,
 )
+from ..custom_functions import MOST_KEPT
 
 Result = TypeVar("Result")
 
@@ -48,7 +49,7 @@ class Specialization:
         Whether the gradient's elements are limited.
     decays_weights : bool
         Whether there is weight decay.
-    measures_gradients : bool
+    needs_gradient_norm : bool
         Whether the norm of the gradient is computed.
     clips_norms : bool
         Whether the norm of the gradient is limited, which is a further phase of a step.
@@ -65,7 +66,7 @@ class Specialization:
     penalises_absolutes: bool = False
     clips_values: bool = False
     decays_weights: bool = False
-    measures_gradients: bool = False
+    needs_gradient_norm: bool = False
     clips_norms: bool = False
     limits_columns: bool = False
 
@@ -107,7 +108,7 @@ def training_specialization(plan: TrainingPlan) -> Specialization:
         penalises_absolutes=plan.l1 > 0,
         clips_values=plan.clip_value < inf,
         decays_weights=plan.weight_decay > 0,
-        measures_gradients=plan.needs_gradient_norm,
+        needs_gradient_norm=plan.needs_gradient_norm,
         clips_norms=plan.clip_norm < inf,
         limits_columns=plan.max_norm < inf,
     )
@@ -119,9 +120,8 @@ def prediction_specialization(plan: TrainingPlan) -> Specialization:
     return Specialization(frozenset(plan.activations), frozenset([loss]))
 
 
-# Number of custom losses whose kernels are kept, which is that of the CPU. Without a limit, a
-# search over losses that are made anew each time would fill the device with machine code.
-_MOST_CUSTOM_LOSSES = 16
+# Without a limit for custom losses, a search over losses that are made anew each time would fill
+# the device with machine code.
 _Made = dict[tuple[Any, ...], Any]
 # Results of functions that do not depend on a custom loss, by function and arguments.
 _made: _Made = {}
@@ -155,7 +155,7 @@ def remember(
     if custom_loss is not None:
         made = _made_for_custom.setdefault(custom_loss, {})
         _made_for_custom.move_to_end(custom_loss)
-        while len(_made_for_custom) > _MOST_CUSTOM_LOSSES:
+        while len(_made_for_custom) > MOST_KEPT:
             _made_for_custom.popitem(last=False)
     key = make, *arguments
     if key not in made:

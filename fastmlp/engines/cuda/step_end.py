@@ -175,7 +175,7 @@ def _sum_over_tiles(shared, arena, first, n_tiles):
 
 def _make_add_sums(specialization):
     """Make the function ``add_sums`` of :class:`StepEnd`."""
-    has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
+    has_l1, measures = specialization.penalises_absolutes, specialization.needs_gradient_norm
 
     @compile_device
     def add_sums(shared, network, record, n_in_order, step):
@@ -202,7 +202,7 @@ def _make_add_sums(specialization):
 
 def _make_has_sums(specialization):
     """Make the function ``has_sums`` of :class:`StepEnd`."""
-    has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
+    has_l1, measures = specialization.penalises_absolutes, specialization.needs_gradient_norm
 
     @compile_device
     def has_sums(network):

@@ -225,7 +225,7 @@ def _make_update(specialization):
 def _make_update_four(specialization, shape):
     """Make the function ``update_four`` of :class:`TileFunctions`."""
     update = _make_update(specialization)
-    has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
+    has_l1, measures = specialization.penalises_absolutes, specialization.needs_gradient_norm
     ROWS_APART, STRIDE, total = shape.rows_apart, shape.stride, shape.total
 
     @compile_device
@@ -261,7 +261,7 @@ def _make_update_four(specialization, shape):
 @specialized
 def _make_update_bias(specialization):
     """Make the function ``update_bias`` of :class:`TileFunctions`."""
-    update, measures = _make_update(specialization), specialization.measures_gradients
+    update, measures = _make_update(specialization), specialization.needs_gradient_norm
 
     @compile_device
     def update_bias(arena, facts, fetched, total, sums):
@@ -300,7 +300,7 @@ def _make_finish_tile(specialization, shape):
 @specialized
 def _make_leave_sums(specialization):
     """Make a device function that writes the sums of a tile to the arena."""
-    has_l1, measures = specialization.penalises_absolutes, specialization.measures_gradients
+    has_l1, measures = specialization.penalises_absolutes, specialization.needs_gradient_norm
 
     @compile_device
     def leave_sum(shared, arena, place, value):
