@@ -175,7 +175,6 @@ def _read(
 ) -> tuple[Targets, Rows]:
     """Check the data, set the estimator's attributes about features and classes, and encode y."""
     X, y = inputs.read_rows(estimator, X, y, reset=first_pass, is_numeric=targets.is_numeric)
-    y = inputs.flatten_column(y)
     if targets.is_learned and (estimator.warm_start or incremental):
         targets.check_known(y, all_required=not incremental)
     else:

@@ -66,7 +66,6 @@ def objective_of(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> O
         estimator = type(estimator)(**estimator.get_params(deep=False))
     targets = estimator._targets()
     X, y = inputs.read_rows(estimator, X, y, reset=not is_fitted, is_numeric=targets.is_numeric)
-    y = inputs.flatten_column(y)
     if is_fitted:
         targets.check_known(y, all_required=False)
     else:

@@ -122,7 +122,6 @@ def read_eval_set(estimator: Any, targets: Targets, eval_set: Any, trained: Rows
     X, y, *weight = eval_set
     try:
         X, y = inputs.read_rows(estimator, X, y, reset=False, is_numeric=targets.is_numeric)
-        y = inputs.flatten_column(y)
         targets.check_known(y, all_required=False)
         Y = targets.encode(y)
         if Y.shape[1] != trained.Y.shape[1]:

@@ -35,6 +35,7 @@ def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) 
     X : ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
         Its type is float32 if the given X has it, else float64.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        A single column is a vector, of which scikit-learn's warning tells.
 
     Raises
     ------
@@ -44,13 +45,14 @@ def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) 
     y = host_array(y)
     checks = {"multi_output": True, "y_numeric": is_numeric}
     if not is_device_array(X):
-        return validate_data(
+        X, y = validate_data(
             estimator, X, y, accept_sparse="csr", dtype=_FLOATS, reset=reset, **checks
         )
+        return X, _flatten_column(y)
     X = _read_device_array(estimator, X, reset)
     y = check_y(y, estimator=estimator, **checks)
     check_consistent_length(X, y)
-    return X, y
+    return X, _flatten_column(y)
 
 
 def read_features(estimator: Any, X: Any) -> Any:
@@ -90,7 +92,7 @@ def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | N
     return check_sample_weight(host_array(sample_weight), X, dtype=dtype)
 
 
-def flatten_column(y: np.ndarray) -> np.ndarray:
+def _flatten_column(y: np.ndarray) -> np.ndarray:
     """Return a single column as a vector, with scikit-learn's warning; all else unchanged."""
     if y.ndim == 2 and y.shape[1] == 1:
         warn_user(
