@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .estimators.regressor import MLPRegressor
     from .exceptions import (
         DataError,
+        DataWarning,
         DeviceError,
         DivergenceError,
         InputError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "DataError": "exceptions",
+    "DataWarning": "exceptions",
     "DeviceError": "exceptions",
     "DivergenceError": "exceptions",
     "Epoch": "training.history",
@@ -68,6 +70,7 @@ _MODULES = ("demos", "exceptions", "plotting", "schedules")
 # Written out, as type checkers read it and run nothing.
 __all__ = [
     "DataError",
+    "DataWarning",
     "DeviceError",
     "DivergenceError",
     "Epoch",

@@ -46,6 +46,10 @@ class TrainingWarning(UserWarning):
     """A fit went wrong in a known way; the message says what to do."""
 
 
+class DataWarning(UserWarning):
+    """Something in a table that its owner should look at, such as text read as numbers."""
+
+
 class InterruptedTrainingWarning(UserWarning):
     """Ctrl-C ended a fit; what was learned until then is kept."""
 
