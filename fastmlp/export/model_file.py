@@ -1,47 +1,60 @@
-"""Model files, which are skops archives: loading them never executes code in them."""
+"""Model files, which are skops archives: loading them never executes code in them.
+
+skops writes the files. They are read here: ``archive`` looks at the archive before it unpacks
+anything, ``nodes`` reads the few kinds of objects that models hold, ``contents`` says which may
+stand where, ``making`` makes the objects, and ``consistency`` compares their sizes.
+:func:`save_model` reads what it has written in the same way, so that it refuses what
+:func:`load_model` would refuse.
+"""
 
 import copy
+import io
 import json
-import warnings
+import os
+import stat
 import zipfile
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import sklearn
 import skops.io
 
 from .. import __version__
+from ..estimators.classifier import MLPClassifier
+from ..estimators.regressor import MLPRegressor
 from ..exceptions import ModelFileError, warn_user
-from .files import written_aside
-
-_MANIFEST = "fastmlp.json"
-_FORMAT = 1
-# The classes that a file may hold at its top, each with an attribute that only fitted models have.
-# They are known by their public paths, so that files stay readable when a module moves.
-_MODELS = {
-    "fastmlp.MLPClassifier": "coefs_",
-    "fastmlp.MLPRegressor": "coefs_",
-    "fastmlp.TabularClassifier": "estimator_",
-    "fastmlp.TabularPreprocessor": "columns_",
-    "fastmlp.TabularRegressor": "estimator_",
-}
-
-# All types that a model file may hold in addition to those that skops trusts by itself.
-_TRUSTED = (
-    *_MODELS,
-    "fastmlp.schedules.Adaptive",
-    "fastmlp.schedules.Constant",
-    "fastmlp.schedules.Cosine",
-    "fastmlp.schedules.InverseScaling",
-    "fastmlp.schedules.LearningRate",
-    "fastmlp.schedules.OneCycle",
-    "fastmlp.schedules.Plateau",
-    "fastmlp.schedules.Step",
-    "fastmlp.OptimizerState",
-    "numpy.dtype",
+from ..tabular.classifier import TabularClassifier
+from ..tabular.preprocessing import TabularPreprocessor
+from ..tabular.regressor import TabularRegressor
+from .archive import (
+    MANIFEST,
+    Archive,
+    RefusedError,
+    largest_size,
+    parse_json,
+    read_manifest_text,
+    unpacked_size,
 )
+from .consistency import check_model
+from .contents import check_contents
+from .files import written_aside
+from .making import made
+from .nodes import Record, UnknownTypeError, read_root
+
+_FORMAT = 1
+_KEYS = ("fastmlp", "scikit-learn", "holds", "created")
+_LONGEST_WORD = 100
+# The classes that a file may hold at its top, each with an attribute that only fitted models have.
+_MODELS = {
+    MLPClassifier: "coefs_",
+    MLPRegressor: "coefs_",
+    TabularClassifier: "estimator_",
+    TabularPreprocessor: "columns_",
+    TabularRegressor: "estimator_",
+}
+_REMEDY = "functions as parameters (loss, scoring) can be set to others before saving"
 
 
 def save_model(model: Any, path: str | PathLike[str]) -> None:
@@ -61,11 +74,64 @@ def save_model(model: Any, path: str | PathLike[str]) -> None:
     Raises
     ------
     ModelFileError
-        When it is not a fitted model, or holds something that :func:`load_model` would refuse.
+        When it is not a fitted model, or holds something that :func:`load_model` would refuse;
+        the message names the attribute.
+    InputError
+        When `path` cannot be written.
     OSError
-        When the file cannot be written.
+        When writing fails, as on a full disk; the message names the file.
     """
-    _check_model(model, path)
+    _check_is_model(model, path)
+    if hasattr(model, "set_callbacks"):
+        model = copy.copy(model).set_callbacks()  # removes callbacks from the copy
+    file = _archive_of(model, path)
+    try:
+        _read(file)
+    except UnknownTypeError as error:
+        raise ModelFileError(f"{path}: {error}; {_REMEDY}") from None
+    except RefusedError as error:
+        raise ModelFileError(f"{path}: this could not be loaded again: {error}") from None
+    with written_aside(path) as aside, open(aside, "wb") as target:
+        target.write(file.getbuffer())
+
+
+def _check_is_model(model: Any, path: str | PathLike[str]) -> None:
+    """Raise ModelFileError unless this is a fitted model of fastmlp."""
+    cls: Any = type(model)
+    if cls not in _MODELS:
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        raise ModelFileError(f"{path}: a {name} is none of the models of fastmlp{_advice(model)}")
+    if not hasattr(model, _MODELS[cls]):
+        raise ModelFileError(f"{path}: the {cls.__name__} has not been fitted")
+
+
+def _advice(model: Any) -> str:
+    """Say what to do with an object that is no model of fastmlp; '' where nothing helps."""
+    if callable(getattr(model, "fit", None)):
+        return (
+            "; save the fastmlp model inside it, or the whole with skops.io.dump or joblib.dump "
+            "(joblib files run code when they are loaded)"
+        )
+    return ""
+
+
+def _archive_of(model: Any, path: str | PathLike[str]) -> io.BytesIO:
+    """Return the archive with a model and its manifest.
+
+    Raises
+    ------
+    ModelFileError
+        When skops cannot write the model; the message names the attribute.
+    """
+    try:
+        file = _dumped(model, zipfile.ZIP_DEFLATED)
+        with zipfile.ZipFile(file) as archive:
+            is_too_dense = unpacked_size(archive) > largest_size(len(file.getbuffer()))
+        if is_too_dense:  # a file that is loaded may not grow so much
+            file = _dumped(model, zipfile.ZIP_STORED)
+    except Exception as error:
+        message = f"{path}: `{_unwritable(model)}` cannot be written: "
+        raise ModelFileError(f"{message}{type(error).__name__} {error}; {_REMEDY}") from error
     manifest = {
         "format": _FORMAT,
         "fastmlp": __version__,
@@ -73,35 +139,25 @@ def save_model(model: Any, path: str | PathLike[str]) -> None:
         "holds": type(model).__name__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with written_aside(path) as aside:
-        if hasattr(model, "set_callbacks"):
-            model = copy.copy(model).set_callbacks()  # removes callbacks from the copy
-        skops.io.dump(model, aside, compression=zipfile.ZIP_DEFLATED)
-        _refuse_untrusted(aside, path)
-        with zipfile.ZipFile(aside, "a") as archive:
-            archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
+    return file
 
 
-def _check_model(model: Any, path: str | PathLike[str]) -> None:
-    """Raise ModelFileError unless this is a fitted model of fastmlp."""
-    cls = type(model)
-    fitted = _MODELS.get(f"{cls.__module__}.{cls.__qualname__}")
-    if fitted is None:
-        raise ModelFileError(
-            f"{path}: a {cls.__module__}.{cls.__qualname__} is none of the models of fastmlp"
-        )
-    if not hasattr(model, fitted):
-        raise ModelFileError(f"{path}: the {cls.__name__} has not been fitted")
+def _dumped(value: Any, compression: int) -> io.BytesIO:
+    file = io.BytesIO()
+    skops.io.dump(value, file, compression=compression)
+    return file
 
 
-def _refuse_untrusted(file: Path, path: str | PathLike[str]) -> None:
-    """Raise ModelFileError for a file with types that are not trusted; it is called `path`."""
-    unknown = sorted(set(skops.io.get_untrusted_types(file=file)) - set(_TRUSTED))
-    if unknown:
-        raise ModelFileError(
-            f"{path}: it holds objects of type {unknown[0]}, which are not loaded for safety; "
-            "functions as parameters (loss, scoring) can be set to others before saving"
-        )
+def _unwritable(model: Any) -> str:
+    """Return the name of the first attribute that skops cannot write."""
+    for name, value in vars(model).items():
+        try:
+            _dumped(value, zipfile.ZIP_STORED)
+        except Exception:
+            return f"{name}.{_unwritable(value)}" if type(value) in _MODELS else name
+    return type(model).__name__
 
 
 def read_manifest(path: str | PathLike[str]) -> dict[str, Any]:
@@ -115,42 +171,69 @@ def read_manifest(path: str | PathLike[str]) -> dict[str, Any]:
     -------
     dict
         Has the keys 'format' (its version), 'fastmlp' and 'scikit-learn' (the versions that
-        wrote the file), 'holds' (the name of the class) and 'created' (date and time).
+        wrote the file), 'holds' (the name of the class) and 'created' (date and time). All but
+        the format are short text of printable characters.
 
     Raises
     ------
     ModelFileError
         When the file is missing or is not a model file.
     """
+    with _opened(path) as file:
+        return _manifest(file, path)
+
+
+def _opened(path: str | PathLike[str]) -> IO[bytes]:
+    """Open a model file; raise ModelFileError for what cannot be one."""
     path = Path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(archive.read(_MANIFEST))
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise ModelFileError(f"{path}: this is a folder, not a model file")
+        if not stat.S_ISREG(mode):  # to open a named pipe would wait for its other end
+            raise ModelFileError(f"{path}: this is no ordinary file, so no model file")
+        return path.open("rb")
     except FileNotFoundError:
         raise ModelFileError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise ModelFileError(f"{path}: this is a folder, not a model file") from None
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except ModelFileError:
+        raise
+    except ValueError as error:  # a name with a zero byte
+        raise ModelFileError(f"{str(path)!r}: cannot be read: {error}") from None
+
+
+def _manifest(file: IO[bytes], path: str | PathLike[str]) -> dict[str, Any]:
+    try:
+        manifest = parse_json(read_manifest_text(file))
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
     except Exception:
         # An archive can be unusable in many ways: it may be no zip archive, be encrypted, have
         # an unknown compression, or hold something other than JSON.
         manifest = None
-    keys = ("format", "fastmlp", "scikit-learn", "holds", "created")
-    if not isinstance(manifest, dict) or any(key not in manifest for key in keys):
+    is_whole = isinstance(manifest, dict) and type(manifest.get("format")) is int
+    if not (is_whole and all(_is_word(manifest.get(key)) for key in _KEYS)):
         raise ModelFileError(f"{path}: this is not a model written by fastmlp")
     if manifest["format"] != _FORMAT:
         raise ModelFileError(
             f"{path}: written by fastmlp {manifest['fastmlp']} in another format; "
             f"this is fastmlp {__version__}"
         )
-    return manifest
+    return {key: manifest[key] for key in ("format", *_KEYS)}
+
+
+def _is_word(value: Any) -> bool:
+    """Tell whether this is text that can be shown: short, and of printable ASCII characters."""
+    is_short = isinstance(value, str) and 0 < len(value) <= _LONGEST_WORD
+    return is_short and value.isascii() and value.isprintable()
 
 
 def load_model(path: str | PathLike[str]) -> Any:
     """Read a model that :func:`save_model` wrote.
 
-    Only objects of types on a fixed list are made, and no code in the file is executed.
+    Only objects of types on a fixed list are made, each in its place, and no code in the file is
+    executed. Their attributes, types and sizes are checked before the model is returned.
 
     Parameters
     ----------
@@ -165,33 +248,53 @@ def load_model(path: str | PathLike[str]) -> Any:
     Raises
     ------
     ModelFileError
-        When the file is missing or damaged, is not a model file, or holds other types.
+        When the file is missing or damaged, is not a model file, or holds anything that is no
+        part of a model.
 
     Warns
     -----
     UserWarning
         When another minor version of fastmlp or scikit-learn wrote the file.
     """
-    manifest = read_manifest(path)
-    for name, version in (("fastmlp", __version__), ("scikit-learn", sklearn.__version__)):
-        written_by = str(manifest.get(name))
-        if written_by.split(".")[:2] != version.split(".")[:2]:
-            warn_user(
-                f"{path}: written with {name} {written_by}, read with {version}; check its "
-                "predictions, or train it again"
-            )
-    try:
-        _refuse_untrusted(Path(path), path)
-        with warnings.catch_warnings():
-            # The warning above has told of another version already.
-            warnings.filterwarnings("ignore", "this MLP.* was saved by fastmlp")
-            model = skops.io.load(path, trusted=list(_TRUSTED))
-        _check_model(model, path)
-        return model
-    except ModelFileError:
-        raise
-    except Exception as error:
-        # skops raises errors of many kinds for a damaged archive.
-        raise ModelFileError(
-            f"{path}: the model file is damaged: {type(error).__name__} {error}"
-        ) from error
+    with _opened(path) as file:
+        manifest = _manifest(file, path)
+        for name, version in (("fastmlp", __version__), ("scikit-learn", sklearn.__version__)):
+            written_by = manifest[name]
+            if written_by.split(".")[:2] != version.split(".")[:2]:
+                warn_user(
+                    f"{path}: written with {name} {written_by}, read with {version}; check its "
+                    "predictions, or train it again"
+                )
+        try:
+            model = _read(file)
+        except UnknownTypeError as error:
+            raise ModelFileError(f"{path}: {error}") from None
+        except RefusedError as error:
+            raise ModelFileError(f"{path}: the model file is damaged: {error}") from None
+        except Exception as error:
+            # Archives and JSON can be damaged in many ways.
+            raise ModelFileError(
+                f"{path}: the model file is damaged: {type(error).__name__} {error}"
+            ) from error
+    if type(model).__name__ != manifest["holds"]:
+        raise ModelFileError(f"{path}: the model file is damaged: it holds another model")
+    return model
+
+
+def _read(file: IO[bytes]) -> Any:
+    """Read the model in an archive.
+
+    Raises
+    ------
+    RefusedError
+        When it holds anything but a fitted model whose parts fit each other.
+    """
+    root = read_root(Archive(file))
+    if not isinstance(root, Record) or root.cls not in _MODELS:
+        raise RefusedError("it holds none of the models of fastmlp")
+    if _MODELS[root.cls] not in root.state:
+        raise RefusedError("the model has not been fitted")
+    check_contents(root)
+    model = made(root)
+    check_model(model)
+    return model

@@ -23,7 +23,8 @@ ROOMS = {
     "training": {"exceptions", "schedules", "network", "engines"},
     "estimators": {"exceptions", "schedules", "network", "engines", "training"},
     "tabular": {"exceptions", "schedules", "network", "engines", "training", "estimators"},
-    "export": {"exceptions", "network", "estimators", "tabular"},
+    # Model files hold schedules and the state of an optimiser.
+    "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
     "tools": {"exceptions", "network", "engines", "estimators"},
     "plotting": {"exceptions", "network", "training", "estimators", "export"},
     "demos": {"exceptions", "network", "training", "estimators", "tabular", "export", "plotting"},

@@ -1,0 +1,277 @@
+"""Whether the parts of a model from a file fit each other, so that it can predict.
+
+Numbers such as weights may have any value, also not-a-number: a model that diverged belongs to its
+owner. What is checked are sizes, positions, classes and parameters.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+
+from ..estimators.base import BaseMLP
+from ..estimators.parameters import invalid_parameter
+from ..estimators.planning import prediction_plan
+from ..network.plan import PREDICTION_LOSSES, Optimizer
+from ..network.weights import n_parameters
+from ..tabular.base import BaseTabular
+from .archive import RefusedError
+from .nodes import called
+
+_KINDS = ("numeric", "text", "dropped")
+# The constants of an optimiser, as the fit that made it has set them.
+_CONSTANTS = {"optimizer", "momentum", "averages_gradients", "beta_1", "beta_2", "epsilon"}
+
+
+def check_model(model: Any) -> None:
+    """Raise RefusedError unless the parts of a model fit each other.
+
+    Parameters
+    ----------
+    model : estimator
+        Its attributes, and those of its parts, have the types that they should have.
+    """
+    if isinstance(model, BaseTabular):
+        _check_table_model(model)
+    elif isinstance(model, BaseMLP):
+        _check_network(model, "")
+    else:
+        _check_preprocessor(model, "")
+
+
+def _require(condition: Any, place: str, what: str) -> None:
+    if not condition:
+        raise RefusedError(f"{called(place)} {what}")
+
+
+def _within(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _check_parameters(model: Any, place: str) -> None:
+    if (message := invalid_parameter(model)) is not None:
+        raise RefusedError(f"in {called(place)} {message}" if place else message)
+
+
+# ---- networks ----------------------------------------------------------------------------
+
+
+def _check_network(net: Any, place: str) -> None:
+    _check_parameters(net, place)
+    units = _layer_units(net.coefs_, net.intercepts_, place, "coefs_", "intercepts_")
+    dtypes = {array.dtype for array in (*net.coefs_, *net.intercepts_)}
+    _require(len(dtypes) == 1, _within(place, "coefs_"), "has arrays of several types")
+    is_known = dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}
+    _require(is_known, _within(place, "coefs_"), "is neither float32 nor float64")
+    for name, expected in (
+        ("n_features_in_", units[0]),
+        ("n_outputs_", units[-1]),
+        ("n_layers_", len(units)),
+    ):
+        found = getattr(net, name, expected)
+        _require(found == expected, _within(place, name), f"is {found}, and not {expected}")
+    _check_names(net, place)
+    activation = net.out_activation_
+    _require(activation in PREDICTION_LOSSES, _within(place, "out_activation_"), "is unknown")
+    try:
+        prediction_plan(net)
+    except (ValueError, TypeError) as error:
+        raise RefusedError(f"{called(place)} cannot predict: {error}") from None
+    if hasattr(net, "classes_"):
+        _check_classes(net, place)
+    else:
+        _require(
+            activation in ("identity", "exp"),
+            _within(place, "out_activation_"),
+            "is none of a regression",
+        )
+        levels = net._fitted_quantiles()
+        is_fit = not levels or len(levels) == units[-1] or len(levels) == 1
+        is_fit = is_fit and all(0 < level < 1 for level in levels)
+        _require(is_fit, _within(place, "_quantile_levels"), "does not fit the outputs")
+    _check_training(net, units, place)
+
+
+def _layer_units(
+    coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray], place: str, *names: str
+) -> tuple[int, ...]:
+    """Return the units of the layers of some weights and biases that fit each other."""
+    of_weights, of_biases = (_within(place, name) for name in names)
+    _require(len(coefs), of_weights, "is empty")
+    _require(len(coefs) == len(intercepts), of_biases, "has other layers than the weights")
+    units = coefs[0].shape[0], *(w.shape[1] for w in coefs)
+    _require(min(units) > 0, of_weights, "has a layer without units")
+    for i, ((fan_in, fan_out), w, b) in enumerate(
+        zip(pairwise(units), coefs, intercepts, strict=True)
+    ):
+        shapes = f"has the shape {w.shape} beside biases of shape {b.shape}"
+        fits = w.shape == (fan_in, fan_out) and b.shape == (fan_out,)
+        _require(fits, f"{of_weights}[{i}]", f"{shapes} and {fan_in} units before")
+    return units
+
+
+def _check_names(model: Any, place: str) -> None:
+    names = getattr(model, "feature_names_in_", None)
+    is_fit = names is None or len(names) == model.n_features_in_
+    _require(is_fit, _within(place, "feature_names_in_"), "has more or fewer than all features")
+
+
+def _check_classes(net: Any, place: str) -> None:
+    binarizer, classes = net._label_binarizer, net._label_binarizer.classes_
+    where = _within(place, "classes_")
+    _require(np.array_equal(classes, net.classes_), where, "are not those of its encoder")
+    _require(len(classes), where, "is empty")
+    _require(not np.any(classes != classes), where, "has a class that is not-a-number")
+    in_order = np.array_equal(np.unique(classes), classes)
+    _require(in_order, where, "is not in increasing order")
+    kind = binarizer.y_type_
+    is_exclusive = kind in ("binary", "multiclass")
+    _require(is_exclusive or kind == "multilabel-indicator", where, "is of an unknown kind")
+    if is_exclusive:
+        expected = "multiclass" if len(classes) > 2 else "binary"
+        _require(kind == expected, where, f"has {len(classes)} classes, and is {kind}")
+    n_outputs = len(classes) if len(classes) > 2 or not is_exclusive else 1
+    _require(n_outputs == net.n_outputs_, where, f"does not fit {net.n_outputs_} outputs")
+    activation = "softmax" if kind == "multiclass" else "logistic"
+    _require(net.out_activation_ == activation, where, f"does not fit {net.out_activation_}")
+
+
+def _check_training(net: Any, units: tuple[int, ...], place: str) -> None:
+    """Check what a fit or ``partial_fit`` continues from."""
+    coefs, intercepts = (getattr(net, name, None) for name in ("_best_coefs", "_best_intercepts"))
+    if coefs is not None or intercepts is not None:
+        where = _within(place, "_best_coefs")
+        if coefs is None or intercepts is None:
+            raise RefusedError(f"{called(where)} are there in part")
+        of_best = _layer_units(coefs, intercepts, place, "_best_coefs", "_best_intercepts")
+        _require(of_best == units, where, "is of another network")
+    state = getattr(net, "_optimizer", None)
+    if state is None:
+        return
+    where = _within(place, "_optimizer")
+    constants = state.constants
+    _require(constants.keys() == _CONSTANTS, where, "has other constants than an optimiser")
+    is_known = type(constants["optimizer"]) is int and constants["optimizer"] in set(Optimizer)
+    _require(is_known, where, "is an unknown optimiser")
+    _require(type(constants["averages_gradients"]) is bool, where, "has odd constants")
+    is_finite = all(isfinite(value) for value in constants.values())
+    _require(is_finite, where, "has constants that are not finite")
+    _require((state.first is None) == (state.second is None), where, "lacks one of two vectors")
+    for vector in (state.first, state.second):
+        is_fit = vector is None or vector.shape == (n_parameters(units),)
+        _require(is_fit, where, "has a vector for another network")
+    rate = state.schedule
+    _require(0 <= rate.learning_rate < inf and rate.horizon >= 1, where, "has an odd schedule")
+
+
+# ---- tables ------------------------------------------------------------------------------
+
+
+def _check_table_model(model: Any) -> None:
+    _check_parameters(model, "")
+    preprocessor, net = model.preprocessor_, model.estimator_
+    n_inputs = _check_preprocessor(preprocessor, "preprocessor_")
+    _check_network(net, "estimator_")
+    is_fit = net.n_features_in_ == n_inputs
+    _require(is_fit, "estimator_", f"has {net.n_features_in_} inputs, and needs {n_inputs}")
+    is_fit = not hasattr(net, "classes_") or net.out_activation_ == "softmax" or net.n_outputs_ == 1
+    _require(is_fit, "estimator_", "has more than one output for a column")
+    _require(hasattr(net, "classes_") or net.n_outputs_ == 1, "estimator_", "has several outputs")
+    same = model.n_features_in_ == preprocessor.n_features_in_ and _equal_columns(
+        model.columns_, preprocessor.columns_
+    )
+    _require(same, "columns_", "are not those of the preprocessor")
+    _check_names(model, "")
+    names = [list(getattr(part, "feature_names_in_", ())) for part in (model, preprocessor)]
+    same = names[0] == names[1]
+    _require(same, "feature_names_in_", "are not those of the preprocessor")
+    report = getattr(model, "report_", None)
+    if report is not None:
+        is_fit = report["task"] == model._task and report["layers"] == _units(net)
+        _require(is_fit, "report_", "is about another model")
+
+
+def _units(net: Any) -> list[int]:
+    return [net.coefs_[0].shape[0], *(w.shape[1] for w in net.coefs_)]
+
+
+def _equal_columns(columns: list[Any], others: list[Any]) -> bool:
+    # Names of columns may be not-a-number, which is not equal to itself.
+    return repr(columns) == repr(others)
+
+
+def _check_preprocessor(prepared: Any, place: str) -> int:
+    """Check a preprocessor, and return the number of its results."""
+    columns, where = prepared.columns_, _within(place, "columns_")
+    kinds = [column["kind"] for column in columns]
+    _require(set(kinds) <= set(_KINDS), where, "has a column of an unknown kind")
+    _require(len(columns) == prepared.n_features_in_, where, "are more or fewer than all")
+    _require(len(set(_names(columns))) == len(columns), where, "have a name twice")
+    _check_names(prepared, place)
+    if hasattr(prepared, "feature_names_in_"):
+        same = _names(columns) == list(prepared.feature_names_in_)
+        _require(same, where, "have other names than the features")
+    config = getattr(prepared, "_sklearn_output_config", {})
+    is_known = set(config) <= {"transform"} and config.get("transform", "default") in (
+        ("default",) if place else ("default", "pandas", "polars")
+    )
+    _require(is_known, _within(place, "_sklearn_output_config"), "is unknown")
+    n_numeric, n_text = kinds.count("numeric"), kinds.count("text")
+    _require(n_numeric + n_text, where, "are all dropped")
+    return _check_numeric(prepared, n_numeric, place) + _check_text(prepared, n_text, place)
+
+
+def _names(columns: Iterable[dict[str, Any]]) -> list[Any]:
+    return [column["name"] for column in columns]
+
+
+def _check_numeric(prepared: Any, n_columns: int, place: str) -> int:
+    """Check what converts numeric columns, and return the number of its results."""
+    imputer, scaler = prepared.imputer_, prepared.scaler_
+    where = _within(place, "imputer_")
+    parts = (imputer is not None, scaler is not None)
+    _require(parts == (n_columns > 0,) * 2, where, f"does not fit {n_columns} numeric columns")
+    if not n_columns:
+        return 0
+    is_fit = imputer.n_features_in_ == n_columns and imputer.statistics_.shape == (n_columns,)
+    _require(is_fit, where, f"does not fit {n_columns} numeric columns")
+    # A column whose median is not-a-number would be left out.
+    _require(np.isfinite(imputer.statistics_).all(), where, "has a median that is not finite")
+    indicator, n_indicators = imputer.indicator_, 0
+    if indicator is not None:
+        features, n_indicators = indicator.features_, len(indicator.features_)
+        is_fit = indicator.n_features_in_ == indicator._n_features == n_columns
+        is_fit = is_fit and np.array_equal(np.unique(features), features)
+        is_fit = is_fit and (not n_indicators or (features[0] >= 0 and features[-1] < n_columns))
+        _require(is_fit, f"{where}.indicator_", f"does not fit {n_columns} numeric columns")
+    where, n_results = _within(place, "scaler_"), n_columns + n_indicators
+    shapes = {scaler.mean_.shape, scaler.var_.shape, scaler.scale_.shape}
+    is_fit = scaler.n_features_in_ == n_results and shapes == {(n_results,)}
+    _require(is_fit, where, f"does not fit {n_results} numbers of a row")
+    return n_results
+
+
+def _check_text(prepared: Any, n_columns: int, place: str) -> int:
+    """Check what converts text columns, and return the number of its results."""
+    encoder, levels = prepared.encoder_, prepared.levels_
+    where = _within(place, "levels_")
+    _require(len(levels) == n_columns, where, f"does not fit {n_columns} text columns")
+    for of_column in levels:
+        _require(len(set(of_column)) == len(of_column), where, "has a level twice")
+    where = _within(place, "encoder_")
+    is_fit = (encoder is not None) == (n_columns > 0)
+    _require(is_fit, where, f"does not fit {n_columns} text columns")
+    if not n_columns:
+        return 0
+    sizes = [len(codes) for codes in encoder.categories_]
+    is_fit = encoder.n_features_in_ == n_columns == len(sizes)
+    is_fit = is_fit and encoder._n_features_outs == sizes
+    _require(is_fit, where, f"does not fit {n_columns} text columns")
+    for codes, of_column in zip(encoder.categories_, levels, strict=True):
+        # The last code stands for all levels that are rare or unknown.
+        known = np.isin(codes, np.arange(len(of_column) + 1)).all()
+        in_order = len(codes) > 0 and np.array_equal(np.unique(codes), codes)
+        _require(known and in_order, where, "has codes that stand for no level")
+    return sum(sizes)

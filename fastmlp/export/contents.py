@@ -1,0 +1,425 @@
+"""What may stand where in a model file: the attributes of each class, and their types."""
+
+import math
+from collections.abc import Callable
+from inspect import signature
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.preprocessing import LabelBinarizer, OneHotEncoder, StandardScaler
+
+from .. import schedules
+from ..estimators.classifier import MLPClassifier
+from ..estimators.regressor import MLPRegressor
+from ..tabular.classifier import TabularClassifier
+from ..tabular.preprocessing import TabularPreprocessor
+from ..tabular.regressor import TabularRegressor
+from ..training.history import OptimizerState
+from .archive import RefusedError
+from .nodes import Record, called
+
+# It is given a value and its place, and raises RefusedError for a value that may not stand there.
+Check = Callable[[Any, str], None]
+
+
+def check_contents(record: Record, place: str = "") -> None:
+    """Raise RefusedError unless an object has the attributes of its class alone, of their types.
+
+    Parameters
+    ----------
+    record : Record
+        The objects within it are checked, too.
+    place : str
+        The attribute that it belongs to, for messages; empty for the model itself.
+    """
+    cls, checks = record.cls, _ATTRIBUTES[record.cls]
+    parameters = signature(cls).parameters if cls in _WITH_PARAMETERS else ()
+    if missing := checks.keys() - record.state.keys() - _MAY_LACK:
+        raise RefusedError(f"{called(place)} has no attribute {missing.pop()!r}")
+    for name, value in record.state.items():
+        where = f"{place}.{name}" if place else name
+        if name in checks:
+            checks[name](value, where)
+        elif name in parameters:
+            _SPECIAL_PARAMETERS.get(name, _plain)(value, where)
+        elif cls in _WITH_FURTHER_ATTRIBUTES and _is_new_attribute(name, cls):
+            _plain(value, where)
+        else:
+            raise RefusedError(f"{called(where)} is no attribute of a {cls.__name__}")
+        if isinstance(value, Record):
+            check_contents(value, where)
+
+
+# ---- kinds of values ---------------------------------------------------------------------
+
+
+def _refuse(place: str, what: str) -> None:
+    raise RefusedError(f"{called(place)} is no {what}")
+
+
+def _plain(value: Any, place: str) -> None:
+    """Accept what JSON can say, and numbers and arrays of numbers of NumPy."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _plain(key, place)
+            _plain(item, place)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _plain(item, place)
+    elif isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biufU":
+            _refuse(place, "array of numbers or text")
+    elif not (value is None or isinstance(value, str | bool | int | float | np.generic)):
+        _refuse(place, "plain value")
+
+
+def _label(value: Any, place: str) -> None:
+    """Accept what a column can be called: a plain value that can be a key of a dict."""
+    if isinstance(value, tuple):
+        for item in value:
+            _label(item, place)
+    elif isinstance(value, dict | list | np.ndarray):
+        _refuse(place, "name of a column")
+    else:
+        _plain(value, place)
+
+
+def _text(value: Any, place: str) -> None:
+    if not isinstance(value, str):
+        _refuse(place, "text")
+
+
+def _truth(value: Any, place: str) -> None:
+    if not isinstance(value, bool):
+        _refuse(place, "truth value")
+
+
+def _count(value: Any, place: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        _refuse(place, "count")
+
+
+def _number(value: Any, place: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        _refuse(place, "number")
+
+
+def _is(expected: Any) -> Check:
+    """Accept one value, which may be not-a-number."""
+
+    def check(value: Any, place: str) -> None:
+        is_nan = isinstance(expected, float) and math.isnan(expected)
+        same = math.isnan(value) if is_nan and isinstance(value, float) else value == expected
+        if type(value) is not type(expected) or not same:
+            raise RefusedError(f"{called(place)} is not {expected!r}")
+
+    return check
+
+
+def _optional(check: Check) -> Check:
+    """Accept None as well."""
+    return lambda value, place: None if value is None else check(value, place)
+
+
+def _sequence(check: Check, *types: type) -> Check:
+    """Accept a list, or a sequence of other types, of values that another check accepts."""
+
+    def check_all(value: Any, place: str) -> None:
+        if not isinstance(value, types or list):
+            _refuse(place, "list")
+        for i, item in enumerate(value):
+            check(item, f"{place}[{i}]")
+
+    return check_all
+
+
+def _dict(check: Check, *required: str) -> Check:
+    """Accept a dict by text, with values that another check accepts."""
+
+    def check_all(value: Any, place: str) -> None:
+        if type(value) is not dict or not all(isinstance(key, str) for key in value):
+            _refuse(place, "dict")
+        if missing := set(required) - value.keys():
+            raise RefusedError(f"{called(place)} has no {missing.pop()!r}")
+        for key, item in value.items():
+            check(item, f"{place}[{key!r}]")
+
+    return check_all
+
+
+def _array(kinds: str, n_dimensions: int = 1) -> Check:
+    """Accept an array of some kinds of types, as ``dtype.kind`` has them; O is text."""
+
+    def check(value: Any, place: str) -> None:
+        is_array = type(value) is np.ndarray
+        if not is_array or value.dtype.kind not in kinds or value.ndim != n_dimensions:
+            _refuse(place, f"array with {n_dimensions} dimension{'s' * (n_dimensions > 1)}")
+
+    return check
+
+
+def _object(*classes: Any) -> Check:
+    """Accept an object of some classes."""
+
+    def check(value: Any, place: str) -> None:
+        if not isinstance(value, Record) or value.cls not in classes:
+            _refuse(place, " or ".join(sorted(cls.__name__ for cls in classes)))
+
+    return check
+
+
+def _random_state(value: Any, place: str) -> None:
+    if not isinstance(value, np.random.RandomState):
+        _refuse(place, "RandomState")
+
+
+def _type(expected: Any) -> Check:
+    """Accept a type of arrays."""
+
+    def check(value: Any, place: str) -> None:
+        if value is not expected and not (isinstance(value, np.dtype) and value == expected):
+            raise RefusedError(f"{called(place)} is not {expected}")
+
+    return check
+
+
+def _either(first: Check, second: Check) -> Check:
+    """Accept what one of two checks accepts."""
+
+    def check(value: Any, place: str) -> None:
+        try:
+            first(value, place)
+        except RefusedError:
+            second(value, place)
+
+    return check
+
+
+# ---- the attributes of each class --------------------------------------------------------
+
+_WITH_PARAMETERS = {
+    MLPClassifier, MLPRegressor, TabularClassifier, TabularPreprocessor, TabularRegressor,
+}  # fmt: skip
+_SCHEDULES = set(schedules.SCHEDULES.values())
+# Parameters that may be objects; the constraints of the estimator say more of all of them.
+_SPECIAL_PARAMETERS: dict[str, Check] = {
+    "random_state": _either(_plain, _random_state),
+    "lr_schedule": _either(_plain, _object(*_SCHEDULES)),
+}
+# Models of tables may have more attributes than this version knows, if these are plain values.
+_WITH_FURTHER_ATTRIBUTES = {
+    TabularClassifier, TabularPreprocessor, TabularRegressor,
+}  # fmt: skip
+
+
+def _is_new_attribute(name: str, cls: Any) -> bool:
+    """Tell whether this can be a fitted attribute that hides nothing of its class."""
+    is_fitted = name.isidentifier() and name[0] != "_" and name[-1] == "_"
+    return is_fitted and not hasattr(cls, name)
+
+
+_weights = _sequence(_array("f", 2))
+_biases = _sequence(_array("f"))
+_numbers = _sequence(_number)
+_names = _array("O")
+_a_column = _dict(_plain, "name", "kind", "reason", "note")
+_output_config = _dict(_text)
+
+
+def _column(value: Any, place: str) -> None:
+    _a_column(value, place)
+    for name in ("kind", "reason", "note"):
+        _text(value[name], f"{place}[{name!r}]")
+    _label(value["name"], f"{place}['name']")
+
+
+def _report(value: Any, place: str) -> None:
+    """Accept what :func:`fastmlp.train_table` reports, and further plain values."""
+    _dict(_plain, *_REPORTED)(value, place)
+    for name, check in _REPORTED.items():
+        check(value[name], f"{place}[{name!r}]")
+    for name in {"test", "baseline"} & value.keys():
+        _dict(_number)(value[name], f"{place}[{name!r}]")
+
+
+def _labelled_texts(value: Any, place: str) -> None:
+    if type(value) is not dict:
+        _refuse(place, "dict")
+    for key, item in value.items():
+        _label(key, place)
+        _text(item, place)
+
+
+_REPORTED: dict[str, Check] = {
+    "rows": _count,
+    "train_rows": _count,
+    "test_rows": _count,
+    "target": _label,
+    "task": _text,
+    "task_reason": _text,
+    "numeric_columns": _count,
+    "text_columns": _count,
+    "dropped_columns": _labelled_texts,
+    "inputs": _count,
+    "layers": _sequence(_count),
+    "epochs": _count,
+    "seconds": _number,
+    "loss": _optional(_number),
+    "validation_score": _optional(_number),
+    "converged": _truth,
+    "interrupted": _truth,
+}
+
+_FEATURES: dict[str, Check] = {"n_features_in_": _count, "feature_names_in_": _names}
+_OF_SCIKIT_LEARN: dict[str, Check] = {
+    "n_features_in_": _count,
+    "_sklearn_version": _text,
+    "_sklearn_output_config": _dict(_is("default")),
+}
+_NETWORK: dict[str, Check] = {
+    **_FEATURES,
+    "coefs_": _weights,
+    "intercepts_": _biases,
+    "n_outputs_": _count,
+    "n_layers_": _count,
+    "n_iter_": _count,
+    "t_": _number,
+    "out_activation_": _text,
+    "loss_": _optional(_number),
+    "loss_curve_": _numbers,
+    "history_": _dict(_sequence(_plain)),
+    "best_loss_": _optional(_number),
+    "validation_scores_": _optional(_numbers),
+    "best_validation_score_": _optional(_number),
+    "_best_coefs": _optional(_weights),
+    "_best_intercepts": _optional(_biases),
+    "_best_scoring": _optional(_text),
+    "_no_improvement_count": _count,
+    "_random_state": _random_state,
+    "_optimizer": _object(OptimizerState),
+    "_fastmlp_version": _text,
+}
+_TABULAR: dict[str, Check] = {
+    **_FEATURES,
+    "preprocessor_": _object(TabularPreprocessor),
+    "columns_": _sequence(_column),
+    "target_name_": _label,
+    "n_iter_": _count,
+    "na_values_": _sequence(_label),
+    "report_": _report,
+}
+
+_ATTRIBUTES: dict[Any, dict[str, Check]] = {
+    MLPClassifier: {
+        **_NETWORK,
+        "classes_": _array("biufUMO"),
+        "_label_binarizer": _object(LabelBinarizer),
+    },
+    MLPRegressor: {**_NETWORK, "_quantile_levels": _sequence(_number, list, tuple)},
+    TabularClassifier: {**_TABULAR, "estimator_": _object(MLPClassifier)},
+    TabularRegressor: {
+        **_TABULAR,
+        "estimator_": _object(MLPRegressor),
+        "target_mean_": _number,
+        "target_scale_": _number,
+    },
+    TabularPreprocessor: {
+        **_FEATURES,
+        "columns_": _sequence(_column),
+        "levels_": _sequence(_sequence(_text)),
+        "imputer_": _optional(_object(SimpleImputer)),
+        "scaler_": _optional(_object(StandardScaler)),
+        "encoder_": _optional(_object(OneHotEncoder)),
+        "_sklearn_output_config": _output_config,
+    },
+    OptimizerState: {
+        "schedule": _object(schedules.LearningRate),
+        "constants": _dict(_either(_number, _truth)),
+        "step": _count,
+        "first": _optional(_array("f")),
+        "second": _optional(_array("f")),
+    },
+    schedules.LearningRate: {
+        "schedule": _object(*_SCHEDULES),
+        "initial": _number,
+        "horizon": _count,
+        "learning_rate": _number,
+        "epoch": _count,
+        "n_samples_seen": _number,
+        "best": _number,
+        "waited": _count,
+        "waited_at_rate": _count,
+    },
+    schedules.Adaptive: {},
+    schedules.Constant: {},
+    schedules.Cosine: {"min_rate": _number},
+    schedules.InverseScaling: {"power_t": _number},
+    schedules.OneCycle: dict.fromkeys(("warmup", "start_factor", "end_factor"), _number),
+    schedules.Plateau: {"factor": _number, "patience": _number, "min_rate": _number},
+    schedules.Step: {"every": _count, "factor": _number},
+    SimpleImputer: {
+        **_OF_SCIKIT_LEARN,
+        "missing_values": _is(math.nan),
+        "add_indicator": _is(True),
+        "keep_empty_features": _is(False),
+        "strategy": _is("median"),
+        "fill_value": _is(None),
+        "copy": _is(True),
+        "_fit_dtype": _type(np.dtype(np.float64)),
+        "_fill_dtype": _type(np.dtype(np.float64)),
+        "indicator_": _optional(_object(MissingIndicator)),
+        "statistics_": _array("f"),
+    },
+    MissingIndicator: {
+        **_OF_SCIKIT_LEARN,
+        "missing_values": _is(math.nan),
+        "features": _is("missing-only"),
+        "sparse": _is("auto"),
+        "error_on_new": _is(False),
+        "_precomputed": _is(True),
+        "_n_features": _count,
+        "features_": _array("i"),
+    },
+    StandardScaler: {
+        **_OF_SCIKIT_LEARN,
+        "with_mean": _is(True),
+        "with_std": _is(True),
+        "copy": _is(True),
+        "n_samples_seen_": _either(_number, _array("iuf")),
+        **dict.fromkeys(("mean_", "var_", "scale_"), _array("f")),
+    },
+    OneHotEncoder: {
+        **_OF_SCIKIT_LEARN,
+        "categories": _is("auto"),
+        "sparse_output": _is(False),
+        "dtype": _type(np.float32),
+        "handle_unknown": _is("ignore"),
+        "drop": _is(None),
+        "min_frequency": _is(None),
+        "max_categories": _is(None),
+        "feature_name_combiner": _is("concat"),
+        "_infrequent_enabled": _is(False),
+        "categories_": _biases,
+        "_drop_idx_after_grouping": _is(None),
+        "drop_idx_": _is(None),
+        "_n_features_outs": _sequence(_count),
+    },
+    LabelBinarizer: {
+        "neg_label": _is(0),
+        "pos_label": _is(1),
+        "sparse_output": _is(False),
+        "y_type_": _text,
+        "sparse_input_": _truth,
+        "classes_": _array("biufUMO"),
+        "_sklearn_version": _text,
+    },
+}
+
+# Attributes that not every object has: those of some fits, and those of training, which are
+# missing where somebody has set the weights by hand.
+_MAY_LACK = {
+    *_NETWORK.keys() - {"n_features_in_", "coefs_", "intercepts_", "n_outputs_", "out_activation_"},
+    "_quantile_levels", "_sklearn_output_config", "_sklearn_version", "na_values_", "report_",
+} - {"n_iter_"}  # fmt: skip
