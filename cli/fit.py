@@ -187,7 +187,6 @@ def fit(
     Ctrl-C ends the training early: what was learned so far is measured and written, and the
     exit code is 0. Before the end of the first epoch nothing is written, and it is 130.
     """
-    from fastmlp.export.model_file import save_model
     from fastmlp.tabular.csv import read_table
     from fastmlp.tabular.train import train_table
 
@@ -212,7 +211,7 @@ def fit(
             remark(line)
     if report["interrupted"]:
         remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
-    save_model(model, output)
+    _save(model, output)
     if as_json:
         print_json({**report, "model": str(output)})
         return
@@ -220,6 +219,35 @@ def fit(
     if "test" in report:
         click.echo()
         print_metrics(report["test"], report["baseline"])
+
+
+def _save(model: Any, path: Path) -> None:
+    """Write a model; if that fails, as on a full disk, write it to the temporary folder instead.
+
+    Raises
+    ------
+    UserError
+        When it is not at `path`; the message says why, and where it is.
+    """
+    import os
+    import tempfile
+
+    from fastmlp.exceptions import InputError, ModelFileError
+    from fastmlp.export.model_file import save_model
+
+    try:
+        save_model(model, path)
+    except ModelFileError:  # it cannot be written anywhere
+        raise
+    except (InputError, OSError) as error:
+        handle, rescued = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=".fastmlp")
+        os.close(handle)
+        try:
+            save_model(model, rescued)
+        except (InputError, OSError):
+            os.unlink(rescued)
+            raise error from None
+        raise UserError(f"{error}; the trained model is in {rescued} instead") from error
 
 
 def _stem(data: Path) -> str:
