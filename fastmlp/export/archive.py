@@ -54,11 +54,15 @@ class Archive:
         if _bytes_at(file, 0, 4) != b"PK\x03\x04" or _bytes_at(file, size - 22, 4) != b"PK\x05\x06":
             raise RefusedError("there is something before or after the archive")
         self._zip = zipfile.ZipFile(file)
+        if min((info.header_offset for info in self._zip.infolist()), default=0) > 0:
+            raise RefusedError("there is something before the archive")
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             if info.orig_filename in self._members:
                 raise RefusedError(f"it holds {info.orig_filename!r} twice")
             _check_member(info)
+            if info.header_offset + info.compress_size > self._zip.start_dir:
+                raise RefusedError(f"{info.filename!r} is larger than the archive")
             self._members[info.orig_filename] = info
         if missing := {MANIFEST, SCHEMA} - self._members.keys():
             raise RefusedError(f"it has no {missing.pop()}")

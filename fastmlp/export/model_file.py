@@ -273,8 +273,9 @@ def load_model(path: str | PathLike[str]) -> Any:
             raise ModelFileError(f"{path}: the model file is damaged: {error}") from None
         except Exception as error:
             # Archives and JSON can be damaged in many ways.
+            shown = " ".join(str(error).split())[:_LONGEST_WORD]
             raise ModelFileError(
-                f"{path}: the model file is damaged: {type(error).__name__} {error}"
+                f"{path}: the model file is damaged: {type(error).__name__} {shown}"
             ) from error
     if type(model).__name__ != manifest["holds"]:
         raise ModelFileError(f"{path}: the model file is damaged: it holds another model")
