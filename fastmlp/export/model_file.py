@@ -8,6 +8,7 @@ stand where, ``making`` makes the objects, and ``consistency`` compares their si
 """
 
 import copy
+import errno
 import io
 import json
 import os
@@ -42,6 +43,7 @@ from .contents import check_contents
 from .files import written_aside
 from .making import made
 from .nodes import Record, UnknownTypeError, read_root
+from .others import save_advice
 
 _FORMAT = 1
 _KEYS = ("fastmlp", "scikit-learn", "holds", "created")
@@ -100,19 +102,11 @@ def _check_is_model(model: Any, path: str | PathLike[str]) -> None:
     cls: Any = type(model)
     if cls not in _MODELS:
         name = f"{cls.__module__}.{cls.__qualname__}"
-        raise ModelFileError(f"{path}: a {name} is none of the models of fastmlp{_advice(model)}")
+        raise ModelFileError(
+            f"{path}: a {name} is none of the models of fastmlp{save_advice(model)}"
+        )
     if not hasattr(model, _MODELS[cls]):
         raise ModelFileError(f"{path}: the {cls.__name__} has not been fitted")
-
-
-def _advice(model: Any) -> str:
-    """Say what to do with an object that is no model of fastmlp; '' where nothing helps."""
-    if callable(getattr(model, "fit", None)):
-        return (
-            "; save the fastmlp model inside it, or the whole with skops.io.dump or joblib.dump "
-            "(joblib files run code when they are loaded)"
-        )
-    return ""
 
 
 def _archive_of(model: Any, path: str | PathLike[str]) -> io.BytesIO:
@@ -206,9 +200,9 @@ def _opened(path: str | PathLike[str]) -> IO[bytes]:
 def _manifest(file: IO[bytes], path: str | PathLike[str]) -> dict[str, Any]:
     try:
         manifest = parse_json(read_manifest_text(file))
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a place before its start
+            raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
         # An archive can be unusable in many ways: it may be no zip archive, be encrypted, have
         # an unknown compression, or hold something other than JSON.
         manifest = None

@@ -4,15 +4,14 @@ It needs the ``onnx`` extra. Graphs use opset 17 of ONNX and version 3 of its op
 learning.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from .. import __version__
 from ..estimators.base import BaseMLP
 from ..estimators.planning import prediction_plan
 from ..exceptions import InputError
@@ -27,8 +26,9 @@ from ..tabular.base import BaseTabular
 from ..tabular.columns import MISSING
 from ..tabular.preprocessing import SQUASH_BOUND, SQUASH_LIMIT
 from .files import written_aside
+from .graph import Graph, import_onnx
+from .others import export_advice, scaler_steps
 
-_OPSETS = {"": 17, "ai.onnx.ml": 3}
 _OUTPUT_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("Softmax", {"axis": 1}),
     "logistic": ("Sigmoid", {}),
@@ -46,8 +46,10 @@ def to_onnx(model: Any) -> Any:
     """Convert a fitted model to an ONNX graph.
 
     The graph of a table's model has one input of shape (n_rows, 1) for each feature column:
-    float64, where not-a-number is a missing value, or strings, where '' is one. The graph of a
-    network has the input ``X`` of shape (n_rows, n_features) in the type of the weights.
+    float64, where not-a-number is missing, or strings, where '' is missing unless it was a value
+    of its own in training. Infinite numbers count as the largest ones. The graph of a
+    network has the input ``X`` of shape (n_rows, n_features) in the type of the weights; scalers
+    that stand before it in a pipeline become a part of the graph.
 
     The output of a regression is ``prediction`` of shape (n_rows, n_outputs). A classification
     has the outputs ``label`` of shape (n_rows,) and ``probabilities`` of shape
@@ -56,8 +58,9 @@ def to_onnx(model: Any) -> Any:
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
-        A fitted model.
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+        A fitted model, or a fitted pipeline that ends with one. The steps before a network may be
+        StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler and 'passthrough'.
 
     Returns
     -------
@@ -70,21 +73,20 @@ def to_onnx(model: Any) -> Any:
     sklearn.exceptions.NotFittedError
         When the model has not been fitted.
     """
-    onnx = _import_onnx()
-    graph = _Graph(onnx)
-    if not isinstance(model, BaseTabular | BaseMLP):
-        raise InputError(
-            f"to_onnx takes the models of fastmlp, got a {type(model).__module__}."
-            f"{type(model).__qualname__}; convert scikit-learn's networks with from_sklearn"
-        )
-    check_is_fitted(model)
-    if isinstance(model, BaseTabular):
-        _write_table_model(graph, model)
+    steps, last = scaler_steps(model)
+    if not isinstance(last, BaseTabular | BaseMLP) or (steps and isinstance(last, BaseTabular)):
+        raise InputError(f"to_onnx takes the models of fastmlp, got {export_advice(model)}")
+    for step in (*steps, last):
+        check_is_fitted(step)
+    graph = Graph(import_onnx())
+    if isinstance(last, BaseTabular):
+        _write_table_model(graph, last)
     else:
-        dtype = model.coefs_[0].dtype
-        X = graph.input("X", dtype, model.n_features_in_)
-        _write_outputs(graph, model, _write_network(graph, model, X))
-    return graph.model(type(model).__name__)
+        X = graph.input("X", last.coefs_[0].dtype, last.n_features_in_)
+        for step in steps:
+            X = _write_scaler(graph, X, step, last.coefs_[0].dtype)
+        _write_outputs(graph, last, _write_network(graph, last, X))
+    return graph.model(type(last).__name__)
 
 
 def export_onnx(model: Any, path: str | PathLike[str]) -> None:
@@ -94,8 +96,9 @@ def export_onnx(model: Any, path: str | PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
-        A fitted model.
+    model : MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+        A fitted model, or a fitted pipeline that ends with one. The steps before a network may be
+        StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler and 'passthrough'.
     path : str or Path
         The file to write. The usual ending is ``.onnx``.
 
@@ -114,135 +117,37 @@ def export_onnx(model: Any, path: str | PathLike[str]) -> None:
 
 def is_onnx_file(path: str | PathLike[str]) -> bool:
     """Tell whether a file holds an ONNX graph."""
-    onnx = _import_onnx()
+    onnx = import_onnx()
     try:
         return len(onnx.load(path, load_external_data=False).graph.node) > 0
     except Exception:  # protobuf raises errors of many kinds for other files
         return False
 
 
-def _import_onnx() -> Any:
-    """Import the package onnx; raise InputError if it is not installed."""
-    try:
-        import onnx
-    except ImportError:
-        raise InputError(
-            "ONNX export needs the package onnx; install it with: pip install 'fastmlp[onnx]'"
-        ) from None
-    return onnx
+def _write_scaler(graph: Graph, x: str, scaler: Any, dtype: np.dtype[Any]) -> str:
+    """Add what a scaler of scikit-learn computes, in the order in which it does."""
+    kind = type(scaler).__name__
+    with_centre = {"StandardScaler": "with_mean", "RobustScaler": "with_centering"}
+    with_scale = {"StandardScaler": "with_std", "RobustScaler": "with_scaling"}
+
+    def constant(values: Any) -> str:
+        return graph.constant(np.asarray(values)[None].astype(dtype))
+
+    if kind == "MinMaxScaler":
+        x = graph.node("Mul", x, constant(scaler.scale_))
+        x = graph.node("Add", x, constant(scaler.min_))
+    if kind in with_centre and getattr(scaler, with_centre[kind]):
+        centre = scaler.mean_ if kind == "StandardScaler" else scaler.center_
+        x = graph.node("Sub", x, constant(centre))
+    if kind == "MaxAbsScaler" or (kind in with_scale and getattr(scaler, with_scale[kind])):
+        x = graph.node("Div", x, constant(scaler.scale_))
+    if getattr(scaler, "clip", False):
+        limits = (-1, 1) if kind == "MaxAbsScaler" else scaler.feature_range
+        x = graph.node("Clip", x, *(graph.constant(dtype.type(limit)) for limit in limits))
+    return x
 
 
-class _Graph:
-    """A graph that grows by nodes, constants, inputs and outputs.
-
-    Values in the graph are known by their names, which the methods take and return.
-
-    Parameters
-    ----------
-    onnx : module
-        The package onnx, which need not be installed before.
-    """
-
-    def __init__(self, onnx: Any) -> None:
-        self._onnx = onnx
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
-        self._inputs: list[Any] = []
-        self._outputs: list[Any] = []
-        # Names that nothing new may have; the empty name is not allowed.
-        self._names = {""}
-
-    def _type(self, dtype: DTypeLike) -> Any:
-        if np.dtype(dtype).kind in "OUS":
-            return self._onnx.TensorProto.STRING
-        return self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-
-    def _value(self, name: str, dtype: DTypeLike, shape: Sequence[int | str]) -> Any:
-        return self._onnx.helper.make_tensor_value_info(name, self._type(dtype), shape)
-
-    def _unused(self, name: str) -> str:
-        """Append underscores to a name until no input has it."""
-        while name in self._names:
-            name += "_"
-        return name
-
-    def reserve(self, names: Iterable[str]) -> None:
-        """Reserve the names of all inputs, so that nothing else gets them."""
-        for name in names:
-            if name in self._names:
-                raise InputError(
-                    f"column name {name!r} is empty or occurs twice as text; ONNX inputs need "
-                    "different names"
-                )
-            self._names.add(name)
-
-    def input(self, name: str, dtype: DTypeLike, n_columns: int) -> str:
-        """Add an input of shape (n_rows, n_columns), and return its name."""
-        self._inputs.append(self._value(name, dtype, ["rows", n_columns]))
-        return name
-
-    def output(self, source: str, name: str, dtype: DTypeLike, *n_columns: int) -> None:
-        """Add an output of shape (n_rows, *n_columns), which is a copy of the value `source`."""
-        name = name if name not in self._names else self._unused(f"{name}_output")
-        self._nodes.append(self._onnx.helper.make_node("Identity", [source], [name]))
-        self._outputs.append(self._value(name, dtype, ["rows", *n_columns]))
-
-    def constant(self, value: Any) -> str:
-        """Add an array or a number as a constant, and return its name."""
-        array = np.asarray(value)
-        name = self._unused(f"constant_{len(self._constants)}")
-        if array.dtype.kind in "OU":
-            array = array.astype(object)
-        self._constants.append(self._onnx.numpy_helper.from_array(array, name))
-        return name
-
-    def node(
-        self, kind: str, *inputs: str, domain: str = "", n_results: int = 1, **attributes: Any
-    ) -> str:
-        """Add a node, and return the name of its first result.
-
-        Parameters
-        ----------
-        kind : str
-            The name of the operator.
-        *inputs : str
-            The names of its inputs.
-        domain : str, default=''
-            The set of operators that it belongs to, a key of ``_OPSETS``.
-        n_results : int, default=1
-            The number of its results.
-        **attributes
-            The attributes of the operator.
-        """
-        name = self._unused(f"{kind}_{len(self._nodes)}")
-        results = [name, *(self._unused(f"{name}_{i}") for i in range(1, n_results))]
-        self._nodes.append(
-            self._onnx.helper.make_node(kind, list(inputs), results, domain=domain, **attributes)
-        )
-        return name
-
-    def cast(self, x: str, dtype: DTypeLike) -> str:
-        """Convert a value to another type."""
-        return self.node("Cast", x, to=self._type(dtype))
-
-    def model(self, name: str) -> Any:
-        """Return the whole as a checked ``onnx.ModelProto`` of this name."""
-        helper = self._onnx.helper
-        graph = helper.make_graph(
-            self._nodes, name, self._inputs, self._outputs, initializer=self._constants
-        )
-        model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid(*opset) for opset in _OPSETS.items()],
-            producer_name="fastmlp",
-            producer_version=__version__,
-            ir_version=8,
-        )
-        self._onnx.checker.check_model(model)
-        return model
-
-
-def _write_network(graph: _Graph, estimator: BaseMLP, x: str) -> str:
+def _write_network(graph: Graph, estimator: BaseMLP, x: str) -> str:
     """Add the layers of a network to its inputs `x`, and return its output activations."""
     activations = (*prediction_plan(estimator).activations, Activation.IDENTITY)
     for w, b, activation in zip(estimator.coefs_, estimator.intercepts_, activations, strict=True):
@@ -253,7 +158,7 @@ def _write_network(graph: _Graph, estimator: BaseMLP, x: str) -> str:
 
 
 def _write_activation(
-    graph: _Graph, activation: Activation, x: str, dtype: type[np.floating[Any]]
+    graph: Graph, activation: Activation, x: str, dtype: type[np.floating[Any]]
 ) -> str:
     """Add the activation of a hidden layer.
 
@@ -291,13 +196,13 @@ def _write_activation(
 
 
 def _write_outputs(
-    graph: _Graph, estimator: Any, p: str, scale: tuple[float, float] | None = None
+    graph: Graph, estimator: Any, p: str, scale: tuple[float, float] | None = None
 ) -> None:
     """Add the outputs: labels and probabilities, or predicted numbers.
 
     Parameters
     ----------
-    graph : _Graph
+    graph : Graph
     estimator : MLPClassifier or MLPRegressor
     p : str
         The network's output activations.
@@ -317,6 +222,8 @@ def _write_outputs(
         graph.output(p, "prediction", dtype, n_outputs)
         return
     classes = estimator.classes_
+    if classes.dtype.kind == "M":
+        raise InputError("ONNX has no dates, and these are the classes; train on text instead")
     if estimator._label_binarizer.y_type_.startswith("multilabel"):
         label = graph.cast(graph.node("Greater", p, graph.constant(dtype.type(0.5))), np.int64)
         graph.output(label, "label", np.int64, n_outputs)
@@ -336,7 +243,7 @@ def _write_outputs(
     graph.output(p, "probabilities", dtype, len(classes))
 
 
-def _write_table_model(graph: _Graph, model: Any) -> None:
+def _write_table_model(graph: Graph, model: Any) -> None:
     """Add the inputs, the preprocessing, the network and the outputs of a table's model."""
     parts, prepared = [], model.preprocessor_
     numeric, text = (
@@ -353,14 +260,17 @@ def _write_table_model(graph: _Graph, model: Any) -> None:
         parts.append(_write_text(graph, column, levels, codes))
     x = graph.node("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     x = _write_squash(graph, x)
-    p = _write_network(graph, model.estimator_, graph.cast(x, np.float32))
+    x, dtype = graph.cast(x, np.float32), model.estimator_.coefs_[0].dtype
+    if dtype != np.float32:  # L-BFGS computes in float64
+        x = graph.cast(x, dtype)
+    p = _write_network(graph, model.estimator_, x)
     scale = None
     if hasattr(model, "target_scale_"):
         scale = model.target_scale_, model.target_mean_
     _write_outputs(graph, model.estimator_, p, scale)
 
 
-def _write_numbers(graph: _Graph, columns: Sequence[str], imputer: Any, scaler: Any) -> str:
+def _write_numbers(graph: Graph, columns: Sequence[str], imputer: Any, scaler: Any) -> str:
     """Add imputation, indicators of missing values, and standardisation of numeric columns."""
     x = graph.node("Concat", *columns, axis=1)
     missing = graph.node("IsNaN", x)
@@ -374,12 +284,12 @@ def _write_numbers(graph: _Graph, columns: Sequence[str], imputer: Any, scaler: 
     return graph.node("Div", x, graph.constant(scaler.scale_[None]))
 
 
-def _write_text(graph: _Graph, column: str, levels: Sequence[str], codes: NDArray[Any]) -> str:
+def _write_text(graph: Graph, column: str, levels: Sequence[str], codes: NDArray[Any]) -> str:
     """Add the one-hot encoding of a text column.
 
     Parameters
     ----------
-    graph : _Graph
+    graph : Graph
     column : str
         The input.
     levels : list of str
@@ -391,6 +301,8 @@ def _write_text(graph: _Graph, column: str, levels: Sequence[str], codes: NDArra
     places = {level: place for place, level in enumerate(levels)}
     if MISSING in places:
         places.setdefault("", places[MISSING])
+    # The operator needs a key; where all levels are rare, it is one of the others.
+    places = places or {"": len(levels)}
     code = graph.node(
         "LabelEncoder",
         column,
@@ -403,7 +315,7 @@ def _write_text(graph: _Graph, column: str, levels: Sequence[str], codes: NDArra
     return graph.cast(one_hot, np.float64)
 
 
-def _write_squash(graph: _Graph, x: str) -> str:
+def _write_squash(graph: Graph, x: str) -> str:
     """Add what :func:`fastmlp.tabular.preprocessing.squash` computes."""
     limits = (graph.constant(np.float64(limit)) for limit in (-SQUASH_LIMIT, SQUASH_LIMIT))
     x = graph.node("Clip", x, *limits)
