@@ -18,7 +18,7 @@ try:
     import numba
 except ValueError as error:  # a setting, such as NUMBA_NUM_THREADS=0
     raise DeviceError(
-        f"numba cannot be imported: {error}; look at the environment variables NUMBA_..."
+        f"numba cannot be imported: {str(error).rstrip('.')}; look at the environment variables NUMBA_..."
     ) from error
 
 try:
@@ -151,6 +151,27 @@ _SETTINGS = (
 def compiler_settings() -> tuple[str, ...]:
     """Return the settings that machine code depends on; those that numba lacks are empty."""
     return tuple(str(getattr(numba.config, name, "")) for name in _SETTINGS)
+
+
+def slow_settings() -> list[str]:
+    """Name the settings that make numba compile code that is slower than it could be.
+
+    Returns
+    -------
+    list of str
+        The environment variables that set them.
+    """
+    config = numba.config
+    is_slow = {
+        "NUMBA_OPT": int(config.OPT) < 3,
+        "NUMBA_BOUNDSCHECK": bool(config.BOUNDSCHECK),
+        "NUMBA_DEBUGINFO": bool(config.DEBUGINFO_DEFAULT),
+        "NUMBA_LOOP_VECTORIZE": not config.LOOP_VECTORIZE,
+        "NUMBA_CPU_NAME": config.CPU_NAME is not None,
+        "NUMBA_CPU_FEATURES": config.CPU_FEATURES is not None,
+        "NUMBA_ENABLE_AVX": not config.ENABLE_AVX,
+    }
+    return [name for name, holds in is_slow.items() if holds]
 
 
 def use_cache(dispatcher: Any, cache: Any) -> None:

@@ -236,6 +236,15 @@ def _digest(name: str, payload: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\0" + payload).digest()
 
 
+def distrusted_files(folder: str) -> list[str]:
+    """Say of each file of compiled code in a folder that is not read why it is not."""
+    return [
+        f"{path} {reason}"
+        for path in sorted(Path(folder).glob("*.nbc"))
+        if (reason := private_files.why_not_trusted(path.lstat()))
+    ]
+
+
 def is_switched_on() -> bool:
     """Tell whether kernels may be kept on disk, which the user can forbid."""
     return os.environ.get("FASTMLP_CACHE", "1") != "0"

@@ -51,6 +51,11 @@ def _require(condition: bool, path: str | Path, reason: str) -> None:
         raise PermissionError(f"{path} {reason}")
 
 
+def is_distrust(error: OSError) -> bool:
+    """Tell whether an error of this module says that others can have changed what is there."""
+    return isinstance(error, PermissionError) and error.errno is None
+
+
 def make_folder(folder: str, mode: int = 0o700) -> None:
     """Make a folder where there is none, and check that it is trusted and can be written.
 

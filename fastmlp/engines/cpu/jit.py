@@ -36,7 +36,7 @@ KernelCache = kernel_cache(
         signature,
         codegen.magic_tuple(),
         compiler_settings(),
-    ),  # fmt: skip
+    ),
 )
 
 # The functions that formulas call, and those that are compiled in their places.
