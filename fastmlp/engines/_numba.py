@@ -18,7 +18,8 @@ try:
     import numba
 except ValueError as error:  # a setting, such as NUMBA_NUM_THREADS=0
     raise DeviceError(
-        f"numba cannot be imported: {str(error).rstrip('.')}; look at the environment variables NUMBA_..."
+        f"numba cannot be imported: {str(error).rstrip('.')}; look at the environment variables "
+        "NUMBA_..."
     ) from error
 
 try:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..engines.private_files import is_distrust
+from ..exceptions import DeviceError
 
 _MISSING = "not installed"
 # What cannot be missing, beside numba; the shell and models for tables need the last ones.
@@ -34,8 +35,9 @@ def examine() -> tuple[dict[str, str], list[str]]:
     for look in (_engine, _compiled_code, _gpu):
         try:
             look(facts, problems)
-        except (ImportError, ValueError) as error:  # DeviceError is one, which says all itself
-            problem = _one_line(error)
+        except Exception as error:  # a broken installation may raise anything
+            kind = "" if isinstance(error, DeviceError) else f"{type(error).__name__}: "
+            problem = f"{kind}{_one_line(error)}"
             if problem not in problems:
                 problems.append(problem)
     facts["python"] = f"{platform.python_version()}, {sys.platform}"
