@@ -14,6 +14,8 @@ from typing import IO, Any, TextIO
 
 import click
 
+from .docstrings import docstring_of
+
 USAGE = 2
 INTERRUPTED = 130
 
@@ -185,6 +187,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.help = self.help or docstring_of(self.callback)
         self.params += [
             click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
             click.Option(["--debug"], is_flag=True, help="Show tracebacks of errors."),

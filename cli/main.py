@@ -5,9 +5,12 @@ progress and remarks to standard error. Heavy imports wait until a command runs,
 quick.
 """
 
+from typing import Any
+
 import click
 
 from .demo import demo
+from .docstrings import docstring_of
 from .fit import fit
 from .speed import bench, doctor, warmup
 from .use import evaluate, export, info, predict
@@ -15,6 +18,10 @@ from .use import evaluate, export, info, predict
 
 class _Commands(click.Group):
     """Commands that help lists in the order in which a user needs them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = self.help or docstring_of(self.callback)
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of the commands."""

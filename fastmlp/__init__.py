@@ -106,7 +106,11 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name) or _IN_FILES.get(name)
     if home is None:
         raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"fastmlp.{home}"), name)
+    try:
+        module = importlib.import_module(f"fastmlp.{home}")
+    except AttributeError as error:  # it would read as if there were no such name
+        raise ImportError(f"fastmlp.{home} cannot be imported: {error}") from error
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

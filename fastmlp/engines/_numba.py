@@ -12,7 +12,15 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-import numba
+from ..exceptions import DeviceError
+
+try:
+    import numba
+except ValueError as error:  # a setting, such as NUMBA_NUM_THREADS=0
+    raise DeviceError(
+        f"numba cannot be imported: {str(error).rstrip('.')}; look at the environment variables "
+        "NUMBA_..."
+    ) from error
 
 try:
     # Writes loops, branches, tuples and copies of memory into a kernel.
@@ -40,10 +48,20 @@ try:
 except ImportError:
     cloudpickle = None
 
+# numba and llvmlite let one thread at a time compile. Without these names, a process that is forked
+# while another thread compiles may wait for ever when it compiles itself.
+try:
+    from llvmlite.binding.ffi import lib as _llvm
+    from numba.core.compiler_lock import global_compiler_lock
+
+    COMPILER_LOCKS: tuple[Any, ...] = (global_compiler_lock, _llvm._lock._lock)
+except (ImportError, AttributeError):
+    COMPILER_LOCKS = ()
+
 # Kernels are stored on disk with subclasses of what numba has for this: a cache for each function,
 # how it turns results into bytes, its files, and the folders they may lie in. Without any of these
 # names, kernels are compiled in memory in each process, and `fastmlp doctor` says so.
-_CACHE_METHODS = "_load_data", "_save_data"
+_CACHE_METHODS = ("_dump",)
 
 
 def _parts_of_cache(
@@ -107,6 +125,54 @@ def cuda_cache_parts() -> SimpleNamespace | None:
         "numba.cuda.dispatcher:CUDACacheImpl",
         ("_UserProvidedCacheLocator", "_InTreeCacheLocator", "_UserWideCacheLocator"),
     )
+
+
+def require_compiler() -> None:
+    """Raise an error where numba was told to leave functions as they are.
+
+    Raises
+    ------
+    DeviceError
+        When numba's setting DISABLE_JIT is on.
+    """
+    if numba.config.DISABLE_JIT:
+        raise DeviceError(
+            "fastmlp trains and predicts with code that numba compiles, which NUMBA_DISABLE_JIT "
+            "(or numba.config.DISABLE_JIT) switches off; unset it"
+        )
+
+
+# The settings of numba, by which the same source becomes different machine code.
+_SETTINGS = (
+    "OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE",
+    "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_PASS", "USING_SVML",
+)  # fmt: skip
+
+
+def compiler_settings() -> tuple[str, ...]:
+    """Return the settings that machine code depends on; those that numba lacks are empty."""
+    return tuple(str(getattr(numba.config, name, "")) for name in _SETTINGS)
+
+
+def slow_settings() -> list[str]:
+    """Name the settings that make numba compile code that is slower than it could be.
+
+    Returns
+    -------
+    list of str
+        The environment variables that set them.
+    """
+    config = numba.config
+    is_slow = {
+        "NUMBA_OPT": int(config.OPT) < 3,
+        "NUMBA_BOUNDSCHECK": bool(config.BOUNDSCHECK),
+        "NUMBA_DEBUGINFO": bool(config.DEBUGINFO_DEFAULT),
+        "NUMBA_LOOP_VECTORIZE": not config.LOOP_VECTORIZE,
+        "NUMBA_CPU_NAME": config.CPU_NAME is not None,
+        "NUMBA_CPU_FEATURES": config.CPU_FEATURES is not None,
+        "NUMBA_ENABLE_AVX": not config.ENABLE_AVX,
+    }
+    return [name for name, holds in is_slow.items() if holds]
 
 
 def use_cache(dispatcher: Any, cache: Any) -> None:

@@ -15,12 +15,14 @@ from types import FunctionType
 from typing import Any
 
 from ..network.plan import LossFunctions
+from .forks import hold_at_fork
 
 # Custom losses whose functions, and whose kernels, are kept: those that were used lately.
 MOST_KEPT = 16
 # The copies that were used last, by the digest of their content.
 _kept: OrderedDict[bytes, tuple[FunctionType, ...]] = OrderedDict()
 _lock = threading.Lock()
+hold_at_fork(_lock)
 
 NAMES = "value", "derivative"
 

@@ -1,5 +1,6 @@
 """The choice of an engine by the estimators' parameter `device`: 'cpu', 'cuda' or 'auto'."""
 
+import threading
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from ..network.plan import TrainingPlan
 from ..network.weights import n_parameters
 from .custom_functions import frozen
 from .engine import Data, Engine, Matrix
+from .forks import hold_at_fork
 
 if TYPE_CHECKING:
     from .cuda.grouped import FitGroup, Slot
@@ -26,6 +28,17 @@ _EXPECTED_EPOCHS = 50
 # Keys of the kernels that this process has used on a GPU; see _kernels. They must not hold the
 # functions of custom losses, which would then live as long as the process.
 _compiled: set[tuple[Any, ...]] = set()
+# Held while the CPU's engine is imported, which takes a second. A child that is forked in the
+# middle of an import could never import that module.
+_importing = threading.RLock()
+hold_at_fork(_importing)
+
+
+def _cpu_engine() -> Any:
+    """Import the module of the CPU's engine, and with it numba, when that is first needed."""
+    with _importing:
+        from .cpu import engine
+    return engine
 
 
 def is_device_array(array: Any) -> bool:
@@ -131,9 +144,8 @@ def open_engine(
         except DeviceError:
             if device != "auto":
                 raise
-    from .cpu.engine import CpuEngine
-
-    return CpuEngine(*arguments) if slot is None else slot.open(CpuEngine, *arguments)
+    on_cpu = _cpu_engine().CpuEngine
+    return on_cpu(*arguments) if slot is None else slot.open(on_cpu, *arguments)
 
 
 def predict(
@@ -165,9 +177,7 @@ def predict(
             return cuda_outputs(plan, theta, X)
     except DeviceError:
         pass
-    from .cpu.engine import outputs
-
-    return outputs(plan, theta, X, n_jobs)
+    return _cpu_engine().outputs(plan, theta, X, n_jobs)
 
 
 def cpu_threads(n_jobs: int | None) -> int:
@@ -182,9 +192,7 @@ def cpu_threads(n_jobs: int | None) -> int:
     -------
     int
     """
-    from .cpu.engine import resolve_n_threads
-
-    return resolve_n_threads(n_jobs)
+    return _cpu_engine().resolve_n_threads(n_jobs)
 
 
 def limit_threads(most: int) -> AbstractContextManager[None]:
@@ -192,6 +200,7 @@ def limit_threads(most: int) -> AbstractContextManager[None]:
 
     Like ``numba.set_num_threads``, the limit belongs to one thread of the caller.
     """
+    _cpu_engine()
     from .cpu.threads import at_most
 
     return at_most(most)

@@ -9,10 +9,13 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from types import FunctionType
 from typing import Any
 
 import numpy as np
+
+from ..exceptions import DeviceError
 
 
 class _TypedLiterals(ast.NodeTransformer):
@@ -112,7 +115,7 @@ def with_typed_literals(
 
     Raises
     ------
-    RuntimeError
+    DeviceError
         When the formula's source cannot be read.
     ValueError
         When the formula has an integer constant of more than 16 bits.
@@ -124,7 +127,7 @@ def with_typed_literals(
             namespace[name] = replacements[callee]
         elif isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
             namespace[name] = compile_callee(callee)
-    tree = ast.parse(textwrap.dedent(_source(function)))
+    tree = ast.parse(_source(function))
     tree = ast.fix_missing_locations(_TypedLiterals(namespace).visit(tree))
     exec(compile(tree, function.__code__.co_filename, "exec"), namespace)
     return compile_one(namespace[function.__name__])
@@ -133,16 +136,30 @@ def with_typed_literals(
 def _source(function: Any) -> str:
     """Read the source of a function.
 
+    An installation may have compiled modules alone. The package of the formulas therefore has their
+    sources as data, too.
+
     Raises
     ------
-    RuntimeError
+    DeviceError
         When the source cannot be read.
     """
     try:
-        return inspect.getsource(function)
-    except OSError as error:
-        raise RuntimeError(
+        return textwrap.dedent(inspect.getsource(function))
+    except OSError:
+        pass
+    package, _, module = function.__module__.rpartition(".")
+    try:
+        text = files(package).joinpath("sources", f"{module}.txt").read_text("utf-8")
+    except (OSError, ImportError) as error:
+        raise DeviceError(
             f"fastmlp compiles its formulas from their sources, and that of {function.__module__} "
-            f"cannot be read ({error}); install the .py files of fastmlp beside or instead of "
-            "compiled ones (.pyc)"
+            "is missing: bundle the data files of fastmlp, as pyinstaller --collect-data fastmlp "
+            "does, or install its .py files"
         ) from error
+    (found,) = (
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name == function.__name__
+    )
+    return ast.unparse(found)

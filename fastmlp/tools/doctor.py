@@ -4,11 +4,16 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pkgutil import resolve_name
 from typing import Any
 
 from .. import __version__
+from ..engines.private_files import is_distrust
+from ..exceptions import DeviceError
 
 _MISSING = "not installed"
+# What cannot be missing, beside numba; the shell and models for tables need the last ones.
+_IMPORTED = "numpy", "scipy", "sklearn", "threadpoolctl", "tqdm", "click", "pandas", "skops"
 # What numba-cuda compiles and links with.
 _TOOLCHAIN = (
     "cuda-bindings", "cuda-core", "nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-nvjitlink",
@@ -25,41 +30,78 @@ def examine() -> tuple[dict[str, str], list[str]]:
     problems : list of str
         What does not work, with its remedy.
     """
-    from ..engines._numba import cache_of
-    from ..engines.cpu.jit import KernelCache
-    from ..engines.cpu.kernels import train
-    from ..engines.cpu.threads import default_n_threads
-    from ..engines.cpu.vector_unit import HOST, cpu_name
-    from ..engines.cuda.support import BROKEN, describe, why_not
-    from ..engines.kernel_cache import is_switched_on
-
-    problems = []
-    fma = "with" if HOST.has_fma else "without"
-    facts = {
-        "processor": f"{cpu_name()}, {os.cpu_count()} cores, {platform.machine()}",
-        "vectors": f"{8 * HOST.n_bytes} bits, {fma} fused multiply-add",
-        "threads": f"{default_n_threads()} (numba's limit)",
-        "threading layer": "none needed: fastmlp has threads of its own",
-    }
-    cache = cache_of(train)
-    if KernelCache is not None and isinstance(cache, KernelCache):
-        facts["cache folder"] = str(cache.cache_path)
-    elif not is_switched_on():
-        facts["cache folder"] = "off (FASTMLP_CACHE=0)"
-    else:
-        facts["cache folder"] = "none"
-        problems.append(_why_no_cache(KernelCache))
-    reason = why_not()
-    if reason.startswith(BROKEN):
-        problems.append(reason)
-    facts["GPU"] = describe() if not reason else f"not usable: {reason}"
+    facts = {"processor": f"{platform.machine()}, {os.cpu_count()} cores"}
+    problems: list[str] = []
+    for look in (_engine, _compiled_code, _gpu):
+        try:
+            look(facts, problems)
+        except Exception as error:  # a broken installation may raise anything
+            kind = "" if isinstance(error, DeviceError) else f"{type(error).__name__}: "
+            problem = f"{kind}{_one_line(error)}"
+            if problem not in problems:
+                problems.append(problem)
     facts["python"] = f"{platform.python_version()}, {sys.platform}"
     facts["fastmlp"] = __version__
     for package in ("numba", "numpy", "scipy", "scikit-learn", "numba-cuda"):
         facts[package] = _version(package)
     if facts["numba-cuda"] != _MISSING:
         facts |= {package: _version(package) for package in _TOOLCHAIN}
+    problems += filter(None, map(_why_not_importable, _IMPORTED))
     return facts, problems
+
+
+def _engine(facts: dict[str, str], problems: list[str]) -> None:
+    """Describe the processor, and what the CPU engine makes of it."""
+    from ..engines._numba import require_compiler, slow_settings
+    from ..engines.cpu.threads import default_n_threads, why_no_more
+    from ..engines.cpu.vector_unit import HOST, cpu_name
+
+    facts["processor"] = f"{cpu_name()}, {os.cpu_count()} cores, {platform.machine()}"
+    fma = "with" if HOST.has_fma else "without"
+    facts["vectors"] = f"{8 * HOST.n_bytes} bits, {fma} fused multiply-add"
+    facts["threads"] = f"{default_n_threads()} ({why_no_more()})"
+    facts["threading layer"] = "none needed: fastmlp has threads of its own"
+    require_compiler()
+    if settings := slow_settings():
+        problems.append(f"compiled code is slow, by {' and '.join(settings)}; unset that")
+
+
+def _compiled_code(facts: dict[str, str], problems: list[str]) -> None:
+    """Say where compiled code is kept, or why it is not."""
+    from ..engines._numba import cache_of
+    from ..engines.cpu.jit import KernelCache
+    from ..engines.cpu.kernels import train
+    from ..engines.kernel_cache import distrusted_files, is_switched_on
+
+    cache = cache_of(train)
+    if KernelCache is not None and isinstance(cache, KernelCache):
+        folder = str(cache.cache_path)
+        facts["cache folder"] = folder
+        chosen = os.environ.get("NUMBA_CACHE_DIR")
+        for other, error in KernelCache.refused.items():
+            if chosen and other.startswith(os.path.abspath(chosen)):
+                problems.append(f"NUMBA_CACHE_DIR is not used: {_remedy(other, error)}")
+            elif is_distrust(error):
+                facts["cache folder"] += f" ({error})"
+        if files := distrusted_files(folder):
+            problems.append(
+                f"{len(files)} files of compiled code are not read: {files[0]}; remove them"
+            )
+    elif not is_switched_on():
+        facts["cache folder"] = "off (FASTMLP_CACHE=0)"
+    else:
+        facts["cache folder"] = "none"
+        problems.append(_why_no_cache(KernelCache))
+
+
+def _gpu(facts: dict[str, str], problems: list[str]) -> None:
+    """Describe the GPU, or say why there is none to use."""
+    from ..engines.cuda.support import BROKEN, describe, why_not
+
+    reason = why_not()
+    if reason.startswith(BROKEN):
+        problems.append(reason)
+    facts["GPU"] = describe() if not reason else f"not usable: {reason}"
 
 
 def _why_no_cache(kernel_cache: Any) -> str:
@@ -72,14 +114,43 @@ def _why_no_cache(kernel_cache: Any) -> str:
             "does not know, so that every process compiles anew; install another version of one "
             "of them"
         )
+    if os.environ.get("NUMBA_CACHE_LOCATOR_CLASSES"):
+        return "every process compiles anew: NUMBA_CACHE_LOCATOR_CLASSES is set; unset it"
     try:
         fingerprint("cpu")
     except RuntimeError as error:
         return f"every process compiles anew: {error}; install fastmlp as files"
+    distrusted = [_remedy(*item) for item in kernel_cache.refused.items() if is_distrust(item[1])]
+    why = f" ({distrusted[0]})" if distrusted else ""
     return (
-        "no folder for compiled code can be written, so that every process compiles anew; "
-        "set NUMBA_CACHE_DIR"
+        f"no folder for compiled code can be used{why}, so that every process compiles anew; "
+        "set NUMBA_CACHE_DIR to a folder of your own"
     )
+
+
+def _remedy(folder: str, error: OSError) -> str:
+    """Say why a folder was passed over, and what to do."""
+    if is_distrust(error):
+        return f"{error}; remove the folder, or change its owner and permissions"
+    return f"{error.strerror or error}: {folder}"
+
+
+def _why_not_importable(package: str) -> str:
+    """Why a package that fastmlp needs cannot be imported, with the remedy; else an empty text."""
+    try:
+        resolve_name(package)
+    except Exception as error:  # a broken installation may raise anything
+        name = {"sklearn": "scikit-learn"}.get(package, package)
+        return (
+            f"{package} cannot be imported ({type(error).__name__}: {_one_line(error)}); "
+            f"pip install --force-reinstall {name}"
+        )
+    return ""
+
+
+def _one_line(error: object) -> str:
+    words = " ".join(str(error).split())
+    return words if len(words) <= 300 else words[:297] + "..."
 
 
 def _version(package: str) -> str:

@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeResult, minimize
 from threadpoolctl import ThreadpoolController
 
 from ..engines.engine import Engine
+from ..engines.forks import hold_at_fork
 from ..network.plan import Loss
 from ..network.weights import attributes, penalty
 from .callbacks import Listener
@@ -28,6 +29,7 @@ class _OneBlasThread:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        hold_at_fork(self._lock)
         self._n_inside = 0
 
     def __enter__(self) -> None:

@@ -106,7 +106,7 @@ def test_without_numbas_cache_kernels_are_compiled_in_memory(tmp_path):
 
 @pytest.mark.parametrize(
     ("cls", "name"),
-    [(caching, "IndexDataCacheFile"), (caching.IndexDataCacheFile, "_load_data"),
+    [(caching, "IndexDataCacheFile"), (caching.IndexDataCacheFile, "_dump"),
      (caching.CacheImpl, "_locator_classes"), (caching, "UserWideCacheLocator")],
 )  # fmt: skip
 def test_any_part_of_the_cache_may_be_missing(cls, name, monkeypatch):

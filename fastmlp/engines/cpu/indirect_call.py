@@ -12,6 +12,7 @@ the signature of the slot that it names while its caller is compiled.
 """
 
 from functools import cache
+from weakref import WeakKeyDictionary
 
 from numba import from_dtype, types
 from numba.extending import intrinsic
@@ -28,6 +29,10 @@ _FIXED_TYPES = {
     Kind.TO_ADDRESSES: types.CPointer(types.uint64),
 }
 _ADDRESSES = types.Array(types.uint64, 1, "C")
+
+# The addresses that each kernel has, by slot and dtype, as long as the kernel is in use. LLVM would
+# look for them under a lock, each time a network is opened.
+_known = WeakKeyDictionary()
 
 
 def _numba_type(kind, real):
@@ -90,7 +95,10 @@ def address(slot, kernel, dtype):
     int
         The address, which can be used as long as the kernel is not freed.
     """
-    return address_of(kernel, signature(slot, dtype))
+    addresses = _known.setdefault(kernel, {})
+    if (slot, dtype) not in addresses:
+        addresses[slot, dtype] = address_of(kernel, signature(slot, dtype))
+    return addresses[slot, dtype]
 
 
 def _elements(given):

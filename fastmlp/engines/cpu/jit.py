@@ -9,11 +9,22 @@ from typing import Any
 from numba import njit
 from numba.extending import intrinsic
 
-from .._numba import Dispatcher, cpu_cache_parts, use_cache
+from .._numba import (
+    COMPILER_LOCKS,
+    Dispatcher,
+    compiler_settings,
+    cpu_cache_parts,
+    require_compiler,
+    use_cache,
+)
+from ..forks import hold_at_fork
 from ..kernel_cache import is_switched_on, kernel_cache
 from ..literals import with_typed_literals
 from . import vector_math
 from .vector_unit import HOST
+
+# A forked child compiles, too. Each of the compiler's finalisers takes the second of these locks.
+hold_at_fork(*COMPILER_LOCKS, innermost=True)
 
 # The class of the caches on disk; None where this version of numba has no such cache.
 KernelCache = kernel_cache(
@@ -21,7 +32,11 @@ KernelCache = kernel_cache(
     cpu_cache_parts(),
     HOST,
     # A function is filed under its name, which says what it encloses; see compile_variant.
-    key=lambda cache, signature, codegen: (signature, codegen.magic_tuple()),
+    key=lambda cache, signature, codegen: (
+        signature,
+        codegen.magic_tuple(),
+        compiler_settings(),
+    ),
 )
 
 # The functions that formulas call, and those that are compiled in their places.
@@ -58,7 +73,13 @@ def compile_kernel(
     Returns
     -------
     numba dispatcher
+
+    Raises
+    ------
+    DeviceError
+        When numba's compiler is switched off.
     """
+    require_compiler()
     dispatcher = njit(
         nogil=True,
         error_model="numpy",
@@ -140,4 +161,5 @@ def compile_formula(function: Callable[..., Any]) -> Dispatcher:
 
 def compile_inline(function: Callable[..., Any]) -> Dispatcher:
     """Compile a function that becomes part of the kernels that call it."""
+    require_compiler()
     return njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")(function)

@@ -9,7 +9,7 @@ these rows are padded to whole vectors as well.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from math import inf
 
@@ -182,7 +182,7 @@ class _Reservations:
         return start
 
 
-@cache
+@lru_cache(maxsize=128)
 def prediction_layout(
     units: tuple[int, ...],
     activation: Activation | tuple[Activation, ...],

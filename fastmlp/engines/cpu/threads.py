@@ -21,6 +21,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import compile_kernel
+from .processors import available_processors
 
 # Elements of the barrier array: the number of arrivals of threads, and whether to give up. They are
 # far apart, so that they do not share a cache line.
@@ -157,10 +158,19 @@ def _numba_limit() -> int:
 def default_n_threads() -> int:
     """Return the number of threads of a fit that asks for no number.
 
-    It is the number of threads that numba may use, which joblib lowers in its workers. Inside
-    :func:`at_most` it is no larger than the limit there.
+    It is the number of threads that numba may use, which joblib lowers in its workers. Unless the
+    environment sets that number, it is no larger than the number of processors that this process
+    may use at present. Inside :func:`at_most` it is no larger than the limit there.
     """
-    return min(_numba_limit(), getattr(_limit, "n_threads", _NO_LIMIT))
+    allowed = _NO_LIMIT if "NUMBA_NUM_THREADS" in os.environ else available_processors()
+    return min(_numba_limit(), allowed, getattr(_limit, "n_threads", _NO_LIMIT))
+
+
+def why_no_more() -> str:
+    """Say in words what limits :func:`default_n_threads`."""
+    if "NUMBA_NUM_THREADS" in os.environ or _numba_limit() <= available_processors():
+        return "numba's limit"
+    return "what the system allows this process at present"
 
 
 @contextmanager
