@@ -1,5 +1,7 @@
 """The choice of an engine by the estimators' parameter `device`: 'cpu', 'cuda' or 'auto'."""
 
+import contextlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from ..exceptions import DeviceError
 from ..network.plan import TrainingPlan
 from ..network.weights import n_parameters
 from .custom_functions import frozen
-from .engine import Data, Engine, Matrix
+from .engine import Data, Engine, Matrix, PredictionNetwork
 
 if TYPE_CHECKING:
     from .cuda.grouped import FitGroup, Slot
@@ -158,16 +160,55 @@ def predict(
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    try:
-        if _is_for_gpu(device, plan, X, 0):
-            from .cuda.engine import outputs as cuda_outputs
+    if predicts_on_gpu(device, plan, X):
+        from .cuda.engine import outputs as cuda_outputs
 
+        with contextlib.suppress(DeviceError):
             return cuda_outputs(plan, theta, X)
-    except DeviceError:
-        pass
     from .cpu.engine import outputs
 
     return outputs(plan, theta, X, n_jobs)
+
+
+def predicts_on_gpu(device: str, plan: TrainingPlan, X: Matrix) -> bool:
+    """Tell whether :func:`predict` uses a GPU, unless its memory is too small."""
+    try:
+        return _is_for_gpu(device, plan, X, 0)
+    except DeviceError:
+        return False
+
+
+def prediction_network(
+    plan: TrainingPlan, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]
+) -> PredictionNetwork:
+    """Make a network that predicts on the CPU with arrays where they lie.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        The plan of the network; its optimiser and batch size do not matter.
+    coefs : sequence of ndarray of shape (fan_in, fan_out)
+        For each layer its weights, C-contiguous and of the plan's dtype.
+    intercepts : sequence of ndarray of shape (fan_out,)
+        For each layer its biases, in the same form.
+
+    Returns
+    -------
+    PredictionNetwork
+        It does not keep the arrays alive.
+    """
+    from .cpu.prediction import NetworkInPlace
+
+    return NetworkInPlace(plan, coefs, intercepts)
+
+
+def predict_rows(
+    network: PredictionNetwork, arrays: Sequence[np.ndarray], X: Matrix, n_jobs: int | None
+) -> np.ndarray:
+    """Predict on the CPU; see :func:`fastmlp.engines.cpu.engine.predict_rows`."""
+    from .cpu.engine import predict_rows
+
+    return predict_rows(network, arrays, X, n_jobs)
 
 
 def cpu_threads(n_jobs: int | None) -> int:

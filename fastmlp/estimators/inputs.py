@@ -13,6 +13,8 @@ from ..exceptions import warn_user
 from ._sklearn import check_sample_weight, check_y
 
 _FLOATS = [np.float64, np.float32]
+# Beyond this number of values the time of scikit-learn's checks does not matter.
+_SMALL = 100_000
 
 
 def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) -> tuple[Any, Any]:
@@ -68,9 +70,28 @@ def read_features(estimator: Any, X: Any) -> Any:
     -------
     ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
     """
+    if _is_plain(estimator, X):
+        return X
     if is_device_array(X):
         return _read_device_array(estimator, X, reset=False)
     return validate_data(estimator, X, accept_sparse="csr", reset=False)
+
+
+def _is_plain(estimator: Any, X: Any) -> bool:
+    """Tell whether X is a small matrix that scikit-learn would accept as it is.
+
+    Its checks take longer than the prediction of a few rows. Here they are made for what most
+    callers give, and whatever fails one is left to scikit-learn.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and (X.dtype == np.float32 or X.dtype == np.float64)
+        and 0 < X.size <= _SMALL
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+        and not hasattr(estimator, "feature_names_in_")
+        and bool(np.isfinite(X).all())
+    )
 
 
 def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | None:
