@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_consistent_length
@@ -11,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from ..engines.devices import device_matrix, host_array, is_device_array
 from ..exceptions import warn_user
 from ._sklearn import check_sample_weight, check_y
+from .sparse_inputs import check_sparse
 
 _FLOATS = [np.float64, np.float32]
 # Beyond this number of values the time of scikit-learn's checks does not matter.
@@ -42,9 +44,14 @@ def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) 
     Raises
     ------
     ValueError, TypeError
-        When the data cannot be used; these are scikit-learn's own errors.
+        When the data cannot be used; these are scikit-learn's own errors, but for sparse matrices
+        that are damaged.
     """
     y = host_array(y)
+    check_sparse("X", X)
+    check_sparse("y", y)
+    if issparse(y) and (is_numeric or y.ndim == 1 or y.shape[1] == 1):
+        y = _dense_targets(y)
     checks = {"multi_output": True, "y_numeric": is_numeric}
     if not is_device_array(X):
         X, y = validate_data(
@@ -72,6 +79,7 @@ def read_features(estimator: Any, X: Any) -> Any:
     """
     if _is_plain(estimator, X):
         return X
+    check_sparse("X", X)
     if is_device_array(X):
         return _read_device_array(estimator, X, reset=False)
     return validate_data(estimator, X, accept_sparse="csr", reset=False)
@@ -111,6 +119,16 @@ def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | N
     if sample_weight is None:
         return None
     return check_sample_weight(host_array(sample_weight), X, dtype=dtype)
+
+
+def _dense_targets(y: Any) -> np.ndarray:
+    """Return sparse targets as an array; raise scikit-learn's TypeError for a single column."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        raise TypeError(
+            "Sparse data was passed for y, but dense data is required. Use '.toarray()' to convert "
+            "to a dense numpy array."
+        )
+    return y.toarray()
 
 
 def _flatten_column(y: np.ndarray) -> np.ndarray:

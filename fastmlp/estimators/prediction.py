@@ -28,6 +28,8 @@ class _Known(NamedTuple):
     network: PredictionNetwork
     names: tuple[Any, ...]
     """The names of its activations, which users can change after a fit."""
+    dtype: np.dtype
+    """The widest type of the arrays, of which a user may have set some."""
 
 
 # Estimators that are freed are forgotten, and copies and pickles know nothing of this.
@@ -59,9 +61,8 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     """
     coefs, intercepts = list(estimator.coefs_), list(estimator.intercepts_)
     # The arrays must stay alive until the end, whatever another thread does to the estimator.
-    network, arrays = _network(estimator, coefs, intercepts)
-    types = {np.asarray(array).dtype for array in (*coefs, *intercepts)}
-    wide = np.result_type(X.dtype, *types)
+    network, arrays, dtype = _network(estimator, coefs, intercepts)
+    wide = dtype if X.dtype == dtype else np.result_type(X.dtype, dtype)
     narrow, is_lost = _as_type(X, network.plan.dtype)
     result = _predict(estimator, network, arrays, narrow)
     if is_lost is None and np.isfinite(result).all():
@@ -82,7 +83,7 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
 
 def _network(
     estimator: Any, coefs: list[Any], intercepts: list[Any]
-) -> tuple[PredictionNetwork, Sequence[np.ndarray]]:
+) -> tuple[PredictionNetwork, Sequence[np.ndarray], np.dtype]:
     """Return the network of an estimator, and the arrays of its weights and biases.
 
     Parameters
@@ -96,6 +97,8 @@ def _network(
     network : PredictionNetwork
     arrays : sequence of ndarray
         They are the given ones, unless these have to be converted.
+    dtype : numpy.dtype
+        The widest type of the given arrays.
     """
     activation, known = estimator.activation, None
     names = (
@@ -105,13 +108,16 @@ def _network(
     with contextlib.suppress(TypeError):  # the class of a user may have no hash
         known = _KNOWN.get(estimator)
     if known is not None and known.names == names and known.network.is_of(coefs, intercepts):
-        return known.network, (*coefs, *intercepts)
+        return known.network, (*coefs, *intercepts), known.dtype
+    types = {np.asarray(array).dtype for array in (*coefs, *intercepts)}
     coefs, intercepts = weights.checked(coefs, intercepts)
+    # Arrays of objects have been read as float64.
+    dtype = np.result_type(coefs[0].dtype, *(t for t in types if t.kind != "O"))
     plan = planning.plan_of_weights(estimator, coefs)
     network = devices.prediction_network(plan, coefs, intercepts)
     with contextlib.suppress(TypeError):
-        _KNOWN[estimator] = _Known(network, names)
-    return network, (*coefs, *intercepts)
+        _KNOWN[estimator] = _Known(network, names, dtype)
+    return network, (*coefs, *intercepts), dtype
 
 
 def _predict(

@@ -9,7 +9,7 @@ these rows are padded to whole vectors as well.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import inf
 
@@ -106,6 +106,11 @@ class Layout:
     settings: np.ndarray
     size: int
     n_blocks: int
+
+    @cached_property
+    def block_rows(self) -> int:
+        """Number of rows that go through all layers together."""
+        return int(self.settings[BLOCK_ROWS])
 
 
 def round_up(number: int, multiple: int) -> int:

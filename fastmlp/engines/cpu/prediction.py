@@ -61,10 +61,13 @@ class NetworkInPlace:
         arrays = *coefs, *intercepts
         self._arrays = [weakref.ref(array) for array in arrays]
         self._shapes = [array.shape for array in arrays]
-        self._addresses = np.array([array.ctypes.data for array in arrays])
+        addresses = np.array([array.ctypes.data for array in arrays])
+        # Places are counted in elements from address 0, and the arena's own place is taken off.
+        self._places = addresses // plan.dtype.itemsize
+        self._tables: tuple[at.Layout | None, Any] = None, None
         # Kernels read whole vectors, up to a vector beyond the end of an array. That may be
         # memory which the process does not have, unless it is on the same page.
-        last = self._addresses + [array.nbytes - 1 for array in arrays]
+        last = addresses + [array.nbytes - 1 for array in arrays]
         crosses = last // _PAGE != (last + HOST.n_bytes) // _PAGE
         self._copied = [int(number) for number in np.flatnonzero(crosses)]
         self._room_for_copies = sum(arrays[number].size for number in self._copied)
@@ -103,21 +106,21 @@ class NetworkInPlace:
             is_sparse,
         )  # fmt: skip
         if is_packed:
-            n_layers = len(arrays) // 2
-            arena, layers = aligned(layout.size, plan.dtype), layout.layers
-            start = layout.settings[at.PARAMETERS]
+            arena = aligned(layout.size, plan.dtype)
+            n_layers, start = len(layout.layers), int(layout.settings[at.PARAMETERS])
             at.pack_layers(arrays[:n_layers], arrays[n_layers:], arena, start, layout)
+            tables = layout.layers, layout.settings
         else:
             arena = aligned(layout.size + self._room_for_copies, plan.dtype, np.empty)
-            layers = self._placed(arrays, arena, layout)
+            tables = self._in_place(arrays, arena, layout)
         calls = prediction_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
         inputs = input_arrays(X, plan.dtype)
         order = np.arange(n_rows) if is_sparse else NO_STARTS
         result = np.empty((n_rows, plan.n_outputs), dtype=plan.dtype)
         # They are in the order of the numbers in kernels.py.
-        described = layers, layout.settings, calls, *inputs, order, result
+        described = *tables, calls, *inputs, order, result
         job = describe(described)
-        piece = self._rows_of_a_piece(X, n_threads * int(layout.settings[at.BLOCK_ROWS]))
+        piece = self._rows_of_a_piece(X, n_threads * layout.block_rows)
         with Team(n_threads) as team:
             for first in range(0, n_rows, piece):
                 if n_rows > piece:
@@ -130,10 +133,10 @@ class NetworkInPlace:
                 team.run(kernels.predict, arena, job, keeps=(described, arrays))
         return result
 
-    def _placed(
+    def _in_place(
         self, arrays: Sequence[np.ndarray], arena: np.ndarray, layout: at.Layout
-    ) -> np.ndarray:
-        """Make a layer table that says where the arrays lie, as distances from the arena.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Make a layer table and settings by which kernels find the arrays from the arena.
 
         Parameters
         ----------
@@ -145,19 +148,31 @@ class NetworkInPlace:
 
         Returns
         -------
-        ndarray of shape (n_layers, LAYER_FIELDS), int64
+        layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
+        settings : ndarray of shape (N_SETTINGS,), int64
         """
-        layers, n_layers = layout.layers.copy(), len(layout.layers)
-        places = (self._addresses - arena.ctypes.data) // self.plan.dtype.itemsize
-        end = layout.size
-        for number in self._copied:
-            array = arrays[number]
-            arena[end : end + array.size] = array.ravel()
-            places[number] = end
-            end += array.size
-        layers[:, at.WEIGHTS] = places[:n_layers]
-        layers[:, at.BIASES] = places[n_layers:]
-        return layers
+        known, layers = self._tables
+        if known is not layout:
+            layers = layout.layers.copy()
+            self._set_places(layers, self._places)
+            self._tables = layout, layers
+        origin = arena.ctypes.data // self.plan.dtype.itemsize
+        settings = layout.settings.copy()
+        settings[at.PARAMETERS] = -origin
+        if self._copied:
+            layers, places, end = layers.copy(), self._places.copy(), layout.size
+            for number in self._copied:
+                array = arrays[number]
+                arena[end : end + array.size] = array.ravel()
+                places[number] = origin + end
+                end += array.size
+            self._set_places(layers, places)
+        return layers, settings
+
+    @staticmethod
+    def _set_places(layers: np.ndarray, places: np.ndarray) -> None:
+        """Write the places of all weights, and then of all biases, into a layer table."""
+        layers[:, at.WEIGHTS], layers[:, at.BIASES] = places.reshape(2, -1)
 
     def _rows_of_a_piece(self, X: Matrix, multiple: int) -> int:
         """Compute how many rows are handed over at once, a multiple of what the threads share."""
