@@ -14,6 +14,7 @@ from ..network.plan import TrainingPlan
 from ..network.weights import n_parameters
 from .custom_functions import frozen
 from .engine import Data, Engine, Matrix, PredictionNetwork
+from .ranges import check_ranges
 
 if TYPE_CHECKING:
     from .cuda.grouped import FitGroup, Slot
@@ -119,7 +120,10 @@ def open_engine(
     ------
     DeviceError
         When 'cuda' was asked for and cannot be used; the message says why.
+    ValueError
+        When the plan's dtype cannot hold its parameters or the data.
     """
+    check_ranges(plan, data)
     if plan.custom_loss is not None:
         # Engines cache compiled code by these functions. Copies are other functions as soon as a
         # value that they use has changed.

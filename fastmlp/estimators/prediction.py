@@ -16,10 +16,13 @@ from scipy.sparse import issparse
 
 from ..engines import devices
 from ..engines.engine import Matrix, PredictionNetwork
+from ..engines.ranges import check_range
 from ..exceptions import DataWarning, warn_user
 from ..network import weights
 from ..network.plan import TrainingPlan
 from . import planning
+
+_FLOAT64 = np.dtype(np.float64)
 
 
 class _Known(NamedTuple):
@@ -63,6 +66,9 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     # The arrays must stay alive until the end, whatever another thread does to the estimator.
     network, arrays, dtype = _network(estimator, coefs, intercepts)
     wide = dtype if X.dtype == dtype else np.result_type(X.dtype, dtype)
+    if wide.kind != "f":  # both are integers
+        wide = _FLOAT64
+    check_range("X", X, _FLOAT64)
     narrow, is_lost = _as_type(X, network.plan.dtype)
     result = _predict(estimator, network, arrays, narrow)
     if is_lost is None and np.isfinite(result).all():
@@ -73,7 +79,7 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     result = result.astype(wide, copy=False)
     if network.plan.dtype == np.float32 and is_bad.any():
         arrays = [array.astype(np.float64) for array in arrays]
-        plan = replace(network.plan, dtype=np.dtype(np.float64))
+        plan = replace(network.plan, dtype=_FLOAT64)
         double = _outputs_in_float64(plan, arrays, X, is_bad, estimator.n_jobs)
         with np.errstate(over="ignore"):
             result[is_bad] = double
@@ -111,8 +117,8 @@ def _network(
         return known.network, (*coefs, *intercepts), known.dtype
     types = {np.asarray(array).dtype for array in (*coefs, *intercepts)}
     coefs, intercepts = weights.checked(coefs, intercepts)
-    # Arrays of objects have been read as float64.
-    dtype = np.result_type(coefs[0].dtype, *(t for t in types if t.kind != "O"))
+    # Objects were read as float64.
+    dtype = np.result_type(*(_FLOAT64 if given.kind == "O" else given for given in types))
     plan = planning.plan_of_weights(estimator, coefs)
     network = devices.prediction_network(plan, coefs, intercepts)
     with contextlib.suppress(TypeError):
@@ -173,8 +179,7 @@ def _outputs_in_float64(
     n_layers = len(arrays) // 2
     network = devices.prediction_network(plan, arrays[:n_layers], arrays[n_layers:])
     rows = devices.host_array(X[np.flatnonzero(is_bad)])
-    with np.errstate(over="ignore"):
-        return devices.predict_rows(network, arrays, rows.astype(np.float64), n_jobs)
+    return devices.predict_rows(network, arrays, rows.astype(np.float64), n_jobs)
 
 
 def _check_finite(result: np.ndarray, activation: str, arrays: Sequence[np.ndarray]) -> None:

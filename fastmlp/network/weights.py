@@ -133,7 +133,7 @@ def checked(
                 f"coefs_[{i}] has shape {matrix.shape}, and the layer before it has "
                 f"{weights[i - 1].shape[1]} units"
             )
-    is_single = all(array.dtype == np.float32 for array in arrays)
+    is_single = all(array.dtype.newbyteorder("=") == np.float32 for array in arrays)
     dtype = np.dtype(np.float32 if is_single else np.float64)
     with np.errstate(over="ignore"):  # a long double may be too large
         arrays = [np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"]) for array in arrays]
@@ -142,7 +142,8 @@ def checked(
 
 def _real_array(name: str, array: Any) -> np.ndarray:
     """Return an array of real numbers; raise ValueError, with the array's name, for others."""
-    array = np.asarray(array)
+    if not isinstance(array, np.memmap):  # which stays the object that it is
+        array = np.asarray(array)
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)

@@ -80,7 +80,7 @@ class NetworkInPlace:
             len(coefs) == len(intercepts)
             and len(arrays) == len(self._arrays)
             and all(map(is_, arrays, (reference() for reference in self._arrays)))
-            and [array.shape for array in arrays] == self._shapes
+            and [getattr(array, "shape", None) for array in arrays] == self._shapes
         )
 
     def outputs(self, arrays: Sequence[np.ndarray], X: Matrix, n_threads: int) -> np.ndarray:
