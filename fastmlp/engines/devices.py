@@ -1,6 +1,8 @@
 """The choice of an engine by the estimators' parameter `device`: 'cpu', 'cuda' or 'auto'."""
 
+import contextlib
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,8 @@ from ..network.weights import n_parameters
 from .custom_functions import frozen
 from .engine import Data, Engine, Matrix
 from .forks import hold_at_fork
+from .engine import Data, Engine, Matrix, PredictionNetwork
+from .ranges import check_ranges
 
 if TYPE_CHECKING:
     from .cuda.grouped import FitGroup, Slot
@@ -130,7 +134,10 @@ def open_engine(
     ------
     DeviceError
         When 'cuda' was asked for and cannot be used; the message says why.
+    ValueError
+        When the plan's dtype cannot hold its parameters or the data.
     """
+    check_ranges(plan, data)
     if plan.custom_loss is not None:
         # Engines cache compiled code by these functions. Copies are other functions as soon as a
         # value that they use has changed.
@@ -170,14 +177,52 @@ def predict(
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    try:
-        if _is_for_gpu(device, plan, X, 0):
-            from .cuda.engine import outputs as cuda_outputs
+    if predicts_on_gpu(device, plan, X):
+        from .cuda.engine import outputs as cuda_outputs
 
+        with contextlib.suppress(DeviceError):
             return cuda_outputs(plan, theta, X)
-    except DeviceError:
-        pass
     return _cpu_engine().outputs(plan, theta, X, n_jobs)
+
+
+def predicts_on_gpu(device: str, plan: TrainingPlan, X: Matrix) -> bool:
+    """Tell whether :func:`predict` uses a GPU, unless its memory is too small."""
+    try:
+        return _is_for_gpu(device, plan, X, 0)
+    except DeviceError:
+        return False
+
+
+def prediction_network(
+    plan: TrainingPlan, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]
+) -> PredictionNetwork:
+    """Make a network that predicts on the CPU with arrays where they lie.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        The plan of the network; its optimiser and batch size do not matter.
+    coefs : sequence of ndarray of shape (fan_in, fan_out)
+        For each layer its weights, C-contiguous and of the plan's dtype.
+    intercepts : sequence of ndarray of shape (fan_out,)
+        For each layer its biases, in the same form.
+
+    Returns
+    -------
+    PredictionNetwork
+        It does not keep the arrays alive.
+    """
+    _cpu_engine()
+    from .cpu.prediction import NetworkInPlace
+
+    return NetworkInPlace(plan, coefs, intercepts)
+
+
+def predict_rows(
+    network: PredictionNetwork, arrays: Sequence[np.ndarray], X: Matrix, n_jobs: int | None
+) -> np.ndarray:
+    """Predict on the CPU; see :func:`fastmlp.engines.cpu.engine.predict_rows`."""
+    return _cpu_engine().predict_rows(network, arrays, X, n_jobs)
 
 
 def cpu_threads(n_jobs: int | None) -> int:

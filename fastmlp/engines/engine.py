@@ -7,7 +7,8 @@ epochs, so that only one call from Python is needed for each. The engine of the 
 the protocols in this module.
 """
 
-from typing import NamedTuple, Protocol, Self, TypeAlias
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from scipy.sparse import spmatrix
@@ -72,6 +73,35 @@ class Predictor(Protocol):
         Returns
         -------
         ndarray of shape (n_rows,), float64
+        """
+
+
+class PredictionNetwork(Protocol):
+    """A network that predicts with arrays where they lie.
+
+    It is made by :func:`fastmlp.engines.devices.prediction_network`, and used by
+    :func:`fastmlp.engines.devices.predict_rows`.
+    """
+
+    plan: TrainingPlan
+    n_parameters: int
+
+    def is_of(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
+        """Tell whether these are the very arrays that the network predicts with."""
+
+    def outputs(self, arrays: Sequence[np.ndarray], X: Matrix, n_threads: int) -> np.ndarray:
+        """Compute the activations of the output layer.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            All weights and then all biases, the very arrays that the network was made for.
+        X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+        n_threads : int
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs)
         """
 
 

@@ -18,7 +18,7 @@ from ..engines.engine import Data, OpenEngine
 from ..exceptions import warn_user
 from ..network import weights
 from ..training.callbacks import Callback, Listener
-from . import conversion, fitting, inputs, parameters, planning
+from . import conversion, fitting, inputs, parameters, planning, prediction
 from ._sklearn import validate_parameters
 from .callbacks import listening
 from .targets import Targets
@@ -124,13 +124,19 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
         -------
         ndarray of shape (n_rows, n_outputs)
             Its type is the wider one of those of X and of the weights.
+
+        Raises
+        ------
+        ValueError
+            See :func:`fastmlp.estimators.prediction.outputs`.
         """
-        check_is_fitted(self)
-        X = inputs.read_features(self, X)
-        plan = planning.prediction_plan(self)
-        theta = weights.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        result = fitting.predict_outputs(self, plan, theta, X)
-        return result.astype(np.result_type(plan.dtype, X.dtype), copy=False)
+        self._check_fitted()
+        return prediction.outputs(self, inputs.read_features(self, X))
+
+    def _check_fitted(self) -> None:
+        """Raise scikit-learn's NotFittedError unless the estimator is fitted."""
+        if not hasattr(self, "coefs_"):
+            check_is_fitted(self)
 
     def _loss_grad_lbfgs(
         self, theta: np.ndarray, X: Any, Y: np.ndarray, sample_weight: Any = None, *buffers: Any

@@ -258,6 +258,9 @@ def class_probabilities(outputs: np.ndarray) -> np.ndarray:
     -------
     ndarray of shape (n_rows, max(2, n_outputs))
     """
-    if outputs.shape[1] == 1:
-        return np.hstack([1 - outputs, outputs])
-    return outputs
+    if outputs.shape[1] > 1:
+        return outputs
+    both = np.empty((len(outputs), 2), dtype=outputs.dtype)
+    np.subtract(1, outputs[:, 0], out=both[:, 0])
+    both[:, 1] = outputs[:, 0]
+    return both

@@ -9,7 +9,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted
 
 from ..engines.devices import host_array
 from ..schedules import Schedule
@@ -236,7 +235,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return decode(self._label_binarizer, self._outputs(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -24,6 +24,7 @@ from ..engines.devices import (
 from ..exceptions import InterruptedTrainingWarning, warn_user
 from ._sklearn import get_feature_names
 from .base import BaseMLP
+from .sparse_inputs import check_sparse
 
 # Largest number of networks that are trained together on a GPU, each by a thread that mostly waits.
 _MOST_TOGETHER = 512
@@ -247,7 +248,14 @@ class _Fits:
 
 
 def _as_fits_read(X: Any) -> Any:
-    """Convert X as each fit would; return it as it is where fits have to read it themselves."""
+    """Convert X as each fit would; return it as it is where fits have to read it themselves.
+
+    Raises
+    ------
+    ValueError
+        When X is a damaged sparse matrix.
+    """
+    check_sparse("X", X)
     if not is_device_array(X):
         # Where the conversion fails the fits will raise the error.
         with suppress(TypeError, ValueError):

@@ -135,6 +135,9 @@ def run(
         held = None if eval_set is None else read_eval_set(estimator, targets, eval_set, rows)
         n_outputs = rows.Y.shape[1]
         if not first_pass:
+            estimator.coefs_, estimator.intercepts_ = weights.checked(
+                estimator.coefs_, estimator.intercepts_
+            )
             _check_network(estimator, targets, hidden_units, n_outputs)
         estimator.n_outputs_ = n_outputs
         estimator._random_state = check_random_state(estimator.random_state)

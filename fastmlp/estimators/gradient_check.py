@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from ..engines.devices import open_engine
 from ..engines.engine import Data
 from ..network.plan import Loss, TrainingPlan
-from ..network.weights import flatten, initialise, penalty, views
+from ..network.weights import checked, flatten, initialise, penalty, views
 from . import inputs, planning
 from ._sklearn import validate_parameters
 from .base import BaseMLP
@@ -74,8 +74,9 @@ def objective_of(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> O
     given = inputs.read_weight(sample_weight, X, dtype=np.float64)
     weight = targets.row_weight(y, given)
     if is_fitted:
-        units = planning.layer_units(estimator)
-        theta = flatten(estimator.coefs_, estimator.intercepts_, np.float64)
+        coefs, intercepts = checked(estimator.coefs_, estimator.intercepts_)
+        units = planning.plan_of_weights(estimator, coefs).layer_units
+        theta = flatten(coefs, intercepts, np.float64)
     else:
         units = (X.shape[1], *planning.hidden_units(estimator), Y.shape[1])
         rng = check_random_state(estimator.random_state)

@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from ..engines.devices import predict
 from ..engines.engine import Engine, Matrix, Predictor
+from ..engines.ranges import check_range
 from ..network.plan import TrainingPlan
 from ..network.weights import attributes
 from ..training.loop import Validation
@@ -126,6 +127,8 @@ def read_eval_set(estimator: Any, targets: Targets, eval_set: Any, trained: Rows
         Y = targets.encode(y)
         if Y.shape[1] != trained.Y.shape[1]:
             raise ValueError(f"y has {Y.shape[1]} outputs, that of training {trained.Y.shape[1]}")
+        for name, values in (("X", X), ("y", Y)):
+            check_range(name, values, np.dtype(trained.X.dtype))
         given = inputs.read_weight(weight[0] if weight else None, X)
         counted = trained.y, trained.given_weight
         row_weight = targets.row_weight(y, given, counted=counted)

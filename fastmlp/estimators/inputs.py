@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_consistent_length
@@ -11,8 +12,11 @@ from sklearn.utils.validation import validate_data
 from ..engines.devices import device_matrix, host_array, is_device_array
 from ..exceptions import warn_user
 from ._sklearn import check_sample_weight, check_y
+from .sparse_inputs import check_sparse
 
 _FLOATS = [np.float64, np.float32]
+# Beyond this number of values the time of scikit-learn's checks does not matter.
+_SMALL = 100_000
 
 
 def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) -> tuple[Any, Any]:
@@ -40,9 +44,14 @@ def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) 
     Raises
     ------
     ValueError, TypeError
-        When the data cannot be used; these are scikit-learn's own errors.
+        When the data cannot be used; these are scikit-learn's own errors, but for sparse matrices
+        that are damaged.
     """
     y = host_array(y)
+    check_sparse("X", X)
+    check_sparse("y", y)
+    if issparse(y) and (is_numeric or y.ndim == 1 or y.shape[1] == 1):
+        y = _dense_targets(y)
     checks = {"multi_output": True, "y_numeric": is_numeric}
     if not is_device_array(X):
         X, y = validate_data(
@@ -68,9 +77,29 @@ def read_features(estimator: Any, X: Any) -> Any:
     -------
     ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
     """
+    if _is_plain(estimator, X):
+        return X
+    check_sparse("X", X)
     if is_device_array(X):
         return _read_device_array(estimator, X, reset=False)
     return validate_data(estimator, X, accept_sparse="csr", reset=False)
+
+
+def _is_plain(estimator: Any, X: Any) -> bool:
+    """Tell whether X is a small matrix that scikit-learn would accept as it is.
+
+    Its checks take longer than the prediction of a few rows. Here they are made for what most
+    callers give, and whatever fails one is left to scikit-learn.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and (X.dtype == np.float32 or X.dtype == np.float64)
+        and 0 < X.size <= _SMALL
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+        and not hasattr(estimator, "feature_names_in_")
+        and bool(np.isfinite(X).all())
+    )
 
 
 def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | None:
@@ -90,6 +119,16 @@ def read_weight(sample_weight: Any, X: Any, dtype: Any = None) -> np.ndarray | N
     if sample_weight is None:
         return None
     return check_sample_weight(host_array(sample_weight), X, dtype=dtype)
+
+
+def _dense_targets(y: Any) -> np.ndarray:
+    """Return sparse targets as an array; raise scikit-learn's TypeError for a single column."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        raise TypeError(
+            "Sparse data was passed for y, but dense data is required. Use '.toarray()' to convert "
+            "to a dense numpy array."
+        )
+    return y.toarray()
 
 
 def _flatten_column(y: np.ndarray) -> np.ndarray:

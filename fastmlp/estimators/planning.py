@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from ..exceptions import warn_user
 from ..network.plan import PREDICTION_LOSSES, Activation, Optimizer, TrainingPlan
+from ..network.weights import checked
 from .targets import Targets
 
 _OPTIMIZERS = {
@@ -151,25 +152,44 @@ def objective_plan(
 
 
 def prediction_plan(estimator: Any) -> TrainingPlan:
+    """Return the plan with which a fitted network predicts; see :func:`plan_of_weights`."""
+    return plan_of_weights(estimator, checked(estimator.coefs_, estimator.intercepts_)[0])
+
+
+def plan_of_weights(estimator: Any, coefs: Sequence[np.ndarray]) -> TrainingPlan:
     """Return the plan with which a fitted network predicts.
 
     Parameters
     ----------
     estimator : BaseMLP
         It is fitted.
+    coefs : sequence of ndarray of shape (fan_in, fan_out)
+        Its weights, as :func:`fastmlp.network.weights.checked` returns them.
 
     Returns
     -------
     TrainingPlan
         Its loss is one that has the network's output activation; predictions need no more.
+
+    Raises
+    ------
+    ValueError
+        When the network has other inputs or outputs than the estimator.
     """
-    units = layer_units(estimator)
+    units = (coefs[0].shape[0], *(w.shape[1] for w in coefs))
+    ends = {"n_features_in_": (units[0], 0), "n_outputs_": (units[-1], len(coefs) - 1)}
+    for name, (found, layer) in ends.items():
+        expected = getattr(estimator, name, found)
+        if found != expected:
+            raise ValueError(
+                f"coefs_[{layer}] has shape {coefs[layer].shape}, and {name} is {expected}"
+            )
     return TrainingPlan(
         layer_units=units,
         activation=activations(estimator, len(units) - 2),
         loss=PREDICTION_LOSSES[estimator.out_activation_],
         optimizer=Optimizer.GRADIENT,
-        dtype=estimator.coefs_[0].dtype,
+        dtype=coefs[0].dtype,
     )
 
 

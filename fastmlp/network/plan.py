@@ -239,7 +239,7 @@ class TrainingPlan:
         """
         starts = np.arange(0, order.size, self.batch_size)
         totals = np.add.reduceat(sample_weight[order], starts)
-        if (totals == 0).any():
+        if (np.abs(totals) < np.finfo(self.dtype).smallest_normal).any():
             raise ValueError(
                 "the sample weights of a mini-batch sum to zero, so that its mean loss is not "
                 "defined; remove rows of weight zero, or use larger batches"

@@ -90,6 +90,71 @@ def flatten(
     return np.concatenate([np.ravel(p) for p in (*coefs, *intercepts)]).astype(dtype)
 
 
+def checked(
+    coefs: Sequence[Any], intercepts: Sequence[Any]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return weights and biases, which users may have set, as arrays that a network can use.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequence of array-like
+        For each layer a matrix of shape (fan_in, fan_out) and a vector of shape (fan_out,).
+
+    Returns
+    -------
+    coefs : list of ndarray of shape (fan_in, fan_out)
+    intercepts : list of ndarray of shape (fan_out,)
+        All are C-contiguous, and of float32 if each given array has that type, else of float64.
+        Those that are so already are not copied.
+
+    Raises
+    ------
+    ValueError
+        When they are no numbers, complex, or of shapes that do not fit each other; the message
+        names the layer.
+    """
+    if len(coefs) != len(intercepts) or not len(coefs):
+        raise ValueError(
+            f"coefs_ has {len(coefs)} arrays and intercepts_ {len(intercepts)}; each layer needs "
+            "one of both"
+        )
+    named = [*((f"coefs_[{i}]", w) for i, w in enumerate(coefs))]
+    named += [(f"intercepts_[{i}]", b) for i, b in enumerate(intercepts)]
+    arrays = [_real_array(name, array) for name, array in named]
+    weights, biases = arrays[: len(coefs)], arrays[len(coefs) :]
+    for i, (matrix, vector) in enumerate(zip(weights, biases, strict=True)):
+        if matrix.ndim != 2 or vector.shape != matrix.shape[1:]:
+            raise ValueError(
+                f"coefs_[{i}] has shape {matrix.shape} and intercepts_[{i}] {vector.shape}; a "
+                "layer needs (fan_in, fan_out) and (fan_out,)"
+            )
+        if i > 0 and matrix.shape[0] != weights[i - 1].shape[1]:
+            raise ValueError(
+                f"coefs_[{i}] has shape {matrix.shape}, and the layer before it has "
+                f"{weights[i - 1].shape[1]} units"
+            )
+    is_single = all(array.dtype.newbyteorder("=") == np.float32 for array in arrays)
+    dtype = np.dtype(np.float32 if is_single else np.float64)
+    with np.errstate(over="ignore"):  # a long double may be too large
+        arrays = [np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"]) for array in arrays]
+    return arrays[: len(coefs)], arrays[len(coefs) :]
+
+
+def _real_array(name: str, array: Any) -> np.ndarray:
+    """Return an array of real numbers; raise ValueError, with the array's name, for others."""
+    if not isinstance(array, np.memmap):  # which stays the object that it is
+        array = np.asarray(array)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} holds no numbers: {error}") from None
+    if array.dtype.kind not in "fiub":
+        what = "complex" if array.dtype.kind == "c" else f"of type {array.dtype}"
+        raise ValueError(f"{name} is {what}; weights and biases must be real numbers")
+    return array
+
+
 def initialise(
     layer_units: Sequence[int],
     activation: Activation | tuple[Activation, ...],

@@ -1,18 +1,20 @@
 """The CPU engine: one network in its arena, and the team of threads that trains it."""
 
-from typing import Self, cast
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
-from scipy.sparse import issparse, spmatrix
+from scipy.sparse import issparse
 
 from ...network.plan import Optimizer, TrainingPlan
-from ...network.weights import check_parameters, n_parameters
-from ..engine import Matrix, OptimizerMemory
+from ...network.weights import check_parameters, n_parameters, views
+from ..engine import Matrix, OptimizerMemory, PredictionNetwork
 from . import kernels
 from . import layout as at
-from .dispatch import prediction_calls, training_calls
+from .dispatch import training_calls
+from .inputs import aligned, input_arrays, kernel_input
 from .outputs import clears_padding
+from .prediction import NetworkInPlace
 from .row_losses import row_losses
 from .sparse import work_size
 from .threads import Team, default_n_threads
@@ -26,92 +28,8 @@ _TEAM_MULTIPLY_ADDS = 200_000
 # A prediction with fewer multiply-adds than this is done by one thread. The number is larger than
 # that for a step, because each prediction has to start its team.
 _TEAM_PREDICTION = 10_000_000
-# Predictions of no more rows than this use the weights as they are, instead of packing them.
-_FEW_ROWS = 48
 # Long epochs are handed over in parts of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
-
-_NO_FEATURES, _NO_STARTS = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
-
-
-def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
-    """Make a vector of zeros that starts at a cache line.
-
-    Parameters
-    ----------
-    size : int
-        Number of elements.
-    dtype : numpy.dtype
-
-    Returns
-    -------
-    ndarray of shape (size,)
-    """
-    line = 64 // dtype.itemsize
-    raw = np.zeros(size + line, dtype=dtype)
-    offset = (-raw.ctypes.data % 64) // dtype.itemsize
-    return raw[offset : offset + size]
-
-
-def _input_arrays(X: Matrix, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Convert X to the arrays that kernels read.
-
-    They are the first three fields of :class:`fastmlp.engines.cpu.arguments.Inputs`.
-
-    Parameters
-    ----------
-    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
-    dtype : numpy.dtype
-
-    Returns
-    -------
-    values : ndarray of shape (n_rows, n_features) or (1, n_entries)
-        A dense X, or the entries of a sparse X as one row.
-    features : ndarray of shape (0,) or (n_entries,), int32
-        The column of each entry of a sparse X; empty for a dense X.
-    row_starts : ndarray of shape (0,) or (n_rows + 1,), int64
-        Where the entries of each row of a sparse X start; empty for a dense X.
-    """
-    if not issparse(X):
-        return kernel_input(X, dtype), _NO_FEATURES, _NO_STARTS
-    X = cast(spmatrix, X).tocsr()
-    values = kernel_input(X.data.reshape(1, -1), dtype)
-    return values, kernel_input(X.indices, np.int32), kernel_input(X.indptr, np.int64)
-
-
-class _Borrowed:
-    """The memory of an array, without its read-only flag.
-
-    Parameters
-    ----------
-    array : ndarray
-    """
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array  # keeps the memory alive
-        interface = array.__array_interface__
-        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
-
-
-def kernel_input(array: ArrayLike, dtype: DTypeLike) -> np.ndarray:
-    """Convert an array to what kernels take: C-contiguous, and not marked read-only.
-
-    numba would compile every kernel again for arrays that are marked read-only. Kernels do not
-    write their inputs.
-
-    Parameters
-    ----------
-    array : array-like
-    dtype : numpy.dtype or type
-        The type of the result's elements.
-
-    Returns
-    -------
-    ndarray of the same shape
-        It shares the memory of `array` where that needs no conversion, and must not be written.
-    """
-    array = np.ascontiguousarray(array, dtype)
-    return array if array.flags.writeable else np.asarray(_Borrowed(array))
 
 
 def resolve_n_threads(n_jobs: int | None) -> int:
@@ -217,10 +135,10 @@ class CpuEngine:
         self._layers, self._settings = self._layout.layers, self._layout.settings
         self._settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
         calls, self._kernels = training_calls(plan, is_sparse)
-        self._arena = _aligned(self._layout.size, plan.dtype)
+        self._arena = aligned(self._layout.size, plan.dtype)
         self._set_constants()
         weights = np.empty(0) if sample_weight is None else sample_weight
-        self._X = _input_arrays(X, plan.dtype)
+        self._X = input_arrays(X, plan.dtype)
         self._Y, self._sample_weight = (kernel_input(array, plan.dtype) for array in (Y, weights))
         self._sums = np.zeros(N_SUMS + plan.batch_size + 3 * self._layout.n_blocks)
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
@@ -424,26 +342,33 @@ def outputs(
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    units, dtype, n_rows = plan.layer_units, plan.dtype, X.shape[0]
-    check_parameters(theta, X, units)
-    many = n_rows > _FEW_ROWS
-    work = n_rows * n_parameters(units)
-    n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_PREDICTION else 1
-    is_sparse = issparse(X)
-    layout = at.prediction_layout(
-        units, plan.activation, plan.loss, dtype, n_threads, many, is_sparse
-    )
-    arena = _aligned(layout.size, dtype)
-    start = layout.settings[at.PARAMETERS]
-    if many:
-        at.pack(theta, units, arena, start, layout)
-    else:
-        arena[start : start + len(theta)] = theta
-    calls = prediction_calls(plan.activations, plan.loss, dtype, is_sparse)
-    order = np.arange(n_rows) if is_sparse else _NO_STARTS
-    result = np.empty((n_rows, plan.n_outputs), dtype=dtype)
-    with Team(n_threads) as team:
-        # They are in the order of the numbers in kernels.py.
-        arrays = layout.layers, layout.settings, calls, *_input_arrays(X, dtype), order, result
-        team.run(kernels.predict, arena, describe(arrays), keeps=arrays)
-    return result
+    check_parameters(theta, X, plan.layer_units)
+    theta = kernel_input(theta, plan.dtype)
+    coefs, intercepts = views(theta, plan.layer_units)
+    network = NetworkInPlace(plan, coefs, intercepts)
+    return predict_rows(network, (*coefs, *intercepts), X, n_jobs)
+
+
+def predict_rows(
+    network: PredictionNetwork, arrays: Sequence[np.ndarray], X: Matrix, n_jobs: int | None
+) -> np.ndarray:
+    """Predict with a network whose weights are used where they lie.
+
+    Parameters
+    ----------
+    network : fastmlp.engines.engine.PredictionNetwork
+    arrays : sequence of ndarray
+        All weights and then all biases, the very arrays that the network was made for.
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    n_jobs : int or None
+        Number of threads; see :func:`resolve_n_threads`. Little work is done by one thread.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+    """
+    n_inputs = network.plan.layer_units[0]
+    if X.shape[1] != n_inputs:
+        raise ValueError(f"X {X.shape} does not fit a network of {n_inputs} inputs")
+    is_much = X.shape[0] * network.n_parameters >= _TEAM_PREDICTION
+    return network.outputs(arrays, X, resolve_n_threads(n_jobs) if is_much else 1)

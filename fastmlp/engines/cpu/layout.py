@@ -9,7 +9,7 @@ these rows are padded to whole vectors as well.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import inf
 
@@ -107,6 +107,11 @@ class Layout:
     size: int
     n_blocks: int
 
+    @cached_property
+    def block_rows(self) -> int:
+        """Number of rows that go through all layers together."""
+        return int(self.settings[BLOCK_ROWS])
+
 
 def round_up(number: int, multiple: int) -> int:
     """Return the smallest multiple of `multiple` that is not below `number`."""
@@ -192,7 +197,7 @@ def prediction_layout(
     packed: bool,
     is_sparse: bool = False,
 ) -> Layout:
-    """Lay out the arena for predictions: parameters, and a block of rows for each thread.
+    """Lay out the arena for predictions: a block of rows for each thread, and packed weights.
 
     Parameters
     ----------
@@ -205,9 +210,10 @@ def prediction_layout(
         Type of the network's numbers.
     n_threads : int
     packed : bool
-        Whether weights lie in panels, which takes less time for many rows. Otherwise they lie in
-        the order of :mod:`fastmlp.network.weights`. The last vector of a row then reads into the
-        next row, so that some columns are computed and not used.
+        Whether weights lie in panels, which takes less time for many rows. Otherwise they lie
+        outside of the arena as matrices in C order, and whoever predicts sets their places, as
+        distances from the start of the arena. The last vector of a row then reads into the next
+        row, so that some columns are computed and not used.
     is_sparse : bool
         Whether X is sparse, so that no rows of it are copied.
 
@@ -220,15 +226,11 @@ def prediction_layout(
     layers, settings = trained.layers.copy(), trained.settings.copy()
     itemsize, vector = dtype.itemsize, lanes(dtype)
     reserve = _Reservations(itemsize)
-    n_parameters = int(settings[N_PARAMETERS])
-    if not packed:
-        n_weights = sum(fan_in * fan_out for fan_in, fan_out in pairwise(units))
+    if packed:
+        settings[PARAMETERS] = reserve(settings[N_PARAMETERS])
+    else:
         layers[:, WEIGHT_ROW], layers[:, COLUMN_STEP] = layers[:, FAN_OUT], 1
-        sizes = layers[:, FAN_IN] * layers[:, FAN_OUT]
-        layers[:, WEIGHTS] = np.cumsum(sizes) - sizes
-        layers[:, BIASES] = n_weights + np.cumsum(layers[:, FAN_OUT]) - layers[:, FAN_OUT]
-        n_parameters = n_weights + sum(units[1:])
-    settings[PARAMETERS] = reserve(n_parameters + settings[PANEL])
+        layers[:, [WEIGHTS, BIASES]] = settings[PARAMETERS] = 0
     rows = n_threads * settings[BLOCK_ROWS]
     row = 0 if is_sparse else _row_stride(round_up(units[0], vector), itemsize, vector)
     start = reserve(rows * row)
@@ -401,7 +403,28 @@ def pack(
         Where the first parameter lies in the arena.
     layout : Layout
     """
-    coefs, intercepts = views(parameters, units)
+    pack_layers(*views(parameters, units), arena, start, layout)
+
+
+def pack_layers(
+    coefs: Sequence[np.ndarray],
+    intercepts: Sequence[np.ndarray],
+    arena: np.ndarray,
+    start: int,
+    layout: Layout,
+) -> None:
+    """Copy weights and biases into panels of the arena.
+
+    Parameters
+    ----------
+    coefs : sequence of ndarray of shape (fan_in, fan_out)
+    intercepts : sequence of ndarray of shape (fan_out,)
+    arena : ndarray of shape (layout.size,)
+        Modified in place.
+    start : int
+        Where the first parameter lies in the arena.
+    layout : Layout
+    """
     for layer, weights, biases in zip(layout.layers, coefs, intercepts, strict=True):
         for panel, columns in _panels(arena, start, layer, layout.settings[PANEL]):
             panel[:, : weights[:, columns].shape[1]] = weights[:, columns]

@@ -65,10 +65,27 @@ def describe(arrays: Sequence[np.ndarray]) -> np.ndarray:
     -------
     ndarray of shape (FIELDS * n_arrays,), int64
     """
-    job = np.empty((len(arrays), FIELDS), dtype=np.int64)
-    for row, array in zip(job, arrays, strict=True):
-        row[:] = array.ctypes.data, array.shape[0], array.shape[-1]
-    return job.ravel()
+    job: list[int] = []
+    for array in arrays:
+        shape = array.shape
+        job += array.ctypes.data, shape[0], shape[-1]
+    return np.array(job, dtype=np.int64)
+
+
+def set_array(job: np.ndarray, number: int, array: np.ndarray) -> None:
+    """Replace an array of a job by another one, such as a part of its rows.
+
+    Parameters
+    ----------
+    job : ndarray of shape (FIELDS * n_arrays,), int64
+        A job that :func:`describe` has made; modified in place.
+    number : int
+        The number of the array in the job.
+    array : ndarray of shape (n,) or (n, m)
+        As for :func:`describe`.
+    """
+    first = number * FIELDS
+    job[first : first + FIELDS] = array.ctypes.data, array.shape[0], array.shape[-1]
 
 
 def set_size(job: np.ndarray, number: int, size: int) -> None:

@@ -1,0 +1,184 @@
+"""Predictions on the CPU, for which weights are used where they lie.
+
+A prediction of a few rows takes microseconds, less than a copy of the weights. Kernels find every
+number by its distance from the start of the arena, and so can read arrays outside of it, too.
+"""
+
+import weakref
+from collections.abc import Sequence
+from operator import is_
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from ...network.plan import TrainingPlan
+from ...network.weights import n_parameters
+from ..engine import Matrix
+from . import kernels
+from . import layout as at
+from .dispatch import prediction_calls
+from .inputs import NO_STARTS, aligned, input_arrays
+from .threads import Team
+from .vector_unit import HOST
+from .views import describe, set_array
+
+# Predictions of no more rows than this use the weights as they are, instead of packing them.
+_FEW_ROWS = 480
+# Long predictions are handed over in parts of about this many multiply-adds, so that Ctrl-C acts
+# soon.
+_PIECE_MULTIPLY_ADDS = 5_000_000_000
+# No processor has smaller pages.
+_PAGE = 4096
+
+
+class NetworkInPlace:
+    """The :class:`fastmlp.engines.engine.PredictionNetwork` of the CPU.
+
+    A change inside an array changes the next prediction. The arrays are not kept alive, so that
+    whoever asks for outputs gives them again.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        The plan of the network; its optimiser and batch size do not matter.
+    coefs : sequence of ndarray of shape (fan_in, fan_out)
+        For each layer its weights, C-contiguous and of the plan's dtype.
+    intercepts : sequence of ndarray of shape (fan_out,)
+        For each layer its biases, in the same form.
+
+    Attributes
+    ----------
+    plan : TrainingPlan
+    n_parameters : int
+    """
+
+    def __init__(
+        self, plan: TrainingPlan, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]
+    ) -> None:
+        self.plan = plan
+        self.n_parameters = n_parameters(plan.layer_units)
+        arrays = *coefs, *intercepts
+        self._arrays = [weakref.ref(array) for array in arrays]
+        self._shapes = [array.shape for array in arrays]
+        addresses = np.array([array.ctypes.data for array in arrays])
+        # Places are counted in elements from address 0, and the arena's own place is taken off.
+        self._places = addresses // plan.dtype.itemsize
+        self._tables: tuple[at.Layout | None, Any] = None, None
+        # Kernels read whole vectors, up to a vector beyond the end of an array. That may be
+        # memory which the process does not have, unless it is on the same page.
+        last = addresses + [array.nbytes - 1 for array in arrays]
+        crosses = last // _PAGE != (last + HOST.n_bytes) // _PAGE
+        self._copied = [int(number) for number in np.flatnonzero(crosses)]
+        self._room_for_copies = sum(arrays[number].size for number in self._copied)
+        self._room_for_copies += HOST.n_bytes // plan.dtype.itemsize
+
+    def is_of(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
+        """Tell whether these are the very arrays that the network predicts with."""
+        arrays = *coefs, *intercepts
+        return (
+            len(coefs) == len(intercepts)
+            and len(arrays) == len(self._arrays)
+            and all(map(is_, arrays, (reference() for reference in self._arrays)))
+            and [getattr(array, "shape", None) for array in arrays] == self._shapes
+        )
+
+    def outputs(self, arrays: Sequence[np.ndarray], X: Matrix, n_threads: int) -> np.ndarray:
+        """Compute the activations of the output layer.
+
+        A long prediction is handed to the threads in parts, so that Ctrl-C acts between them.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            All weights and then all biases, the very arrays that the network was made for.
+        X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+        n_threads : int
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs)
+        """
+        plan, n_rows, is_sparse = self.plan, X.shape[0], issparse(X)
+        is_packed = n_rows > _FEW_ROWS
+        layout = at.prediction_layout(
+            plan.layer_units, plan.activation, plan.loss, plan.dtype, n_threads, is_packed,
+            is_sparse,
+        )  # fmt: skip
+        if is_packed:
+            arena = aligned(layout.size, plan.dtype)
+            n_layers, start = len(layout.layers), int(layout.settings[at.PARAMETERS])
+            at.pack_layers(arrays[:n_layers], arrays[n_layers:], arena, start, layout)
+            tables = layout.layers, layout.settings
+        else:
+            arena = aligned(layout.size + self._room_for_copies, plan.dtype, np.empty)
+            tables = self._in_place(arrays, arena, layout)
+        calls = prediction_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
+        inputs = input_arrays(X, plan.dtype)
+        order = np.arange(n_rows) if is_sparse else NO_STARTS
+        result = np.empty((n_rows, plan.n_outputs), dtype=plan.dtype)
+        # They are in the order of the numbers in kernels.py.
+        described = *tables, calls, *inputs, order, result
+        job = describe(described)
+        piece = self._rows_of_a_piece(X, n_threads * layout.block_rows)
+        with Team(n_threads) as team:
+            for first in range(0, n_rows, piece):
+                if n_rows > piece:
+                    rows = slice(first, first + piece)
+                    number, whole = (
+                        (kernels.ORDER, order) if is_sparse else (kernels.VALUES, inputs[0])
+                    )
+                    set_array(job, number, whole[rows])
+                    set_array(job, kernels.OUTPUTS, result[rows])
+                team.run(kernels.predict, arena, job, keeps=(described, arrays))
+        return result
+
+    def _in_place(
+        self, arrays: Sequence[np.ndarray], arena: np.ndarray, layout: at.Layout
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Make a layer table and settings by which kernels find the arrays from the arena.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            All weights, and then all biases.
+        arena : ndarray of shape (n_elements,)
+            Modified in place: gets the arrays that cannot be read where they are.
+        layout : Layout
+
+        Returns
+        -------
+        layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
+        settings : ndarray of shape (N_SETTINGS,), int64
+        """
+        known, layers = self._tables
+        if known is not layout:
+            layers = layout.layers.copy()
+            self._set_places(layers, self._places)
+            self._tables = layout, layers
+        origin = arena.ctypes.data // self.plan.dtype.itemsize
+        settings = layout.settings.copy()
+        settings[at.PARAMETERS] = -origin
+        if self._copied:
+            layers, places, end = layers.copy(), self._places.copy(), layout.size
+            for number in self._copied:
+                array = arrays[number]
+                arena[end : end + array.size] = array.ravel()
+                places[number] = origin + end
+                end += array.size
+            self._set_places(layers, places)
+        return layers, settings
+
+    @staticmethod
+    def _set_places(layers: np.ndarray, places: np.ndarray) -> None:
+        """Write the places of all weights, and then of all biases, into a layer table."""
+        layers[:, at.WEIGHTS], layers[:, at.BIASES] = places.reshape(2, -1)
+
+    def _rows_of_a_piece(self, X: Matrix, multiple: int) -> int:
+        """Compute how many rows are handed over at once, a multiple of what the threads share."""
+        units, n_rows = self.plan.layer_units, X.shape[0]
+        work = n_rows * self.n_parameters
+        if issparse(X):
+            work += (X.nnz - n_rows * units[0]) * units[1]
+        n_pieces = -(-work // _PIECE_MULTIPLY_ADDS)
+        return max(1, n_rows // multiple // max(1, n_pieces)) * multiple

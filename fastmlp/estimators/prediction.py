@@ -1,0 +1,200 @@
+"""Predictions of fitted estimators: the outputs of their networks.
+
+What a prediction needs beside the weights is remembered for each estimator, so that one of a few
+rows costs microseconds. The weights are not copied: a prediction reads the arrays in ``coefs_`` and
+``intercepts_`` themselves, however a user has changed them.
+"""
+
+import contextlib
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+
+from ..engines import devices
+from ..engines.engine import Matrix, PredictionNetwork
+from ..engines.ranges import check_range
+from ..exceptions import DataWarning, warn_user
+from ..network import weights
+from ..network.plan import TrainingPlan
+from . import planning
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+class _Known(NamedTuple):
+    """The network of an estimator, as it was when it predicted last."""
+
+    network: PredictionNetwork
+    names: tuple[Any, ...]
+    """The names of its activations, which users can change after a fit."""
+    dtype: np.dtype
+    """The widest type of the arrays, of which a user may have set some."""
+
+
+# Estimators that are freed are forgotten, and copies and pickles know nothing of this.
+_KNOWN: weakref.WeakKeyDictionary[Any, _Known] = weakref.WeakKeyDictionary()
+
+
+def outputs(estimator: Any, X: Any) -> np.ndarray:
+    """Compute the activations of the output layer of a fitted estimator.
+
+    Rows for which float32 overflows are computed in float64.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    X : ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
+        It has been checked.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+        Its type is the wider one of those of X and of the weights. Where a regression gives
+        values that are not finite, a :class:`fastmlp.DataWarning` says so.
+
+    Raises
+    ------
+    ValueError
+        When the weights are no network, when float64 cannot hold X, or when probabilities are not
+        finite.
+    """
+    coefs, intercepts = list(estimator.coefs_), list(estimator.intercepts_)
+    # The arrays must stay alive until the end, whatever another thread does to the estimator.
+    network, arrays, dtype = _network(estimator, coefs, intercepts)
+    wide = dtype if X.dtype == dtype else np.result_type(X.dtype, dtype)
+    if wide.kind != "f":  # both are integers
+        wide = _FLOAT64
+    check_range("X", X, _FLOAT64)
+    narrow, is_lost = _as_type(X, network.plan.dtype)
+    result = _predict(estimator, network, arrays, narrow)
+    if is_lost is None and np.isfinite(result).all():
+        return result.astype(wide, copy=False)
+    is_bad = ~np.isfinite(result).all(axis=1)
+    if is_lost is not None:
+        is_bad |= is_lost
+    result = result.astype(wide, copy=False)
+    if network.plan.dtype == np.float32 and is_bad.any():
+        arrays = [array.astype(np.float64) for array in arrays]
+        plan = replace(network.plan, dtype=_FLOAT64)
+        double = _outputs_in_float64(plan, arrays, X, is_bad, estimator.n_jobs)
+        with np.errstate(over="ignore"):
+            result[is_bad] = double
+    _check_finite(result, estimator.out_activation_, arrays)
+    return result
+
+
+def _network(
+    estimator: Any, coefs: list[Any], intercepts: list[Any]
+) -> tuple[PredictionNetwork, Sequence[np.ndarray], np.dtype]:
+    """Return the network of an estimator, and the arrays of its weights and biases.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    coefs, intercepts : list of array-like
+        What the estimator has as ``coefs_`` and ``intercepts_``.
+
+    Returns
+    -------
+    network : PredictionNetwork
+    arrays : sequence of ndarray
+        They are the given ones, unless these have to be converted.
+    dtype : numpy.dtype
+        The widest type of the given arrays.
+    """
+    activation, known = estimator.activation, None
+    names = (
+        activation if isinstance(activation, str) else tuple(activation),
+        estimator.out_activation_,
+    )
+    with contextlib.suppress(TypeError):  # the class of a user may have no hash
+        known = _KNOWN.get(estimator)
+    if known is not None and known.names == names and known.network.is_of(coefs, intercepts):
+        return known.network, (*coefs, *intercepts), known.dtype
+    types = {np.asarray(array).dtype for array in (*coefs, *intercepts)}
+    coefs, intercepts = weights.checked(coefs, intercepts)
+    # Objects were read as float64.
+    dtype = np.result_type(*(_FLOAT64 if given.kind == "O" else given for given in types))
+    plan = planning.plan_of_weights(estimator, coefs)
+    network = devices.prediction_network(plan, coefs, intercepts)
+    with contextlib.suppress(TypeError):
+        _KNOWN[estimator] = _Known(network, names, dtype)
+    return network, (*coefs, *intercepts), dtype
+
+
+def _predict(
+    estimator: Any, network: PredictionNetwork, arrays: Sequence[np.ndarray], X: Any
+) -> np.ndarray:
+    """Predict in the type of the network, on the device of an estimator."""
+    device, plan, n_jobs = estimator.device, network.plan, estimator.n_jobs
+    if device == "cpu" or not devices.predicts_on_gpu(device, plan, X):
+        return devices.predict_rows(network, arrays, X, n_jobs)
+    n_layers = len(arrays) // 2
+    theta = weights.flatten(arrays[:n_layers], arrays[n_layers:], plan.dtype)
+    return devices.predict(device, plan, theta, X, n_jobs)
+
+
+def _as_type(X: Any, dtype: np.dtype) -> tuple[Any, np.ndarray | None]:
+    """Convert X to a type that may be narrower, and find the rows that it cannot hold.
+
+    Parameters
+    ----------
+    X : ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    X : ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
+        X itself where its type is no wider.
+    is_lost : ndarray of shape (n_rows,), bool, or None
+        Whether a value of the row is beyond the type; None where there is no such row.
+    """
+    if X.dtype.kind != "f" or X.dtype.itemsize <= dtype.itemsize or devices.is_device_array(X):
+        return X, None
+    with np.errstate(over="ignore"):
+        narrow = X.astype(dtype)
+    values = narrow.data if issparse(X) else narrow
+    is_finite = np.isfinite(values)
+    if is_finite.all():
+        return narrow, None
+    if not issparse(X):
+        return narrow, ~is_finite.all(axis=1)
+    is_lost = np.zeros(X.shape[0], dtype=bool)
+    is_lost[np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[~is_finite[: X.indptr[-1]]]] = True
+    return narrow, is_lost
+
+
+def _outputs_in_float64(
+    plan: TrainingPlan,
+    arrays: Sequence[np.ndarray],
+    X: Matrix,
+    is_bad: np.ndarray,
+    n_jobs: int | None,
+) -> np.ndarray:
+    """Predict some rows of X on the CPU, by weights and a plan of float64."""
+    n_layers = len(arrays) // 2
+    network = devices.prediction_network(plan, arrays[:n_layers], arrays[n_layers:])
+    rows = devices.host_array(X[np.flatnonzero(is_bad)])
+    return devices.predict_rows(network, arrays, rows.astype(np.float64), n_jobs)
+
+
+def _check_finite(result: np.ndarray, activation: str, arrays: Sequence[np.ndarray]) -> None:
+    """Warn of outputs that are not finite, or raise ValueError where they are probabilities."""
+    is_bad = ~np.isfinite(result).all(axis=1)
+    if not is_bad.any():
+        return
+    if all(np.isfinite(array).all() for array in arrays):
+        cause = "values of X are too large for the network: scale X as for the fit"
+    else:
+        cause = "coefs_ and intercepts_ hold values that are not finite"
+    first = int(np.argmax(is_bad))
+    what = (
+        f"the outputs of {is_bad.sum()} of {len(is_bad)} rows are not finite (first: row {first})"
+    )
+    if activation in ("logistic", "softmax"):
+        raise ValueError(f"{what}; {cause}")
+    warn_user(f"{what}; {cause}", DataWarning)
