@@ -19,9 +19,10 @@ from ..exceptions import warn_user
 from ..network import weights
 from ..training.callbacks import Callback, Listener
 from . import conversion, fitting, inputs, parameters, planning
-from ._sklearn import validate_parameters
+from ._sklearn import validate_parameters, without_running_fit
 from .callbacks import listening
 from .targets import Targets
+from .transaction import WholeReads, whole
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -47,7 +48,7 @@ with_callbacks: Callable[[_Method], _Method] = sklearn.callback.with_callbacks
 available_if_has_partial_fit: Callable[[_Method], _Method] = available_if(_has_partial_fit)
 
 
-class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
+class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
     """Base class of the classifier and the regressor.
 
     A subclass overrides ``_targets``.
@@ -126,10 +127,11 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
             Its type is the wider one of those of X and of the weights.
         """
         check_is_fitted(self)
-        X = inputs.read_features(self, X)
-        plan = planning.prediction_plan(self)
-        theta = weights.flatten(self.coefs_, self.intercepts_, plan.dtype)
-        result = fitting.predict_outputs(self, plan, theta, X)
+        model = whole(self)
+        X = inputs.read_features(model, X)
+        plan = planning.prediction_plan(model)
+        theta = weights.flatten(model.coefs_, model.intercepts_, plan.dtype)
+        result = fitting.predict_outputs(model, plan, theta, X)
         return result.astype(np.result_type(plan.dtype, X.dtype), copy=False)
 
     def _loss_grad_lbfgs(
@@ -185,8 +187,12 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_fastmlp_version": __version__}
+        state = {**super().__getstate__(), "_fastmlp_version": __version__}
+        return without_running_fit(state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)

@@ -18,6 +18,7 @@ from ._sklearn import Interval, StrOptions, check_partial_fit_first_call
 from .base import BaseMLP, available_if_has_partial_fit
 from .class_targets import ClassTargets, class_probabilities, decode
 from .parameters import with_shared_docs
+from .transaction import whole
 
 
 @with_shared_docs
@@ -237,7 +238,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         check_is_fitted(self)
-        return decode(self._label_binarizer, self._outputs(X))
+        model = whole(self)  # its classes are those of its outputs
+        return decode(model._label_binarizer, model._outputs(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class, in the order of ``classes_``.
