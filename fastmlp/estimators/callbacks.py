@@ -42,7 +42,7 @@ class SklearnListener(Listener):
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._shared = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
-    is_silent = False
+    sees_estimator = True
 
     def epoch_begins(self, reached: Reached) -> None:
         """Begin the task of an epoch."""
@@ -79,7 +79,7 @@ class Showing(Listener):
         The fit that goes on.
     complete : callable
         ``complete(reached, estimator, is_copied)`` sets the attributes of a fitted estimator; see
-        :meth:`Transaction.showing`.
+        :meth:`Transaction.show`.
     """
 
     def __init__(
@@ -90,18 +90,17 @@ class Showing(Listener):
     ) -> None:
         self._listener, self._transaction, self._complete = listener, transaction, complete
 
-    is_silent = False
-
     def epoch_begins(self, reached: Reached) -> None:
         """See :meth:`Listener.epoch_begins`."""
         if isinstance(self._listener, SklearnListener):
-            with self._transaction.showing(partial(self._complete, reached)):
-                self._listener.epoch_begins(reached)
+            complete = partial(self._complete, reached)
+            self._transaction.show(complete, self._listener.epoch_begins, reached)
 
     def epoch_ends(self, epoch: Epoch, reached: Reached) -> bool:
         """See :meth:`Listener.epoch_ends`."""
-        with self._transaction.showing(partial(self._complete, reached)):
-            return self._listener.epoch_ends(epoch, reached)
+        complete = partial(self._complete, reached)
+        stop: bool = self._transaction.show(complete, self._listener.epoch_ends, epoch, reached)
+        return stop
 
 
 @contextmanager

@@ -73,9 +73,9 @@ class Job:
 
     def shown(self, complete: Callable[[Reached, Any, bool], None]) -> Listener:
         """Return the listener; where it has callbacks, the estimator is up to date for them."""
-        if self.listener.is_silent:
-            return self.listener
-        return Showing(self.listener, self.transaction, complete)
+        if self.listener.sees_estimator:
+            return Showing(self.listener, self.transaction, complete)
+        return self.listener
 
     def open(self, plan: TrainingPlan, theta: np.ndarray, n_epochs: int) -> Engine:
         """Open an engine with the rows to train on; see :class:`OpenEngine`."""

@@ -6,8 +6,7 @@ when the first of them is read, since it takes time to copy the weights of a net
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 _Estimator = TypeVar("_Estimator")
@@ -33,14 +32,15 @@ class _ShownEpoch:
         The attributes that a fit changes.
     complete : callable
     former : dict of str to object
-        These attributes as the estimator had them before.
+        The attributes that the estimator has had before.
     """
 
     def __init__(
         self, draft: Any, names: set[str], complete: Complete, former: dict[str, Any]
     ) -> None:
         self.names = names
-        self._draft, self._complete, self._former = draft, complete, former
+        self._draft, self._complete = draft, complete
+        self._former = {name: former[name] for name in names if name in former}
         self._state: dict[str, Any] | None = None
         self._is_over = False
         self._lock = threading.Lock()
@@ -108,34 +108,44 @@ class Transaction:
         names = before.keys() | draft.keys()
         return {n for n in names if before.get(n, _MISSING) is not draft.get(n, _MISSING)}
 
-    @contextmanager
-    def showing(self, complete: Complete) -> Iterator[None]:
-        """Let the estimator have the attributes of the epoch that has just ended.
+    def show(self, complete: Complete, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function while the estimator has the attributes of an epoch that has just ended.
 
         Parameters
         ----------
         complete : callable
             It sets these attributes on a copy of the draft. It is called where one is read.
+        function : callable
+        *args
+            Its arguments.
+
+        Returns
+        -------
+        object
+            What the function returns.
 
         Raises
         ------
         ValueError
-            When the block has assigned an attribute that training sets.
+            When the function has assigned an attribute that training sets.
         """
         estimator = self._estimator
         names = self._shown = self._shown or self._changed() | {*self._ends}
         attributes = vars(estimator)
-        former = {name: value for name, value in attributes.items() if name in names}
-        epoch = _ShownEpoch(self.draft, names, complete, former)
-        shown = {name: value for name, value in attributes.items() if name not in names}
+        epoch = _ShownEpoch(self.draft, names, complete, attributes)
         # To replace the whole dict is one step for all other threads.
-        estimator.__dict__ = {**shown, _SHOWN: epoch}
+        estimator.__dict__ = {**_without(attributes, names), _SHOWN: epoch}
         try:
-            yield
-            self._check_assigned(names & vars(estimator).keys())
+            result = function(*args)
+            assigned = names & vars(estimator).keys()
+            if assigned:
+                self._check_assigned(assigned)
+            return result
         finally:
-            kept = {k: v for k, v in vars(estimator).items() if k not in names and k != _SHOWN}
-            estimator.__dict__ = {**kept, **epoch.end()}
+            kept = _without(vars(estimator), names)
+            kept.pop(_SHOWN, None)
+            kept.update(epoch.end())
+            estimator.__dict__ = kept
 
     def _check_assigned(self, assigned: set[str]) -> None:
         trained = assigned & (vars(self.draft).keys() | {*self._ends})
@@ -159,7 +169,7 @@ class Transaction:
 
     def _replace(self, names: set[str], source: dict[str, Any]) -> None:
         names = names | {_SHOWN}
-        kept = {k: v for k, v in vars(self._estimator).items() if k not in names}
+        kept = _without(vars(self._estimator), names)
         new = {k: v for k, v in source.items() if k in names}
         self._estimator.__dict__ = {**kept, **new}
 
@@ -193,6 +203,13 @@ def whole(estimator: _Estimator) -> _Estimator:
     All reads of the result agree, whatever a fit in another thread does to the given one.
     """
     return _with_attributes(estimator, vars(estimator))
+
+
+def _without(attributes: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    result = attributes.copy()
+    for name in names:
+        result.pop(name, None)
+    return result
 
 
 def _with_attributes(estimator: _Estimator, attributes: dict[str, Any]) -> _Estimator:

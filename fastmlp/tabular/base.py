@@ -234,8 +234,7 @@ class BaseTabular(WholeReads, BaseEstimator):
                 shown.estimator_, shown.n_iter_ = copy.copy(network), epoch.epoch
 
             assert callback is not None
-            with transaction.showing(complete):
-                return callback(epoch)
+            return transaction.show(complete, callback, epoch)
 
         told = None if callback is None else tell
         raised = None

@@ -41,9 +41,9 @@ class Listener:
         self._callback = callback
 
     @property
-    def is_silent(self) -> bool:
-        """Whether nobody is told of an epoch."""
-        return self._callback is None
+    def sees_estimator(self) -> bool:
+        """Whether the callback may look at the estimator, which has to be up to date then."""
+        return self._callback is not None and getattr(self._callback, "sees_estimator", True)
 
     def epoch_begins(self, reached: Reached) -> None:
         """Do nothing; a subclass may react to an epoch that begins."""

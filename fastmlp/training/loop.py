@@ -206,6 +206,7 @@ class EpochLoop:
         learning_rate = self.schedule.learning_rate
         loss = engine.run_epoch(self.order, learning_rate)
         epoch = self._measure(loss, learning_rate)
+        diverged = not isfinite(loss)
         if self.verbose:
             _report_epoch(epoch)
         history.n_samples_seen += self.order.size
@@ -226,7 +227,7 @@ class EpochLoop:
         self._epochs.append(epoch)
         self._completed = len(self._epochs), history.progress()
         is_stop_requested = self.listener.epoch_ends(epoch, self)
-        return self._has_diverged or is_stop_requested or not goes_on
+        return diverged or is_stop_requested or not goes_on
 
     def _measure(self, loss: float, learning_rate: float) -> Epoch:
         """Measure the epoch that has just been run."""
