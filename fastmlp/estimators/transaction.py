@@ -189,12 +189,11 @@ class WholeReads:
             return object.__getattribute__(self, name)
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
-        epoch = state.get(_SHOWN)
-        if epoch is None:
-            return state
-        del state[_SHOWN]
-        return {**state, **epoch.state(is_copied=True)}
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
+        epoch = state.pop(_SHOWN, None)
+        if epoch is not None:
+            state |= epoch.state(is_copied=True)
+        return state
 
 
 def whole(estimator: _Estimator) -> _Estimator:
