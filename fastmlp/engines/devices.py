@@ -14,9 +14,8 @@ from ..exceptions import DeviceError
 from ..network.plan import TrainingPlan
 from ..network.weights import n_parameters
 from .custom_functions import frozen
-from .engine import Data, Engine, Matrix
-from .forks import hold_at_fork
 from .engine import Data, Engine, Matrix, PredictionNetwork
+from .forks import hold_at_fork
 from .ranges import check_ranges
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ __all__ = [
     "validate_parameter_constraints",
     "validate_parameters",
     "without_callbacks",
+    "without_running_fit",
 ]
 
 
@@ -100,7 +101,8 @@ except ImportError:
 
 # The attributes with an estimator's callbacks, and those that it has while a fit runs.
 _CALLBACKS = "_skl_callbacks"
-_DURING_A_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown", "_parent_callback_ctx")
+_OF_ITS_OWN_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+_DURING_A_FIT = (*_OF_ITS_OWN_FIT, "_parent_callback_ctx")
 
 
 def has_callbacks(estimator: Any) -> bool:
@@ -114,6 +116,14 @@ def without_callbacks(estimator: Any) -> Any:
     for name in (_CALLBACKS, *_DURING_A_FIT):
         result.__dict__.pop(name, None)
     return result
+
+
+def without_running_fit(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of an estimator without what only its own running fit needs.
+
+    A meta-estimator's context is kept, which goes to other processes with the estimator.
+    """
+    return {k: v for k, v in state.items() if k not in _OF_ITS_OWN_FIT}
 
 
 def takes_sample_weight(scorer: Any) -> bool:

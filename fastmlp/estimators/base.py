@@ -19,9 +19,10 @@ from ..exceptions import warn_user
 from ..network import weights
 from ..training.callbacks import Callback, Listener
 from . import conversion, fitting, inputs, parameters, planning, prediction
-from ._sklearn import validate_parameters
+from ._sklearn import validate_parameters, without_running_fit
 from .callbacks import listening
 from .targets import Targets
+from .transaction import WholeReads, whole
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -47,7 +48,7 @@ with_callbacks: Callable[[_Method], _Method] = sklearn.callback.with_callbacks
 available_if_has_partial_fit: Callable[[_Method], _Method] = available_if(_has_partial_fit)
 
 
-class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
+class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
     """Base class of the classifier and the regressor.
 
     A subclass overrides ``_targets``.
@@ -113,12 +114,14 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
         fitting.run(self, X, y, sample_weight, incremental=True, listener=Listener())
         return self
 
-    def _outputs(self, X: Any) -> np.ndarray:
+    def _outputs(self, X: Any, model: Self | None = None) -> np.ndarray:
         """Compute the activations of the output layer.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_rows, n_features)
+        model : estimator, optional
+            What :func:`whole` has returned for this estimator, if the caller has asked it before.
 
         Returns
         -------
@@ -131,7 +134,8 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
             See :func:`fastmlp.estimators.prediction.outputs`.
         """
         self._check_fitted()
-        return prediction.outputs(self, inputs.read_features(self, X))
+        model = whole(self) if model is None else model
+        return prediction.outputs(model, inputs.read_features(model, X), self)
 
     def _check_fitted(self) -> None:
         """Raise scikit-learn's NotFittedError unless the estimator is fitted."""
@@ -191,8 +195,12 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_fastmlp_version": __version__}
+        state = {**super().__getstate__(), "_fastmlp_version": __version__}
+        return without_running_fit(state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from ..training.callbacks import Callback, Listener
+from ..training.callbacks import Callback, Listener, Reached
 from ..training.history import Epoch
 from ._sklearn import begin_callbacks, has_callbacks
+from .transaction import Transaction
 
 
 class SklearnListener(Listener):
@@ -40,17 +42,19 @@ class SklearnListener(Listener):
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._shared = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
-    def epoch_begins(self) -> None:
+    sees_estimator = True
+
+    def epoch_begins(self, reached: Reached) -> None:
         """Begin the task of an epoch."""
         self._task = self._context.subcontext(task_name="epoch")
         self._task.call_on_fit_task_begin(**self._shared)
 
-    def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list[Any]]]) -> bool:
+    def epoch_ends(self, epoch: Epoch, reached: Reached) -> bool:
         """End the task of an epoch; see :meth:`Listener.epoch_ends`."""
-        is_stop_requested = super().epoch_ends(epoch, attributes)
+        is_stop_requested = super().epoch_ends(epoch, reached)
         task, self._task = self._task, None
         return (
-            task.call_on_fit_task_end(**self._shared, reconstruction_attributes=attributes)
+            task.call_on_fit_task_end(**self._shared, reconstruction_attributes={})
             or is_stop_requested
         )
 
@@ -63,6 +67,40 @@ class SklearnListener(Listener):
         if self._task is not None:  # an epoch has begun and not ended
             self._task.call_on_fit_task_end(estimator=self._shared["estimator"])
         self._context.call_on_fit_task_end(**self._shared, reconstruction_attributes={})
+
+
+class Showing(Listener):
+    """Passes epochs on to a listener, while the estimator is as it would be if training ended.
+
+    Parameters
+    ----------
+    listener : Listener
+    transaction : Transaction
+        The fit that goes on.
+    complete : callable
+        ``complete(reached, estimator, is_copied)`` sets the attributes of a fitted estimator; see
+        :meth:`Transaction.show`.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        transaction: Transaction,
+        complete: Callable[[Reached, Any, bool], None],
+    ) -> None:
+        self._listener, self._transaction, self._complete = listener, transaction, complete
+
+    def epoch_begins(self, reached: Reached) -> None:
+        """See :meth:`Listener.epoch_begins`."""
+        if isinstance(self._listener, SklearnListener):
+            complete = partial(self._complete, reached)
+            self._transaction.show(complete, self._listener.epoch_begins, reached)
+
+    def epoch_ends(self, epoch: Epoch, reached: Reached) -> bool:
+        """See :meth:`Listener.epoch_ends`."""
+        complete = partial(self._complete, reached)
+        stop: bool = self._transaction.show(complete, self._listener.epoch_ends, epoch, reached)
+        return stop
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ._sklearn import Interval, StrOptions, check_partial_fit_first_call
 from .base import BaseMLP, available_if_has_partial_fit
 from .class_targets import ClassTargets, class_probabilities, decode
 from .parameters import with_shared_docs
+from .transaction import whole
 
 
 @with_shared_docs
@@ -236,7 +237,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         self._check_fitted()
-        return decode(self._label_binarizer, self._outputs(X))
+        model = whole(self)  # its classes are those of its outputs
+        return decode(model._label_binarizer, self._outputs(X, model))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class, in the order of ``classes_``.

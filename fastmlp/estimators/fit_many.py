@@ -129,6 +129,15 @@ def _check_distinct(estimators: Sequence[Any]) -> None:
         raise ValueError("an estimator occurs twice; pass a clone of it")
 
 
+class _StopRequest(threading.Event):
+    """A callback of fits that ends them once it is set."""
+
+    sees_estimator = False  # so that no epoch takes time to bring the estimator up to date
+
+    def __call__(self, epoch: Any) -> bool:
+        return self.is_set()
+
+
 class _Fits:
     """Fits of many estimators on the same data, each in a thread.
 
@@ -143,7 +152,7 @@ class _Fits:
         self._data = X, y, sample_weight
         self._config = get_config()  # each thread has one of its own
         self._futures: dict[int, Future[None]] = {}
-        self.stop_requested = threading.Event()
+        self.stop_requested = _StopRequest()
 
     def start(
         self, estimators: Sequence[BaseMLP], pool: ThreadPoolExecutor, n_threads: int, most: int
@@ -197,13 +206,10 @@ class _Fits:
                 estimator._open_engine = partial(open_engine, slot=slot)
             try:
                 with slot or nullcontext():
-                    estimator.fit(X, y, sample_weight, callback=self._stops)
+                    estimator.fit(X, y, sample_weight, callback=self.stop_requested)
             finally:
                 # The estimator's own fit may have failed before ours used it.
                 estimator.__dict__.pop("_open_engine", None)
-
-    def _stops(self, epoch: Any) -> bool:
-        return self.stop_requested.is_set()
 
     def _fit_together(self, estimators: Sequence[BaseMLP], group: Any) -> bool:
         """Fit a group of estimators that share a GPU, each in a thread of its own.

@@ -1,5 +1,6 @@
 """The course of a fit: from data and parameters, by a plan and an engine, to fitted attributes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,13 +21,15 @@ from ..network import inspection, weights
 from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
 from ..schedules import LearningRate, schedule_for
 from ..training import diagnosis
-from ..training.callbacks import Listener
+from ..training.callbacks import Listener, Reached
 from ..training.history import History, OptimizerState, Outcome
 from ..training.lbfgs import LbfgsRun
 from ..training.loop import EpochLoop, EpochMetrics, StoppingRule
 from . import inputs, parameters, planning, records
+from .callbacks import Showing
 from .holdout import FixedWeights, Rows, Validator, hold_out, read_eval_set
 from .targets import Targets
+from .transaction import Transaction
 
 # Largest number of rows on which dead units are counted: after each epoch, and after a fit.
 _MONITORED_ROWS, _DIAGNOSED_ROWS = 2000, 1000
@@ -39,7 +42,7 @@ class Job:
     Parameters
     ----------
     estimator : BaseMLP
-        It already has initial weights and a record of training.
+        A draft, which already has initial weights and a record of training.
     targets : Targets
         They have learned the classes of y.
     rows : Rows
@@ -52,6 +55,8 @@ class Job:
         Whether this is ``partial_fit``: one epoch that continues with the optimiser's state.
     listener : Listener
         It is told of each epoch.
+    transaction : Transaction
+        It shows listeners the estimator that the draft is of.
     open_engine : OpenEngine
         It opens the engine that trains the rows.
     """
@@ -63,7 +68,14 @@ class Job:
     wants_validation_loss: bool
     incremental: bool
     listener: Listener
+    transaction: Transaction
     open_engine: OpenEngine
+
+    def shown(self, complete: Callable[[Reached, Any, bool], None]) -> Listener:
+        """Return the listener; where it has callbacks, the estimator is up to date for them."""
+        if self.listener.sees_estimator:
+            return Showing(self.listener, self.transaction, complete)
+        return self.listener
 
     def open(self, plan: TrainingPlan, theta: np.ndarray, n_epochs: int) -> Engine:
         """Open an engine with the rows to train on; see :class:`OpenEngine`."""
@@ -107,7 +119,7 @@ def run(
     Parameters
     ----------
     estimator : BaseMLP
-        It is modified in place. Each of its parameters is valid by itself.
+        It gets the fitted attributes when training ends. Each of its parameters is valid by itself.
     X, y, sample_weight, eval_set
         The arguments of ``fit``.
     incremental : bool, default=False
@@ -128,7 +140,9 @@ def run(
     hidden_units = planning.hidden_units(estimator)
     planning.check(estimator, len(hidden_units))
     targets = estimator._targets()
-    before = records.snapshot(estimator)
+    transaction = Transaction(estimator, records.ENDS)
+    estimator = transaction.draft
+    records.separate(estimator)
     try:
         first_pass = not hasattr(estimator, "coefs_") or not (estimator.warm_start or incremental)
         targets, rows = _read(estimator, targets, X, y, sample_weight, first_pass, incremental)
@@ -150,11 +164,22 @@ def run(
             rows, held = hold_out(
                 rows, targets, estimator.validation_fraction, estimator._random_state
             )
-        job = Job(estimator, targets, rows, held, wants_loss, incremental, listener, open_engine)
+        job = Job(
+            estimator,
+            targets,
+            rows,
+            held,
+            wants_loss,
+            incremental,
+            listener,
+            transaction,
+            open_engine,
+        )
         train = _train_lbfgs if estimator.solver == "lbfgs" else _train_epochs
         outcome = train(job)
+        transaction.commit()
     except BaseException:
-        records.restore(estimator, before)
+        transaction.rollback()
         raise
     # Warnings may be turned into errors, and must not undo what was learned.
     _report(estimator, targets, outcome, incremental)
@@ -245,6 +270,13 @@ def _train_epochs(job: Job) -> Outcome:
     max_epochs = 1 if incremental else estimator.max_iter
     theta = weights.flatten(estimator.coefs_, estimator.intercepts_, dtype)
     metrics = job.metrics()
+
+    def complete(reached: Reached, shown: Any, is_copied: bool) -> None:
+        memory = reached.memory() if is_copied else None
+        optimizer = None if memory is None else state.with_memory(memory)
+        theta = _read_only(reached.parameters())
+        _keep_epochs(shown, plan, theta, reached.n_epochs, reached.record(), optimizer)
+
     with job.open(plan, theta, max_epochs) as engine:
         if history.best_theta is not None:
             # The validation rows may be others than those of the fit that found these weights.
@@ -262,7 +294,7 @@ def _train_epochs(job: Job) -> Outcome:
             ),
             state.schedule,
             history,
-            job.listener,
+            job.shown(complete),
             shuffle=estimator._random_state if estimator.shuffle else None,
             metrics=metrics,
             swa_start=estimator.swa_start,
@@ -270,13 +302,26 @@ def _train_epochs(job: Job) -> Outcome:
         )
         outcome = loop.run()
         state.step, state.first, state.second = engine.state()
-    estimator.n_iter_ = outcome.n_epochs
-    estimator._optimizer = state
-    _set_weights(estimator, outcome.theta, plan)
-    records.keep(estimator, history, plan.layer_units)
-    if outcome.diverged and not outcome.is_best:
-        records.forget_optimizer(estimator)
+    kept = None if outcome.diverged and not outcome.is_best else state
+    _keep_epochs(estimator, plan, outcome.theta, outcome.n_epochs, history, kept)
     return outcome
+
+
+def _keep_epochs(
+    estimator: Any,
+    plan: TrainingPlan,
+    theta: np.ndarray,
+    n_epochs: int,
+    history: History,
+    optimizer: OptimizerState | None,
+) -> None:
+    """Set the fitted attributes after some epochs; None forgets the state of the optimiser."""
+    estimator.n_iter_ = n_epochs
+    _set_weights(estimator, theta, plan)
+    records.keep(estimator, history, plan.layer_units)
+    records.forget_optimizer(estimator)
+    if optimizer is not None:
+        estimator._optimizer = optimizer
 
 
 def _optimizer_state(estimator: Any, incremental: bool) -> OptimizerState:
@@ -301,23 +346,50 @@ def _train_lbfgs(job: Job) -> Outcome:
         job.rows.X.shape[0],
     )
     theta = weights.flatten(estimator.coefs_, estimator.intercepts_, plan.dtype)
+
+    def complete(reached: Reached, shown: Any, is_copied: bool) -> None:
+        theta, record = _read_only(reached.parameters()), reached.record()
+        loss = record.loss_curve[-1] if reached.n_epochs else None
+        _keep_iterations(shown, plan, theta, reached.n_epochs, record, loss)
+
     with job.open(plan, theta, estimator.max_iter) as engine:
         outcome = LbfgsRun(
             engine,
             theta,
             history,
-            job.listener,
+            job.shown(complete),
             max_iter=estimator.max_iter,
             max_fun=estimator.max_fun,
             tol=estimator.tol,
             metrics=job.metrics(),
             verbose=estimator.verbose,
         ).run()
-    estimator.n_iter_, estimator.loss_ = outcome.n_epochs, outcome.loss
-    _set_weights(estimator, outcome.theta, plan)
-    estimator.best_loss_ = min(estimator.loss_curve_, default=None)
-    records.forget_optimizer(estimator)
+    _keep_iterations(estimator, plan, outcome.theta, outcome.n_epochs, history, outcome.loss)
     return outcome
+
+
+def _keep_iterations(
+    estimator: Any,
+    plan: TrainingPlan,
+    theta: np.ndarray,
+    n_iterations: int,
+    history: History,
+    loss: float | None,
+) -> None:
+    """Set the fitted attributes after some iterations of L-BFGS; `loss` is that of `theta`."""
+    estimator.n_iter_ = n_iterations
+    if loss is not None:
+        estimator.loss_ = loss
+    _set_weights(estimator, theta, plan)
+    estimator.loss_curve_, estimator.history_ = history.loss_curve, history.numbers
+    estimator.best_loss_ = min(history.loss_curve, default=None)
+    records.forget_optimizer(estimator)
+
+
+def _read_only(theta: np.ndarray) -> np.ndarray:
+    """Return parameters that a callback sees, and that it would change without any effect."""
+    theta.flags.writeable = False
+    return theta
 
 
 def _set_weights(estimator: Any, theta: np.ndarray, plan: TrainingPlan) -> None:

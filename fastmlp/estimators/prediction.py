@@ -39,7 +39,7 @@ class _Known(NamedTuple):
 _KNOWN: weakref.WeakKeyDictionary[Any, _Known] = weakref.WeakKeyDictionary()
 
 
-def outputs(estimator: Any, X: Any) -> np.ndarray:
+def outputs(estimator: Any, X: Any, owner: Any) -> np.ndarray:
     """Compute the activations of the output layer of a fitted estimator.
 
     Rows for which float32 overflows are computed in float64.
@@ -49,6 +49,9 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     estimator : BaseMLP
     X : ndarray, scipy.sparse matrix or DeviceMatrix of shape (n_rows, n_features)
         It has been checked.
+    owner : BaseMLP
+        The estimator that is asked, for which the network is remembered. `estimator` has its
+        attributes, which a fit in another thread does not change.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     """
     coefs, intercepts = list(estimator.coefs_), list(estimator.intercepts_)
     # The arrays must stay alive until the end, whatever another thread does to the estimator.
-    network, arrays, dtype = _network(estimator, coefs, intercepts)
+    network, arrays, dtype = _network(estimator, coefs, intercepts, owner)
     wide = dtype if X.dtype == dtype else np.result_type(X.dtype, dtype)
     if wide.kind != "f":  # both are integers
         wide = _FLOAT64
@@ -88,7 +91,7 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
 
 
 def _network(
-    estimator: Any, coefs: list[Any], intercepts: list[Any]
+    estimator: Any, coefs: list[Any], intercepts: list[Any], owner: Any
 ) -> tuple[PredictionNetwork, Sequence[np.ndarray], np.dtype]:
     """Return the network of an estimator, and the arrays of its weights and biases.
 
@@ -97,6 +100,8 @@ def _network(
     estimator : BaseMLP
     coefs, intercepts : list of array-like
         What the estimator has as ``coefs_`` and ``intercepts_``.
+    owner : BaseMLP
+        The estimator for which the network is remembered.
 
     Returns
     -------
@@ -112,7 +117,7 @@ def _network(
         estimator.out_activation_,
     )
     with contextlib.suppress(TypeError):  # the class of a user may have no hash
-        known = _KNOWN.get(estimator)
+        known = _KNOWN.get(owner)
     if known is not None and known.names == names and known.network.is_of(coefs, intercepts):
         return known.network, (*coefs, *intercepts), known.dtype
     types = {np.asarray(array).dtype for array in (*coefs, *intercepts)}
@@ -122,7 +127,7 @@ def _network(
     plan = planning.plan_of_weights(estimator, coefs)
     network = devices.prediction_network(plan, coefs, intercepts)
     with contextlib.suppress(TypeError):
-        _KNOWN[estimator] = _Known(network, names, dtype)
+        _KNOWN[owner] = _Known(network, names, dtype)
     return network, (*coefs, *intercepts), dtype
 
 

@@ -8,25 +8,25 @@ from typing import Any
 from ..network import weights
 from ..training.history import History
 
+# What is set after each epoch, or when training ends.
+ENDS = (
+    "coefs_", "intercepts_", "n_iter_", "loss_", "loss_curve_", "history_", "t_", "best_loss_",
+    "validation_scores_", "best_validation_score_", "_no_improvement_count", "_best_coefs",
+    "_best_intercepts", "_best_scoring", "_optimizer",
+)  # fmt: skip
 
-def snapshot(estimator: Any) -> dict[str, Any]:
-    """Return all attributes of an estimator, with copies of those that training modifies."""
-    state = dict(vars(estimator))
-    for name in ("loss_curve_", "validation_scores_", "history_"):
+
+def separate(draft: Any) -> None:
+    """Copy the attributes that training modifies in place, so that only a draft has the copies."""
+    state = vars(draft)
+    for name in ("loss_curve_", "validation_scores_"):
         if state.get(name) is not None:
-            state[name] = copy.copy(state[name])
-    for name, numbers in state.get("history_", {}).items():
-        state["history_"][name] = list(numbers)
+            state[name] = list(state[name])
+    if "history_" in state:
+        state["history_"] = {name: list(numbers) for name, numbers in state["history_"].items()}
     if "_optimizer" in state:
         optimizer = state["_optimizer"]
         state["_optimizer"] = replace(optimizer, schedule=copy.copy(optimizer.schedule))
-    return state
-
-
-def restore(estimator: Any, state: dict[str, Any]) -> None:
-    """Set the attributes of an estimator to those that :func:`snapshot` returned."""
-    vars(estimator).clear()
-    vars(estimator).update(state)
 
 
 def begin(estimator: Any) -> None:

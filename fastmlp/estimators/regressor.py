@@ -15,6 +15,7 @@ from ._sklearn import Interval, StrOptions
 from .base import BaseMLP, available_if_has_partial_fit
 from .parameters import with_shared_docs
 from .regression_targets import RegressionTargets, quantile_score
+from .transaction import whole
 
 
 @with_shared_docs
@@ -223,8 +224,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             With several quantiles a column for each, in increasing order.
         """
-        outputs = self._outputs(X)
-        if len(self._fitted_quantiles()) > 1:
+        self._check_fitted()
+        model = whole(self)  # its quantiles are those of its outputs
+        outputs = self._outputs(X, model)
+        if len(model._fitted_quantiles()) > 1:
             outputs.sort(axis=1)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 

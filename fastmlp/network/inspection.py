@@ -18,9 +18,6 @@ def preactivations(
 ) -> np.ndarray:
     """Compute the pre-activations of one hidden layer.
 
-    They are the outputs of the network that ends with this layer and has the identity as its
-    output activation, which is the one of the squared error.
-
     Parameters
     ----------
     plan : TrainingPlan
@@ -35,17 +32,33 @@ def preactivations(
     -------
     ndarray of shape (n_rows, n_units)
     """
-    coefs, intercepts = views(theta, plan.layer_units)
-    truncated = replace(
+    return _between(plan, views(theta, plan.layer_units), X, 0, layer, predict)
+
+
+def _between(
+    plan: TrainingPlan,
+    parameters: tuple[list[np.ndarray], list[np.ndarray]],
+    inputs: Any,
+    first: int,
+    last: int,
+    predict: Predict,
+) -> np.ndarray:
+    """Compute the pre-activations of the hidden layer `last` from the inputs of `first`.
+
+    They are the outputs of the network of these layers that has the identity as its output
+    activation, which is the one of the squared error.
+    """
+    coefs, intercepts = parameters
+    part = replace(
         plan,
-        layer_units=plan.layer_units[: layer + 2],
-        activation=plan.activations[:layer],
+        layer_units=plan.layer_units[first : last + 2],
+        activation=plan.activations[first:last],
         dropout=(),
         loss=Loss.SQUARED_ERROR,
         optimizer=Optimizer.GRADIENT,
     )
-    parameters = flatten(coefs[: layer + 1], intercepts[: layer + 1], plan.dtype)
-    return predict(truncated, parameters, X)
+    layers = slice(first, last + 1)
+    return predict(part, flatten(coefs[layers], intercepts[layers], plan.dtype), inputs)
 
 
 def relu_layers(plan: TrainingPlan) -> list[int]:
@@ -71,10 +84,14 @@ def dead_units(plan: TrainingPlan, theta: np.ndarray, X: Any, predict: Predict) 
     list of float
         One share for each relu layer; the list is empty where there is none.
     """
-    return [
-        float((preactivations(plan, theta, X, layer, predict).max(axis=0) <= 0).mean())
-        for layer in relu_layers(plan)
-    ]
+    shares: list[float] = []
+    parameters, first = views(theta, plan.layer_units), 0
+    for layer in relu_layers(plan):
+        # From one relu layer to the next, so that each layer of the network is computed once.
+        reached = _between(plan, parameters, X, first, layer, predict)
+        shares.append(float((reached.max(axis=0) <= 0).mean()))
+        X, first = np.maximum(reached, 0), layer + 1
+    return shares
 
 
 def some_rows(X: Any, most: int) -> Any:

@@ -1,5 +1,6 @@
 """The common base of TabularClassifier and TabularRegressor: preparing and training on a table."""
 
+import copy
 from inspect import signature
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -13,11 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..estimators._sklearn import StrOptions, validate_parameters
 from ..estimators.parameters import parameter_docs
+from ..estimators.transaction import Transaction, WholeReads
 from ..exceptions import DivergenceError
 from ..training.callbacks import Callback
+from ..training.history import Epoch
 from .columns import check_complete, check_learnable, target_called
 from .frames import read_frame, read_target
-from .preprocessing import TabularPreprocessor, all_or_nothing
+from .preprocessing import TabularPreprocessor
 
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
 # Parameters of a network that an estimator for tables does not have. Every fit learns columns and
@@ -140,7 +143,7 @@ def with_shared_docs(cls: _Class) -> _Class:
     return cls
 
 
-class BaseTabular(BaseEstimator):
+class BaseTabular(WholeReads, BaseEstimator):
     """The common base of the classifier and the regressor.
 
     A subclass sets ``_task`` and ``_network_class`` and defines ``_target`` and ``_encode``.
@@ -155,6 +158,9 @@ class BaseTabular(BaseEstimator):
 
     # scikit-learn's metadata routing splits metadata by rows, and a callback has no rows.
     __metadata_request__fit = {"callback": UNUSED}  # noqa: RUF012
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimator_")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # An older version may have saved the estimator without parameters that are newer.
@@ -183,16 +189,27 @@ class BaseTabular(BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, callback: Callback | None) -> Self:
         validate_parameters(self)
-        with all_or_nothing(self):
-            raised = self._train(X, read_target(self, y), sample_weight, callback)
+        transaction = Transaction(self, ("estimator_", "n_iter_"))
+        try:
+            y = read_target(transaction.draft, y)
+            raised = transaction.draft._train(X, y, sample_weight, callback, transaction)
+            transaction.commit()
+        except BaseException:
+            transaction.rollback()
+            raise
         if raised is not None:
             raise raised
         return self
 
     def _train(
-        self, X: Any, y: pd.Series, sample_weight: Any, callback: Callback | None
+        self,
+        X: Any,
+        y: pd.Series,
+        sample_weight: Any,
+        callback: Callback | None,
+        transaction: Transaction,
     ) -> Warning | None:
-        """Set the fitted attributes.
+        """Set the fitted attributes of this draft; a callback sees those of each epoch.
 
         A filter may turn the warnings of the network's fit into errors. The network keeps what it
         has learned then, and so does this estimator: the warning is returned, to be raised when
@@ -209,19 +226,27 @@ class BaseTabular(BaseEstimator):
         check_learnable(values, self._task, target_called(y))
         targets = self._encode(values)
         network = self._network_class(**self._network_parameters(values))
+        self.preprocessor_, self.columns_ = preprocessor, preprocessor.columns_
+        self.target_name_ = y.name
+
+        def tell(epoch: Epoch) -> Any:
+            def complete(shown: Any, is_copied: bool) -> None:
+                shown.estimator_, shown.n_iter_ = copy.copy(network), epoch.epoch
+
+            assert callback is not None
+            return transaction.show(complete, callback, epoch)
+
+        told = None if callback is None else tell
         raised = None
         try:
-            network.fit(inputs, targets, sample_weight, callback=callback)
+            network.fit(inputs, targets, sample_weight, callback=told)
         except DivergenceError as error:
             # The notes tell of weights that are kept, but this network is thrown away.
             error.__notes__.clear()
             raise
         except Warning as warning:
             raised = warning
-        self.preprocessor_, self.estimator_ = preprocessor, network
-        self.columns_ = preprocessor.columns_
-        self.target_name_ = y.name
-        self.n_iter_ = network.n_iter_
+        self.estimator_, self.n_iter_ = network, network.n_iter_
         return raised
 
     def _network_parameters(self, values: NDArray[Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 
 from ..estimators.classifier import MLPClassifier
+from ..estimators.transaction import whole
 from ..schedules import Schedule
 from ..training.callbacks import Callback
 from .base import BaseTabular, constraints_of, with_shared_docs
@@ -199,8 +200,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         DataError
             When columns are missing, hold text instead of numbers, or have infinite values.
         """
-        inputs = self._inputs(X)
-        return self.estimator_.predict(inputs)
+        model = whole(self)
+        inputs = model._inputs(X)
+        return model.estimator_.predict(inputs)
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Predict the probability of each class, in the order of ``classes_``.
@@ -214,8 +216,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         ndarray of shape (n_rows, n_classes)
         """
-        inputs = self._inputs(X)
-        return self.estimator_.predict_proba(inputs)
+        model = whole(self)
+        inputs = model._inputs(X)
+        return model.estimator_.predict_proba(inputs)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
         """Predict the logarithm of the probability of each class.
@@ -229,8 +232,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         ndarray of shape (n_rows, n_classes)
         """
-        inputs = self._inputs(X)
-        return self.estimator_.predict_log_proba(inputs)
+        model = whole(self)
+        inputs = model._inputs(X)
+        return model.estimator_.predict_log_proba(inputs)
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of rows whose class is predicted correctly.

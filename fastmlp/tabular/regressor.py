@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
 from ..estimators.regressor import MLPRegressor
+from ..estimators.transaction import whole
 from ..schedules import Schedule
 from ..training.callbacks import Callback
 from .base import BaseTabular, constraints_of, with_shared_docs
@@ -198,9 +199,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         DataError
             When columns are missing, hold text instead of numbers, or have infinite values.
         """
-        inputs = self._inputs(X)
-        predicted: NDArray[Any] = self.estimator_.predict(inputs)
-        return predicted.astype(np.float64) * self.target_scale_ + self.target_mean_
+        model = whole(self)
+        inputs = model._inputs(X)
+        predicted: NDArray[Any] = model.estimator_.predict(inputs)
+        return predicted.astype(np.float64) * model.target_scale_ + model.target_mean_
 
     def _target(self, y: pd.Series) -> NDArray[np.float64]:
         if np.size(self.quantiles) > 1:

@@ -1,11 +1,31 @@
 """The listener, which training tells of each epoch."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from .history import Epoch
+import numpy as np
+
+from ..engines.engine import OptimizerMemory
+from .history import Epoch, History
 
 Callback = Callable[[Epoch], Any]
+
+
+class Reached(Protocol):
+    """What training has reached after an epoch. It changes as training goes on."""
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of completed epochs."""
+
+    def parameters(self) -> np.ndarray:
+        """Return a copy of the current parameters, or of the last finite ones."""
+
+    def record(self) -> History:
+        """Return a copy of the record, with all completed epochs."""
+
+    def memory(self) -> OptimizerMemory | None:
+        """Return a copy of the optimiser's memory; None where training cannot continue with it."""
 
 
 class Listener:
@@ -20,18 +40,21 @@ class Listener:
     def __init__(self, callback: Callback | None = None) -> None:
         self._callback = callback
 
-    def epoch_begins(self) -> None:
+    @property
+    def sees_estimator(self) -> bool:
+        """Whether the callback may look at the estimator, which has to be up to date then."""
+        return self._callback is not None and getattr(self._callback, "sees_estimator", True)
+
+    def epoch_begins(self, reached: Reached) -> None:
         """Do nothing; a subclass may react to an epoch that begins."""
 
-    def epoch_ends(self, epoch: Epoch, attributes: Callable[[], dict[str, list[Any]]]) -> bool:
+    def epoch_ends(self, epoch: Epoch, reached: Reached) -> bool:
         """Tell the callback of an epoch that has ended.
 
         Parameters
         ----------
         epoch : Epoch
-        attributes : callable
-            Returns the attributes with which a fitted estimator predicts by the current
-            parameters. It is called only where somebody needs them, since they are copies.
+        reached : Reached
 
         Returns
         -------

@@ -1,11 +1,13 @@
 """The record of a fit: its epochs, what later fits continue, and how it ended."""
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
+from ..engines.engine import OptimizerMemory
 from ..schedules import LearningRate
 
 Vector: TypeAlias = np.ndarray
@@ -166,6 +168,15 @@ class History:
             assert epoch.validation_score is not None
             self.validation_scores.append(epoch.validation_score)
 
+    def followed_by(self, epochs: list[Epoch]) -> Self:
+        """Return a copy whose `numbers` have some more epochs."""
+        numbers = {name: list(of_epochs) for name, of_epochs in self.numbers.items()}
+        add_epochs(numbers, epochs)
+        scores = None if self.validation_scores is None else list(self.validation_scores)
+        return replace(
+            self, loss_curve=list(self.loss_curve), validation_scores=scores, numbers=numbers
+        )
+
     def judge(self, loss: float, score: float | None, tol: float) -> bool:
         """Compare an epoch with the best one so far, and count epochs without an improvement.
 
@@ -220,6 +231,12 @@ class OptimizerState:
     step: int = 0
     first: Vector | None = None
     second: Vector | None = None
+
+    def with_memory(self, memory: OptimizerMemory) -> Self:
+        """Return a copy of the state with other vectors, and a schedule of its own."""
+        step, first, second = memory
+        schedule = copy.copy(self.schedule)
+        return replace(self, schedule=schedule, step=step, first=first, second=second)
 
     @property
     def learning_rate(self) -> float:

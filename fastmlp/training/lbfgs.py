@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 from ..engines.engine import Engine
 from ..engines.forks import hold_at_fork
 from ..network.plan import Loss
-from ..network.weights import attributes, penalty
+from ..network.weights import penalty
 from .callbacks import Listener
 from .history import Epoch, History, Outcome, Vector, add_epochs
 from .loop import EpochMetrics, Validation
@@ -110,7 +110,7 @@ class LbfgsRun:
         curve = self.history.loss_curve
         n_before = len(curve)
         try:
-            self.listener.epoch_begins()
+            self.listener.epoch_begins(self)
             with _one_blas_thread:
                 result = minimize(
                     self._objective,
@@ -133,8 +133,24 @@ class LbfgsRun:
             return self._outcome(n_iterations=result.nit, converged=True)
         return self._outcome(n_iterations=result.nit, message=str(result.message))
 
+    @property
+    def n_epochs(self) -> int:
+        """Number of completed iterations."""
+        return len(self._epochs)
+
+    def parameters(self) -> Vector:
+        """See :meth:`fastmlp.training.callbacks.Reached.parameters`."""
+        return self._reached.copy()
+
+    def record(self) -> History:
+        """See :meth:`fastmlp.training.callbacks.Reached.record`."""
+        return self.history.followed_by(self._epochs)
+
+    def memory(self) -> None:
+        """Return None: ``partial_fit``, which could continue with a memory, has no L-BFGS."""
+
     def _outcome(self, n_iterations: int | None = None, **ending: Any) -> Outcome:
-        n_epochs = len(self._epochs) if n_iterations is None else n_iterations
+        n_epochs = self.n_epochs if n_iterations is None else n_iterations
         return Outcome(self._reached, n_epochs, loss=self._loss, **ending)
 
     def _penalty(self, theta: Vector) -> float:
@@ -166,14 +182,11 @@ class LbfgsRun:
         self._epochs.append(epoch)
         if self.verbose:
             print(f"Iteration {epoch.epoch}, loss = {loss:.8f}")
-        layer_units = self.engine.plan.layer_units
-        self._is_stop_requested = self.listener.epoch_ends(
-            epoch, lambda: attributes(reached, layer_units)
-        )
+        self._is_stop_requested = self.listener.epoch_ends(epoch, self)
         if self._is_stop_requested:
             raise StopIteration
         if epoch.epoch < self.max_iter:
-            self.listener.epoch_begins()
+            self.listener.epoch_begins(self)
 
     def _measure(self, theta: Vector, loss: float) -> Epoch:
         """Measure the parameters that an iteration has reached."""
@@ -182,7 +195,7 @@ class LbfgsRun:
             engine.push(theta)
         validation = Validation() if metrics.validate is None else metrics.validate(engine)
         return Epoch(
-            len(self._epochs) + 1,
+            self.n_epochs + 1,
             self.max_iter,
             loss,
             validation.score,

@@ -6,14 +6,12 @@ The loop knows :class:`fastmlp.engines.engine.Engine`, and no device.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engines.engine import Engine, Predictor
-from ..network.weights import attributes
+from ..engines.engine import Engine, OptimizerMemory, Predictor
 from ..schedules import LearningRate
 from .callbacks import Listener
 from .history import Epoch, History, Outcome, Progress, Vector, add_epochs
@@ -175,10 +173,32 @@ class EpochLoop:
             add_epochs(history.numbers, self._epochs)
         return self._outcome(stopped, interrupted)
 
+    @property
+    def n_epochs(self) -> int:
+        """Number of completed epochs."""
+        return len(self._epochs)
+
+    @property
+    def _has_diverged(self) -> bool:
+        return bool(self._epochs) and not isfinite(self._epochs[-1].loss)
+
+    def parameters(self) -> Vector:
+        """See :meth:`fastmlp.training.callbacks.Reached.parameters`."""
+        theta = self.engine.last_finite() if self._has_diverged else None
+        return self.engine.pull() if theta is None else theta
+
+    def record(self) -> History:
+        """See :meth:`fastmlp.training.callbacks.Reached.record`."""
+        return self.history.followed_by(self._epochs)
+
+    def memory(self) -> OptimizerMemory | None:
+        """See :meth:`fastmlp.training.callbacks.Reached.memory`."""
+        return None if self._has_diverged else self.engine.state()
+
     def _run_epoch(self) -> bool:
         """Train for one epoch, and return whether training ends with it."""
         engine, history, rule = self.engine, self.history, self.rule
-        self.listener.epoch_begins()
+        self.listener.epoch_begins(self)
         if self.shuffle is not None:
             permutation = np.arange(self.order.size)
             self.shuffle.shuffle(permutation)
@@ -206,7 +226,7 @@ class EpochLoop:
         history.append(epoch)
         self._epochs.append(epoch)
         self._completed = len(self._epochs), history.progress()
-        is_stop_requested = self.listener.epoch_ends(epoch, partial(_current, engine, diverged))
+        is_stop_requested = self.listener.epoch_ends(epoch, self)
         return diverged or is_stop_requested or not goes_on
 
     def _measure(self, loss: float, learning_rate: float) -> Epoch:
@@ -246,8 +266,7 @@ class EpochLoop:
         -------
         Outcome
         """
-        n_epochs = len(self._epochs)
-        diverged = bool(self._epochs) and not isfinite(self._epochs[-1].loss)
+        n_epochs, diverged = self.n_epochs, self._has_diverged
         ending: dict[str, Any] = {"interrupted": interrupted}
         ending["converged"] = (stopped or interrupted) and not diverged
         if self.rule.by_score and self.history.best_theta is not None:
@@ -261,12 +280,6 @@ class EpochLoop:
             kept = self.engine.last_finite()
             theta, diverged = self.start if kept is None else kept, True
         return Outcome(theta, n_epochs, diverged=diverged, **ending)
-
-
-def _current(engine: Engine, diverged: bool) -> dict[str, list[Any]]:
-    """Return the fitted attributes that an estimator would have if training ended now."""
-    theta = engine.last_finite() if diverged else None
-    return attributes(engine.pull() if theta is None else theta, engine.plan.layer_units)
 
 
 def _report_epoch(epoch: Epoch) -> None:

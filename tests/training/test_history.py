@@ -9,6 +9,7 @@ from sklearn.datasets import load_iris
 from fastmlp import MLPClassifier, MLPRegressor, TrainingWarning, from_sklearn
 from fastmlp.network.inspection import dead_units, preactivations, some_rows
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
+from fastmlp.network.weights import n_parameters
 from fastmlp.training.history import Epoch, add_epochs
 
 X, Y = load_iris(return_X_y=True)
@@ -123,6 +124,30 @@ def test_hidden_layers():
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     # Layer 1: the second unit is negative for all rows. Layer 2: so is its second.
     assert dead_units(PLAN, THETA, ROWS, predict) == [pytest.approx(1 / 3), 0.5]
+
+
+@pytest.mark.parametrize("kinds", [["RELU"] * 12, ["TANH", "RELU", "GELU", "ELU", "RELU", "SELU"]])
+def test_dead_units_take_one_pass_however_deep_the_network_is(kinds):
+    units = (3, *[4, 5, 6] * (len(kinds) // 3), 2)
+    activations = tuple(Activation[kind] for kind in kinds)
+    plan = TrainingPlan(units, activations, Loss.SQUARED_ERROR, Optimizer.ADAM)
+    rng = np.random.RandomState(0)
+    theta, rows = rng.randn(n_parameters(units)) * 0.8, rng.randn(7, 3)
+    parts = []
+
+    def counted(part, parameters, inputs):
+        assert inputs.shape == (7, part.layer_units[0])
+        parts.append(parameters.size)
+        return predict(part, parameters, inputs)
+
+    relu = [layer for layer, kind in enumerate(kinds) if kind == "RELU"]
+    expected = [
+        (preactivations(plan, theta, rows, layer, predict).max(axis=0) <= 0).mean()
+        for layer in relu
+    ]
+    assert dead_units(plan, theta, rows, counted) == expected
+    assert max(expected) > 0
+    assert len(parts) == len(relu) and sum(parts) <= theta.size
 
 
 def test_some_rows_are_spread():
