@@ -123,6 +123,9 @@ def run(
         When parameters or data cannot be used.
     DivergenceError
         When training diverged; the estimator keeps the last finite weights.
+    CustomLossError
+        When a function of a custom loss raised an exception in an epoch; the estimator keeps the
+        weights from before it.
     """
     parameters.check_together(estimator, eval_set, incremental)
     hidden_units = planning.hidden_units(estimator)
@@ -271,7 +274,7 @@ def _train_epochs(job: Job) -> Outcome:
     estimator._optimizer = state
     _set_weights(estimator, outcome.theta, plan)
     records.keep(estimator, history, plan.layer_units)
-    if outcome.diverged and not outcome.is_best:
+    if (outcome.diverged or outcome.failure is not None) and not outcome.is_best:
         records.forget_optimizer(estimator)
     return outcome
 
@@ -327,6 +330,8 @@ def _set_weights(estimator: Any, theta: np.ndarray, plan: TrainingPlan) -> None:
 def _report(estimator: Any, targets: Targets, outcome: Outcome, incremental: bool) -> None:
     """Warn or raise where training did not end as it should."""
     is_lbfgs = estimator.solver == "lbfgs"
+    if outcome.failure is not None:
+        raise diagnosis.failed(outcome.failure, outcome.n_epochs + 1, is_lbfgs)
     if outcome.diverged and not outcome.is_best:
         rate = None if is_lbfgs else estimator.learning_rate_init
         # An iteration of L-BFGS that diverges is not among the completed ones.

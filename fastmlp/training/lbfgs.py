@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeResult, minimize
 from threadpoolctl import ThreadpoolController
 
 from ..engines.engine import Engine
+from ..exceptions import CustomLossError
 from ..network.plan import Loss
 from ..network.weights import attributes, penalty
 from .callbacks import Listener
@@ -120,6 +121,8 @@ class LbfgsRun:
                 )
         except KeyboardInterrupt:
             return self._outcome(converged=True, interrupted=True)
+        except CustomLossError as error:
+            return self._outcome(failure=error)
         finally:
             # Ctrl-C may come after one list has an iteration and before the other one has it.
             del curve[n_before + len(self._epochs) :]

@@ -1,6 +1,6 @@
 """The CPU engine: one network in its arena, and the team of threads that trains it."""
 
-from typing import Self, cast
+from typing import NoReturn, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -11,6 +11,7 @@ from ...network.weights import check_parameters, n_parameters
 from ..engine import Matrix, OptimizerMemory
 from . import kernels
 from . import layout as at
+from .custom_loss import raise_failure
 from .dispatch import prediction_calls, training_calls
 from .outputs import clears_padding
 from .row_losses import row_losses
@@ -237,6 +238,7 @@ class CpuEngine:
             self._sums, at.shares(self._layout, n_threads, lanes(plan.dtype)),
         )  # fmt: skip
         self._job = describe(self._arrays)
+        self._kept_alive = self._arrays, self._kernels
         first = int(self._settings[at.KEEP_AT])
         # The places of the parameters from the start of the last two epochs; the newest is last.
         self._kept_at = [first, first + int(self._settings[at.N_PARAMETERS])]
@@ -372,13 +374,27 @@ class CpuEngine:
             scalars[at.STEPS_DONE] = self.step
             self._order[: piece.size] = piece
             set_size(self._job, kernels.ORDER, piece.size)
-            self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
+            self._team.run(kernels.train, self._arena, self._job, keeps=self._kept_alive)
+            if settings[at.FAILED_AT] < at.NO_FAILURE:
+                self._raise_failure(piece)
             self.step += -(-piece.size // plan.batch_size)
             settings[at.KEEP_AT] = -1
         if self._needs_norm:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size
+
+    def _raise_failure(self, order: np.ndarray) -> NoReturn:
+        """Raise the error of a custom loss that failed in a step of the rows in an order."""
+        settings, plan = self._settings, self.plan
+        element, number = divmod(int(settings[at.FAILED_AT]), 2)
+        settings[at.FAILED_AT] = at.NO_FAILURE
+        row, column = divmod(element, plan.n_outputs)
+        layer = self._layers[-1]
+        p = self._arena[layer[at.OUTPUT] + row * layer[at.OUTPUT_ROW] + column]
+        y = self._Y[order[settings[at.FAILED_START] + row], column]
+        assert plan.custom_loss is not None
+        raise_failure(plan.custom_loss, number, y, p)
 
     @property
     def total_weight(self) -> float:
