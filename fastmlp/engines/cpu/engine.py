@@ -231,11 +231,13 @@ class CpuEngine:
         self._keeps_start = plan.optimizer != Optimizer.GRADIENT
         self._needs_norm = plan.needs_gradient_norm
         self._order = np.empty(X.shape[0], dtype=np.int64)
+        self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
+        self._n_sharing = n_threads
         # They are in the order of the numbers in kernels.py.
         self._arrays = (
             self._layers, self._settings, calls, *self._X, self._order,
             self._scalars, self._room_for_entries(n_threads), self._Y, self._sample_weight,
-            self._sums, at.shares(self._layout, n_threads, lanes(plan.dtype)),
+            self._sums, self._shares,
         )  # fmt: skip
         self._job = describe(self._arrays)
         self._kept_alive = self._arrays, self._kernels
@@ -369,6 +371,7 @@ class CpuEngine:
             self._kept_at.reverse()
             self._n_kept = 2 if self._n_kept else 1
             settings[at.KEEP_AT] = self._kept_at[-1]
+        self._share_blocks()
         for start in range(0, order.size, self._piece):
             piece = order[start : start + self._piece]
             scalars[at.STEPS_DONE] = self.step
@@ -383,6 +386,14 @@ class CpuEngine:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size
+
+    def _share_blocks(self) -> None:
+        """Share the blocks of weights among the threads that there are."""
+        n_threads = self._team.start()
+        if n_threads != self._n_sharing:
+            shares = at.shares(self._layout, n_threads, lanes(self.plan.dtype))
+            self._shares[: n_threads + 1] = shares
+            self._n_sharing = n_threads
 
     def _raise_failure(self, order: np.ndarray) -> NoReturn:
         """Raise the error of a custom loss that failed in a step of the rows in an order."""
