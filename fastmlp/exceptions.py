@@ -42,6 +42,10 @@ class DivergenceError(ValueError):
         self.add_note("The estimator keeps the last finite weights.")
 
 
+class CustomLossError(InputError):
+    """A function of a custom loss raised an exception, which is the cause of this error."""
+
+
 class TrainingWarning(UserWarning):
     """A fit went wrong in a known way; the message says what to do."""
 

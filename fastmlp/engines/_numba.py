@@ -8,6 +8,9 @@ Where a comment below does not say how fastmlp does without a name, kernels cann
 without it: importing this module is then an ImportError that names the version of numba.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -231,6 +234,109 @@ def call_at(
     function_type = context.call_conv.get_function_type(none, argument_types)
     pointer = builder.inttoptr(address, function_type.as_pointer())
     context.call_conv.call_function(builder, pointer, none, argument_types, values)
+
+
+def result_of(
+    context: Any, builder: Any, function: Any, signature: Any, values: list[Any]
+) -> tuple[Any, Any]:
+    """Write a call of a compiled function that does not raise what the function raises.
+
+    Parameters
+    ----------
+    context, builder : object
+        The arguments of an intrinsic's ``codegen``.
+    function : Dispatcher
+        It has been compiled for the signature's arguments.
+    signature : numba signature
+        The arguments and the result of the function.
+    values : list of llvmlite values
+
+    Returns
+    -------
+    is_error, result : llvmlite values
+        Whether the function has raised an exception, and what it has returned otherwise.
+    """
+    compiled = function.overloads[signature.args]
+    context.active_code_library.add_linking_library(compiled.library)
+    status, result = context.call_internal_no_propagate(builder, compiled.fndesc, signature, values)
+    return status.is_error, result
+
+
+@contextmanager
+def own_machine_code() -> Iterator[None]:
+    """Return a context whose compiled functions are freed when nothing refers to them any more.
+
+    numba's own engine keeps the code of every function for as long as the process lives, and
+    llvmlite never frees what optimises it: together about one megabyte for each small function. In
+    the context functions are compiled by an engine of their own, which ends with the last of them.
+    Where numba or llvmlite lack a name that this needs, functions are compiled as usual.
+    """
+    try:
+        from numba.core.codegen import JITCPUCodegen
+        from numba.core.compiler_lock import global_compiler_lock
+        from numba.core.registry import cpu_target
+
+        target = cpu_target.target_context
+        codegen = _disposing(JITCPUCodegen)("fastmlp.own")
+    except (ImportError, AttributeError):
+        yield
+        return
+    with global_compiler_lock:
+        usual = target._internal_codegen
+        try:
+            target._internal_codegen = codegen
+            yield
+        finally:
+            target._internal_codegen = usual
+            codegen.finish()
+
+
+@cache
+def _disposing(base: Any) -> Any:
+    """Make a subclass of numba's JITCPUCodegen that frees its pass managers."""
+    from llvmlite.binding import newpassmanagers
+    from llvmlite.binding.ffi import ObjectRef
+    from numba.core.environment import lookup_environment
+
+    free = newpassmanagers.NewPassManager._dispose
+
+    class Disposing(base):  # type: ignore[misc]
+        def __init__(self, name: str) -> None:
+            self._managers: list[Any] = []
+            self._environments: set[str] = set()
+            super().__init__(name)
+
+        def _module_pass_manager(self, **options: Any) -> Any:
+            manager, builder = super()._module_pass_manager(**options)
+            self._managers.append(manager)
+            return manager, builder
+
+        def _function_pass_manager(self, **options: Any) -> Any:
+            manager, builder = super()._function_pass_manager(**options)
+            self._managers.append(manager)
+            return manager, builder
+
+        def _add_module(self, module: Any) -> None:
+            super()._add_module(module)
+            names = (variable.name for variable in module.global_variables)
+            self._environments |= {name for name in names if "NumbaEnv" in name}
+
+        def finish(self) -> None:
+            """Free the pass managers where llvmlite would not.
+
+            A function that was compiled before and is part of new ones also gets its constants.
+            """
+            for name in self._environments:
+                environment = lookup_environment(name)
+                if environment is not None and self._engine.get_global_value_address(name):
+                    self.set_env(name, environment)
+            for manager in self._managers:
+                if type(manager)._dispose is ObjectRef._dispose and not manager.closed:
+                    free(manager)
+                    manager.detach()
+            self._managers.clear()
+
+    return Disposing
 
 
 def array_of(view: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Checks and copies of a custom loss's two functions, before they are compiled.
+"""The two functions of a custom loss: copies before they are compiled, and errors that they raise.
 
 numba compiles the values of globals and enclosed variables into a function, so that it has to be
 compiled again when these have changed. The caches of the engines tell functions apart by identity.
@@ -11,9 +11,15 @@ import hashlib
 import inspect
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
+from math import isfinite
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
+from ..exceptions import CustomLossError
 from ..network.plan import LossFunctions
 from .forks import hold_at_fork
 
@@ -25,6 +31,8 @@ _lock = threading.Lock()
 hold_at_fork(_lock)
 
 NAMES = "value", "derivative"
+# Largest number of targets and predictions that are searched for one without a loss.
+_MOST_SEARCHED = 20_000
 
 
 def frozen(functions: LossFunctions) -> tuple[FunctionType, ...]:
@@ -102,3 +110,79 @@ def _check_cannot_raise(name: str, function: Any, seen: tuple[Any, ...] = ()) ->
     used = inspect.getclosurevars(function)
     for callee in (*used.globals.values(), *used.nonlocals.values()):
         _check_cannot_raise(name, callee, (*seen, function))
+
+
+def failure(
+    functions: LossFunctions, number: int, y: Any, p: Any, compiled: Callable[[], Any] | None = None
+) -> CustomLossError:
+    """Make the error that says which function of a custom loss raised which exception, and when.
+
+    Parameters
+    ----------
+    functions : tuple of functions
+    number : int
+        The number of the function in NAMES.
+    y, p : numpy number
+        Target and prediction, to which the function is applied once more to get the exception.
+    compiled : callable or None
+        Applies the compiled function to both, for the case that Python raises nothing.
+
+    Returns
+    -------
+    CustomLossError
+        What the function raised is its cause.
+    """
+    function = functions[number]
+    cause: BaseException | None = None
+    for call in (lambda: function(y, p), compiled):
+        if call is not None and cause is None:
+            try:
+                with np.errstate(all="ignore"):
+                    call()
+            except Exception as error:  # whatever the user's function raises
+                cause = error
+    raised = "an exception" if cause is None else type(cause).__name__
+    if cause is not None and str(cause):
+        raised += f": {' '.join(str(cause).split())}"
+    error = CustomLossError(
+        f"{_described(functions, number)} cannot be computed for target {y:.6g} and prediction "
+        f"{p:.6g} ({raised}); it must return a number for every target and prediction"
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _described(functions: LossFunctions, number: int) -> str:
+    name = getattr(functions[number], "__name__", "<lambda>")
+    called = "" if name == "<lambda>" else f" `{name}`"
+    return f"the {NAMES[number]} function{called} of the custom loss"
+
+
+def without_number(functions: LossFunctions, Y: np.ndarray, P: np.ndarray) -> str | None:
+    """Look for a target and a prediction for which a custom loss gives no finite number.
+
+    Parameters
+    ----------
+    functions : tuple of functions
+    Y, P : ndarray of shape (n_rows, n_outputs)
+        Targets and predictions, of which the first 20 000 are tried.
+
+    Returns
+    -------
+    str or None
+        What was found, in words; None where nothing was.
+    """
+    functions = tuple(getattr(function, "py_func", function) for function in functions)
+    pairs = zip(Y.ravel(), P.ravel(), strict=True)
+    with np.errstate(all="ignore"):
+        for y, p in islice(pairs, _MOST_SEARCHED):
+            for number, function in enumerate(functions):
+                try:
+                    result = function(y, p)
+                    is_finite = isfinite(result)
+                except Exception as error:  # whatever the user's function raises
+                    result, is_finite = type(error).__name__, False
+                if not is_finite and isfinite(p):
+                    what = _described(functions, number)
+                    return f"{what} gives {result} for target {y:.6g} and prediction {p:.6g}"
+    return None

@@ -135,6 +135,9 @@ def run(
         When parameters or data cannot be used.
     DivergenceError
         When training diverged; the estimator keeps the last finite weights.
+    CustomLossError
+        When a function of a custom loss raised an exception in an epoch; the estimator keeps the
+        weights from before it.
     """
     parameters.check_together(estimator, eval_set, incremental)
     hidden_units = planning.hidden_units(estimator)
@@ -302,7 +305,8 @@ def _train_epochs(job: Job) -> Outcome:
         )
         outcome = loop.run()
         state.step, state.first, state.second = engine.state()
-    kept = None if outcome.diverged and not outcome.is_best else state
+    has_failed = outcome.diverged or outcome.failure is not None
+    kept = None if has_failed and not outcome.is_best else state
     _keep_epochs(estimator, plan, outcome.theta, outcome.n_epochs, history, kept)
     return outcome
 
@@ -402,6 +406,8 @@ def _set_weights(estimator: Any, theta: np.ndarray, plan: TrainingPlan) -> None:
 def _report(estimator: Any, targets: Targets, outcome: Outcome, incremental: bool) -> None:
     """Warn or raise where training did not end as it should."""
     is_lbfgs = estimator.solver == "lbfgs"
+    if outcome.failure is not None:
+        raise diagnosis.failed(outcome.failure, outcome.n_epochs + 1, is_lbfgs)
     if outcome.diverged and not outcome.is_best:
         rate = None if is_lbfgs else estimator.learning_rate_init
         # An iteration of L-BFGS that diverges is not among the completed ones.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from math import isfinite
 from statistics import median
 
+from ..exceptions import CustomLossError
+
 # A rise is clear where it is more than this many times the estimator's `tol`.
 _CLEARLY = 10
 # A layer is reported where it has this many units, and more than this share of them is dead.
@@ -176,6 +178,29 @@ def diverged(epoch: int, learning_rate_init: float | None, scales_y: bool) -> st
         "Solver produced non-finite parameter weights. The input data may contain large values "
         f"and need to be preprocessed. Training diverged in {unit} {epoch}: {remedy}."
     )
+
+
+def failed(failure: CustomLossError, epoch: int, is_lbfgs: bool) -> CustomLossError:
+    """Return the error of a fit in which a function of a custom loss raised an exception.
+
+    Parameters
+    ----------
+    failure : CustomLossError
+        What the engine raised.
+    epoch : int
+        Epoch, or iteration of L-BFGS, in which this happened, counted from 1.
+    is_lbfgs : bool
+
+    Returns
+    -------
+    CustomLossError
+        It has the same cause.
+    """
+    unit = "iteration" if is_lbfgs else "epoch"
+    error = CustomLossError(f"in {unit} {epoch} {failure}")
+    error.__cause__ = failure.__cause__
+    error.add_note(f"The estimator keeps the weights from before that {unit}.")
+    return error
 
 
 def lbfgs_stopped(n_iterations: int, max_iter: int, message: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self, TypeAlias
 import numpy as np
 
 from ..engines.engine import OptimizerMemory
+from ..exceptions import CustomLossError
 from ..schedules import LearningRate
 
 Vector: TypeAlias = np.ndarray
@@ -269,3 +270,5 @@ class Outcome(NamedTuple):
     """Loss at `theta`; only L-BFGS computes it."""
     message: str = ""
     """Why scipy's L-BFGS-B stopped before it converged."""
+    failure: CustomLossError | None = None
+    """What a function of a custom loss raised, which ended training."""

@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from ..engines.engine import Engine
 from ..engines.forks import hold_at_fork
+from ..exceptions import CustomLossError
 from ..network.plan import Loss
 from ..network.weights import penalty
 from .callbacks import Listener
@@ -122,6 +123,8 @@ class LbfgsRun:
                 )
         except KeyboardInterrupt:
             return self._outcome(converged=True, interrupted=True)
+        except CustomLossError as error:
+            return self._outcome(failure=error)
         finally:
             # Ctrl-C may come after one list has an iteration and before the other one has it.
             del curve[n_before + len(self._epochs) :]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engines.engine import Engine, OptimizerMemory, Predictor
+from ..exceptions import CustomLossError
 from ..schedules import LearningRate
 from .callbacks import Listener
 from .history import Epoch, History, Outcome, Progress, Vector, add_epochs
@@ -158,11 +159,14 @@ class EpochLoop:
         # How many of them count, and the history's progress after these.
         self._completed: tuple[int, Progress] = 0, history.progress()
         stopped = interrupted = False
+        failure = None
         try:
             while len(self._epochs) < self.rule.max_epochs and not stopped:
                 stopped = self._run_epoch()
         except KeyboardInterrupt:
             interrupted = True
+        except CustomLossError as error:
+            failure = error
         finally:
             # Ctrl-C may come at any moment of an epoch: it counts in everything or in nothing.
             n_epochs, progress = self._completed
@@ -171,7 +175,7 @@ class EpochLoop:
                 del scores[n_scores + n_epochs :]
             history.set_progress(progress)
             add_epochs(history.numbers, self._epochs)
-        return self._outcome(stopped, interrupted)
+        return self._outcome(stopped, interrupted, failure)
 
     @property
     def n_epochs(self) -> int:
@@ -252,7 +256,9 @@ class EpochLoop:
             return -epoch.validation_score
         return epoch.loss if epoch.validation_loss is None else epoch.validation_loss
 
-    def _outcome(self, stopped: bool, interrupted: bool) -> Outcome:
+    def _outcome(
+        self, stopped: bool, interrupted: bool, failure: CustomLossError | None
+    ) -> Outcome:
         """Choose the parameters to keep: the best, the mean, the last, or the last finite ones.
 
         Parameters
@@ -261,13 +267,15 @@ class EpochLoop:
             Whether the rule, the listener or divergence ended training.
         interrupted : bool
             Whether Ctrl-C ended training.
+        failure : CustomLossError or None
+            What a function of a custom loss raised in an epoch, which then does not count.
 
         Returns
         -------
         Outcome
         """
         n_epochs, diverged = self.n_epochs, self._has_diverged
-        ending: dict[str, Any] = {"interrupted": interrupted}
+        ending: dict[str, Any] = {"interrupted": interrupted, "failure": failure}
         ending["converged"] = (stopped or interrupted) and not diverged
         if self.rule.by_score and self.history.best_theta is not None:
             best = self.history.best_theta
@@ -276,9 +284,9 @@ class EpochLoop:
         if mean is not None:
             theta = mean.astype(theta.dtype)
         ending["is_mean"] = mean is not None
-        if diverged or not np.isfinite(theta).all():
+        if diverged or failure is not None or not np.isfinite(theta).all():
             kept = self.engine.last_finite()
-            theta, diverged = self.start if kept is None else kept, True
+            theta, diverged = self.start if kept is None else kept, failure is None
         return Outcome(theta, n_epochs, diverged=diverged, **ending)
 
 

@@ -195,8 +195,8 @@ def test_a_custom_loss_that_no_cache_keeps_lives_as_long_as_its_engine(monkeypat
     """Addresses keep no machine code alive."""
     compiled = []
 
-    def compile_and_note(functions):
-        result = compile_custom(functions)
+    def compile_and_note(functions, dtype):
+        result = compile_custom(functions, dtype)
         compiled.append(weakref.ref(result.kernel))
         return result
 

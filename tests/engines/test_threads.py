@@ -1,5 +1,6 @@
 """The team of threads: barriers, failures, forks, and many teams at once."""
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -9,10 +10,10 @@ import threading
 import joblib
 import numpy as np
 import pytest
-from helpers import flat
+from helpers import fit_quietly, flat
 
 from fastmlp import MLPClassifier
-from fastmlp.engines.cpu import engine
+from fastmlp.engines.cpu import engine, threads
 from fastmlp.engines.cpu.threads import Team, default_n_threads
 
 
@@ -62,29 +63,109 @@ def test_members_leave_when_the_team_is_closed():
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("failing", [1, 2, 3])
-def test_a_worker_that_cannot_be_started_leaves_none_waiting(failing, monkeypatch):
-    before = threading.active_count()
-    start, started = threading.Thread.start, []
+def workers():
+    """Threads of teams that have not ended; the very last steps of a thread are waited for."""
+    found = [thread for thread in threading.enumerate() if thread.name.startswith("fastmlp-")]
+    for thread in found:
+        if thread.is_alive():
+            thread.join(10)
+    return [thread.name for thread in found if thread.is_alive()]
+
+
+def failing_start(number, error, is_started):
+    """A `Thread.start` that raises an error for one worker, before it starts or just after."""
+    start = threading.Thread.start
 
     def start_some(thread):
-        if len(started) == failing - 1:
-            raise RuntimeError("can't start new thread")
-        started.append(thread)
-        start(thread)
+        if thread.name != f"fastmlp-{number}":
+            return start(thread)
+        if is_started:
+            start(thread)
+        raise error
 
+    return start_some
+
+
+@pytest.fixture
+def warned(monkeypatch):
+    """The warning of few threads, which otherwise comes once in a process."""
+    monkeypatch.setattr(threads, "_warned", [])
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+def test_without_more_threads_the_team_is_smaller(failing, error, monkeypatch, warned):
+    monkeypatch.setattr(threading.Thread, "start", failing_start(failing, error, False))
+    seen = []
+    with Team(4) as team:
+        with pytest.warns(UserWarning, match=f"gave {failing} of 4 threads"):
+            assert team.start() == failing
+        for _ in range(2):
+            team.run(lambda number, n_threads, barrier: seen.append((number, n_threads)))
+    assert sorted(seen) == sorted(2 * [(number, failing) for number in range(failing)])
+    assert workers() == []
+    with Team(4) as team:  # of which it is said once
+        assert team.start() == failing
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+@pytest.mark.parametrize("is_started", [False, True])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), TimeoutError()])
+def test_an_exception_while_workers_start_leaves_none(failing, is_started, error, monkeypatch):
     with Team(4) as team:
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", start_some)
-            with pytest.raises(RuntimeError, match="can't start new thread"):
+            patch.setattr(threading.Thread, "start", failing_start(failing, error, is_started))
+            with pytest.raises(type(error)):
                 team.run(lambda *args: None)
-        assert len(started) == failing - 1
-        assert threading.active_count() == before
-        # The team starts anew where there are threads again.
+        assert workers() == []
         seen = []
         team.run(lambda number, n_threads, barrier: seen.append(number))
         assert sorted(seen) == [0, 1, 2, 3]
-    assert threading.active_count() == before
+    assert workers() == []
+
+
+def test_a_team_that_is_never_closed_ends_with_its_last_reference():
+    team = Team(3)
+    team.run(lambda *args: None)
+    del team
+    gc.collect()
+    assert workers() == []
+
+
+def test_an_interrupt_while_workers_are_dismissed_leaves_none(monkeypatch):
+    team = Team(3)
+    team.run(lambda *args: None)
+    tell, calls = Team._tell_workers_to_end, []
+
+    def interrupted(self):
+        calls.append(self)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        tell(self)
+
+    monkeypatch.setattr(Team, "_tell_workers_to_end", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        team.close()
+    assert workers() == []
+
+
+@pytest.mark.parametrize(("batch_size", "failing"), [(200, 1), (60, 1), (60, 2), (60, 3)])
+def test_fewer_threads_train_and_predict_the_same(
+    problem, batch_size, failing, monkeypatch, warned
+):
+    monkeypatch.setattr(engine, "default_n_threads", lambda: 4)
+    monkeypatch.setattr(engine, "_TEAM_PREDICTION", 1)
+    options = {"random_state": 0, "max_iter": 3, "tol": 0, "batch_size": batch_size}
+    expected = fit_quietly(MLPClassifier((64, 64), **options), *problem)
+    probabilities = expected.predict_proba(problem[0])
+    error = RuntimeError("can't start new thread")
+    monkeypatch.setattr(threading.Thread, "start", failing_start(failing, error, False))
+    model = MLPClassifier((64, 64), **options)
+    with pytest.warns(UserWarning, match=f"gave {failing} of [24] threads"):
+        model.fit(*problem, callback=lambda epoch: epoch.epoch == 3)
+    np.testing.assert_array_equal(flat(model), flat(expected))
+    np.testing.assert_array_equal(model.predict_proba(problem[0]), probabilities)
+    assert workers() == []
 
 
 @pytest.mark.parametrize("batch_size", [200, 60])  # summed in groups of rows, and not

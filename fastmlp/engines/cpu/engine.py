@@ -1,7 +1,7 @@
 """The CPU engine: one network in its arena, and the team of threads that trains it."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import NoReturn, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -11,6 +11,7 @@ from ...network.weights import check_parameters, n_parameters, views
 from ..engine import Matrix, OptimizerMemory, PredictionNetwork
 from . import kernels
 from . import layout as at
+from .custom_loss import raise_failure
 from .dispatch import training_calls
 from .inputs import aligned, input_arrays, kernel_input
 from .outputs import clears_padding
@@ -148,13 +149,16 @@ class CpuEngine:
         self._keeps_start = plan.optimizer != Optimizer.GRADIENT
         self._needs_norm = plan.needs_gradient_norm
         self._order = np.empty(X.shape[0], dtype=np.int64)
+        self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
+        self._n_sharing = n_threads
         # They are in the order of the numbers in kernels.py.
         self._arrays = (
             self._layers, self._settings, calls, *self._X, self._order,
             self._scalars, self._room_for_entries(n_threads), self._Y, self._sample_weight,
-            self._sums, at.shares(self._layout, n_threads, lanes(plan.dtype)),
+            self._sums, self._shares,
         )  # fmt: skip
         self._job = describe(self._arrays)
+        self._kept_alive = self._arrays, self._kernels
         first = int(self._settings[at.KEEP_AT])
         # The places of the parameters from the start of the last two epochs; the newest is last.
         self._kept_at = [first, first + int(self._settings[at.N_PARAMETERS])]
@@ -285,18 +289,41 @@ class CpuEngine:
             self._kept_at.reverse()
             self._n_kept = 2 if self._n_kept else 1
             settings[at.KEEP_AT] = self._kept_at[-1]
+        self._share_blocks()
         for start in range(0, order.size, self._piece):
             piece = order[start : start + self._piece]
             scalars[at.STEPS_DONE] = self.step
             self._order[: piece.size] = piece
             set_size(self._job, kernels.ORDER, piece.size)
-            self._team.run(kernels.train, self._arena, self._job, keeps=self._arrays)
+            self._team.run(kernels.train, self._arena, self._job, keeps=self._kept_alive)
+            if settings[at.FAILED_AT] < at.NO_FAILURE:
+                self._raise_failure(piece)
             self.step += -(-piece.size // plan.batch_size)
             settings[at.KEEP_AT] = -1
         if self._needs_norm:
             n_steps = -(-order.size // plan.batch_size)
             self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
         return self._sums[EPOCH_LOSS] / order.size
+
+    def _share_blocks(self) -> None:
+        """Share the blocks of weights among the threads that there are."""
+        n_threads = self._team.start()
+        if n_threads != self._n_sharing:
+            shares = at.shares(self._layout, n_threads, lanes(self.plan.dtype))
+            self._shares[: n_threads + 1] = shares
+            self._n_sharing = n_threads
+
+    def _raise_failure(self, order: np.ndarray) -> NoReturn:
+        """Raise the error of a custom loss that failed in a step of the rows in an order."""
+        settings, plan = self._settings, self.plan
+        element, number = divmod(int(settings[at.FAILED_AT]), 2)
+        settings[at.FAILED_AT] = at.NO_FAILURE
+        row, column = divmod(element, plan.n_outputs)
+        layer = self._layers[-1]
+        p = self._arena[layer[at.OUTPUT] + row * layer[at.OUTPUT_ROW] + column]
+        y = self._Y[order[settings[at.FAILED_START] + row], column]
+        assert plan.custom_loss is not None
+        raise_failure(plan.custom_loss, number, y, p)
 
     @property
     def total_weight(self) -> float:

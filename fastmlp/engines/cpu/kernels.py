@@ -211,6 +211,8 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
                 calls, FINISH_ROWS,
                 network, targets, Y, sample_weight, X.order, start, sums, top, bottom,
             )  # fmt: skip
+            if settings[at.FAILED_AT] < 2 * bottom * Y.shape[1]:
+                return  # a custom loss failed in these rows, or in earlier ones
             call(calls, BACKWARD, network, top, bottom)
         if n_groups > 1 and last > first:
             scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
@@ -292,6 +294,11 @@ def train(number, n_threads, barrier, arena, job):
         pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen)
         generation += 1
         if not wait(barrier, generation, n_threads):
+            return
+        if settings[at.FAILED_AT] < at.NO_FAILURE:
+            # All threads see this before any of them has changed a weight.
+            if number == 0:
+                settings[at.FAILED_START] = start
             return
         loss = 0.0
         if number == 0:

@@ -59,7 +59,10 @@ SEED = 21  # the seed of dropout
 GRADIENTS = 22  # where the mean gradient is kept while its norm is limited; -1 for nowhere
 N_PANELS = 23  # number of panels of all layers
 KEEP_AT = 24  # where the parameters are copied to before the first step; -1 for nowhere
-N_SETTINGS = 25
+FAILED_AT = 25  # where a custom loss failed in the batch, or NO_FAILURE; see custom_loss.py
+FAILED_START = 26  # where that batch starts in the order
+N_SETTINGS = 27
+NO_FAILURE = np.iinfo(np.int64).max
 
 # Scalars of a step, at the start of a thread's scratch. The plan fixes the first ones.
 ALPHA, L1 = 0, 1
@@ -293,6 +296,7 @@ def training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool = False)
     n_layers = len(units) - 1
     layers = np.zeros((n_layers, LAYER_FIELDS), dtype=np.int64)
     settings = np.zeros(N_SETTINGS, dtype=np.int64)
+    settings[FAILED_AT] = NO_FAILURE
 
     n_parameters = n_blocks = 0
     for layer, (fan_in, fan_out) in zip(layers, pairwise(units), strict=True):

@@ -111,7 +111,7 @@ def loss_kernel(loss):
     value, delta = map(compile_formula, (losses.value_of(loss), losses.delta_of(loss)))
     if loss.has_parameter:
         return _columnwise_kernel(value, delta, loss.name.lower())
-    return elementwise_kernel(value, delta, loss.name.lower())
+    return _elementwise_kernel(value, delta, loss.name.lower())
 
 
 def clears_padding(loss):
@@ -128,7 +128,7 @@ def clears_padding(loss):
     return loss in (Loss.POISSON, Loss.BINARY_CROSS_ENTROPY, Loss.BINARY_MARGIN, Loss.CUSTOM)
 
 
-def elementwise_kernel(value, delta, name, **options):
+def _elementwise_kernel(value, delta, name):
     """Make the kernel of a loss whose formula is the same for every column.
 
     Parameters
@@ -137,8 +137,6 @@ def elementwise_kernel(value, delta, name, **options):
         The loss and its delta, as functions of target and prediction.
     name : str
         The name of the loss.
-    **options
-        The options of :func:`fastmlp.engines.cpu.jit.compile_variant`.
 
     Returns
     -------
@@ -146,7 +144,7 @@ def elementwise_kernel(value, delta, name, **options):
         A kernel with the arguments that :func:`loss_kernel` describes.
     """
 
-    @compile_variant(name, **options)
+    @compile_variant(name)
     def losses_and_deltas(
         arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to
     ):  # fmt: skip

@@ -1,7 +1,7 @@
 """Losses of rows that are not trained on, in float64, by the same formulas as in training."""
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike
 from ...network.formulas import losses
 from ...network.plan import Loss, TrainingPlan
 from .._numba import Dispatcher
-from ..custom_functions import MOST_KEPT
-from .custom_loss import compile_custom
-from .jit import compile_entry, compile_formula, compile_inline, compile_variant
+from .custom_loss import raise_failure, row_losses_kernel
+from .jit import compile_formula, compile_inline, compile_variant
 
 margin = compile_formula(losses.margin)
 
@@ -36,15 +35,21 @@ def row_losses(plan: TrainingPlan, Y: ArrayLike, outputs: ArrayLike) -> np.ndarr
     -------
     ndarray of shape (n_rows,), float64
         A loss that is too large for a number is infinite.
+
+    Raises
+    ------
+    CustomLossError
+        When the value of a custom loss raises an exception.
     """
     # The kernel is compiled for one type of array. Copies have it: they are not marked read-only.
     Y, P = (np.array(array, dtype=np.float64, order="C") for array in (Y, outputs))
     result = np.empty(len(P))
     if plan.custom_loss is not None:
-        kernel = _custom_kernel(compile_custom(plan.custom_loss).value)
-    else:
-        kernel = _kernel(Loss(plan.loss))
-    kernel(Y, P, plan.row_loss_parameters(), result)
+        element = row_losses_kernel(plan.custom_loss)(Y, P, result)
+        if element >= 0:
+            raise_failure(plan.custom_loss, 0, Y.ravel()[element], P.ravel()[element])
+        return result
+    _kernel(Loss(plan.loss))(Y, P, plan.row_loss_parameters(), result)
     return result / plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else result
 
 
@@ -70,23 +75,6 @@ def _kernel(loss: Loss) -> Dispatcher:
     if not (loss.clips_probabilities or loss.has_parameter):
         value = _with_parameter(value)
     return compile_variant(loss.name.lower(), entry=True)(_sums_over_outputs(value))
-
-
-@lru_cache(MOST_KEPT)
-def _custom_kernel(value: Dispatcher) -> Dispatcher:
-    """Make the kernel of a custom loss.
-
-    Parameters
-    ----------
-    value : numba dispatcher
-        The loss as a function of target and prediction.
-
-    Returns
-    -------
-    numba dispatcher
-        ``(Y, P, parameters, result)``, as :func:`_kernel` describes it.
-    """
-    return compile_entry(_sums_over_outputs(_with_parameter(value)), is_cached=False)
 
 
 def _with_parameter(value: Dispatcher) -> Dispatcher:

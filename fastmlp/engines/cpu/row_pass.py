@@ -143,6 +143,8 @@ def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, l
         calls, LOSSES,
         arena, settings, targets, predictions, row_stride, n_rows, fan_out, sums, N_SUMS + first,
     )  # fmt: skip
+    if settings[at.FAILED_AT] < 2 * last * fan_out:  # the step will not be taken
+        return
     p = view(arena, predictions, n_rows * row_stride)
     if settings[at.CLEARS_PADDING] != 0:
         for row in range(0, n_rows * row_stride, row_stride):

@@ -20,6 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ...exceptions import warn_user
 from .jit import compile_kernel
 from .processors import available_processors
 
@@ -137,6 +138,7 @@ def wait(barrier, generation, n_threads):
     return True
 
 
+_warned: list[bool] = []  # whether _warn_of_few_threads has warned
 _limit = threading.local()
 _NO_LIMIT = sys.maxsize
 
@@ -187,48 +189,64 @@ def at_most(n_threads: int) -> Iterator[None]:
 class Team:
     """Threads that call the same function with their own number.
 
+    The threads are started by the first call. Where the system has no more threads to give, the
+    team is smaller than was asked for.
+
     Parameters
     ----------
     n_threads : int
         Number of threads. The calling thread is one of them, and has the number 0.
     """
 
+    # The process in which the workers run; None where none do.
+    _process: int | None = None
+
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
         self.barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
-        self._process: int | None = None
         self._workers: list[threading.Thread] = []
         self._inboxes: list[SimpleQueue[_Job | None]] = []
 
-    def _start_workers(self) -> None:
+    def start(self) -> int:
         """Start the other threads, where they do not run in this process.
 
         Threads do not survive a fork, so that they are started again in a forked child.
 
-        Raises
-        ------
-        RuntimeError
-            When the system has no more threads to give; then none is left running.
+        Returns
+        -------
+        int
+            The number of threads, the calling one included.
         """
-        if self._process == os.getpid():
-            return
-        self._inboxes = [SimpleQueue() for _ in range(self.n_threads - 1)]
-        self._workers = [
-            threading.Thread(
-                target=_work,
-                args=(number, inbox, self.barrier),
-                name=f"fastmlp-{number}",
-                daemon=True,
-            )
-            for number, inbox in enumerate(self._inboxes, start=1)
-        ]
-        self._process = os.getpid()
+        if self._process != os.getpid():
+            self._workers, self._inboxes = [], []
+            self._process = os.getpid()
+            try:
+                while len(self._workers) + 1 < self.n_threads and self._start_worker():
+                    pass
+            except BaseException:
+                self.close()
+                raise
+            n_threads = len(self._workers) + 1
+            if n_threads < self.n_threads:
+                _warn_of_few_threads(n_threads, self.n_threads)
+        return len(self._workers) + 1
+
+    def _start_worker(self) -> bool:
+        """Start one more thread, and return whether the system has given one."""
+        inbox: SimpleQueue[_Job | None] = SimpleQueue()
+        number = len(self._workers) + 1
+        worker = threading.Thread(
+            target=_work, args=(number, inbox, self.barrier), name=f"fastmlp-{number}", daemon=True
+        )
+        # They are noted first: an interrupt may come when the thread runs already.
+        self._inboxes.append(inbox)
+        self._workers.append(worker)
         try:
-            for worker in self._workers:
-                worker.start()
-        except BaseException:
-            self.close()
-            raise
+            worker.start()
+        except (RuntimeError, MemoryError):
+            del self._workers[-1], self._inboxes[-1]
+            return False
+        return True
 
     def run(self, function: Callable[..., Any], *args: Any, keeps: object = ()) -> Any:
         """Call ``function(number, n_threads, barrier, *args)`` in every thread at once.
@@ -249,25 +267,21 @@ class Team:
 
         Raises
         ------
-        RuntimeError
-            When a thread cannot be started.
         BaseException
             When the function raises it in any of the threads.
         """
-        if self.n_threads == 1:
+        n_threads = 1 if self.n_threads == 1 else self.start()
+        if n_threads == 1:
             return function(0, 1, self.barrier, *args)
-        self._start_workers()
         self.barrier[:] = 0
-        job = _Job(function, (self.n_threads, self.barrier, *args), self.n_threads - 1, keeps)
-        handed_over = 0
+        job = _Job(function, (n_threads, self.barrier, *args), n_threads - 1, keeps)
         try:
             for inbox in self._inboxes:
                 inbox.put(job)
-                handed_over += 1
-            return function(0, self.n_threads, self.barrier, *args)
+            return function(0, n_threads, self.barrier, *args)
         except BaseException:
             self.barrier[ABORT] = 1
-            for inbox in self._inboxes[handed_over:]:
+            for inbox in self._inboxes:  # a worker does its part of a job only once
                 inbox.put(job)
             raise
         finally:
@@ -279,31 +293,55 @@ class Team:
         A first interrupt is put off until then, because the workers use the caller's arrays. A
         second one is not.
         """
-        interrupt = None
         try:
             job.done.wait()
-        except KeyboardInterrupt as error:
-            interrupt = error
+        except BaseException:  # Ctrl-C, or what the handler of another signal raises
             self.barrier[ABORT] = 1
             job.done.wait()
-        if interrupt is not None or job.failures:
-            raise interrupt or job.failures[0]
+            raise
+        if job.failures:
+            raise job.failures[0]
 
     def close(self) -> None:
         """End the workers, and wait until they have ended."""
+        try:
+            self._dismiss()
+        except BaseException:  # an interrupt, which may have come before all were dismissed
+            self._dismiss()
+            raise
+
+    def _dismiss(self) -> None:
         if self._process == os.getpid():
-            for inbox in self._inboxes:
-                inbox.put(None)
+            self._tell_workers_to_end()
             for worker in self._workers:
-                if worker.ident is not None:  # it was started
+                if worker.is_alive():
                     worker.join()
         self._workers, self._inboxes, self._process = [], [], None
+
+    def _tell_workers_to_end(self) -> None:
+        for inbox in self._inboxes:
+            inbox.put(None)
+
+    def __del__(self) -> None:
+        # An interrupt may come just before `close` begins, which then never runs.
+        if self._process is not None and self._process == os.getpid():
+            self._tell_workers_to_end()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def _warn_of_few_threads(n_threads: int, n_wanted: int) -> None:
+    """Warn, once in a process, that the system has not given as many threads as were wanted."""
+    if not _warned:
+        _warned.append(True)
+        warn_user(
+            f"the system gave {n_threads} of {n_wanted} threads; results are the same, but take "
+            "longer. Raise its limit of processes or of memory, or set n_jobs=1"
+        )
 
 
 class _Job:
@@ -338,7 +376,7 @@ class _Job:
         self._lock = threading.Lock()
 
     def work(self, number: int, barrier: np.ndarray) -> None:
-        """Do the part of one worker, and make the whole team give up where it fails.
+        """Do the part of one worker, once, and make the whole team give up where it fails.
 
         Parameters
         ----------
@@ -347,6 +385,8 @@ class _Job:
         barrier : ndarray of shape (BARRIER_SIZE,), int64
             The barrier of the team; modified in place where the worker fails.
         """
+        if number not in self._working:
+            return
         try:
             self.function(number, *self.args)
         except BaseException as error:
