@@ -461,8 +461,12 @@ _OTHER_PARAMETERS_OF_FIT = """\
             Rows that are not trained on. ``history_`` has their loss and score after each epoch.
             With ``early_stopping=True`` their score decides when to stop, and no rows are held out.
         callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.Epoch`; training
-            stops when it returns True.
+            It is called after each epoch with a :class:`fastmlp.Epoch`; training stops when it
+            returns True. While it runs the estimator is as if training had ended with this epoch:
+            it can predict, and be copied or saved. Its weights are the current ones, rather than
+            those of the best epoch or their mean. They are read-only, and it is an error to assign
+            fitted attributes or to fit the estimator there. Parameters that are set there count
+            from the next fit on.
 """
 
 _ERRORS_OF_FIT = """\
