@@ -3,6 +3,7 @@
 import difflib
 import time
 from collections.abc import Sequence
+from contextvars import copy_context
 from inspect import signature
 from os import PathLike
 from typing import Any
@@ -268,9 +269,11 @@ def _fit(model: Any, X: pd.DataFrame, y: pd.Series, callback: Callback | None) -
 
     The warnings about these two are not shown; all others are passed on.
     """
+    outside = copy_context()  # what a callback fits has warnings of its own
+    told = None if callback is None else lambda epoch: outside.run(callback, epoch)
     with collected_warnings() as collected:
         try:
-            model.fit(X, y, callback=callback)
+            model.fit(X, y, callback=told)
         except InputError:
             raise
         except (ValueError, OverflowError) as error:
