@@ -3,6 +3,9 @@
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 # Frames of these files are not the user's: this package, and scikit-learn's wrapper around `fit`.
@@ -58,6 +61,30 @@ class InterruptedTrainingWarning(UserWarning):
     """Ctrl-C ended a fit; what was learned until then is kept."""
 
 
+# The list of the innermost `collected_warnings`, in this thread and no other.
+_collected: ContextVar[list[Warning] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[Warning]]:
+    """Collect the warnings that this package would give in this thread, and give none of them.
+
+    Unlike :func:`warnings.catch_warnings`, which changes the filters of the whole process, it has
+    no effect on other threads.
+
+    Yields
+    ------
+    list of Warning
+        It grows while the block runs.
+    """
+    collected: list[Warning] = []
+    token = _collected.set(collected)
+    try:
+        yield collected
+    finally:
+        _collected.reset(token)
+
+
 def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn, at the line outside of this package that led here.
 
@@ -68,6 +95,10 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
     category : class, default=UserWarning
         The category of a `message` that is text; a warning has its own.
     """
+    collected = _collected.get()
+    if collected is not None:
+        collected.append(message if isinstance(message, Warning) else category(message))
+        return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
         frame, level = frame.f_back, level + 1

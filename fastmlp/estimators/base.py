@@ -110,7 +110,7 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
-        validate_parameters(self)
+        """Fit as ``partial_fit`` does, which has checked the parameters."""
         fitting.run(self, X, y, sample_weight, incremental=True, listener=Listener())
         return self
 

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 from ..engines.devices import host_array
 from ..schedules import Schedule
 from ..training.callbacks import Callback
-from ._sklearn import Interval, StrOptions, check_partial_fit_first_call
+from ._sklearn import Interval, StrOptions, check_partial_fit_first_call, validate_parameters
 from .base import BaseMLP, available_if_has_partial_fit
 from .class_targets import ClassTargets, class_probabilities, decode
 from .parameters import with_shared_docs
@@ -218,11 +218,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
+        validate_parameters(self)
         y, classes = host_array(y), host_array(classes)
-        if check_partial_fit_first_call(self, classes):
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return self._partial_fit(X, y, sample_weight)
+        is_first = check_partial_fit_first_call(self, classes)
+        try:
+            if is_first:
+                multilabel = type_of_target(y).startswith("multilabel")
+                self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            return self._partial_fit(X, y, sample_weight)
+        except BaseException:
+            if is_first and not hasattr(self, "coefs_"):  # the next call may have other classes
+                self.__dict__.pop("classes_", None)
+                self.__dict__.pop("_label_binarizer", None)
+            raise
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict class labels, or a multilabel indicator matrix.

@@ -25,7 +25,7 @@ from ..training.callbacks import Listener, Reached
 from ..training.history import History, OptimizerState, Outcome
 from ..training.lbfgs import LbfgsRun
 from ..training.loop import EpochLoop, EpochMetrics, StoppingRule
-from . import inputs, parameters, planning, records
+from . import inputs, memory, parameters, planning, records
 from .callbacks import Showing
 from .holdout import FixedWeights, Rows, Validator, hold_out, read_eval_set
 from .targets import Targets
@@ -160,6 +160,7 @@ def run(
         estimator._random_state = check_random_state(estimator.random_state)
         if first_pass:
             units = [rows.X.shape[1], *hidden_units, n_outputs]
+            memory.check(units, rows.X.dtype, estimator.device)
             _initialise(estimator, targets, units, rows.X.dtype)
         n_before, X = len(estimator.loss_curve_), rows.X
         wants_loss = held is not None or estimator.monitor
@@ -260,6 +261,7 @@ def _train_epochs(job: Job) -> Outcome:
     n_rows = job.rows.X.shape[0]
     state = _optimizer_state(estimator, incremental)
     dtype = estimator.coefs_[0].dtype
+    parameters.check_representable(estimator, dtype)
     plan = planning.objective_plan(
         estimator,
         job.targets,

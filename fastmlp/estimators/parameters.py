@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+import sys
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -163,6 +164,7 @@ def check_together(estimator: Any, eval_set: Sequence[Any] | None, incremental: 
     ValueError
         When they cannot; the message says which, and what to do.
     """
+    _check_floats(estimator)
     _check_solver(estimator)
     if incremental and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
@@ -198,6 +200,50 @@ def check_together(estimator: Any, eval_set: Sequence[Any] | None, incremental: 
         reason = f"is beyond max_iter={estimator.max_iter}, so that nothing would be averaged"
     if reason is not None:
         raise ValueError(f"swa_start={start} {reason}")
+
+
+# Parameters that are numbers of the network's type in each step. Those of the first kind must not
+# become zero there: a step would divide by it, or nothing would be learned. (Where a rate or a
+# penalty becomes zero, its effect is smaller than any difference of two weights.) Those of the
+# second kind must not become infinite, and for the others infinity is no limit, as it should be.
+_MUST_NOT_VANISH = ("epsilon", "clip_value", "clip_norm", "max_norm", "huber_delta")
+_MUST_BE_FINITE = ("alpha", "l1", "learning_rate_init", "weight_decay", "epsilon", "huber_delta")
+
+
+def check_representable(estimator: Any, dtype: np.dtype) -> None:
+    """Raise ValueError where a parameter becomes zero or infinite in the type of the weights.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    dtype : numpy.dtype
+        float32 or float64.
+    """
+    limits = np.finfo(dtype)
+    smallest, largest = float(limits.smallest_subnormal), float(limits.max)
+    for name in dict.fromkeys([*_MUST_NOT_VANISH, *_MUST_BE_FINITE]):
+        value = getattr(estimator, name, None)
+        if value is None:
+            continue
+        if name in _MUST_NOT_VANISH and 0 < value < smallest:
+            became, remedy = "0", f"at least {limits.tiny:.1g}"
+        elif name in _MUST_BE_FINITE and value > largest:
+            became, remedy = "infinite", f"at most {largest:.1g}"
+        else:
+            continue
+        raise ValueError(
+            f"{name}={value} is {became} in {np.dtype(dtype)}, the type of X; use {remedy}, or "
+            "float64, which has a wider range"
+        )
+
+
+def _check_floats(estimator: Any) -> None:
+    """Raise ValueError where a number is an integer that no float can hold."""
+    for name, constraints in estimator._parameter_constraints.items():
+        value = getattr(estimator, name)
+        is_real = any(isinstance(c, Interval) and c.type is Real for c in constraints)
+        if is_real and isinstance(value, int) and value > sys.float_info.max:
+            raise ValueError(f"{name} is an integer beyond all floats; choose a smaller number")
 
 
 def _check_solver(estimator: Any) -> None:
@@ -415,8 +461,12 @@ _OTHER_PARAMETERS_OF_FIT = """\
             Rows that are not trained on. ``history_`` has their loss and score after each epoch.
             With ``early_stopping=True`` their score decides when to stop, and no rows are held out.
         callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.Epoch`; training
-            stops when it returns True.
+            It is called after each epoch with a :class:`fastmlp.Epoch`; training stops when it
+            returns True. While it runs the estimator is as if training had ended with this epoch:
+            it can predict, and be copied or saved. Its weights are the current ones, rather than
+            those of the best epoch or their mean. They are read-only, and it is an error to assign
+            fitted attributes or to fit the estimator there. Parameters that are set there count
+            from the next fit on.
 """
 
 _ERRORS_OF_FIT = """\

@@ -34,9 +34,10 @@ def hidden_units(estimator: Any) -> list[int]:
         When `hidden_layer_sizes` is anything but positive integers.
     """
     sizes = estimator.hidden_layer_sizes
-    sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+    is_scalar = isinstance(sizes, np.ndarray) and not sizes.ndim
+    sizes = list(sizes) if hasattr(sizes, "__iter__") and not is_scalar else [sizes]
     for size in sizes:
-        if not isinstance(size, Integral):
+        if not isinstance(size, Integral) or isinstance(size, bool):
             raise TypeError(f"hidden_layer_sizes must be integers, got {sizes}.")
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")

@@ -11,7 +11,7 @@ from sklearn.utils import Tags
 from ..engines.devices import host_array
 from ..schedules import Schedule
 from ..training.callbacks import Callback
-from ._sklearn import Interval, StrOptions
+from ._sklearn import Interval, StrOptions, validate_parameters
 from .base import BaseMLP, available_if_has_partial_fit
 from .parameters import with_shared_docs
 from .regression_targets import RegressionTargets, quantile_score
@@ -209,6 +209,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : MLPRegressor
         """
+        validate_parameters(self)
         return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -92,7 +92,8 @@ _FIT_ARGUMENTS = """\
             target are prepared as if all rows had the same weight.
         callback : callable, optional
             It is called after each epoch with a :class:`fastmlp.Epoch`; training stops when it
-            returns True.
+            returns True. While it runs the estimator is as if training had ended with this epoch:
+            it can predict, and be copied or saved.
 """
 
 _SHARED_ATTRIBUTES = """\

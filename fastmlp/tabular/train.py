@@ -2,8 +2,8 @@
 
 import difflib
 import time
-import warnings
 from collections.abc import Sequence
+from contextvars import copy_context
 from inspect import signature
 from os import PathLike
 from typing import Any
@@ -16,7 +16,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from ..estimators.parameters import invalid_parameter
-from ..exceptions import DataError, InputError, InterruptedTrainingWarning, warn_user
+from ..exceptions import (
+    DataError,
+    InputError,
+    InterruptedTrainingWarning,
+    collected_warnings,
+    warn_user,
+)
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import check_complete, check_learnable, decide_task, find_target, target_values
@@ -263,22 +269,28 @@ def _fit(model: Any, X: pd.DataFrame, y: pd.Series, callback: Callback | None) -
 
     The warnings about these two are not shown; all others are passed on.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    outside = copy_context()  # what a callback fits has warnings of its own
+    told = None if callback is None else lambda epoch: outside.run(callback, epoch)
+    with collected_warnings() as collected:
         try:
-            model.fit(X, y, callback=callback)
+            model.fit(X, y, callback=told)
         except InputError:
             raise
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise InputError(str(error)) from error
+        except MemoryError as error:
+            raise InputError(
+                f"training needs more memory than there is ({error}); choose a smaller "
+                "hidden_layer_sizes or batch_size, or fewer rows"
+            ) from error
     converged, interrupted = True, False
-    for warning in caught:
-        if issubclass(warning.category, ConvergenceWarning):
+    for warning in collected:
+        if isinstance(warning, ConvergenceWarning):
             converged = False
-        elif issubclass(warning.category, InterruptedTrainingWarning):
+        elif isinstance(warning, InterruptedTrainingWarning):
             interrupted = True
         else:
-            warn_user(warning.message)
+            warn_user(warning)
     return {"converged": converged and not interrupted, "interrupted": interrupted}
 
 

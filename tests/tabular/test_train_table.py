@@ -8,8 +8,9 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn.base import is_classifier, is_regressor
+from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp import TabularClassifier, TabularRegressor
+from fastmlp import MLPRegressor, TabularClassifier, TabularRegressor
 from fastmlp.estimators.parameters import invalid_parameter
 from fastmlp.exceptions import DataError, InputError, TrainingWarning
 from fastmlp.tabular.csv import read_table
@@ -313,7 +314,7 @@ def test_interruption_is_known_by_its_category(people):
     def interrupt(epoch):
         if epoch.epoch == 2:
             raise KeyboardInterrupt
-        warnings.warn("not interrupted at all", TrainingWarning, stacklevel=2)
+        warnings.warn("not interrupted at all", TrainingWarning, stacklevel=1)
 
     with pytest.warns(TrainingWarning, match="not interrupted at all") as caught:
         report = train_table(people, **SMALL, callback=interrupt).report_
@@ -322,12 +323,23 @@ def test_interruption_is_known_by_its_category(people):
     assert {warning.filename for warning in caught} == {__file__}
 
     def warn(epoch):
-        warnings.warn("not interrupted at all", TrainingWarning, stacklevel=2)
+        warnings.warn("not interrupted at all", TrainingWarning, stacklevel=1)
         return epoch.epoch == 2
 
     with pytest.warns(TrainingWarning, match="not interrupted at all"):
         report = train_table(people, **SMALL, callback=warn).report_
     assert not report["interrupted"] and report["epochs"] == 2
+
+
+def test_what_a_callback_fits_is_another_fit(people):
+    """Its warnings are shown, and say nothing about the table's own fit."""
+
+    def compare(epoch):
+        MLPRegressor(hidden_layer_sizes=(2,), max_iter=1).fit([[0.0], [1.0]], [0.0, 1.0])
+
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(1\)"):
+        report = train_table(people, **{**SMALL, "tol": 1e9}, callback=compare).report_
+    assert report["converged"] and report["epochs"] > 1
 
 
 def test_metrics_are_those_of_rows_that_were_held_out(people):
