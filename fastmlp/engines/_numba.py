@@ -192,7 +192,17 @@ def result_of(
     """
     compiled = function.overloads[signature.args]
     context.active_code_library.add_linking_library(compiled.library)
-    status, result = context.call_internal_no_propagate(
+    status, result = context.call_internal_no_propagate(builder, compiled.fndesc, signature, values)
+    return status.is_error, result
+
+
+def result_on_device(
+    context: Any, builder: Any, function: Any, signature: Any, values: list[Any]
+) -> tuple[Any, Any]:
+    """Write a call of a device function of numba-cuda, in the way of :func:`result_of`."""
+    compiled = function.compile_device(signature.args)
+    context.active_code_library.add_linking_library(compiled.library)
+    status, result = compiled.fndesc.call_conv.call_internal_no_propagate(
         builder, compiled.fndesc, signature, values
     )
     return status.is_error, result

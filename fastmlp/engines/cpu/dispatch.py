@@ -75,9 +75,7 @@ def _training_kernels(plan: TrainingPlan, is_sparse: bool) -> _Kernels:
         The kernel of each slot.
     """
     custom = plan.custom_loss
-    losses = (
-        loss_kernel(plan.loss) if custom is None else compile_custom(custom, plan.dtype).kernel
-    )
+    losses = loss_kernel(plan.loss) if custom is None else compile_custom(custom, plan.dtype).kernel
     kernels = _prediction_kernels(plan.loss, is_sparse) | {
         slots.FINISH_ROWS: finish_rows,
         slots.LOSSES: losses,

@@ -11,7 +11,7 @@ from ...network.formulas import losses
 from ...network.plan import Loss, TrainingPlan
 from .._numba import Dispatcher
 from .custom_loss import raise_failure, row_losses_kernel
-from .jit import compile_entry, compile_formula, compile_inline, compile_variant
+from .jit import compile_formula, compile_inline, compile_variant
 
 margin = compile_formula(losses.margin)
 
