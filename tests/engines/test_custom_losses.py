@@ -126,7 +126,7 @@ def test_the_first_row_is_named_with_any_number_of_threads(batch_size, monkeypat
         for _ in range(3):
             model = network(loss, shuffle=False, batch_size=batch_size, n_jobs=n_jobs)
             texts.add(str(failed(model, rows, target, sample_weight=np.full(300, 0.3))))
-    assert len(texts) == 1 and "for target 3 and" in texts.pop()
+    assert len(texts) == 1 and f"for target {target[100]:g} and" in texts.pop()
 
 
 def test_several_outputs_and_sparse_rows():
@@ -147,12 +147,13 @@ def test_functions_need_not_be_defined_for_padding(n_outputs):
     def derivative(y, p):
         return {1: 1.0, 2: 2.0}[int(y)] * 2 * (p - y)
 
-    targets = RNG.randint(1, 3, (40, n_outputs)).astype(float)
+    targets = RNG.randint(1, 3, (40, n_outputs)).astype(float).squeeze()
     model = fit_quietly(
         network((value, derivative), alpha=0, learning_rate_init=1e-300), X, targets
     )
     P = model.predict(X).reshape(40, n_outputs)
-    each = np.vectorize(shifted.get)(targets) * (targets - P) ** 2
+    columns = targets.reshape(40, n_outputs)
+    each = np.vectorize(shifted.get)(columns) * (columns - P) ** 2
     assert model.loss_ == pytest.approx(each.sum(axis=1).mean(), rel=1e-9)
     assert check_gradient(network((value, derivative), activation="tanh"), X, targets) < 1e-6
 
@@ -182,12 +183,14 @@ def test_partial_fit_keeps_the_weights_of_the_batches_before():
 
 
 def test_early_stopping_keeps_the_best_weights():
-    limit = 0.5
+    limit = 0.0
 
     def raises_later(y, p):
         return (y - p) ** 2 + (0.0,)[int(p > limit)]
 
     options = {"early_stopping": True, "max_iter": 300, "learning_rate_init": 0.01}
+    first = fit_quietly(network((squares, slope), **options | {"max_iter": 1}), X, Y)
+    limit = float(first.predict(X).max()) + 1
     model = network((raises_later, slope), **options)
     failed(model, X, np.linspace(8, 9, 40))
     best = int(np.argmax(model.validation_scores_)) + 1
@@ -231,8 +234,8 @@ def test_errors_can_be_sent_to_other_processes():
 @pytest.mark.parametrize(
     ("loss", "found"),
     [
-        ((lambda y, p: np.nan if y > 2 else p, slope), "value function of the custom loss gives nan"),
-        ((lambda y, p: np.inf if y > 2 else p, slope), "value function of the custom loss gives inf"),
+        ((lambda y, p: np.nan if y > 2 else p, slope), "value function .* gives nan"),
+        ((lambda y, p: np.inf if y > 2 else p, slope), "value function .* gives inf"),
         ((squares, lambda y, p: np.nan if y > 2 else p), "derivative function .* gives nan"),
     ],
 )  # fmt: skip
@@ -250,7 +253,8 @@ def fit_of_a_new_loss(scale):
     def derivative(y, p):
         return 2 * scale * (p - y)
 
-    return fit_quietly(network((value, derivative), max_iter=1), X, Y)
+    # A callback that ends training: no warning, which another thread could not catch.
+    return network((value, derivative)).fit(X, Y, callback=lambda epoch: True)
 
 
 def test_machine_code_of_old_losses_is_freed(monkeypatch):
@@ -264,11 +268,11 @@ def test_machine_code_of_old_losses_is_freed(monkeypatch):
         return function
 
     monkeypatch.setattr(custom_loss, "_compile", compile_and_note)
-    for scale in range(20):
+    for scale in range(18):
         fit_of_a_new_loss(1.5 + scale)
     gc.collect()
     alive = {one() for one in engines} - {None}
-    assert len(engines) == 40 and len(alive) <= 16
+    assert len(engines) == 36 and len(alive) <= 16
     usual = cpu_target.target_context.codegen()
     assert usual not in alive
     # What is compiled later is numba's own business again.

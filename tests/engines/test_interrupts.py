@@ -21,7 +21,7 @@ Y = X[:, :4].argmax(axis=1)
 OPTIONS = {"hidden_layer_sizes": (48, 48), "random_state": 0, "max_iter": 3, "tol": 0}
 
 
-class Alarm(Exception):
+class AlarmError(Exception):
     """What the handler of a signal raises."""
 
 
@@ -77,7 +77,7 @@ def team_is_interrupted(n_lines, error):
     return False
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, Alarm])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, AlarmError])
 def test_no_line_of_a_team_leaves_a_thread_when_it_raises(error):
     n_lines = 1
     while team_is_interrupted(n_lines, error()):
@@ -119,7 +119,7 @@ def predict():
 # Python's own words for a thread whose start was interrupted before it ran.
 @pytest.mark.filterwarnings("ignore:.*Thread._bootstrap:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timers")
-@pytest.mark.parametrize("error", [KeyboardInterrupt, Alarm])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, AlarmError])
 @pytest.mark.parametrize("work", [fit, fit_by_lbfgs, fit_in_parts, fit_two, predict])
 def test_a_signal_at_any_moment_leaves_no_trace(work, error):
     def interrupt(number, frame):
@@ -150,5 +150,5 @@ def disarm():
     """Stop the timer, whose last signal may come while this is done."""
     try:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    except (KeyboardInterrupt, Alarm):
+    except (KeyboardInterrupt, AlarmError):
         signal.setitimer(signal.ITIMER_REAL, 0)
