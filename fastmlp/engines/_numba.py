@@ -246,7 +246,7 @@ def _disposing(base: Any) -> Any:
 
     free = newpassmanagers.NewPassManager._dispose
 
-    class Disposing(base):  # type: ignore[misc]
+    class Disposing(base):
         def __init__(self, name: str) -> None:
             self._managers: list[Any] = []
             self._environments: set[str] = set()
