@@ -262,6 +262,18 @@ def result_of(
     return status.is_error, result
 
 
+def result_on_device(
+    context: Any, builder: Any, function: Any, signature: Any, values: list[Any]
+) -> tuple[Any, Any]:
+    """Write a call of a device function of numba-cuda, in the way of :func:`result_of`."""
+    compiled = function.compile_device(signature.args)
+    context.active_code_library.add_linking_library(compiled.library)
+    status, result = compiled.fndesc.call_conv.call_internal_no_propagate(
+        builder, compiled.fndesc, signature, values
+    )
+    return status.is_error, result
+
+
 @contextmanager
 def own_machine_code() -> Iterator[None]:
     """Return a context whose compiled functions are freed when nothing refers to them any more.
@@ -300,7 +312,7 @@ def _disposing(base: Any) -> Any:
 
     free = newpassmanagers.NewPassManager._dispose
 
-    class Disposing(base):  # type: ignore[misc]
+    class Disposing(base):
         def __init__(self, name: str) -> None:
             self._managers: list[Any] = []
             self._environments: set[str] = set()

@@ -144,12 +144,12 @@ def failure(
     raised = "an exception" if cause is None else type(cause).__name__
     if cause is not None and str(cause):
         raised += f": {' '.join(str(cause).split())}"
-    error = CustomLossError(
+    found = CustomLossError(
         f"{_described(functions, number)} cannot be computed for target {y:.6g} and prediction "
         f"{p:.6g} ({raised}); it must return a number for every target and prediction"
     )
-    error.__cause__ = cause
-    return error
+    found.__cause__ = cause
+    return found
 
 
 def _described(functions: LossFunctions, number: int) -> str:

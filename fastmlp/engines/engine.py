@@ -73,6 +73,11 @@ class Predictor(Protocol):
         Returns
         -------
         ndarray of shape (n_rows,), float64
+
+        Raises
+        ------
+        CustomLossError
+            When the value of a custom loss raises an exception.
         """
 
 
@@ -150,6 +155,9 @@ class Engine(Predictor, Protocol):
         ------
         ValueError
             When the sample weights of a batch sum to zero.
+        CustomLossError
+            When a function of a custom loss raises an exception on the CPU; the step in which it
+            does so is not taken. On a GPU the loss is then NaN.
         """
 
     def push(self, theta: np.ndarray, state: OptimizerMemory | None = None) -> None:

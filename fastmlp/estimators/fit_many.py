@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
@@ -152,6 +153,9 @@ class _Fits:
         self._data = X, y, sample_weight
         self._config = get_config()  # each thread has one of its own
         self._futures: dict[int, Future[None]] = {}
+        # Fits that no thread has begun, and whether there is a thread that will.
+        self._waiting: deque[tuple[BaseMLP, Future[None]]] = deque()
+        self._has_thread = False
         self.stop_requested = _StopRequest()
 
     def start(
@@ -189,11 +193,34 @@ class _Fits:
 
     def failures(self, estimators: Sequence[BaseMLP]) -> list[BaseException | None]:
         """Wait for the fits, and return what each has raised, in the order of the estimators."""
+        if not self._has_thread or self.stop_requested.is_set():
+            while self._waiting:
+                self._fit_next()
         started = [estimator for estimator in estimators if id(estimator) in self._futures]
         return [self._futures[id(estimator)].exception() for estimator in started]
 
     def _submit(self, pool: ThreadPoolExecutor, estimator: BaseMLP) -> None:
-        self._futures[id(estimator)] = pool.submit(self._fit, estimator)
+        """Let a thread of the pool fit an estimator, or this one where no thread can be started."""
+        future = self._futures[id(estimator)] = Future()
+        self._waiting.append((estimator, future))
+        try:
+            pool.submit(self._fit_next)
+        except RuntimeError:  # the threads that there are will do it
+            return
+        self._has_thread = True
+
+    def _fit_next(self) -> None:
+        """Fit the next estimator that waits, and note in its future how that ended."""
+        try:
+            estimator, future = self._waiting.popleft()
+        except IndexError:  # another thread was faster
+            return
+        try:
+            self._fit(estimator)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
 
     def _fit(self, estimator: BaseMLP, slot: Any = None) -> None:
         """Fit an estimator in this thread, with an engine in a slot of a group if there is one."""

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ..engines import devices
+from ..engines.custom_functions import without_number
 from ..engines.engine import Data, Engine, Matrix, OpenEngine
 from ..exceptions import (
     DivergenceError,
@@ -186,7 +187,7 @@ def run(
         transaction.rollback()
         raise
     # Warnings may be turned into errors, and must not undo what was learned.
-    _report(estimator, targets, outcome, incremental)
+    _report(estimator, targets, outcome, rows, incremental)
     if estimator.diagnose and not incremental:
         _diagnose(estimator, X, n_before)
 
@@ -405,7 +406,9 @@ def _set_weights(estimator: Any, theta: np.ndarray, plan: TrainingPlan) -> None:
 # ---- warnings and errors -----------------------------------------------------------------
 
 
-def _report(estimator: Any, targets: Targets, outcome: Outcome, incremental: bool) -> None:
+def _report(
+    estimator: Any, targets: Targets, outcome: Outcome, rows: Rows, incremental: bool
+) -> None:
     """Warn or raise where training did not end as it should."""
     is_lbfgs = estimator.solver == "lbfgs"
     if outcome.failure is not None:
@@ -414,7 +417,8 @@ def _report(estimator: Any, targets: Targets, outcome: Outcome, incremental: boo
         rate = None if is_lbfgs else estimator.learning_rate_init
         # An iteration of L-BFGS that diverges is not among the completed ones.
         epoch = outcome.n_epochs + is_lbfgs
-        raise DivergenceError(diagnosis.diverged(epoch, rate, targets.needs_scale))
+        message = diagnosis.diverged(epoch, rate, targets.needs_scale)
+        raise DivergenceError(message + _about_custom_loss(estimator, targets, rows))
     if outcome.diverged:
         warn_user(diagnosis.stopped(outcome.n_epochs), TrainingWarning)
         return
@@ -438,6 +442,20 @@ def _report(estimator: Any, targets: Targets, outcome: Outcome, incremental: boo
             f"{estimator.swa_start}: the weights are the last ones, not a mean",
             TrainingWarning,
         )
+
+
+def _about_custom_loss(estimator: Any, targets: Targets, rows: Rows) -> str:
+    """Say for which row a custom loss gives no finite number, with the weights that are kept."""
+    if targets.custom_loss is None:
+        return ""
+    found = None
+    if not devices.is_device_array(rows.X):
+        X, Y = rows.X[:_DIAGNOSED_ROWS], targets.to_train(rows.Y[:_DIAGNOSED_ROWS])
+        plan = planning.prediction_plan(estimator)
+        theta = weights.flatten(estimator.coefs_, estimator.intercepts_, plan.dtype)
+        outputs = predict_outputs(estimator, plan, theta, X)
+        found = without_number(targets.custom_loss, Y, outputs)
+    return f" The loss is custom: {found or 'its value or its derivative may not be finite'}."
 
 
 def _advice(estimator: Any) -> str:

@@ -34,7 +34,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         `quantiles`. A custom loss is a pair ``(value, derivative)`` of functions of the target
         and the prediction, both numbers, such as
         ``(lambda y, p: abs(p - y), lambda y, p: np.sign(p - y))``. They are compiled by numba, and
-        may use ``math`` and numpy's functions of numbers.
+        may use ``math`` and numpy's functions of numbers. An exception that one raises ends
+        training as a :class:`fastmlp.exceptions.CustomLossError`, a ValueError.
     <scikit-learn's parameters>
     <further parameters>
     huber_delta : float, default=1.0

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -21,7 +23,7 @@ from .loop import EpochMetrics, Validation
 
 
 class _OneBlasThread:
-    """A context manager that limits BLAS to one thread while any fit is inside.
+    """Limits BLAS to one thread while any fit is inside.
 
     scipy's L-BFGS multiplies matrices of ten rows by BLAS. Its threads would only wait for each
     other there, and compete with those of the engine. The limit holds for the whole process, and
@@ -31,19 +33,35 @@ class _OneBlasThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         hold_at_fork(self._lock)
-        self._n_inside = 0
+        self._inside: set[object] = set()
 
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._n_inside:
-                self._limit = _blas().limit(limits=1, user_api="blas")
-            self._n_inside += 1
+    @property
+    def n_inside(self) -> int:
+        """Number of fits that are inside."""
+        return len(self._inside)
 
-    def __exit__(self, *exc_info: object) -> None:
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Return the context of one fit, which it leaves even if a signal interrupts that."""
+        fit = object()
+        try:
+            with self._lock:
+                if not self._inside:
+                    self._limit = _blas().limit(limits=1, user_api="blas")
+                self._inside.add(fit)
+            yield
+        finally:
+            try:
+                self._leave(fit)
+            except BaseException:
+                self._leave(fit)
+                raise
+
+    def _leave(self, fit: object) -> None:
         with self._lock:
-            self._n_inside -= 1
-            if not self._n_inside:
+            if self._inside == {fit}:
                 self._limit.restore_original_limits()
+            self._inside.discard(fit)
 
 
 @cache
@@ -51,7 +69,7 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()  # it searches all loaded libraries, which takes time
 
 
-_one_blas_thread = _OneBlasThread()
+one_blas_thread = _OneBlasThread()
 
 
 @dataclass
@@ -112,7 +130,7 @@ class LbfgsRun:
         n_before = len(curve)
         try:
             self.listener.epoch_begins(self)
-            with _one_blas_thread:
+            with one_blas_thread():
                 result = minimize(
                     self._objective,
                     self.start,

@@ -215,3 +215,22 @@ def test_type_checkers_know_the_class_of_what_comes_back():
     assert given.__bound__ is BaseMLP
     for cls in (MLPClassifier, MLPRegressor):
         assert {"coefs_", "history_", "n_iter_"} <= get_type_hints(cls).keys()
+
+
+@pytest.mark.parametrize("n_started", [0, 1, 2])
+def test_without_more_threads_the_others_or_the_caller_fit(n_started, monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def start_some(thread):
+        if len(started) == n_started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(engine, "default_n_threads", lambda: 3)
+    expected = [flat(one.fit(X, Y)) for one in candidates()]
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    fitted = fit_many(candidates(), X, Y)
+    assert len(started) == n_started
+    for one, theta in zip(fitted, expected, strict=True):
+        np.testing.assert_array_equal(flat(one), theta)

@@ -6,6 +6,7 @@ setting FAILED_AT: twice the number of the element, plus the number of the funct
 Training then stops before the step changes a weight; see :func:`raise_failure`.
 """
 
+import dis
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
@@ -27,7 +28,6 @@ from .work_sharing import N_SUMS
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
-    "error_model": "numpy",
     "fastmath": set(FASTMATH),
     "boundscheck": True,  # otherwise an index out of range reads any memory
 }
@@ -74,6 +74,19 @@ def compile_custom(functions: LossFunctions, dtype: np.dtype) -> CustomLoss:
     return CustomLoss(kernel, value)
 
 
+def _options(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return numba's options for a function of a custom loss.
+
+    Divisions by zero are infinite or NaN, as in NumPy. Where a function rounds them, or takes
+    remainders, they raise ZeroDivisionError: for integers the result would be 0.
+    """
+    rounds = any(
+        step.opname == "BINARY_OP" and step.argrepr.rstrip("=") in ("//", "%")
+        for step in dis.get_instructions(function)
+    )
+    return {"error_model": "python" if rounds else "numpy", **_OPTIONS}
+
+
 def _compile(name: str, function: Callable[..., Any], real: Any) -> Dispatcher:
     """Compile one function of a custom loss, and check what it returns.
 
@@ -94,7 +107,8 @@ def _compile(name: str, function: Callable[..., Any], real: Any) -> Dispatcher:
     ValueError
         When numba cannot compile the function, or it does not return a number.
     """
-    compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_options(function)}
+    compiled = njit(**options)(function)
     try:
         compiled.compile((real, real))
     except (NumbaError, TypeError) as error:
@@ -253,4 +267,5 @@ def raise_failure(functions: LossFunctions, number: int, y: Any, p: Any) -> NoRe
     ------
     CustomLossError
     """
-    raise failure(functions, number, y, p, lambda: njit(**_OPTIONS)(functions[number])(y, p))
+    function = functions[number]
+    raise failure(functions, number, y, p, lambda: njit(**_options(function))(function)(y, p))

@@ -244,6 +244,7 @@ class Team:
         try:
             worker.start()
         except (RuntimeError, MemoryError):
+            inbox.put(None)  # a signal's handler may have raised it, after the thread was started
             del self._workers[-1], self._inboxes[-1]
             return False
         return True

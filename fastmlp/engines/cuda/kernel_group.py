@@ -14,6 +14,7 @@ from ..engine import OptimizerMemory
 from . import layout as at
 from .arguments import DeviceArray, Network, Rows, StepRecord
 from .blocks import THREADS
+from .custom_loss import custom_functions
 from .kernels import training_kernels
 from .network import (
     DeviceNetwork,
@@ -21,7 +22,6 @@ from .network import (
     one_at_a_time,
     to_device,
 )
-from .outputs import custom_functions
 from .specialization import training_specialization
 
 if TYPE_CHECKING:

@@ -9,17 +9,15 @@ from collections.abc import Callable
 from math import exp
 from typing import Any, NamedTuple
 
-from numba import float64, types
-
 from ...network.formulas import activations, losses
 from ...network.plan import OUTPUT_ACTIVATIONS, Loss
 from . import layout as at
 from .blocks import THREADS
+from .custom_loss import custom_functions, number_or_nan
 from .elements import load, store
 from .jit import chosen, compile_device, compile_formula, number_like
 from .jit import inside_kernels as cuda
-from .specialization import remember, specialized
-from .support import is_simulated, refusal
+from .specialization import specialized
 
 logistic = compile_formula(activations.logistic)
 squared_error = compile_formula(losses.squared_error)
@@ -170,7 +168,7 @@ _ACTIVATIONS = {"identity": _identity, "exp": _exp, "logistic": _logistic, "soft
 def _losses_and_deltas(loss, custom):
     """Make the function ``losses_and_deltas`` for one loss, without its first argument."""
     if loss == Loss.CUSTOM:
-        return _column_by_column(_plain(*custom_functions(*custom)))
+        return _column_by_column(_custom(*custom_functions(*custom)))
     if loss == Loss.SQUARED_ERROR:
         return _column_by_column(_mean_squared_error)
     if loss == Loss.MARGIN:
@@ -217,15 +215,22 @@ def _column_by_column(loss_and_delta):
 
 
 def _plain(value, delta):
-    """Make ``loss_and_delta`` from formulas of target and prediction.
-
-    Their results are converted to the type of the weight, since custom losses may return another.
-    """
+    """Make ``loss_and_delta`` from formulas of target and prediction."""
 
     @compile_device
     def loss_and_delta(network, part, j, y, prediction, weight):
-        loss = number_like(value(y, prediction), weight) * weight
-        return loss, number_like(delta(y, prediction), weight) * weight
+        return value(y, prediction) * weight, delta(y, prediction) * weight
+
+    return loss_and_delta
+
+
+def _custom(value, derivative):
+    """Make ``loss_and_delta`` from the functions of a custom loss."""
+
+    @compile_device
+    def loss_and_delta(network, part, j, y, prediction, weight):
+        loss = number_or_nan(value, y, prediction, weight) * weight
+        return loss, number_or_nan(derivative, y, prediction, weight) * weight
 
     return loss_and_delta
 
@@ -288,48 +293,3 @@ def _margin(network, part, target, slots):
         loss = margin(p_own, p_other, rho) * weight if j == 0 else weight - weight
         _add_loss(slots, j, loss)
         j += part.stride
-
-
-def custom_functions(value, derivative):
-    """Compile the functions of a custom loss for the device.
-
-    Parameters
-    ----------
-    value, derivative : function
-        Functions of target and prediction.
-
-    Returns
-    -------
-    tuple of device functions
-
-    Raises
-    ------
-    DeviceError
-        When numba cannot compile one of them, or it does not return a number.
-    """
-    return remember((value, derivative), _compile_both, value, derivative)
-
-
-def _compile_both(value, derivative):
-    """Compile the value and the derivative of a custom loss."""
-    return _compiled("value", value), _compiled("derivative", derivative)
-
-
-def _compiled(name, function):
-    """Compile one of the functions; `name` stands in messages."""
-    function = getattr(function, "py_func", function)
-    if is_simulated():
-        return compile_device(function)
-    what = f"the {name} function of the custom loss"
-    try:
-        compiled = compile_device(function)
-        result = compiled.compile_device((float64, float64)).signature.return_type
-    except Exception as error:  # numba raises errors of many kinds
-        reason = " ".join(str(error).split("During:")[0].split())
-        raise refusal(
-            f"{what} cannot be compiled for a GPU by numba, as a function of two numbers, target "
-            f"and prediction: {reason}"
-        ) from error
-    if not isinstance(result, types.Number | types.Boolean):
-        raise refusal(f"{what} must return a number, not {result}")
-    return compiled

@@ -10,9 +10,9 @@ from ...network.formulas import losses
 from ...network.plan import Loss, TrainingPlan
 from ..custom_functions import MOST_KEPT
 from .blocks import THREADS
+from .custom_loss import check_row_losses, custom_functions, number_or_nan
 from .elements import load, store
 from .jit import Function, compile_device, compile_formula, compile_kernel, inside_kernels
-from .outputs import custom_functions
 from .specialization import Specialization
 
 # Largest number of rows of one launch.
@@ -42,6 +42,11 @@ def row_losses(plan: TrainingPlan, Y: np.ndarray, outputs: np.ndarray, n_blocks:
     -------
     ndarray of shape (n_rows,), float64
         Infinite where a loss overflows.
+
+    Raises
+    ------
+    CustomLossError
+        When the value of a custom loss raises an exception.
     """
     if plan.custom_loss is not None:
         kernel = _custom_kernel(*plan.custom_loss)
@@ -58,6 +63,8 @@ def row_losses(plan: TrainingPlan, Y: np.ndarray, outputs: np.ndarray, n_blocks:
         n_needed = -(-found.size // THREADS)
         kernel[min(n_blocks, n_needed), THREADS](y, p, parameters, found)
         result[start : start + _ROWS] = found.copy_to_host()
+    if plan.custom_loss is not None:
+        check_row_losses(plan.custom_loss, Y, outputs, result)
     return result / plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else result
 
 
@@ -80,7 +87,12 @@ def _custom_kernel(value: Function, derivative: Function) -> Any:
         frozenset(), frozenset([Loss.CUSTOM]), custom_loss=(value, derivative)
     )
     compiled, _ = custom_functions(value, derivative)
-    return _compiled(_sum_over_outputs(_with_parameter(compiled)), specialization)
+
+    @compile_device
+    def value_or_nan(y, p, parameter):
+        return number_or_nan(compiled, y, p, parameter)
+
+    return _compiled(_sum_over_outputs(value_or_nan), specialization)
 
 
 def _compiled(loss_of_row: Function, specialization: Specialization) -> Any:
