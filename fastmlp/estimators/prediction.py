@@ -193,7 +193,7 @@ def _check_finite(result: np.ndarray, activation: str, arrays: Sequence[np.ndarr
         cause = "coefs_ and intercepts_ hold values that are not finite"
     first = int(np.argmax(is_bad))
     what = (
-        f"the outputs of {is_bad.sum()} of {len(is_bad)} rows are not finite (first: row {first})"
+        f"the outputs of {is_bad.sum()} of {len(is_bad)} rows are not finite, of row {first} first"
     )
     if activation in ("logistic", "softmax"):
         raise ValueError(f"{what}; {cause}")
