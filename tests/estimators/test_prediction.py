@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import sklearn
 import sklearn.neural_network
 from helpers import fit_quietly
 from sklearn.base import clone
@@ -501,3 +502,16 @@ def test_kernels_get_zeroed_memory_only_where_they_need_it():
     assert not zeros.any() and zeros.ctypes.data % 64 == 0
     empty = kernel_inputs.aligned(100, np.dtype(np.float64), np.empty)
     assert empty.shape == (100,) and empty.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_unchecked_rows_are_answered(dtype):
+    """Where scikit-learn is told to assume that all is finite, nothing is said of what is not."""
+    theirs, ours = pair(dtype)
+    for rows in (np.where(np.arange(5) == 1, np.nan, X[:4]), sp.csr_array(X[:4] * np.nan)):
+        with sklearn.config_context(assume_finite=True):
+            found, expected = (m.predict_proba(rows.astype(dtype)) for m in (ours, theirs))
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    with sklearn.config_context(assume_finite=True), pytest.raises(ValueError, match="scale X"):
+        ours.coefs_[0][:] *= 1000
+        ours.predict(X[:4] * 1e307)
