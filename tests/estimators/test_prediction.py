@@ -179,7 +179,7 @@ def test_threads_predict_while_another_one_fits(model):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("units", [(1,), (7,), (16, 3), (33, 20)])
+@pytest.mark.parametrize("units", [(1,), (7,), (16, 3), (33, 20), (20, 1024)])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_bits_do_not_depend_on_the_number_of_rows_or_on_where_weights_lie(
     dtype, units, sparse, monkeypatch
