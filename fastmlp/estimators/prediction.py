@@ -154,8 +154,13 @@ def _as_type(X: Any, dtype: np.dtype) -> tuple[Any, np.ndarray | None]:
     is_lost : ndarray of shape (n_rows,), bool, or None
         Whether a value of the row is beyond the type; None where there is no such row.
     """
-    if X.dtype.kind != "f" or X.dtype.itemsize <= dtype.itemsize or devices.is_device_array(X):
+    if X.dtype.kind != "f" or X.dtype.itemsize <= dtype.itemsize:
         return X, None
+    if devices.is_device_array(X):
+        narrow = X.astype(dtype)
+        if narrow.is_finite():
+            return narrow, None
+        X = np.asarray(X)
     with np.errstate(over="ignore"):
         narrow = X.astype(dtype)
     values = narrow.data if issparse(X) else narrow
