@@ -29,9 +29,9 @@ def check_ranges(plan: TrainingPlan, data: Data) -> None:
     """
     for name in _NUMBERS:
         number = getattr(plan, name)
-        if np.finfo(plan.dtype).max < number < np.inf:
+        if float(np.finfo(plan.dtype).max) < number < np.inf:
             raise _error(f"{name}={number:g} is beyond the range", plan.dtype, "lower it")
-    smallest = np.finfo(plan.dtype).smallest_subnormal
+    smallest = float(np.finfo(plan.dtype).smallest_subnormal)
     if plan.optimizer in _DIVIDING and 0 < plan.epsilon < smallest:
         raise _error(f"epsilon={plan.epsilon:g} is below the range", plan.dtype, "raise it")
     check_range("X", data.X, plan.dtype)
@@ -63,21 +63,21 @@ def check_range(name: str, values: Any, dtype: np.dtype) -> None:
     elif not isinstance(values, np.ndarray):
         return
     largest = max(values.max(initial=0), -values.min(initial=0))
-    if np.finfo(dtype).max < largest < np.inf:
+    if values.dtype.type(np.finfo(dtype).max) < largest < np.inf:
         number = np.format_float_scientific(largest, precision=3)
         raise _error(f"{name} has values up to {number}, beyond the range", dtype, f"scale {name}")
 
 
 def _check_weights(weight: np.ndarray, plan: TrainingPlan) -> None:
     """Check that a mini-batch's sum of weights, and its inverse, exist in the plan's dtype."""
-    limits, largest = np.finfo(plan.dtype), weight.max(initial=0)
+    limits, largest = np.finfo(plan.dtype), float(weight.max(initial=0))
     remedy = "divide all weights by their mean"
     with np.errstate(over="ignore"):
         most = np.sort(weight)[-plan.batch_size :].sum(dtype=np.float64)
-    if most > limits.max:
+    if most > float(limits.max):
         what = f"sample_weight has values up to {largest:g}, whose sum is beyond the range"
         raise _error(what, plan.dtype, remedy)
-    if 0 < largest < limits.smallest_normal:
+    if 0 < largest < float(limits.smallest_normal):
         what = f"sample_weight has values of {largest:g} and less, below the range"
         raise _error(what, plan.dtype, remedy)
 

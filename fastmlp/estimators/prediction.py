@@ -79,14 +79,15 @@ def outputs(estimator: Any, X: Any, owner: Any) -> np.ndarray:
     is_bad = ~np.isfinite(result).all(axis=1)
     if is_lost is not None:
         is_bad |= is_lost
-    result = result.astype(wide, copy=False)
-    if network.plan.dtype == np.float32 and is_bad.any():
-        arrays = [array.astype(np.float64) for array in arrays]
-        plan = replace(network.plan, dtype=_FLOAT64)
-        double = _outputs_in_float64(plan, arrays, X, is_bad, estimator.n_jobs)
+    numbers = np.flatnonzero(is_bad)
+    result, rows = result.astype(wide, copy=False), _rows_of_float64(X, numbers)
+    if network.plan.dtype == np.float32:
         with np.errstate(over="ignore"):
-            result[is_bad] = double
-    _check_finite(result, estimator.out_activation_, arrays)
+            result[numbers] = _outputs_in_float64(network.plan, arrays, rows, estimator.n_jobs)
+    # Where scikit-learn was told to assume it, X may hold what gives such outputs by itself.
+    numbers = numbers[_is_finite(rows) & ~np.isfinite(result[numbers]).all(axis=1)]
+    if numbers.size:
+        _complain(estimator.out_activation_, arrays, numbers, len(result))
     return result
 
 
@@ -158,47 +159,71 @@ def _as_type(X: Any, dtype: np.dtype) -> tuple[Any, np.ndarray | None]:
     is_lost : ndarray of shape (n_rows,), bool, or None
         Whether a value of the row is beyond the type; None where there is no such row.
     """
-    if X.dtype.kind != "f" or X.dtype.itemsize <= dtype.itemsize or devices.is_device_array(X):
+    if X.dtype.kind != "f" or X.dtype.itemsize <= dtype.itemsize:
         return X, None
+    if devices.is_device_array(X):
+        narrow = X.astype(dtype)
+        if narrow.is_finite():
+            return narrow, None
+        X = np.asarray(X)
     with np.errstate(over="ignore"):
         narrow = X.astype(dtype)
     values = narrow.data if issparse(X) else narrow
-    is_finite = np.isfinite(values)
-    if is_finite.all():
-        return narrow, None
+    return narrow, None if np.isfinite(values).all() else ~_is_finite(narrow)
+
+
+def _is_finite(X: Any) -> np.ndarray:
+    """Tell of each row of an array or of compressed rows whether all its values are finite."""
     if not issparse(X):
-        return narrow, ~is_finite.all(axis=1)
-    is_lost = np.zeros(X.shape[0], dtype=bool)
-    is_lost[np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[~is_finite[: X.indptr[-1]]]] = True
-    return narrow, is_lost
+        return np.isfinite(X).all(axis=1)
+    result = np.ones(X.shape[0], dtype=bool)
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    result[rows[~np.isfinite(X.data[: rows.size])]] = False
+    return result
+
+
+def _rows_of_float64(X: Any, numbers: np.ndarray) -> Any:
+    """Copy some rows of X to the host, in float64."""
+    rows = X[numbers]
+    if devices.is_device_array(rows):
+        rows = np.asarray(rows)
+    return rows.astype(np.float64)
 
 
 def _outputs_in_float64(
-    plan: TrainingPlan,
-    arrays: Sequence[np.ndarray],
-    X: Matrix,
-    is_bad: np.ndarray,
-    n_jobs: int | None,
+    plan: TrainingPlan, arrays: Sequence[np.ndarray], X: Matrix, n_jobs: int | None
 ) -> np.ndarray:
-    """Predict some rows of X on the CPU, by weights and a plan of float64."""
+    """Predict on the CPU, by weights and a plan of float64 instead of float32."""
+    arrays = [array.astype(np.float64) for array in arrays]
     n_layers = len(arrays) // 2
-    network = devices.prediction_network(plan, arrays[:n_layers], arrays[n_layers:])
-    rows = devices.host_array(X[np.flatnonzero(is_bad)])
-    return devices.predict_rows(network, arrays, rows.astype(np.float64), n_jobs)
+    network = devices.prediction_network(
+        replace(plan, dtype=_FLOAT64), arrays[:n_layers], arrays[n_layers:]
+    )
+    return devices.predict_rows(network, arrays, X, n_jobs)
 
 
-def _check_finite(result: np.ndarray, activation: str, arrays: Sequence[np.ndarray]) -> None:
-    """Warn of outputs that are not finite, or raise ValueError where they are probabilities."""
-    is_bad = ~np.isfinite(result).all(axis=1)
-    if not is_bad.any():
-        return
+def _complain(
+    activation: str, arrays: Sequence[np.ndarray], numbers: np.ndarray, n_rows: int
+) -> None:
+    """Warn of outputs that are not finite, or raise ValueError where they are probabilities.
+
+    Parameters
+    ----------
+    activation : str
+        That of the output layer.
+    arrays : sequence of ndarray
+        Weights and biases.
+    numbers : ndarray of shape (n_bad_rows,), int64
+        The rows that have such outputs.
+    n_rows : int
+        Number of all rows.
+    """
     if all(np.isfinite(array).all() for array in arrays):
         cause = "values of X are too large for the network: scale X as for the fit"
     else:
         cause = "coefs_ and intercepts_ hold values that are not finite"
-    first = int(np.argmax(is_bad))
     what = (
-        f"the outputs of {is_bad.sum()} of {len(is_bad)} rows are not finite (first: row {first})"
+        f"the outputs of {numbers.size} of {n_rows} rows are not finite, of row {numbers[0]} first"
     )
     if activation in ("logistic", "softmax"):
         raise ValueError(f"{what}; {cause}")

@@ -136,8 +136,16 @@ def checked(
     is_single = all(array.dtype.newbyteorder("=") == np.float32 for array in arrays)
     dtype = np.dtype(np.float32 if is_single else np.float64)
     with np.errstate(over="ignore"):  # a long double may be too large
-        arrays = [np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"]) for array in arrays]
+        arrays = [
+            array if _is_ready(array, dtype) else np.require(array, dtype, ["C", "A"])
+            for array in arrays
+        ]
     return arrays[: len(coefs)], arrays[len(coefs) :]
+
+
+def _is_ready(array: np.ndarray, dtype: np.dtype) -> bool:
+    """Tell whether compiled code can read an array where it lies."""
+    return array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
 
 
 def _real_array(name: str, array: Any) -> np.ndarray:

@@ -177,6 +177,25 @@ def test_checks_are_left_out_where_scikit_learn_leaves_them_out(on_gpu):
             assert model.predict(on_gpu(bad)).shape == (30,)
 
 
+# NumPy, which the simulator computes with, warns of the overflow.
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+def test_what_float32_cannot_hold(on_gpu):
+    """A prediction computes it in float64, on the CPU; a fit refuses it."""
+    large = X[:4].astype(np.float64) * 1e39
+    with scheduled(0):
+        model = MLPClassifier(**QUICK, device="cuda").fit(X, Y)
+        single = model.predict_proba(X[:4])
+        found = [model.predict_proba(rows) for rows in (large, on_gpu(large))]
+        mixed = model.predict_proba(np.vstack([X[:4], large]))
+        with pytest.raises(ValueError, match=r"X has values up to .* float32"):
+            model.set_params(batch_size=4).partial_fit(large, Y[:4])
+    expected = model.set_params(device="cpu").predict_proba(large)
+    for probabilities in found:
+        assert probabilities.dtype == np.float64
+        np.testing.assert_array_equal(probabilities, expected)
+    np.testing.assert_array_equal(mixed, np.vstack([single, expected]))
+
+
 def test_many_fits_and_too_little_memory(on_gpu, monkeypatch):
     models = [MLPRegressor(**QUICK, device="cuda"), MLPRegressor(**QUICK, device="cuda")]
     with scheduled(0):

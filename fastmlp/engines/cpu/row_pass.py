@@ -16,6 +16,10 @@ from .slots import (
 from .views import arrays_of, copy_elements, row_view, view
 from .work_sharing import N_SUMS
 
+# See `forward`: the largest number of rows, the bytes after which cache sets repeat, and the number
+# of rows of weights that are read together.
+_FEW_ROWS, _PAGE, _STRIP = 4, 4096, 16
+
 
 @compile_kernel
 def gather(matrix, order, start, arena, to, row_stride, n_rows):
@@ -97,17 +101,25 @@ def forward(network, inputs, first, last, seen):
         weights = settings[at.PARAMETERS] + layer[at.WEIGHTS]
         biases = settings[at.PARAMETERS] + layer[at.BIASES]
         fan_in, in_row, out_row = layer[at.FAN_IN], layer[at.INPUT_ROW], layer[at.OUTPUT_ROW]
-        for column in range(0, layer[at.OUT_WIDTH], settings[at.PANEL]):
-            width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
-            weight_row = layer[at.WEIGHT_ROW] if layer[at.WEIGHT_ROW] > 0 else width
-            call(
-                calls, MULTIPLY, arena,
-                Size(last - first, width, fan_in),
-                StridedMatrix(inputs, in_row, 1),
-                Matrix(weights + column * layer[at.COLUMN_STEP], weight_row),
-                Matrix(layer[at.OUTPUT] + first * out_row + column, out_row),
-                Matrix(biases + column, 0),
-            )  # fmt: skip
+        # Where rows of weights share their cache sets and few rows use them, some of them are read
+        # from end to end before the next ones. The order of each sum stays the same.
+        depth, step = fan_in, layer[at.WEIGHT_ROW]
+        if last - first <= _FEW_ROWS and step > 0 and step * arena.itemsize % _PAGE == 0:
+            depth = min(fan_in, _STRIP)
+        for k in range(0, fan_in, depth):
+            for column in range(0, layer[at.OUT_WIDTH], settings[at.PANEL]):
+                width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
+                weight_row = step if step > 0 else width
+                block = weights + column * layer[at.COLUMN_STEP] + k * weight_row
+                sums = Matrix(layer[at.OUTPUT] + first * out_row + column, out_row)
+                call(
+                    calls, MULTIPLY, arena,
+                    Size(last - first, width, min(depth, fan_in - k)),
+                    StridedMatrix(inputs + k, in_row, 1),
+                    Matrix(block, weight_row),
+                    sums,
+                    sums if k > 0 else Matrix(biases + column, 0),
+                )  # fmt: skip
         activate_layer(network, number, first, last, seen)
 
 

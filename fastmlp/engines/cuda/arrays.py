@@ -52,6 +52,14 @@ class DeviceMatrix:
             return self
         return DeviceMatrix(_taken(self._array, np.arange(len(self)), dtype))
 
+    @one_at_a_time
+    def is_finite(self) -> bool:
+        """Tell whether all elements are finite."""
+        found = cuda.to_device(np.zeros(1, np.int64))
+        kernel = array_kernels(self.dtype)["find_infinite"]
+        kernel[8 * default_n_blocks(), THREADS](self.elements(), found)
+        return not found.copy_to_host()[0]
+
     def elements(self) -> DeviceArray:
         """Return the elements as a vector on the device, without a copy."""
         return self._array.reshape(self.size)
@@ -109,12 +117,8 @@ def device_matrix(X: Any, may_be_infinite: bool) -> DeviceMatrix:
     if not array.is_c_contiguous():
         array = _taken(array, np.arange(array.shape[0]), array.dtype)
     matrix = DeviceMatrix(array)
-    if not may_be_infinite:
-        found = cuda.to_device(np.zeros(1, np.int64))
-        kernel = array_kernels(matrix.dtype)["find_infinite"]
-        kernel[8 * default_n_blocks(), THREADS](matrix.elements(), found)
-        if found.copy_to_host()[0]:
-            raise ValueError("Input X contains NaN or infinity.")
+    if not may_be_infinite and not matrix.is_finite():
+        raise ValueError("Input X contains NaN or infinity.")
     return matrix
 
 
