@@ -212,12 +212,12 @@ def test_attributes_hide_no_methods(table, tmp_path, owner, name):
 
 def test_new_attributes_of_tables_are_plain(table, tmp_path):
     """A later version may note more about a table."""
-    table.put(plain({"x": [1, "a", None, 0.5, True]}), "target_format_")
+    table.put(plain({"x": [1, "a", None, 0.5, True]}), "notes_")
     table.put(plain("1,000"), "columns_", 0, "number_format")
     table.put(plain("1,000"), "preprocessor_", "columns_", 0, "number_format")
     table.put(plain("x"), "report_", "delimiter")
     model = load_model(table.write(tmp_path / "later"))
-    assert model.target_format_ == {"x": [1, "a", None, 0.5, True]}
+    assert model.notes_ == {"x": [1, "a", None, 0.5, True]}
     assert model.columns_[0]["number_format"] == "1,000" and model.report_["delimiter"] == "x"
     save_model(model, tmp_path / "again")
 
@@ -229,7 +229,8 @@ WRONG_VALUES = {
     "alpha": -1, "activation": "sin", "hidden_layer_sizes": "x", "n_jobs": 0, "device": "tpu",
     "solver": None, "lr_schedule": "x", "random_state": -1, "loss": "hinge", "n_features_in_": 4,
     "n_iter_": -1, "target_name_": [1], "columns_": [], "report_": {}, "na_values_": "x",
-    "classes": 1,
+    "classes": 1, "target_format_": [1], "decimal_": 1,
+    ("columns_", 0, "number_format"): 1, ("columns_", 0, "rare_share"): "x",
     ("estimator_", "n_outputs_"): 2, ("estimator_", "n_layers_"): 4,
     ("estimator_", "n_features_in_"): 5, ("estimator_", "out_activation_"): "logistic",
     ("estimator_", "coefs_"): [], ("estimator_", "intercepts_"): [[0.0]],
@@ -494,7 +495,7 @@ def test_deep_nesting(table, tmp_path):
     deep = plain(1)
     for _ in range(200):
         deep = {**plain([]), "content": [deep]}
-    table.put(deep, "target_format_")
+    table.put(deep, "notes_")
     refused(table.write(tmp_path / "evil"), "nested too deeply")
 
 
@@ -504,7 +505,7 @@ def test_deep_nesting(table, tmp_path):
      "[" * 100_000],
 )  # fmt: skip
 def test_values_are_single_values(table, tmp_path, content):
-    for names in (("alpha",), ("target_format_",), ("columns_", 0, "name")):
+    for names in (("alpha",), ("notes_",), ("columns_", 0, "name")):
         crafted = table.copy()
         crafted.put({**plain(1), "content": content}, *names)
         refused(crafted.write(tmp_path / "evil"))
@@ -516,11 +517,11 @@ def test_keys_of_dicts(table, tmp_path):
                  type_node("builtins", "int"), type_node("builtins", "bool"),
                  type_node("numpy", "int64"), node("os", "system", "FunctionNode")):  # fmt: skip
         odd["key_types"]["content"] = [kind]
-        table.put(odd, "target_format_")
+        table.put(odd, "notes_")
         refused(table.write(tmp_path / "evil"))
     two = plain({1: "a", 2: "b"})
     two["content"] = {"1": plain("a"), "01": plain("b")}
-    table.put(two, "target_format_")
+    table.put(two, "notes_")
     refused(table.write(tmp_path / "evil"), "has a key twice")
     two["key_types"]["content"].pop()
     refused(table.write(tmp_path / "evil"), "other keys than it says")
