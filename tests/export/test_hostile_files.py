@@ -15,7 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from crafted import Crafted, node, npy, object_node, plain, type_node
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
 
 from fastmlp import (
     MLPClassifier,
@@ -372,6 +378,10 @@ LYING = {
     "no array": b"PK\x03\x04" + bytes(200),
     "a pickle": b"\x80\x04\x8c\x05posix\x94.",
     "objects": header((1,), "|O") + b"\x80\x04cposix\nsystem\n(S'touch run'\ntR.",
+    "numbers of Python 2": header("(6L, 4L)") + bytes(96),
+    "an expression": header("(3 * 2, 4)") + bytes(96),
+    "a header without an end": header((6, 4))[:40],
+    "a header of no size": b"\x93NUMPY\x01\x00",
     "no expression": header("__import__('os').system('touch run')") + bytes(96),
     "a long header": header("(" * 5000 + ")" * 5000) + bytes(96),
     "an unknown version": b"\x93NUMPY\x09\x00" + header((6, 4))[8:] + bytes(96),
@@ -788,10 +798,34 @@ def test_files_changed_by_chance_are_refused_or_predict(table_file, network_file
     assert n_loaded < 80
 
 
+def test_estimators_of_scikit_learn_inside_a_model_are_neither_written_nor_read(
+    table_file, tmp_path
+):
+    """A vectorizer reads files, and a machine with a wrong count of classes ends the process."""
+    words = ColumnTransformer([("w", CountVectorizer(input="filename"), 0)])
+    machine = SVC().fit(ROWS, LABELS)
+    for name, part in {
+        "estimator_": machine,
+        "preprocessor_": Pipeline([("c", words)]),
+        "new_": DummyClassifier(),
+    }.items():
+        model = load_model(table_file)
+        setattr(model, name, part)
+        with pytest.raises(ModelFileError, match=rf"`{name}` holds .* not loaded for safety"):
+            save_model(model, tmp_path / "model")
+        skops.io.dump(model, tmp_path / "evil")
+        with zipfile.ZipFile(table_file) as good, zipfile.ZipFile(tmp_path / "evil", "a") as evil:
+            evil.writestr("fastmlp.json", good.read("fastmlp.json"))
+        refused(tmp_path / "evil", rf"`{name}` holds .* not loaded for safety")
+    assert not (tmp_path / "model").exists()
+
+
 def test_other_files_that_are_no_models(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path(os.devnull)):
         refused(path, "no ordinary file")
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        load_model(f"{tmp_path}/x\0")
     regressor = TabularRegressor((3,), **QUICK)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
