@@ -47,7 +47,9 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
     """Write metrics in one line."""
-    return "   ".join(f"{_METRIC_NAMES[name]} {value:.4g}" for name, value in metrics.items())
+    return "   ".join(
+        f"{_METRIC_NAMES.get(name, name)} {value:.4g}" for name, value in metrics.items()
+    )
 
 
 def print_metrics(

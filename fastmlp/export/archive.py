@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import struct
 import zipfile
 from typing import IO, Any
 
@@ -28,6 +29,11 @@ _ARRAY_TYPES = {
     "float32", "float64",
 }  # fmt: skip
 _MOST_DIMENSIONS = 2
+_HEADER = re.compile(
+    rb"\{'descr': '[<>|=][A-Za-z][0-9]+(?:\[[0-9]*[A-Za-z]+\])?', "
+    rb"'fortran_order': (?:True|False), "
+    rb"'shape': \((?:[0-9]{1,19}, ?){0,32}(?:[0-9]{1,19})?\), \} *\n"
+)
 
 
 class RefusedError(Exception):
@@ -182,15 +188,23 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def _array(content: bytes, name: str) -> np.ndarray:
     """Read an array in NumPy's format; what its header says is checked before room is made."""
+    # NumPy evaluates the header as an expression, and warns of what old versions wrote.
+    sizes = {b"\x93NUMPY\x01\x00": "<H", b"\x93NUMPY\x02\x00": "<I"}
+    if content[:8] not in sizes:
+        raise RefusedError(f"{name!r} is no array in a known version of NumPy's format")
+    size = sizes[content[:8]]
+    start = 8 + struct.calcsize(size)
+    (length,) = struct.unpack_from(size, content, 8)
+    if not _HEADER.fullmatch(content, start, start + length):
+        raise RefusedError(f"{name!r} has a header that NumPy would not write")
     file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    readers: dict[Any, Any] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise RefusedError(f"{name!r} is of an unknown version of NumPy's format")
-    shape, _, dtype = readers[version](file)
+    np.lib.format.read_magic(file)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if size == "<H"
+        else (np.lib.format.read_array_header_2_0)
+    )
+    shape, _, dtype = read(file)
     is_text_or_date = dtype.kind in "UM" and dtype.itemsize > 0
     if not (dtype.isnative and (is_text_or_date or dtype.name in _ARRAY_TYPES)):
         raise RefusedError(f"{name!r} is an array of {dtype}")

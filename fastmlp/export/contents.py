@@ -43,9 +43,9 @@ def check_contents(record: Record, place: str = "") -> None:
         if name in checks:
             checks[name](value, where)
         elif name in parameters:
-            _SPECIAL_PARAMETERS.get(name, _plain)(value, where)
+            _SPECIAL_PARAMETERS.get(name, _parameter)(value, where)
         elif cls in _WITH_FURTHER_ATTRIBUTES and _is_new_attribute(name, cls):
-            _plain(value, where)
+            _NEW_ATTRIBUTES.get(name, _plain)(value, where)
         else:
             raise RefusedError(f"{called(where)} is no attribute of a {cls.__name__}")
         if isinstance(value, Record):
@@ -60,7 +60,7 @@ def _refuse(place: str, what: str) -> None:
 
 
 def _plain(value: Any, place: str) -> None:
-    """Accept what JSON can say, and numbers and arrays of numbers of NumPy."""
+    """Accept what JSON can say, tuples, and single numbers of NumPy."""
     if isinstance(value, dict):
         for key, item in value.items():
             _plain(key, place)
@@ -68,11 +68,16 @@ def _plain(value: Any, place: str) -> None:
     elif isinstance(value, list | tuple):
         for item in value:
             _plain(item, place)
-    elif isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biufU":
-            _refuse(place, "array of numbers or text")
     elif not (value is None or isinstance(value, str | bool | int | float | np.generic)):
         _refuse(place, "plain value")
+
+
+def _parameter(value: Any, place: str) -> None:
+    """Accept plain values, and vectors of numbers."""
+    if not isinstance(value, np.ndarray):
+        _plain(value, place)
+    elif value.dtype.kind not in "biuf" or value.ndim != 1:
+        _refuse(place, "vector of numbers")
 
 
 def _label(value: Any, place: str) -> None:
@@ -230,9 +235,19 @@ _output_config = _dict(_text)
 
 def _column(value: Any, place: str) -> None:
     _a_column(value, place)
-    for name in ("kind", "reason", "note"):
-        _text(value[name], f"{place}[{name!r}]")
+    for name, check in _OF_A_COLUMN.items():
+        if name in value:
+            check(value[name], f"{place}[{name!r}]")
     _label(value["name"], f"{place}['name']")
+
+
+# What a column may be described by; the number of further plain entries may grow.
+_OF_A_COLUMN: dict[str, Check] = {
+    **dict.fromkeys(("kind", "reason", "note", "number_format"), _text),
+    "rare_share": _number,
+}
+# What models of tables may have beside the attributes of all of them.
+_NEW_ATTRIBUTES: dict[str, Check] = {"target_format_": _text, "decimal_": _optional(_text)}
 
 
 def _report(value: Any, place: str) -> None:

@@ -31,6 +31,7 @@ from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
 from .archive import (
     MANIFEST,
+    SCHEMA,
     Archive,
     RefusedError,
     largest_size,
@@ -92,7 +93,8 @@ def save_model(model: Any, path: str | PathLike[str]) -> None:
     except UnknownTypeError as error:
         raise ModelFileError(f"{path}: {error}; {_REMEDY}") from None
     except RefusedError as error:
-        raise ModelFileError(f"{path}: this could not be loaded again: {error}") from None
+        where = "" if "`" in str(error) else f"`{_unwritable(model)}`: "
+        raise ModelFileError(f"{path}: this could not be loaded again: {where}{error}") from None
     with written_aside(path) as aside, open(aside, "wb") as target:
         target.write(file.getbuffer())
 
@@ -145,10 +147,11 @@ def _dumped(value: Any, compression: int) -> io.BytesIO:
 
 
 def _unwritable(model: Any) -> str:
-    """Return the name of the first attribute that skops cannot write."""
+    """Return the name of the first attribute that skops cannot write as JSON."""
     for name, value in vars(model).items():
         try:
-            _dumped(value, zipfile.ZIP_STORED)
+            with zipfile.ZipFile(_dumped(value, zipfile.ZIP_STORED)) as archive:
+                parse_json(archive.read(SCHEMA))
         except Exception:
             return f"{name}.{_unwritable(value)}" if type(value) in _MODELS else name
     return type(model).__name__

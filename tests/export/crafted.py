@@ -3,9 +3,38 @@
 import copy
 import io
 import json
+import struct
+import warnings
 import zipfile
 
 import numpy as np
+import pandas as pd
+import pytest
+
+from fastmlp import ModelFileError, load_model
+
+ROWS = np.random.RandomState(0).normal(size=(60, 4))
+LABELS = np.array(["no", "yes", "maybe"])[np.arange(60) % 3]
+FRAME = pd.DataFrame(
+    {
+        "size": np.where(np.arange(60) % 7 == 0, np.nan, ROWS[:, 0]),
+        "weight": ROWS[:, 1],
+        "colour": np.array(["red", "green", None])[np.arange(60) % 3],
+        "kind": LABELS,
+    }
+)
+QUICK = {"random_state": 0, "max_iter": 3, "diagnose": False}
+
+
+def refused(path, match="."):
+    """The message of the refusal: one line, without any warning before it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ModelFileError, match=match) as caught:
+            load_model(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message and len(message) < 700
+    return message
 
 
 class Crafted:
@@ -111,3 +140,9 @@ def _attributes(attributes):
         "content": attributes,
         "key_types": node("builtins", "list", "ListNode", content=keys),
     }
+
+
+def header(shape, descr="<f4", order="False"):
+    text = f"{{'descr': {descr!r}, 'fortran_order': {order}, 'shape': {shape}, }}"
+    text += " " * (-(len(text) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()

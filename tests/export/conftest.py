@@ -1,0 +1,39 @@
+"""Good model files, from which tests make others."""
+
+import warnings
+
+import pytest
+from crafted import FRAME, LABELS, QUICK, ROWS, Crafted
+
+from fastmlp import MLPClassifier, save_model, train_table
+from fastmlp.schedules import Plateau
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def table_file(folder):
+    save_model(train_table(FRAME, hidden_layer_sizes=(4,), **QUICK), folder / "table")
+    return folder / "table"
+
+
+@pytest.fixture(scope="module")
+def network_file(folder):
+    model = MLPClassifier((4,), lr_schedule=Plateau(), early_stopping=True, **QUICK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save_model(model.fit(ROWS, LABELS), folder / "network")
+    return folder / "network"
+
+
+@pytest.fixture
+def table(table_file):
+    return Crafted(table_file)
+
+
+@pytest.fixture
+def network(network_file):
+    return Crafted(network_file)
