@@ -19,7 +19,9 @@ SETUPTOOLS = 77  # the oldest one that knows the form of the licence in pyprojec
 
 def sources(folder, package):
     """Files of a folder that belong into a package, as the wheel names them."""
-    found = {path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".typed", ".txt"}}
+    found = {
+        path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".typed", ".txt"}
+    }
     return {f"{package}/{path.relative_to(ROOT / folder).as_posix()}" for path in found}
 
 

@@ -1,0 +1,33 @@
+"""Commands work where the shell has closed standard streams."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import os
+from fastmlp_cli.main import main
+import click
+
+@main.command("probe")
+def probe():
+    with open("file", "wb") as file:
+        file.write(b"whole")
+        click.echo("to standard output")
+        click.echo("to standard error", err=True)
+    assert file.name == "file"
+
+main(["probe"])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_new_file_does_not_take_the_place_of_a_closed_stream(closed, tmp_path):
+    result = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, CODE], cwd=tmp_path
+    )
+    assert result.returncode == 0
+    assert (tmp_path / "file").read_bytes() == b"whole"
