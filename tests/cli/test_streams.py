@@ -7,17 +7,15 @@ import sys
 import pytest
 
 CODE = """
-import os
+import sys
 from fastmlp_cli.main import main
-import click
 
 @main.command("probe")
 def probe():
     with open("file", "wb") as file:
+        assert file.fileno() > 2
         file.write(b"whole")
-        click.echo("to standard output")
-        click.echo("to standard error", err=True)
-    assert file.name == "file"
+    print(sys.stdin.readable(), sys.stdout.isatty(), sys.stderr.isatty())
 
 main(["probe"])
 """
