@@ -3,6 +3,8 @@
 import sys
 
 try:
+    from fastmlp import exceptions as exceptions
+
     from .main import main
 except (ImportError, AttributeError) as error:
     # Python looks for modules in the current folder first.

@@ -218,6 +218,9 @@ class Command(click.Command):
 
             if isinstance(error, InputError | OSError):
                 raise UserError(_one_line(in_shell_words(error))) from None
+            if isinstance(error, ImportError):
+                what = f"{_one_line(error)}; fastmlp doctor looks for what is missing or broken"
+                raise UserError(what) from None
             name = type(error).__name__
             remark(f"fastmlp: internal error, {name}: {_one_line(error)} (see --debug)")
             raise click.exceptions.Exit(1) from None

@@ -13,6 +13,7 @@ from .demo import demo
 from .docstrings import docstring_of
 from .fit import fit
 from .speed import bench, doctor, warmup
+from .streams import open_closed_streams
 from .use import evaluate, export, info, predict
 
 
@@ -22,6 +23,11 @@ class _Commands(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.help = self.help or docstring_of(self.callback)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command that the arguments name."""
+        open_closed_streams()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of the commands."""

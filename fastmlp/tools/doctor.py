@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -47,6 +48,9 @@ def examine() -> tuple[dict[str, str], list[str]]:
     if facts["numba-cuda"] != _MISSING:
         facts |= {package: _version(package) for package in _TOOLCHAIN}
     problems += filter(None, map(_why_not_importable, _IMPORTED))
+    problems += [
+        f"{path} is imported instead of the module of that name; rename it" for path in _namesakes()
+    ]
     return facts, problems
 
 
@@ -146,6 +150,22 @@ def _why_not_importable(package: str) -> str:
             f"pip install --force-reinstall {name}"
         )
     return ""
+
+
+def _namesakes() -> list[Path]:
+    """Find files that are imported instead of Python's modules and of what fastmlp needs.
+
+    Python looks for modules in the current folder, or that of the program, before its own.
+    """
+    own = Path(os.__file__).parent
+    names = {*sys.stdlib_module_names, *_IMPORTED, "numba", "llvmlite", "joblib", "fastmlp"}
+    names -= {"threadpoolctl"}  # is one file itself
+    found = []
+    for folder in map(Path, sys.path):
+        if folder.absolute() == own:
+            break
+        found += [path for name in sorted(names) if (path := folder / f"{name}.py").is_file()]
+    return found
 
 
 def _one_line(error: object) -> str:

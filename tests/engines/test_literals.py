@@ -78,17 +78,40 @@ def package(tmp_path):
     return Path(shutil.copytree(PACKAGE, tmp_path / "site" / "fastmlp", ignore=ignore))
 
 
-def test_an_installation_without_sources_says_so(package):
+def without_sources(package, *suffixes):
+    """Compile a copy of the package, and remove files with these suffixes."""
     compileall.compile_dir(package, quiet=1, legacy=True)
-    for source in package.rglob("*.py"):
-        source.unlink()
+    for suffix in suffixes:
+        for source in package.rglob(f"*{suffix}"):
+            source.unlink()
+
+
+def test_an_installation_of_compiled_modules_alone(package):
+    expected = fit(PACKAGE.parent)
+    without_sources(package, ".py")
     result = fit(package.parent)
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("RuntimeError: fastmlp compiles its formulas from their sources")
-    assert "fastmlp.network.formulas" in last and ".pyc" in last
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == expected.stdout != ""
 
 
-def test_a_zipped_installation_compiles_in_memory(package, tmp_path):
+def test_formulas_whose_sources_are_missing_say_so(package):
+    without_sources(package, ".py", ".txt")
+    last = fit(package.parent).stderr.strip().splitlines()[-1]
+    assert last.startswith(
+        "fastmlp.exceptions.DeviceError: fastmlp compiles its formulas from their sources"
+    )
+    assert "fastmlp.network.formulas" in last and "--collect-data fastmlp" in last
+
+
+def test_the_sources_as_data_are_the_modules():
+    folder = PACKAGE / "network" / "formulas"
+    texts = {path.stem: path.read_text() for path in (folder / "sources").glob("*.txt")}
+    modules = {path.stem: path.read_text() for path in folder.glob("*.py")}
+    del modules["__init__"]
+    assert texts == modules
+
+
+def test_a_zipped_installation(package, tmp_path):
     expected = fit(PACKAGE.parent)
     archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", package.parent)
     result = fit(Path(archive))

@@ -1,5 +1,6 @@
 """Python with all optimisations: no assertions, no docstrings."""
 
+import os
 import subprocess
 import sys
 
@@ -25,3 +26,19 @@ def test_fits_without_assertions_and_docstrings(flag):
     result = subprocess.run([sys.executable, flag, "-c", CODE], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["MLPClassifier (20,)", "MLPRegressor (20,)"]
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["doctor"]])
+def test_help_texts_stay_without_docstrings(command):
+    texts = [
+        subprocess.run(
+            [sys.executable, *flags, "-m", "fastmlp_cli", *command, "--help"],
+            env={**os.environ, "COLUMNS": "100"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for flags in ([], ["-OO"])
+    ]
+    assert texts[0] == texts[1]
+    assert len(texts[0].split("Options:")[0].splitlines()) > 3

@@ -1,0 +1,86 @@
+"""What is wrong with an installation is said in one line, by doctor and by what fails."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+FIT = """
+import numpy as np
+from fastmlp import MLPRegressor
+MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(np.eye(4), np.arange(4.0))
+"""
+
+
+def python(*arguments, cwd=None, **environment):
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", *arguments],
+        env={**os.environ, **environment},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+
+
+def problems(cwd=None, **environment):
+    result = python("-m", "fastmlp_cli", "doctor", cwd=cwd, **environment)
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if line.startswith("problem: ")]
+    assert lines or result.stdout.endswith("No problems.\n")
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [
+        ("NUMBA_DISABLE_JIT", "1", "NUMBA_DISABLE_JIT"),
+        ("NUMBA_NUM_THREADS", "0", "numba cannot be"),
+    ],
+)
+def test_settings_with_which_nothing_works(name, value, part, tmp_path):
+    last = python("-c", FIT, **{name: value}).stderr.strip().splitlines()[-1]
+    assert last.startswith("fastmlp.exceptions.DeviceError") and part in last
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n3,4\n5,6\n7,8\n" * 5)
+    result = python("-m", "fastmlp_cli", "fit", "t.csv", cwd=tmp_path, **{name: value})
+    assert result.returncode == 2
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("fastmlp: ") and part in last and "internal error" not in last
+    assert part in problems(**{name: value})[0]
+
+
+def test_a_compiler_that_is_switched_on_again():
+    code = "import numba; numba.config.DISABLE_JIT = 1\ntry:" + FIT.replace("\n", "\n    ")
+    code += "\nexcept ValueError as error: print(type(error).__name__)\n"
+    result = python("-c", code + "numba.config.DISABLE_JIT = 0" + FIT)
+    assert (result.returncode, result.stdout) == (0, "DeviceError\n"), result.stderr
+
+
+def test_settings_that_make_code_slow():
+    (line,) = problems(NUMBA_OPT="0", NUMBA_BOUNDSCHECK="1")
+    assert line == "problem: compiled code is slow, by NUMBA_OPT and NUMBA_BOUNDSCHECK; unset that"
+
+
+@pytest.mark.parametrize("module", ["csv", "numba"])
+def test_a_file_that_is_named_like_a_module(module, tmp_path):
+    (tmp_path / f"{module}.py").write_text("")
+    assert any(f"{module}.py is imported instead" in line for line in problems(tmp_path))
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    result = python("-m", "fastmlp_cli", "fit", "t.csv", cwd=tmp_path)
+    assert result.returncode in (1, 2) and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("module", ["click", "fastmlp"])
+def test_a_file_with_which_the_command_cannot_start(module, tmp_path):
+    (tmp_path / f"{module}.py").write_text("")
+    result = python("-m", "fastmlp_cli", "--help", cwd=tmp_path)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("fastmlp: cannot start") and "is a file in this folder named" in line
+
+
+def test_packages_that_cannot_be_imported(tmp_path):
+    """A folder that is found before the real one, as a broken installation."""
+    (tmp_path / "skops").mkdir()
+    (tmp_path / "skops" / "__init__.py").write_text("raise ImportError('a part is missing')")
+    (line,) = problems(PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    assert "skops cannot be imported (ImportError: a part is missing)" in line
