@@ -8,6 +8,7 @@ from typing import IO
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..exceptions import DataError
 from .columns import is_text
@@ -31,6 +32,8 @@ class Watched:
         The character between two fields.
     name : str
         How messages call the file.
+    looks_for_codes : bool, default=False
+        Whether `has_codes` is of interest.
 
     Attributes
     ----------
@@ -42,17 +45,15 @@ class Watched:
         Whether there may be blanks beside values, and integers such as 01.
     """
 
-    def __init__(self, stream: IO[str], separator: str, name: str) -> None:
+    def __init__(
+        self, stream: IO[str], separator: str, name: str, looks_for_codes: bool = False
+    ) -> None:
         self._stream, self.separator, self._name = stream, separator, name
-        self._rest = ""
+        self._looks_for_codes = looks_for_codes
+        self._rest = b""
         self._failure: Exception | None = None
         self.line, self.n_lines, self.last = 0, 0, ""
         self.has_blanks = self.has_codes = False
-        ends = (separator, "\n", "\r", '"')
-        blanks = [blank for blank in (" ", "\t") if blank != separator]
-        self._blanks = [blank + end for blank in blanks for end in ends]
-        self._blanks += ['"' + blank for blank in blanks] + ["\u00a0", "\ufeff"]
-        self._blanks += [end + "\t" for end in ends[:3] if separator != "\t"]
         self._delimiters = np.zeros(256, dtype=bool)
         self._delimiters[list((separator + '\r\n" ').encode())] = True
 
@@ -82,17 +83,18 @@ class Watched:
                 f"{self._name}: the file is empty; a header line and rows are needed"
             ) from None
 
-    def read(self, size: int = -1) -> str:
-        """Read a part, and look at it."""
+    def read(self, size: int = -1) -> bytes:
+        """Read a part as UTF-8, and look at it."""
         try:
-            part = self._stream.read(size)
-            self._refuse_zeros(part)
+            text = self._stream.read(size)
+            self._refuse_zeros(text)
+            part = text.encode()
         except Exception as error:
             # The parser would hide what failed.
             self._failure = error
             raise
         whole = self._rest + part
-        end = len(whole) if not part else whole.rfind("\n") + 1
+        end = len(whole) if not part else whole.rfind(b"\n") + 1
         if not end and len(whole) > _LONGEST_LINE:
             end = len(whole)
         self._rest = whole[end:]
@@ -111,30 +113,45 @@ class Watched:
                 f"{self._name}: cannot be read as CSV: it is no text (it has zero characters)"
             )
 
-    def _look(self, lines: str) -> None:
-        n_ends = lines.count("\n") or lines.count("\r")
-        self.n_lines += n_ends + (not lines.endswith(("\n", "\r")))
+    def _look(self, lines: bytes) -> None:
+        codes = np.frombuffer(b"\n\n%b\n\n" % lines, dtype=np.uint8)
+        is_end = codes[2:-2] == ord("\n")
+        n_ends = int(np.count_nonzero(is_end)) or lines.count(b"\r")
+        self.n_lines += n_ends + (not lines.endswith((b"\n", b"\r")))
         if not self.has_blanks:
-            self.has_blanks = lines.endswith((" ", "\t")) or any(
-                blank in lines for blank in self._blanks
-            )
-        if not self.has_codes:
-            self.has_codes = self._finds_codes(lines)
+            self.has_blanks = self._finds_blanks(codes)
+        if self._looks_for_codes and not self.has_codes:
+            self.has_codes = self._finds_codes(codes)
 
-    def _finds_codes(self, lines: str) -> bool:
+    def _finds_blanks(self, codes: NDArray[np.uint8]) -> bool:
+        """Tell whether there may be blanks at the start or the end of fields."""
+        is_blank = codes == ord(" ")
+        if self.separator != "\t":
+            is_blank |= codes == ord("\t")
+        if is_blank.any():
+            places = np.flatnonzero(is_blank)
+            beside = self._delimiters[codes[places - 1]] | self._delimiters[codes[places + 1]]
+            if beside.any():
+                return True
+        # The last byte of a blank that does not break lines, and of some letters.
+        return bool((codes == 0xA0).any())
+
+    def _finds_codes(self, codes: NDArray[np.uint8]) -> bool:
         """Tell whether a field is an integer with leading zeros or a plus."""
-        codes = np.frombuffer(f"\n{lines}\n\n".encode(errors="replace"), dtype=np.uint8)
-        is_delimiter = self._delimiters[codes]
-        before, here, after = codes[:-2], codes[1:-1], codes[2:]
-        is_digit = (after >= 48) & (after < 58)
-        is_start = is_delimiter[:-2] | (before == ord("-")) | (before == ord("+"))
-        starts = np.flatnonzero(is_start & is_digit & ((here == ord("0")) | (here == ord("+"))))
+        # Each place is that of a zero or a plus before a digit.
+        here, after = codes[2:-1], codes[3:]
+        starts = 2 + np.flatnonzero(
+            ((here == ord("0")) | (here == ord("+"))) & (after - np.uint8(ord("0")) < 10)
+        )
+        before = codes[starts - 1]
+        is_signed = (before == ord("-")) | (before == ord("+"))
+        starts = starts[self._delimiters[codes[starts - 1 - is_signed]]]
         if not len(starts):
             return False
         # A date or a number with a fraction has another character before its field ends.
-        ends = np.flatnonzero((codes < 48) | (codes > 57))
-        following = ends[np.searchsorted(ends, starts + 2)]
-        return bool(is_delimiter[following].any())
+        ends = np.flatnonzero((codes < ord("0")) | (codes > ord("9")))
+        following = ends[np.searchsorted(ends, starts + 1)]
+        return bool(self._delimiters[codes[following]].any())
 
 
 @dataclass
@@ -238,10 +255,11 @@ def examine(
     seen = Examination(columns={place: [] for place in collect})
     separator = watched.separator
     rows = csv.reader(watched, delimiter=separator, skipinitialspace=separator != " ")
-    n_records = 0
+    n_records, last = 0, watched.line
     try:
         for row in rows:
-            start, seen.last_line = seen.last_line, watched.line
+            start, last = last, watched.line
+            seen.last_line = start + 1
             is_blank = not row or (len(row) == 1 and not row[0] and not watched.last.strip())
             if is_blank or (len(row) == 1 and not row[0].strip() and '"' not in watched.last):
                 continue
@@ -256,6 +274,7 @@ def examine(
             seen.n_rows += 1
             if watched.line - start > 1 and len(seen.spans) < _MOST_SPANS:
                 seen.spans.append((start + 1, watched.line, row, separator))
+            row += [""] * (widths[1] - len(row))  # of separators at line ends in the header alone
             for place in collect:
                 seen.columns[place].append(row[place])
             for place in codes - seen.codes.keys():
@@ -263,6 +282,6 @@ def examine(
                     seen.codes[place] = row[place].strip()
     except csv.Error:  # a field that is longer than the module takes
         if len(watched.last.split(separator)) == widths[1]:
-            seen.too_long = seen.last_line + 1
+            seen.too_long = last + 1
         seen.n_rows = -1
     return seen

@@ -62,6 +62,7 @@ _MARKS = {
 SEPARATORS = (",", ";", "\t", "|")
 _MOST_RECORDS = 200
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -82,9 +83,7 @@ def refuse_other_formats(name: str, head: bytes) -> None:
         if head.startswith(magic) and (is_binary or not magic.isalnum()):
             found = what
     if found is None:
-        mark = next((mark for mark in _MARKS if head.startswith(mark)), b"")
-        encoding = _MARKS.get(mark, "latin-1")
-        text = head.decode(encoding, errors="ignore").lstrip().lower()
+        text = head.decode(marked_encoding(head) or "latin-1", errors="ignore").lstrip().lower()
         for pattern, what in _TEXT_FORMATS.items():
             if re.match(pattern, text):
                 found = what
@@ -120,18 +119,17 @@ def recognise_encoding(name: str, head: bytes) -> str:
     DataError
         When these bytes are no text, or are UTF-16 or UTF-32 without a mark.
     """
-    for mark, encoding in _MARKS.items():
-        if head.startswith(mark):
-            return encoding
+    if (marked := marked_encoding(head)) is not None:
+        return marked
     if 0 in head:
         # Letters of Latin scripts have zero bytes at every second or at three of four places.
-        zeros = [head[i::4].count(0) / max(1, len(head[i::4])) > 0.5 for i in range(4)]
+        zeros = "".join("01"[head[i::4].count(0) > 0.5 * len(head[i::4])] for i in range(4))
         wide = {
-            (False, True, False, True): "utf-16-le",
-            (True, False, True, False): "utf-16-be",
-            (False, True, True, True): "utf-32-le",
-            (True, True, True, False): "utf-32-be",
-        }.get(tuple(zeros))
+            "0101": "utf-16-le",
+            "1010": "utf-16-be",
+            "0111": "utf-32-le",
+            "1110": "utf-32-be",
+        }.get(zeros)
         if wide is not None:
             raise DataError(
                 f"{name}: not utf-8 text, but it looks like {wide}; use encoding={wide!r}"
@@ -161,11 +159,15 @@ def check_encoding(encoding: str) -> str:
     return "utf-8-sig" if name == "utf-8" else name
 
 
+def marked_encoding(head: bytes) -> str | None:
+    """Return the encoding that a byte-order mark names, or None without one."""
+    return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
+
+
 def other_encoding(head: bytes) -> str:
     """Propose an encoding for text that is not UTF-8."""
-    for mark, encoding in _MARKS.items():
-        if head.startswith(mark):
-            return encoding
+    if (marked := marked_encoding(head)) is not None:
+        return marked
     # These codes are letters and signs in Windows' encoding, and hardly ever used in latin-1.
     return "cp1252" if any(0x80 <= code < 0xA0 for code in head) else "latin-1"
 
@@ -351,6 +353,15 @@ def better_separator(lines: Sequence[str], separator: str) -> tuple[str, int] | 
     return None
 
 
+def has_integers(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether a column may hold integers alone, by the first rows of the table."""
+    for column in zip(*rows, strict=False):
+        numbers = [value for value in column if any(map(str.isdigit, value))]
+        if numbers and all(_INTEGER.fullmatch(value.strip()) for value in numbers):
+            return True
+    return not rows
+
+
 def title_above(records: Sequence[Sequence[str]]) -> int:
     """Count the records above the header that look like a title; 0 if the first is the header.
 
@@ -359,7 +370,7 @@ def title_above(records: Sequence[Sequence[str]]) -> int:
     """
     filled = [[field for field in record if field.strip()] for record in records[:10]]
     for i in range(1, len(filled) - 1):
-        if len(filled[i - 1]) > 1:
+        if len(filled[i - 1]) != 1:
             return 0
         names, values = filled[i], filled[i + 1]
         is_header = len(names) == len(records[i]) > 1 and not any(map(is_number, names))

@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -93,7 +93,6 @@ class Source:
         while name.endswith(_COMPRESSED_ENDINGS):
             name = name.rpartition(".")[0]
         self.ending = Path(name).suffix
-        self._errors: tuple[type[Exception], ...] = BROKEN_ARCHIVE
 
     def __enter__(self) -> Self:
         return self
@@ -105,11 +104,6 @@ class Source:
         trace: TracebackType | None,
     ) -> None:
         self._raw.close()
-
-    @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """What reading raises if the file or an archive is broken."""
-        return self._errors
 
     def head(self) -> bytes:
         """Return the first bytes of the table, as they are after decompression."""
@@ -161,7 +155,7 @@ class Source:
         Input without an end, such as that of a device, is mostly no text, which the first bytes
         tell.
         """
-        copy = tempfile.SpooledTemporaryFile(max_size=_MOST_IN_MEMORY)  # noqa: SIM115
+        copy: Any = tempfile.SpooledTemporaryFile(max_size=_MOST_IN_MEMORY)  # noqa: SIM115
         size = 0
         try:
             while part := stream.read(1 << 20):
@@ -172,11 +166,13 @@ class Source:
                     raise DataError(f"{self.name}: cannot be read as a table: only zero bytes")
                 size += len(part)
                 copy.write(part)
-        except UnicodeError as error:
-            raise DataError(f"{self.name}: is no text of its encoding ({error})") from None
-        except OSError as error:
-            raise DataError(f"{self.name}: cannot be read: {error.strerror or error}") from None
-        return copy  # type: ignore[return-value]
+        except (UnicodeError, OSError) as error:
+            copy.close()
+            raise DataError(f"{self.name}: cannot be read: {error}") from None
+        except BaseException:
+            copy.close()
+            raise
+        return copy
 
     def _open(self) -> Any:
         """Open the bytes of the table from the start."""
@@ -193,8 +189,7 @@ class Source:
             elif head.startswith(_ZIP):
                 stream = self._zip_member(stream)
             elif head.startswith(_ZSTANDARD):
-                # Its stream cannot be rewound, so that nothing can be inside of it.
-                return self._zstandard(stream)
+                stream = self._zstandard(stream)
             elif head[257:262] == b"ustar" or self.name.lower().endswith(".tar"):
                 return self._tar_member(stream)
             else:
@@ -239,20 +234,50 @@ class Source:
         assert opened is not None
         return opened
 
-    def _zstandard(self, stream: Any) -> Any:
-        try:
-            module = import_module("compression.zstd")
-            reader = module.ZstdFile(stream)
-        except ImportError:
-            try:
-                module = import_module("zstandard")
-            except ImportError:
-                raise DataError(
-                    f"{self.name}: to read Zstandard the module zstandard is needed "
-                    "(pip install zstandard); or unpack the file first"
-                ) from None
-            reader = module.ZstdDecompressor().stream_reader(
-                stream, read_across_frames=True, closefd=False
+    def _zstandard(self, stream: Any) -> IO[bytes]:
+        """Unpack into a temporary file, since not every module can go back in its stream."""
+        module = _zstandard_module()
+        if module is None:
+            raise DataError(
+                f"{self.name}: to read Zstandard the module zstandard is needed "
+                "(pip install zstandard); or unpack the file first"
             )
-        self._errors = (*BROKEN_ARCHIVE, module.ZstdError)
-        return io.BufferedReader(reader)
+        copy: Any = tempfile.SpooledTemporaryFile(max_size=_MOST_IN_MEMORY)  # noqa: SIM115
+        try:
+            for part in _unpacked(module, stream):
+                copy.write(part)
+        except module.ZstdError as error:
+            raise OSError(str(error)) from None
+        self._raw.close()
+        self._raw = copy
+        copy.seek(0)
+        return copy
+
+
+def _zstandard_module() -> Any:
+    """Return the module of Python 3.14, or else the package; None without both."""
+    with suppress(ImportError):
+        return import_module("compression.zstd")
+    with suppress(ImportError):
+        return import_module("zstandard")
+    return None
+
+
+def _unpacked(module: Any, stream: Any) -> Iterator[bytes]:
+    """Yield the parts of a Zstandard file, which may have several frames.
+
+    The modules compression.zstd and zstandard have the same kind of decompressor, which does
+    not mind when the file ends too early.
+    """
+    new = module.ZstdDecompressor
+    if hasattr(new, "decompressobj"):  # of the package
+        new = new().decompressobj
+    frame, has_begun, part = new(), False, stream.read(1 << 20)
+    while part:
+        if frame.eof:
+            frame, has_begun = new(), False
+        yield frame.decompress(part)
+        has_begun = True
+        part = (frame.unused_data if frame.eof else b"") or stream.read(1 << 20)
+    if has_begun and not frame.eof:
+        raise EOFError("the compressed file ends too early")

@@ -19,9 +19,10 @@ from ..exceptions import DataError, InputError, InterruptedTrainingWarning, warn
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import check_complete, check_learnable, decide_task, find_target, target_values
-from .csv import Origin, Reading, missing_word, read
+from .csv import Origin, missing_word, read
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
+from .parsing import Reading
 from .regressor import TabularRegressor
 
 _ESTIMATORS: dict[str, Any] = {
