@@ -14,6 +14,7 @@ MISSING_WORDS = frozenset(
      "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 )  # fmt: skip
 _TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+_BLANKS = " \t\u00a0"
 _MOST_EXACT = 2.0**53  # beyond it float64 does not hold every integer
 
 
@@ -45,9 +46,9 @@ def loses_digits(column: pd.Series) -> bool:
 def stripped(column: pd.Series, marks: Iterable[str], stays_text: bool) -> pd.Series:
     """Remove blanks around text; what then is a mark, a number or a truth value becomes one."""
     text = column.astype(object).map(
-        lambda value: value.strip() if isinstance(value, str) else value
+        lambda value: value.strip(_BLANKS) if isinstance(value, str) else value
     )
-    text = text.where(~text.isin([*marks, ""]))
+    text = text.where(~text.isin([*marks, ""])).astype(column.dtype)
     values = text.dropna()
     if stays_text:
         return text

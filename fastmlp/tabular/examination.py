@@ -203,7 +203,7 @@ def _has_rows(value: str, place: int, n_columns: int, separator: str, numeric: s
 
     The field begins in the middle of a row, at column `place`, and ends in that of a later one.
     """
-    first, *middle = value.splitlines()
+    first, *middle = re.split("\r\n|\r|\n", value)
     if not middle:
         return False
     *middle, last = middle

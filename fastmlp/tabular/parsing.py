@@ -94,8 +94,7 @@ class Table:
     def read(self) -> pd.DataFrame:
         """Read, check and convert the table."""
         self._begin()
-        with self.source.text(self.encoding) as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of encodings such as escapes
+        with self.source.text(self.encoding) as stream:
             looks_for_codes = has_integers(self.beginning.records[int(self.reading.header) :])
             watched = Watched(stream, self.separator, self.name, looks_for_codes)
             names = self._read_names(watched)
@@ -103,6 +102,9 @@ class Table:
         if not len(frame) and not self.reading.allow_empty:
             raise DataError(f"{self.name}: {NO_ROWS}")
         frame.columns = pd.Index(names)
+        if not len(frame):
+            numbers = set(names) - self.reading.verbatim - self.reading.as_text
+            frame = frame.astype(dict.fromkeys(numbers, float))
         frame, names = self._without_empty_end(frame, names)
         frame = self._convert(frame, watched)
         seen = self._examine(frame, watched)

@@ -13,6 +13,7 @@ from itertools import pairwise
 import pandas as pd
 
 from ..exceptions import DataError
+from .conversion import MISSING_WORDS
 
 _CSV = "save the table as CSV"
 _PANDAS = "save the table as CSV, for example with pandas"
@@ -153,9 +154,9 @@ def check_encoding(encoding: str) -> str:
         "a,b\n".encode(encoding)
         name = codecs.lookup(encoding).name
     except (LookupError, ValueError):  # also UnicodeError, and zeros in the name
-        raise DataError(
-            f"there is no encoding {encoding!r} of text; try latin-1 or utf-16"
-        ) from None
+        name = ""
+    if name in ("", "idna", "punycode", "unicode-escape", "raw-unicode-escape"):
+        raise DataError(f"there is no encoding {encoding!r} of text; try latin-1 or utf-16")
     return "utf-8-sig" if name == "utf-8" else name
 
 
@@ -389,7 +390,7 @@ def first_row_is_data(names: Sequence[str], frame: pd.DataFrame) -> bool:
     frame : pandas.DataFrame
         The rows below it, with columns in the same order.
     """
-    present = [i for i, name in enumerate(names) if name]
+    present = [i for i, name in enumerate(names) if name and name not in MISSING_WORDS]
     numeric = [i for i in present if is_number(names[i])]
     text = [i for i in present if i not in numeric]
     columns = [frame.iloc[:, i] for i in range(len(names))]

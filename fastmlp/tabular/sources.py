@@ -7,6 +7,7 @@ import lzma
 import os
 import re
 import stat
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -26,7 +27,7 @@ BROKEN_ARCHIVE = (
 HEAD = 1 << 16  # bytes that tell what a file is
 
 _MOST_IN_MEMORY = 1 << 26
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|(https?|ftp|s3|gs|file):/")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|(https?|ftp|s3|gs|file):/", re.IGNORECASE)
 _COMPRESSED_ENDINGS = (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar", ".tgz")
 _OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -82,8 +83,9 @@ class Source:
         self.is_text = False
         if hasattr(origin, "read"):
             named = getattr(origin, "name", "")
-            is_input = named in ("<stdin>", 0) or not isinstance(named, str)
-            self.name = "standard input" if is_input else named or "the file"
+            self.name = named if isinstance(named, str) and named else "the file"
+            if origin in (sys.stdin, getattr(sys.stdin, "buffer", None)):
+                self.name = "standard input"
             self._raw = self._copy(origin)
         else:
             self.name = os.fspath(origin)
@@ -166,11 +168,10 @@ class Source:
                     raise DataError(f"{self.name}: cannot be read as a table: only zero bytes")
                 size += len(part)
                 copy.write(part)
-        except (UnicodeError, OSError) as error:
+        except BaseException as error:
             copy.close()
-            raise DataError(f"{self.name}: cannot be read: {error}") from None
-        except BaseException:
-            copy.close()
+            if isinstance(error, UnicodeError | OSError):
+                raise DataError(f"{self.name}: cannot be read: {error}") from None
             raise
         return copy
 
@@ -228,7 +229,7 @@ class Source:
             raise DataError(f"{self.name}: cannot be unpacked: {error}") from None
 
     def _tar_member(self, stream: Any) -> IO[bytes]:
-        archive = tarfile.open(fileobj=stream)  # noqa: SIM115
+        archive = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115
         members = {member.name: member for member in archive if member.isfile()}
         opened = archive.extractfile(members[self._only(list(members), "tar")])
         assert opened is not None
@@ -246,8 +247,11 @@ class Source:
         try:
             for part in _unpacked(module, stream):
                 copy.write(part)
-        except module.ZstdError as error:
-            raise OSError(str(error)) from None
+        except BaseException as error:
+            copy.close()
+            if isinstance(error, module.ZstdError):
+                raise OSError(str(error)) from None
+            raise
         self._raw.close()
         self._raw = copy
         copy.seek(0)
