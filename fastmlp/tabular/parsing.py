@@ -328,9 +328,11 @@ class Table:
         return seen
 
     def _target(self, frame: pd.DataFrame) -> Any:
+        """Return the name of the target, or None if the table does not have it."""
         target = self.reading.target
-        if target is None:
-            return frame.columns[-1] if not self.reading.known else None
+        if target is None and not self.reading.known:
+            left = [name for name in frame.columns if name not in self.reading.drop]
+            return left[-1] if left else None
         return target if target in frame.columns else None
 
     def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> pd.DataFrame:

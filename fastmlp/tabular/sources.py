@@ -84,11 +84,11 @@ class Source:
         if hasattr(origin, "read"):
             named = getattr(origin, "name", "")
             self.name = named if isinstance(named, str) and named else "the file"
-            if origin in (sys.stdin, getattr(sys.stdin, "buffer", None)):
+            if origin is sys.stdin or origin is getattr(sys.stdin, "buffer", None):
                 self.name = "standard input"
             self._raw = self._copy(origin)
         else:
-            self.name = os.fspath(origin)
+            self.name = os.fsdecode(origin)
             self._raw = self._open_path(self.name)
         name = self.name.lower()
         self.claims_archive = name.endswith(_COMPRESSED_ENDINGS)

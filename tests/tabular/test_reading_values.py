@@ -50,6 +50,12 @@ def test_codes_of_a_target_that_is_not_the_last_column():
     assert frame["code"].tolist()[:3] == CODES and remarks == []
 
 
+def test_codes_of_a_target_before_columns_that_are_left_out():
+    text = "size,code,note\n" + "".join(f"{i},{CODES[i % 3]},{i}\n" for i in range(60))
+    frame, remarks = read(text, drop=["note"])
+    assert frame["code"].tolist()[:3] == CODES and remarks == []
+
+
 def test_codes_that_are_seen_late():
     rows = [f"{i},{99 - i // 1000:02d}\n" for i in range(100_000)]
     frame, _ = read("size,code\n" + "".join(rows), task="classification")
