@@ -196,8 +196,11 @@ class Command(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """Run the command, and print an error as one line."""
         debug = context.params.pop("debug")
+        from fastmlp.exceptions import DataWarning
+
         try:
             with warnings.catch_warnings():
+                warnings.simplefilter("always", DataWarning)
                 warnings.showwarning = _show_warning
                 return super().invoke(context)
         except (click.exceptions.Exit, click.Abort):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .errors import Command, UserError, about, flag_of, remark
-from .options import table_options
+from .options import called, column_options, file_path, opened, table_options
 
 
 def _integers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -65,7 +65,7 @@ def _further_parameters(
 
 
 @click.command(cls=Command)
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path())
 @click.option("--target", metavar="COL", help="Target column.  [default: the last one]")
 @click.option(
     "--task",
@@ -152,7 +152,8 @@ def _further_parameters(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
+    callback=file_path,
     help="Model file.  [default: the name of DATA with the ending .fastmlp, here]",
 )
 @click.option(
@@ -165,21 +166,27 @@ def _further_parameters(
     "lr_schedule=cosine or clip_norm=1. Can be repeated.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
+@column_options
 @table_options
 def fit(
-    data: Path,
+    data: str,
     output: Path | None,
     target: str | None,
     quiet: bool,
     as_json: bool,
-    separator: str,
-    encoding: str,
+    separator: str | None,
+    encoding: str | None,
+    decimal: str | None,
+    header: bool | None,
     na_values: tuple[str, ...],
+    text: tuple[str, ...],
+    drop: tuple[str, ...],
     further: dict[str, Any],
     **parameters: Any,
 ) -> None:
     """Train a network on the CSV file DATA and write the model.
 
+    DATA may be compressed, and - is standard input.
     Text columns are one-hot encoded, numbers standardised, missing values filled. A part of
     the rows is held out; the metrics printed are those on it, beside those of always
     predicting the mean or the class shares.
@@ -196,10 +203,21 @@ def fit(
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
     # Options without a value are left to the library's defaults.
     parameters = {name: value for name, value in parameters.items() if value is not None}
-    frame = read_table(data, separator=separator, encoding=encoding, na_values=na_values)
+    frame = read_table(
+        opened(data),
+        separator=separator,
+        encoding=encoding,
+        decimal=decimal,
+        na_values=na_values,
+        text=text,
+        drop=drop,
+        header=header is not False,
+        target=target,
+        task=parameters["task"],
+    )
     if target is None and not quiet:
         remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
-    with about(data), epoch_bar(parameters["max_iter"], quiet) as callback:
+    with about(Path(called(data))), epoch_bar(parameters["max_iter"], quiet) as callback:
         model = train_table(
             frame, target, na_values=na_values, callback=callback, **parameters, **further
         )
@@ -250,11 +268,13 @@ def _save(model: Any, path: Path) -> None:
         raise UserError(f"{error}; the trained model is in {rescued} instead") from error
 
 
-def _stem(data: Path) -> str:
-    """Return the name of a data file without its endings."""
-    name = data.name
-    for ending in (".gz", ".bz2", ".xz", ".zip", ".csv", ".tsv", ".txt"):
-        name = name.removesuffix(ending)
+def _stem(data: str) -> str:
+    """Return the name of a data file without its endings; that of a pipe says nothing."""
+    path = Path(data)
+    name = "" if data == "-" or "/dev" in map(str, path.parents) else path.name
+    for ending in (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar", ".csv", ".tsv", ".tab", ".txt"):
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
     return name or "model"
 
 

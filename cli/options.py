@@ -1,17 +1,65 @@
-"""The options that several commands share."""
+"""The options and arguments that several commands share."""
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import click
 
+from .errors import UserError
 
-def _separator(context: click.Context, parameter: click.Parameter, text: str) -> str:
+STANDARD_INPUT = "standard input"
+
+
+def _separator(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     """Read the value of ``--sep``."""
-    text = "\t" if text in ("tab", r"\t") else text
-    if len(text) != 1:
+    if text in ("tab", r"\t"):
+        return "\t"
+    if text is not None and len(text) != 1:
         raise click.BadParameter(f"{text!r} is not a single character")
     return text
+
+
+def file_path(context: click.Context, parameter: click.Parameter, text: str | None) -> Path | None:
+    """Return the path of a model, which cannot be a pipe."""
+    if text == "-":
+        raise click.BadParameter("'-' is no file here; only tables come from standard input")
+    return None if text is None else Path(text)
+
+
+def model_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument MODEL, an existing model file."""
+    return click.argument("model", type=click.Path(), callback=file_path)(command)
+
+
+def opened(data: str) -> str | IO[bytes]:
+    """Return what the argument DATA stands for: standard input for ``-``, otherwise the path."""
+    if data != "-":
+        return data
+    if sys.stdin is None or sys.stdin.closed:
+        raise UserError(f"{STANDARD_INPUT}: is closed")
+    if sys.stdin.isatty():
+        raise UserError(f"{STANDARD_INPUT}: is a terminal; pipe a table into it, or name a file")
+    return sys.stdin.buffer
+
+
+def called(data: str) -> str:
+    """Return how messages call the argument DATA."""
+    return STANDARD_INPUT if data == "-" else data
+
+
+def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which columns of a table a model is made of."""
+    for option in (
+        click.option("--drop", multiple=True, metavar="COL",
+                     help="Column that is not used. Can be repeated."),
+        click.option("--text", multiple=True, metavar="COL",
+                     help="Column that is text as it stands in the file: the code 01 is no number, "
+                          "NA no missing value. Can be repeated."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,10 +68,16 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--na", "na_values", multiple=True, metavar="TEXT",
                      help="Further mark of a missing value, such as '?'. Can be repeated. A model "
                           "remembers those of its training."),
-        click.option("--encoding", default="utf-8", show_default=True,
-                     help="Character encoding of the file."),
-        click.option("--sep", "separator", default=",", show_default=True, callback=_separator,
-                     help="Character between fields; 'tab' for a tab."),
+        click.option("--header/--no-header", default=None,
+                     help="Whether the first line has the names of the columns; otherwise they "
+                          "are called 1, 2, and so on. A model remembers it."),
+        click.option("--decimal", type=click.Choice([",", "."]),
+                     help="Decimal mark of numbers. A model remembers it."),
+        click.option("--encoding",
+                     help="Character encoding.  [default: utf-8, or as the file says]"),
+        click.option("--sep", "separator", callback=_separator,
+                     help="Character between fields; 'tab' for a tab.  [default: as the file "
+                          "shows]"),
     ):  # fmt: skip
         command = option(command)
     return command

@@ -6,31 +6,40 @@ from typing import Any
 import click
 
 from .errors import Command, UserError, about
-from .options import table_options
+from .options import called, file_path, model_argument, opened, table_options
+
+
+def _output_path(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> Path | None:
+    return None if text in (None, "-") else Path(text)
 
 
 @click.command(cls=Command)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@model_argument
+@click.argument("data", type=click.Path())
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="CSV file of the predictions.  [default: standard output]",
+    type=click.Path(),
+    callback=_output_path,
+    help="CSV file of the predictions.  [default: standard output, as for -]",
 )
 @click.option("--proba", is_flag=True, help="Print the probability of each class as well.")
 @table_options
 def predict(
     model: Path,
-    data: Path,
+    data: str,
     output: Path | None,
     proba: bool,
     as_json: bool,
-    separator: str,
-    encoding: str,
     na_values: tuple[str, ...],
+    **reading: Any,
 ) -> None:
-    """Predict the target of every row of the CSV file DATA with MODEL."""
+    """Predict the target of every row of the CSV file DATA with MODEL.
+
+    DATA may be compressed, and - is standard input.
+    """
     import pandas as pd
 
     from fastmlp.export.files import check_output, written_aside
@@ -40,14 +49,14 @@ def predict(
 
     if output is not None:
         check_output(output)
-        for source in (model, data):
+        for source in (model, Path(data)):
             if output.exists() and source.exists() and output.samefile(source):
                 raise UserError(f"{output}: this is read, too; choose another name with -o")
     loaded = _load_table_model(model)
     if proba and not hasattr(loaded, "predict_proba"):
         raise UserError(f"{model}: a regression model has no class probabilities")
-    frame = read_for(loaded, data, separator=separator, encoding=encoding, na_values=na_values)
-    with about(data):
+    frame = read_for(loaded, opened(data), na_values=na_values, **reading)
+    with about(Path(called(data))):
         probabilities = loaded.predict_proba(frame) if proba else None
         name = "prediction" if loaded.target_name_ is None else loaded.target_name_
         result = pd.DataFrame({name: loaded.predict(frame)})
@@ -64,27 +73,27 @@ def predict(
 
 
 @click.command(cls=Command)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@model_argument
+@click.argument("data", type=click.Path())
 @table_options
 def evaluate(
     model: Path,
-    data: Path,
+    data: str,
     as_json: bool,
-    separator: str,
-    encoding: str,
     na_values: tuple[str, ...],
+    **reading: Any,
 ) -> None:
-    """Measure MODEL on the CSV file DATA, which has the target column."""
+    """Measure MODEL on the CSV file DATA, which has the target column.
+
+    DATA may be compressed, and - is standard input.
+    """
     from fastmlp.tabular import train
 
     from .output import print_json, print_metrics, print_rows
 
     loaded = _load_table_model(model)
-    frame = train.read_for(
-        loaded, data, separator=separator, encoding=encoding, na_values=na_values
-    )
-    with about(data):
+    frame = train.read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
+    with about(Path(called(data))):
         metrics = train.evaluate(loaded, frame)
     if as_json:
         print_json({"rows": len(frame), "target": loaded.target_name_, **metrics})
@@ -95,7 +104,7 @@ def evaluate(
 
 
 @click.command(cls=Command)
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 def info(model: Path, as_json: bool) -> None:
     """Say what the file MODEL holds."""
     from fastmlp.export.model_file import load_model, read_manifest
@@ -134,8 +143,8 @@ def info(model: Path, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@model_argument
+@click.argument("output", type=click.Path(), callback=file_path)
 def export(model: Path, output: Path, as_json: bool) -> None:
     """Write MODEL as an ONNX graph to OUTPUT, preprocessing included.
 

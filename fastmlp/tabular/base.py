@@ -114,6 +114,9 @@ _SHARED_ATTRIBUTES = """\
     report_ : dict
         Numbers of rows, columns, epochs and seconds, and the metrics on held-out rows. Defined
         only after :func:`fastmlp.train_table` or the command line.
+    reading_ : dict
+        How the table was read that was trained on, if :func:`fastmlp.tabular.csv.read_table`
+        read it. Defined only where ``report_`` is.
     na_values_ : list of str
         Marks of missing values in the file that was trained on. Defined only where ``report_``
         is.

@@ -1,171 +1,159 @@
 """Reading CSV files into data frames; errors name the file and the line."""
 
-import bz2
-import csv
-import gzip
-import lzma
-import warnings
-import zipfile
-import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 
 from ..exceptions import DataError
-from .frames import with_booleans
+from .parsing import NO_ROWS, Reading, Table, one_line
+from .recognition import check_encoding, other_encoding
+from .sources import BROKEN_ARCHIVE, Source
 
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_BROKEN_ARCHIVE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+Origin = str | PathLike[str] | IO[bytes] | IO[str]
 
 
 def read_table(
-    path: str | PathLike[str],
+    path: Origin,
     *,
-    separator: str = ",",
-    encoding: str = "utf-8",
+    separator: str | None = None,
+    encoding: str | None = None,
+    decimal: str | None = None,
     na_values: Sequence[str] = (),
     text: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    header: bool = True,
+    target: str | None = None,
+    task: str = "auto",
+    allow_empty: bool = False,
 ) -> pd.DataFrame:
-    """Read a CSV file with a header line.
+    """Read a CSV file, compressed or not.
 
     Empty fields and pandas' usual marks (NA, NaN, null, ...) are missing values. A column that
-    holds only true and false, and perhaps missing values, is Boolean.
+    holds only true and false, and perhaps missing values, is Boolean. Blanks around values and
+    names are no part of them. What looks wrong but can be read is a
+    :class:`fastmlp.DataWarning`.
 
     Parameters
     ----------
-    path : str or Path
-        Compressed files are recognised by their ending, such as ``.gz``.
-    separator : str, default=','
-        The character between two fields.
-    encoding : str, default='utf-8'
-        The encoding of the file, by a name that Python knows.
+    path : str, Path, or file-like object
+        Files compressed by gzip, bzip2, xz, zip or Zstandard are recognised by their first bytes.
+        A file-like object is open for reading bytes or text. A pipe is read once.
+    separator : str, default=None
+        The character between two fields; 'tab' is a tab. None finds out whether it is a comma,
+        a semicolon, a tab or a vertical bar.
+    encoding : str, default=None
+        The encoding of the file, by a name that Python knows. None is UTF-8, or what a byte-order
+        mark says.
+    decimal : {',', '.'}, default=None
+        The decimal mark of numbers. If it is given, the other one, blanks and apostrophes may
+        stand between groups of three digits.
     na_values : sequence of str, default=()
         Further marks of a missing value, such as ``?``.
     text : sequence of str, default=()
-        Names of columns that stay text even if all their values look like numbers, so that the
-        code ``007`` is not read as 7.
+        Names of columns that stay text as it stands in the file: the code ``007`` is not read as
+        7, and ``NA`` is no missing value.
+    drop : sequence of str, default=()
+        Names of columns that are left out.
+    header : bool, default=True
+        Whether the first line has the names of the columns. Without them the columns are called
+        1, 2, and so on.
+    target : str or None, default=None
+        Name of the column that shall be predicted; None is the last one. If its values are
+        codes for classes such as ``01``, it stays text.
+    task : {'auto', 'classification', 'regression'}, default='auto'
+        What the target is for: numbers of a regression are never codes.
+    allow_empty : bool, default=False
+        Whether a table may have no rows.
 
     Returns
     -------
     pandas.DataFrame
+        Its ``attrs['reading']`` says how it was read, for :func:`fastmlp.train_table`.
 
     Raises
     ------
     DataError
-        When the file is missing, is empty, has no rows, is not text in this encoding, names a
-        column twice, or has rows of different lengths; and when the separator or the encoding
-        cannot be used.
+        When the file is missing, is empty, has no rows, is of another format, is not text in
+        this encoding, names a column twice, or has rows of different lengths; when a column of
+        `text` or `drop` is not there; and when an option cannot be used.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path}: this is a folder; give a CSV file")
-    if len(separator) != 1:
-        raise DataError(f"the separator must be a single character, not {separator!r}")
-    try:
-        "".encode(encoding)
-    except LookupError:
-        raise DataError(f"there is no encoding {encoding!r}; try latin-1 or utf-16") from None
-    try:
-        return _read(path, separator, encoding, na_values, text)
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except UnicodeError as error:
+    return read(
+        path,
+        Reading(
+            separator=separator,
+            encoding=encoding,
+            decimal=decimal,
+            na_values=na_values,
+            header=header,
+            verbatim=set(text),
+            drop=drop,
+            target=target,
+            task=task,
+            allow_empty=allow_empty,
+        ),
+    )
+
+
+def read(origin: Origin, reading: Reading) -> pd.DataFrame:
+    """Read a table as :func:`read_table` does, or as a model needs it."""
+    if reading.separator in ("tab", r"\t"):
+        reading.separator = "\t"
+    separator, decimal = reading.separator, reading.decimal
+    if separator is not None and (
+        len(separator) != 1 or not separator.isascii() or separator in '\r\n"\0'
+    ):
         raise DataError(
-            f"{path}: not {encoding} text ({error}); name its encoding, for example "
-            "encoding='latin-1'"
-        ) from None
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{path}: the file is empty; a header line and rows are needed") from None
-    except (*_BROKEN_ARCHIVE, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-
-
-def _read(
-    path: Path, separator: str, encoding: str, na_values: Sequence[str], text: Sequence[str]
-) -> pd.DataFrame:
-    options: dict[str, Any] = {"sep": separator, "encoding": encoding}
-    header = pd.read_csv(path, header=None, nrows=1, dtype=str, na_filter=False, **options)
-    names = _column_names(path, header.iloc[0])
-    dtype = {i: str for i, name in enumerate(names) if name in set(text)}
-    try:
-        with warnings.catch_warnings():
-            # If every row is too long, pandas cuts all of them and only warns.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                path,
-                index_col=False,
-                dtype=dtype,
-                na_values=list(na_values),
-                low_memory=False,
-                **options,
-            )
-    except (pd.errors.ParserWarning, pd.errors.ParserError) as error:
-        raise _ragged(path, separator, encoding, len(names), error) from None
-    if len(frame) == 0:
-        raise DataError(f"{path}: there is a header but no row below it")
-    frame.columns = names
-    # In a row that is too short the last column is missing. Reading the file again to look for
-    # such a row is needed only if there is one.
-    if frame.iloc[:, -1].isna().any():
-        bad = _first_ragged_line(path, separator, encoding, len(names))
-        if bad is not None:
-            raise _ragged(path, separator, encoding, len(names), None)
-    return with_booleans(frame)
-
-
-def _column_names(path: Path, header: Iterable[Any]) -> list[str]:
-    """Return the names in a header line; name columns without one as pandas does."""
-    names = [str(name).strip() or f"Unnamed: {i}" for i, name in enumerate(header)]
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise DataError(
-            f"{path}, line 1: column name {repeated[0]!r} stands there more than once; "
-            "names must differ"
+            f"the separator must be a single character of ASCII, no quotation mark and no line "
+            f"end, not {separator!r}"
         )
-    return names
+    if decimal not in (None, ",", "."):
+        raise DataError(f"the decimal mark must be ',' or '.', not {decimal!r}")
+    if reading.encoding is not None:
+        reading.encoding = check_encoding(reading.encoding)
+    with Source(origin) as source:
+        try:
+            return Table(source, reading).read()
+        except DataError as error:
+            if source.claims_archive and str(error).endswith(NO_ROWS):
+                raise DataError(
+                    f"{source.name}: cannot be read: it is not compressed as its name says"
+                ) from None
+            raise
+        except UnicodeError as error:
+            raise _not_decoded(source, reading.encoding, error) from None
+        except (ValueError, *BROKEN_ARCHIVE) as error:
+            raise DataError(f"{source.name}: cannot be read: {one_line(error)}") from None
 
 
-def _first_ragged_line(
-    path: Path, separator: str, encoding: str, n_columns: int
-) -> tuple[int, int] | None:
-    """Find the first row that does not have `n_columns` fields.
+def _not_decoded(source: Source, encoding: str | None, error: UnicodeError) -> DataError:
+    other = other_encoding(source.head())
+    if encoding in (None, "utf-8-sig"):
+        said, remedy = "utf-8", f"name its encoding, for example encoding={other!r}"
+    else:
+        said, remedy = str(encoding), "name another encoding, or none to have it recognised"
+    return DataError(f"{source.name}: not {said} text ({one_line(error)}); {remedy}")
+
+
+def missing_word(frame: pd.DataFrame, target: Any) -> str:
+    """Return the end of the message about a target that is missing in some rows.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        As from :func:`read_table`.
+    target : hashable
 
     Returns
     -------
-    (line, n_fields) : tuple of int or None
-        The number of its line, counted from 1, and of its fields. None if there is no such row,
-        or if the file cannot be read as CSV again.
+    str
+        It says which word of the file was read as missing; empty if there was none.
     """
-    if path.suffix in (".zip", ".tar", ".zst"):
-        return None
-    opener = _OPENERS.get(path.suffix, open)
-    with opener(path, "rt", encoding=encoding, newline="") as file:
-        reader = csv.reader(file, delimiter=separator)
-        try:
-            for row in reader:
-                blank = not row or (len(row) == 1 and not row[0].strip())
-                if len(row) != n_columns and not blank:
-                    return reader.line_num, len(row)
-        except csv.Error:
-            return None
-    return None
-
-
-def _ragged(
-    path: Path, separator: str, encoding: str, n_columns: int, error: Exception | None
-) -> DataError:
-    """Make the error for a file whose rows have different lengths; pandas raised `error`."""
-    bad = _first_ragged_line(path, separator, encoding, n_columns)
-    if bad is None:
-        return DataError(f"{path}: cannot be read as CSV: {error}")
-    line, n_fields = bad
-    return DataError(
-        f"{path}, line {line}: {n_fields} field{'s' * (n_fields != 1)} where the header has "
-        f"{n_columns}; mend that line, or quote fields that contain the separator"
+    found = frame.attrs.get("reading", {}).get("missing_word")
+    if found is None or found[0] != target:
+        return ""
+    return (
+        f"; the text {found[1]!r} in row {found[2]} was read as missing: if it is a value, use "
+        f"text={[target]!r}"
     )

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from contextvars import copy_context
 from inspect import signature
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,10 @@ from ..exceptions import (
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import check_complete, check_learnable, decide_task, find_target, target_values
-from .csv import read_table
+from .csv import Origin, missing_word, read
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
+from .parsing import Reading
 from .regressor import TabularRegressor
 
 _ESTIMATORS: dict[str, Any] = {
@@ -64,8 +64,8 @@ def train_table(
     random_state : int, default=0
         Seed of the split and of the training.
     na_values : sequence of str, default=()
-        Marks of missing values in the file that the frame was read from. The model remembers
-        them for :func:`read_for`.
+        Marks of missing values in the file that the frame was read from, unless it comes from
+        :func:`fastmlp.tabular.csv.read_table`. The model remembers them for :func:`read_for`.
     callback : callable, optional
         It is called after each epoch with a :class:`fastmlp.Epoch`.
     **parameters
@@ -106,7 +106,7 @@ def train_table(
     check_frame(frame)
     target = find_target(frame, target)
     y = frame[target]
-    check_complete(y)
+    _check_complete(frame, target)
     task, reason = decide_task(y) if task == "auto" else (task, "")
     model = _estimator(task, {**parameters, "random_state": random_state})
     values = target_values(y, task)
@@ -116,7 +116,8 @@ def train_table(
     began = time.perf_counter()
     endings = _fit(model, frame.iloc[train].drop(columns=target), y.iloc[train], callback)
     seconds = time.perf_counter() - began
-    model.na_values_ = list(na_values)
+    model.reading_ = frame.attrs.get("reading", {})
+    model.na_values_ = list(na_values or model.reading_.get("na_values", ()))
     model.report_ = {
         "rows": len(frame),
         "train_rows": len(train),
@@ -135,11 +136,14 @@ def train_table(
 
 def read_for(
     model: Any,
-    path: str | PathLike[str],
+    path: Origin,
     *,
-    separator: str = ",",
-    encoding: str = "utf-8",
+    separator: str | None = None,
+    encoding: str | None = None,
+    decimal: str | None = None,
     na_values: Sequence[str] = (),
+    header: bool | None = None,
+    allow_empty: bool = True,
 ) -> pd.DataFrame:
     """Read a CSV file in the way that a fitted model needs.
 
@@ -150,11 +154,18 @@ def read_for(
     ----------
     model : TabularClassifier or TabularRegressor
         A fitted model. The marks of missing values that it remembers are used, too.
-    path : str or Path
-    separator : str, default=','
-    encoding : str, default='utf-8'
+    path : str, Path, or file-like object
+    separator : str, default=None
+    encoding : str, default=None
+    decimal : {',', '.'}, default=None
+        None is that of the table which the model was trained on.
     na_values : sequence of str, default=()
         Further marks of missing values.
+    header : bool, default=None
+        Whether the first line has the names of the columns; None is as in training. Without
+        names, the number of columns tells whether the target is among them.
+    allow_empty : bool, default=True
+        Whether a table may have no rows.
 
     Returns
     -------
@@ -165,11 +176,45 @@ def read_for(
     DataError
         When the file cannot be read, as in :func:`fastmlp.tabular.csv.read_table`.
     """
-    text = [column["name"] for column in model.columns_ if column["kind"] == "text"]
-    if is_classifier(model) and model.classes_.dtype.kind in "US":
-        text.append(model.target_name_)
-    marks = [*getattr(model, "na_values_", ()), *na_values]
-    return read_table(path, separator=separator, encoding=encoding, na_values=marks, text=text)
+    target, earlier = model.target_name_, getattr(model, "reading_", {})
+    # Numbers in a foreign form are text for the reader, and the model converts them.
+    text = {
+        column["name"]
+        for column in model.columns_
+        if column["kind"] == "text" or column.get("number_format")
+    }
+    if getattr(model, "target_format_", "") or (
+        is_classifier(model) and model.classes_.dtype.kind in "US"
+    ):
+        text.add(target)
+    reading = Reading(
+        separator=separator,
+        encoding=encoding,
+        decimal=decimal or earlier.get("decimal"),
+        na_values=[*getattr(model, "na_values_", ()), *na_values],
+        header=earlier.get("header", True) if header is None else header,
+        verbatim=set(earlier.get("text", ())),
+        as_text=text,
+        target=target,
+        task="regression",
+        allow_empty=allow_empty,
+        known={column["name"] for column in model.columns_} | {target},
+    )
+    if not reading.header and not earlier.get("header", True):
+        reading.names = _names_by_number(model, earlier["n_columns"])
+    return read(path, reading)
+
+
+def _names_by_number(model: Any, n_columns: int) -> dict[int, list[str]]:
+    """Return the names of columns without names, by how many there are.
+
+    There can be as many as in training, the target may be left out, and so may further columns
+    that the model was not trained on.
+    """
+    names = [str(i) for i in range(1, n_columns + 1)]
+    features = [column["name"] for column in model.columns_]
+    without_target = [name for name in names if name != model.target_name_]
+    return {len(features): features, len(without_target): without_target, n_columns: names}
 
 
 def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
@@ -202,7 +247,7 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     if target not in frame.columns:
         raise DataError(f"there is no target column {target!r} to compare with")
     y = frame[target]
-    check_complete(y)
+    _check_complete(frame, target)
     values = target_values(y, "classification" if is_classifier(model) else "regression")
     if is_classifier(model):
         if model.classes_.dtype.kind in "US":
@@ -214,6 +259,14 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
                 "not know"
             )
     return _metrics(model, frame, values)
+
+
+def _check_complete(frame: pd.DataFrame, target: Any) -> None:
+    """Refuse a target that is missing in some rows, and name the word that was read as missing."""
+    try:
+        check_complete(frame[target])
+    except DataError as error:
+        raise DataError(f"{error}{missing_word(frame, target)}") from None
 
 
 def _estimator(task: str, parameters: dict[str, Any]) -> Any:

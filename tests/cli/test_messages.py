@@ -17,9 +17,9 @@ from fastmlp.tabular.train import train_table
 
 
 def test_bad_settings(data):
-    message = fails("fit", "data.csv", "--set", "drop=1")
+    message = fails("fit", "data.csv", "--set", "dropp=1")
     assert message == (
-        "fastmlp: there is no parameter 'drop' for classification; did you mean --set dropout=...?"
+        "fastmlp: there is no parameter 'dropp' for classification; did you mean --set dropout=...?"
     )
     message = fails("fit", "data.csv", "--activation", "tanh,relu,elu")
     assert message.startswith("fastmlp: --activation has 3 entries, and --hidden 2; give")

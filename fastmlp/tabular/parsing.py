@@ -1,0 +1,436 @@
+"""From the text of a table to a data frame: names, rows, conversions and remarks."""
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ..exceptions import DataError, DataWarning, warn_user
+from .columns import decide_task, is_text
+from .conversion import (
+    MISSING_WORDS,
+    are_integers,
+    as_floats,
+    foreign_numbers,
+    loses_digits,
+    stripped,
+)
+from .examination import Examination, Watched, examine
+from .frames import with_booleans
+from .recognition import (
+    better_separator,
+    first_row_is_data,
+    has_integers,
+    is_number,
+    marked_encoding,
+    recognise,
+    recognise_encoding,
+    refuse_other_formats,
+    title_above,
+)
+from .sources import Source
+
+NO_ROWS = "there is a header but no row below it"
+_SAMPLE = 1 << 18  # characters that the separator and the first lines are recognised from
+
+
+@dataclass
+class Reading:
+    """How a table is read; :func:`fastmlp.tabular.csv.read_table` explains most of it.
+
+    Attributes
+    ----------
+    verbatim : set of str
+        Columns whose text is kept as it stands; only empty fields are missing.
+    as_text : set of str
+        Further columns that are text. Those that the table does not have are ignored.
+    known : set of str
+        Columns that a model knows: nothing is remarked on them, nor on a header of them.
+    names : mapping of int to sequence of str, or None
+        Names of the columns of a table without header, by their number. None is 1, 2, and so on.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+    na_values: Sequence[str] = ()
+    header: bool = True
+    verbatim: set[str] = field(default_factory=set)
+    as_text: set[str] = field(default_factory=set)
+    drop: Sequence[str] = ()
+    target: Any = None
+    task: str = "auto"
+    allow_empty: bool = False
+    known: set[str] = field(default_factory=set)
+    names: Mapping[int, Sequence[str]] | None = None
+
+
+class Table:
+    """A table while it is read.
+
+    Parameters
+    ----------
+    source : Source
+    reading : Reading
+
+    Attributes
+    ----------
+    encoding, separator : str
+        Those that the user chose, or that were recognised.
+    beginning : Beginning
+        What the first part of the table says.
+    header : list of str
+        The fields of the header as they stand there; empty without a header.
+    is_nameless_end : bool
+        Whether the header ends with a separator.
+    """
+
+    def __init__(self, source: Source, reading: Reading) -> None:
+        self.source, self.reading, self.name = source, reading, source.name
+
+    def read(self) -> pd.DataFrame:
+        """Read, check and convert the table."""
+        self._begin()
+        with self.source.text(self.encoding) as stream:
+            looks_for_codes = has_integers(self.beginning.records[int(self.reading.header) :])
+            watched = Watched(stream, self.separator, self.name, looks_for_codes)
+            names = self._read_names(watched)
+            frame = self._parse(watched, names)
+        if not len(frame) and not self.reading.allow_empty:
+            raise DataError(f"{self.name}: {NO_ROWS}")
+        frame.columns = pd.Index(names)
+        if not len(frame):
+            numbers = set(names) - self.reading.verbatim - self.reading.as_text
+            frame = frame.astype(dict.fromkeys(numbers, float))
+        frame, names = self._without_empty_end(frame, names)
+        frame = self._convert(frame, watched)
+        seen = self._examine(frame, watched)
+        frame = self._keep_codes(frame, seen)
+        self._remark_on(frame, seen)
+        frame = with_booleans(frame.drop(columns=list(self.reading.drop)))
+        if not len(frame.columns):
+            raise DataError(f"{self.name}: no column is left")
+        frame.attrs["reading"] = self._record(names, frame, seen)
+        return frame
+
+    def _begin(self) -> None:
+        """Look at the first part of the file: format, encoding, separator, first lines."""
+        head = self.source.head()
+        if not head:
+            raise DataError(f"{self.name}: the file is empty; a header line and rows are needed")
+        refuse_other_formats(self.name, head)
+        if self.source.is_text:
+            self.encoding = "utf-8-sig"
+        else:
+            encoding = self.reading.encoding
+            self.encoding = encoding or recognise_encoding(self.name, head)
+            marked = marked_encoding(head)
+            if marked is not None and marked[:6] != self.encoding[:6]:
+                self._warn(f"a mark at its start says that it is {marked}; leave `encoding` out")
+        with self.source.text(self.encoding) as stream:
+            sample = stream.read(_SAMPLE)
+            is_whole = not stream.read(1)
+        # Encodings that are named with their byte order keep the mark.
+        sample = sample.removeprefix("\ufeff")
+        if not sample.strip():
+            raise DataError(f"{self.name}: the file is empty; a header line and rows are needed")
+        self.beginning = recognise(
+            sample, is_whole, self.reading.separator, self.source.ending, self.reading.header
+        )
+        self.separator = self.beginning.separator
+        if not self.beginning.records:
+            raise DataError(f"{self.name}: there are only comments; a header and rows are needed")
+        self._remark_on_beginning()
+
+    def _remark_on_beginning(self) -> None:
+        beginning = self.beginning
+        if beginning.is_recognised:
+            self._warn(f"fields are separated by {_shown(beginning.separator)}")
+        if beginning.n_comments:
+            last, some = beginning.n_skipped, beginning.n_comments
+            numbers = f"line {last} is a comment" if some == 1 else (
+                f"lines {last - some + 1} to {last} are comments"
+            )  # fmt: skip
+            self._warn(f"{numbers}, left out: {beginning.lines[last - some].strip()[:60]!r}")
+        records = beginning.records
+        if self.reading.header and (above := title_above(records)):
+            shown = " ".join(records[0]).strip()
+            raise DataError(
+                f"{self.name}: the first line, {shown[:60]!r}, looks like a title above the names "
+                f"of the columns ({', '.join(map(repr, records[above][:3]))}, ...); remove what is "
+                "above these"
+            )
+        if records and len(records[0]) == 1:
+            better = better_separator(beginning.lines[beginning.n_skipped :], beginning.separator)
+            if better is not None:
+                self._warn(
+                    f"there is a single column; with separator={_shown(better[0])} there would be "
+                    f"{better[1]}"
+                )
+
+    def _read_names(self, watched: Watched) -> list[str]:
+        """Return the names of the columns, and leave `watched` at the first row."""
+        watched.skip_lines(self.beginning.n_skipped)
+        if not self.reading.header:
+            return self._made_names(len(self.beginning.records[0]))
+        header = watched.next_record()
+        self.header = [name.removeprefix("\ufeff").strip() for name in header]
+        self.is_nameless_end = len(header) > 1 and not self.header[-1]
+        names = [name or f"Unnamed: {i}" for i, name in enumerate(self.header)]
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if repeated:
+            remedy = "names must differ"
+            if all(is_number(name) for name in self.header if name):
+                remedy += ", or use header=False if these are data"
+            raise DataError(
+                f"{self.name}, line {watched.line}: column name {repeated[0]!r} stands there more "
+                f"than once; {remedy}"
+            )
+        return names
+
+    def _made_names(self, n_columns: int) -> list[str]:
+        self.header, self.is_nameless_end = [], False
+        known = self.reading.names
+        if known is None:
+            return [str(i) for i in range(1, n_columns + 1)]
+        if n_columns not in known:
+            counts = " or ".join(map(str, sorted(known)))
+            raise DataError(
+                f"{self.name}: {n_columns} column{'s' * (n_columns != 1)} without names, where the "
+                f"model was trained on {counts}"
+            )
+        return list(known[n_columns])
+
+    def _parse(self, watched: Watched, names: list[str]) -> pd.DataFrame:
+        """Let pandas parse the rows; its columns are called by their numbers."""
+        reading = self.reading
+        for kind, wanted in (("text", reading.verbatim - reading.known), ("drop", reading.drop)):
+            if unknown := [name for name in wanted if name not in names]:
+                raise DataError(
+                    f"{self.name}: there is no column {unknown[0]!r} for `{kind}`; the columns are "
+                    + ", ".join(map(repr, names[:20]))
+                    + (", ..." if len(names) > 20 else "")
+                )
+        marks = set(map(str, reading.na_values))
+        usual = list(MISSING_WORDS | marks | {""})
+        # Only the marks that the user named are missing values in text as it stands.
+        by_column = {
+            i: list(marks | {""}) if name in reading.verbatim else usual
+            for i, name in enumerate(names)
+        }
+        missing: Any = by_column if reading.verbatim else usual
+        as_text = reading.verbatim | reading.as_text
+        try:
+            with warnings.catch_warnings():
+                # If every row is too long, pandas cuts all of them and only warns.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                file: Any = watched  # has what pandas needs of a file
+                return pd.read_csv(
+                    file,
+                    sep=self.separator,
+                    header=None,
+                    names=list(range(len(names))),
+                    index_col=False,
+                    dtype={i: str for i, name in enumerate(names) if name in as_text},
+                    na_values=missing,
+                    keep_default_na=False,
+                    skipinitialspace=self.separator != " ",
+                    decimal=reading.decimal or ".",
+                    low_memory=False,
+                )
+        except (pd.errors.ParserWarning, pd.errors.ParserError) as error:
+            watched.raise_failure()
+            seen = self._look(len(names), set(), set(), is_parsed=False)
+            raise self._misshapen(seen, len(names), error) from None
+
+    def _look(
+        self, n_columns: int, collect: set[int], codes: set[int], is_parsed: bool
+    ) -> Examination:
+        with self.source.text(self.encoding) as stream:
+            watched = Watched(stream, self.separator, self.name)
+            watched.skip_lines(self.beginning.n_skipped)
+            widths = n_columns - self.is_nameless_end, n_columns
+            n_header = int(self.reading.header)
+            return examine(watched, widths, n_header, collect, codes, is_parsed)
+
+    def _misshapen(self, seen: Examination, n_columns: int, error: Exception) -> DataError:
+        if seen.ragged is not None:
+            line, n_fields = seen.ragged
+            return DataError(
+                f"{self.name}, line {line}: {n_fields} field{'s' * (n_fields != 1)} where the "
+                f"header has {n_columns}; mend that line, or quote fields that contain the "
+                "separator"
+            )
+        if "EOF inside string" in str(error):
+            return DataError(
+                f"{self.name}: cannot be read as CSV: the quotation mark that opens in line "
+                f"{seen.last_line} is never closed"
+            )
+        return DataError(f"{self.name}: cannot be read as CSV: {one_line(error)}")
+
+    def _without_empty_end(
+        self, frame: pd.DataFrame, names: list[str]
+    ) -> tuple[pd.DataFrame, list[str]]:
+        """Leave out columns at the end without names and values: of separators at line ends."""
+        while self.header and len(names) > 1 and not self.header[len(names) - 1]:
+            if frame.iloc[:, -1].notna().any():
+                break
+            frame, names = frame.iloc[:, :-1], names[:-1]
+        return frame, names
+
+    def _convert(self, frame: pd.DataFrame, watched: Watched) -> pd.DataFrame:
+        """Strip text, and read numbers that pandas left as text."""
+        reading = self.reading
+        as_text = reading.verbatim | reading.as_text
+        new = {}
+        for name in frame.columns:
+            column = frame[name]
+            is_object = pd.api.types.is_object_dtype(column)
+            if is_object and pd.api.types.infer_dtype(column, skipna=True) == "integer":
+                new[name] = as_floats(column)  # integers that need more than 64 bits
+            elif is_text(column):
+                if watched.has_blanks:
+                    marks = {str(mark).strip() for mark in reading.na_values}
+                    if name not in reading.verbatim:
+                        marks |= MISSING_WORDS
+                    column = new[name] = stripped(column, marks, name in as_text)
+                if reading.decimal is not None and name not in as_text and is_text(column):
+                    numbers = foreign_numbers(column, reading.decimal)
+                    if numbers is not None:
+                        new[name] = numbers
+        return frame.assign(**new)
+
+    def _examine(self, frame: pd.DataFrame, watched: Watched) -> Examination:
+        """Look at the rows a second time, if there was a sign that something may be wrong."""
+        reading = self.reading
+        target = self._target(frame)
+        places = {name: i for i, name in enumerate(frame.columns)}
+        collect: set[int] = set()
+        if target is not None and frame[target].isna().any():
+            collect = {places[target]}
+        codes = set()
+        if watched.has_codes:
+            own = [name for name in places if name == target or name not in reading.known]
+            codes = {places[name] for name in own if are_integers(frame[name])}
+            collect |= codes & {places.get(target)}
+        n_extra = watched.n_lines - len(frame)
+        if not (collect or codes or n_extra or frame.iloc[:, -1].isna().any()):
+            return Examination()
+        n_columns = len(self.header) or len(frame.columns)
+        seen = self._look(n_columns, collect, codes, is_parsed=True)
+        if seen.ragged is not None:
+            raise self._misshapen(seen, n_columns, Exception())
+        if seen.n_rows != len(frame):  # lines that were understood in another way
+            seen.columns, seen.codes = {}, {}
+        return seen
+
+    def _target(self, frame: pd.DataFrame) -> Any:
+        """Return the name of the target, or None if the table does not have it."""
+        target = self.reading.target
+        if target is None and not self.reading.known:
+            left = [name for name in frame.columns if name not in self.reading.drop]
+            return left[-1] if left else None
+        return target if target in frame.columns else None
+
+    def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> pd.DataFrame:
+        """Keep a target of classes such as 01 as text, and remark on features of such codes."""
+        target = self._target(frame)
+        for place, code in seen.codes.items():
+            name = frame.columns[place]
+            if name == target and self.reading.task != "regression":
+                raw = seen.columns.get(place)
+                is_class = self.reading.task == "classification" or (
+                    frame[name].notna().all() and decide_task(frame[name])[0] == "classification"
+                )
+                if raw is not None and is_class:
+                    text = pd.Series(raw, index=frame.index, dtype=object).map(str.strip)
+                    frame = frame.assign(**{name: text.where(frame[name].notna())})
+                    continue
+            if name not in self.reading.known and name not in self.reading.drop:
+                self._warn(
+                    f"column {name!r} is read as numbers, {code!r} as well; if these are codes, "
+                    f"use text={[name]!r}"
+                )
+        return frame
+
+    def _remark_on(self, frame: pd.DataFrame, seen: Examination) -> None:
+        """Warn of what can be read, but looks wrong."""
+        reading = self.reading
+        if self.header and len(frame) and not reading.known.intersection(frame.columns):
+            names = self.header[: len(frame.columns)]
+            if first_row_is_data(names, frame):
+                shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+                self._warn(
+                    f"the first line looks like data rather than names of columns ({shown}); if "
+                    "it is, use header=False"
+                )
+        for start, end in seen.suspicious(frame)[:3]:
+            self._warn(
+                f"a quoted field spans lines {start} to {end}, which look like rows of the table; "
+                f"look for a quotation mark too many in line {start}"
+            )
+        if seen.too_long is not None:
+            self._warn(
+                f"the field that opens in line {seen.too_long} by a quotation mark is very long, "
+                "and has lines that look like rows of the table"
+            )
+        for name in frame.columns:
+            if name in reading.known or name in reading.drop or name == self._target(frame):
+                continue
+            if is_text(frame[name]):
+                self._remark_on_mark(frame, name)
+            elif loses_digits(frame[name]):
+                self._warn(
+                    f"column {name!r} has integers of more than 15 digits, which lose the last "
+                    f"ones; if these are codes, use text={[name]!r} or drop={[name]!r}"
+                )
+
+    def _remark_on_mark(self, frame: pd.DataFrame, name: str) -> None:
+        """Warn of a word that was read as missing, beside fields that are really empty."""
+        column = frame[name]
+        if name in self.reading.verbatim or not column.isna().any():
+            return
+        place = list(frame.columns).index(name)
+        rows = self.beginning.records[int(self.reading.header) :]
+        fields = {row[place].strip() for row in rows if place < len(row)}
+        words = fields & MISSING_WORDS
+        if len(words) == 1 and "" in fields:
+            word = words.pop()
+            self._warn(
+                f"column {name!r}: the text {word!r} is read as missing, as empty fields are; if "
+                f"it is a value, use text={[name]!r}"
+            )
+
+    def _record(self, names: list[str], frame: pd.DataFrame, seen: Examination) -> dict[str, Any]:
+        """Return how the table was read, for the model that is trained on it."""
+        reading = self.reading
+        record: dict[str, Any] = {
+            "decimal": reading.decimal,
+            "header": reading.header,
+            "n_columns": len(names),
+            "na_values": list(map(str, reading.na_values)),
+            "text": sorted(reading.verbatim),
+        }
+        target = self._target(frame)
+        raw = None if target is None else seen.columns.get(names.index(target))
+        marks = MISSING_WORDS | set(record["na_values"])
+        for row, value in enumerate(raw or ()):
+            if value.strip() in marks:
+                record["missing_word"] = [target, value.strip(), row + 1]
+                break
+        return record
+
+    def _warn(self, message: str) -> None:
+        warn_user(f"{self.name}: {message}", DataWarning)
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error without line breaks."""
+    return " ".join(str(error).split())
+
+
+def _shown(separator: str) -> str:
+    return "'tab'" if separator == "\t" else repr(separator)
