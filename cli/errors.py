@@ -194,7 +194,12 @@ class Command(click.Command):
         """Run the command, and print an error as one line."""
         debug = context.params.pop("debug")
         try:
+            from fastmlp.exceptions import DataWarning
+
+            quiet = context.params.get("quiet", False)
             with warnings.catch_warnings():
+                # Whatever PYTHONWARNINGS says: what a table is like is no error of the command.
+                warnings.simplefilter("ignore" if quiet else "always", DataWarning)
                 warnings.showwarning = _show_warning
                 return super().invoke(context)
         except (click.exceptions.Exit, click.Abort):

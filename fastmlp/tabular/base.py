@@ -15,9 +15,10 @@ from ..estimators._sklearn import StrOptions, validate_parameters
 from ..estimators.parameters import parameter_docs
 from ..exceptions import DivergenceError
 from ..training.callbacks import Callback
-from .columns import check_complete, check_learnable, target_called
 from .frames import read_frame, read_target
 from .preprocessing import TabularPreprocessor, all_or_nothing
+from .table import Table, copies_of_target, settle_table, warn_of
+from .targets import check_complete, check_learnable, target_called
 
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
 # Parameters of a network that an estimator for tables does not have. Every fit learns columns and
@@ -101,6 +102,9 @@ _SHARED_ATTRIBUTES = """\
         Describes each column, as ``columns_`` of :class:`fastmlp.TabularPreprocessor`.
     target_name_ : object
         Name of the y that was passed to ``fit``; None if it had no name.
+    target_format_ : str
+        How the numbers of y were written as text, such as ``1.234,5 EUR``; '' for plain numbers
+        and for classes.
     n_iter_ : int
         Number of epochs that were trained.
     n_features_in_ : int
@@ -161,8 +165,10 @@ class BaseTabular(BaseEstimator):
         defaults = {k: p.default for k, p in signature(type(self)).parameters.items()}
         super().__setstate__({**defaults, **state})
 
-    def _target(self, y: pd.Series) -> NDArray[Any]:
+    def _target(self, y: pd.Series, form: str = "") -> NDArray[Any]:
         """Return the labels or numbers in a target as an array of shape (n_rows,).
+
+        The numbers may be written as text in a form.
 
         Raises
         ------
@@ -184,29 +190,34 @@ class BaseTabular(BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, callback: Callback | None) -> Self:
         validate_parameters(self)
         with all_or_nothing(self):
-            raised = self._train(X, read_target(self, y), sample_weight, callback)
+            remarks, raised = self._train(X, read_target(self, y), sample_weight, callback)
         if raised is not None:
             raise raised
+        warn_of(remarks)
         return self
 
     def _train(
         self, X: Any, y: pd.Series, sample_weight: Any, callback: Callback | None
-    ) -> Warning | None:
-        """Set the fitted attributes.
+    ) -> tuple[list[str], Warning | None]:
+        """Set the fitted attributes, and return remarks on the table for the user.
 
-        A filter may turn the warnings of the network's fit into errors. The network keeps what it
-        has learned then, and so does this estimator: the warning is returned, to be raised when
-        all attributes are set.
+        X may be a :class:`Table`, whose columns have been looked at before. A filter may turn the
+        warnings of the network's fit into errors. The network keeps what it has learned then, and
+        so does this estimator: the warning is returned, to be raised when all attributes are set.
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
-        frame = read_frame(self, X, reset=True)
+        frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
         check_consistent_length(frame, y)
         check_complete(y)
+        table = X if isinstance(X, Table) else settle_table(frame, y)
         preprocessor = TabularPreprocessor().set_output(transform="default")
-        inputs = preprocessor.fit_transform(frame)
-        values = self._target(y)
+        inputs = preprocessor._learn_inputs(table)
+        values = self._target(y, table.target_form)
         check_learnable(values, self._task, target_called(y))
+        for i, column in enumerate(preprocessor.columns_):
+            if column["kind"] != "dropped" and not column["note"]:
+                column["note"] = copies_of_target(table.frame.iloc[:, i], values, self._task)
         targets = self._encode(values)
         network = self._network_class(**self._network_parameters(values))
         raised = None
@@ -221,8 +232,12 @@ class BaseTabular(BaseEstimator):
         self.preprocessor_, self.estimator_ = preprocessor, network
         self.columns_ = preprocessor.columns_
         self.target_name_ = y.name
+        self.target_format_ = table.target_form if self._task == "regression" else ""
         self.n_iter_ = network.n_iter_
-        return raised
+        remarks = preprocessor._remarks()
+        if self.target_format_:
+            remarks.insert(0, f"{target_called(y)} {table.target_note}")
+        return remarks, raised
 
     def _network_parameters(self, values: NDArray[Any]) -> dict[str, Any]:
         """Return the parameters of the network for a target of shape (n_rows,)."""

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.classifier import MLPClassifier
 from ..schedules import Schedule
 from ..training.callbacks import Callback
 from .base import BaseTabular, constraints_of, with_shared_docs
-from .columns import class_labels
 from .frames import read_target
+from .targets import class_labels, labels_like
 
 
 @with_shared_docs
@@ -200,7 +201,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             When columns are missing, hold text instead of numbers, or have infinite values.
         """
         inputs = self._inputs(X)
-        return self.estimator_.predict(inputs)
+        return self.estimator_.predict(inputs) if len(inputs) else self.classes_[:0]
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Predict the probability of each class, in the order of ``classes_``.
@@ -215,6 +216,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ndarray of shape (n_rows, n_classes)
         """
         inputs = self._inputs(X)
+        if not len(inputs):
+            return np.empty((0, len(self.classes_)), dtype=np.float32)
         return self.estimator_.predict_proba(inputs)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
@@ -230,6 +233,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ndarray of shape (n_rows, n_classes)
         """
         inputs = self._inputs(X)
+        if not len(inputs):
+            return np.empty((0, len(self.classes_)), dtype=np.float32)
         return self.estimator_.predict_log_proba(inputs)
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -248,14 +253,16 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         float
         """
-        return super().score(X, self._target(read_target(self, y)), sample_weight)
+        check_is_fitted(self)
+        labels = labels_like(self.classes_, read_target(self, y))
+        return super().score(X, labels, sample_weight)
 
     @property
     def classes_(self) -> NDArray[Any]:
         """The class labels that were seen in ``fit``, an array of shape (n_classes,)."""
         return self.estimator_.classes_
 
-    def _target(self, y: pd.Series) -> NDArray[Any]:
+    def _target(self, y: pd.Series, form: str = "") -> NDArray[Any]:
         # scikit-learn's own words are part of the message, since its tests look for them.
         return class_labels(y, "TabularRegressor takes them (Unknown label type: continuous)")
 

@@ -5,14 +5,16 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.regressor import MLPRegressor
 from ..schedules import Schedule
 from ..training.callbacks import Callback
 from .base import BaseTabular, constraints_of, with_shared_docs
-from .columns import numeric_target
+from .frames import read_target
+from .targets import numeric_target
 
 
 @with_shared_docs
@@ -199,13 +201,35 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             When columns are missing, hold text instead of numbers, or have infinite values.
         """
         inputs = self._inputs(X)
+        if not len(inputs):
+            return np.empty(0)
         predicted: NDArray[Any] = self.estimator_.predict(inputs)
         return predicted.astype(np.float64) * self.target_scale_ + self.target_mean_
 
-    def _target(self, y: pd.Series) -> NDArray[np.float64]:
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination, R^2, of the predictions.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_rows, n_columns)
+            As for :meth:`predict`.
+        y : array-like of shape (n_rows,)
+            The true numbers.
+        sample_weight : array-like of shape (n_rows,), optional
+            The weight of each row; by default all are equal.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        form = getattr(self, "target_format_", "")  # a model of an older version has none
+        return super().score(X, self._target(read_target(self, y), form), sample_weight)
+
+    def _target(self, y: pd.Series, form: str = "") -> NDArray[np.float64]:
         if np.size(self.quantiles) > 1:
             raise ValueError("a model of a table predicts one quantile; fit a model for each")
-        return numeric_target(y, "TabularClassifier takes text")
+        return numeric_target(y, "TabularClassifier takes text", form)
 
     def _encode(self, values: NDArray[Any]) -> NDArray[np.float32]:
         is_count = isinstance(self.loss, str) and self.loss == "poisson"

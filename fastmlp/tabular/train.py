@@ -19,11 +19,23 @@ from ..estimators.parameters import invalid_parameter
 from ..exceptions import DataError, InputError, InterruptedTrainingWarning, warn_user
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
-from .columns import check_complete, check_learnable, decide_task, find_target, target_values
+from .columns import decide_task
 from .csv import read_table
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .regressor import TabularRegressor
+from .table import Table, settle_table, warn_of
+from .targets import (
+    check_complete,
+    check_known,
+    check_learnable,
+    find_target,
+    labels_like,
+    numeric_target,
+    plain_target,
+    target_called,
+    target_values,
+)
 
 _ESTIMATORS: dict[str, Any] = {
     "classification": TabularClassifier,
@@ -99,17 +111,23 @@ def train_table(
     frame = as_pandas(frame)
     check_frame(frame)
     target = find_target(frame, target)
-    y = frame[target]
+    place = frame.columns.get_loc(target)
+    y = plain_target(frame.iloc[:, place])
     check_complete(y)
-    task, reason = decide_task(y) if task == "auto" else (task, "")
+    table = settle_table(frame.drop(columns=frame.columns[place : place + 1]), y)
+    form = table.target_form
+    task, reason = decide_task(y, form) if task == "auto" else (task, "")
     model = _estimator(task, {**parameters, "random_state": random_state})
-    values = target_values(y, task)
-    check_learnable(values, task, f"target column {target!r}")
+    values = target_values(y, task, form)
+    check_learnable(values, task, target_called(y))
     train, test = _split(values, task, test_size, random_state)
 
     began = time.perf_counter()
-    endings = _fit(model, frame.iloc[train].drop(columns=target), y.iloc[train], callback)
+    endings = _fit(model, table.rows(train), pd.Series(values[train], name=target), callback)
     seconds = time.perf_counter() - began
+    if task == "regression" and form:
+        model.target_format_ = form
+        warn_of([f"{target_called(y)} {table.target_note}"])
     model.na_values_ = list(na_values)
     model.report_ = {
         "rows": len(frame),
@@ -122,7 +140,7 @@ def train_table(
         **endings,
     }
     if len(test):
-        model.report_["test"] = _metrics(model, frame.iloc[test], values[test])
+        model.report_["test"] = _metrics(model, table.frame.iloc[test], values[test])
         model.report_["baseline"] = baseline_metrics(task, values[train], values[test])
     return model
 
@@ -195,18 +213,14 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
         target = model.target_name_
     if target not in frame.columns:
         raise DataError(f"there is no target column {target!r} to compare with")
-    y = frame[target]
+    y = plain_target(frame.iloc[:, frame.columns.get_loc(target)])
     check_complete(y)
-    values = target_values(y, "classification" if is_classifier(model) else "regression")
     if is_classifier(model):
-        if model.classes_.dtype.kind in "US":
-            values = values.astype(str)
-        unknown = sorted(set(values.tolist()) - set(model.classes_.tolist()))
-        if unknown:
-            raise DataError(
-                f"target column {target!r} has the class {unknown[0]!r}, which the model does "
-                "not know"
-            )
+        values = labels_like(model.classes_, y)
+        check_known(values, model.classes_, target_called(y))
+    else:
+        form = getattr(model, "target_format_", "")  # a model of an older version has none
+        values = numeric_target(y, "the model predicts numbers", form)
     return _metrics(model, frame, values)
 
 
@@ -258,7 +272,7 @@ def _split(
     return np.sort(train), np.sort(test)
 
 
-def _fit(model: Any, X: pd.DataFrame, y: pd.Series, callback: Callback | None) -> dict[str, bool]:
+def _fit(model: Any, X: Table, y: pd.Series, callback: Callback | None) -> dict[str, bool]:
     """Fit the model, and tell whether it 'converged' and whether it was 'interrupted'.
 
     The warnings about these two are not shown; all others are passed on.
