@@ -24,7 +24,7 @@ from ..network.formulas.activations import (
 )
 from ..network.plan import Activation
 from ..tabular.base import BaseTabular
-from ..tabular.columns import MISSING
+from ..tabular.columns import level_places
 from ..tabular.preprocessing import SQUASH_BOUND, SQUASH_LIMIT
 from .files import written_aside
 
@@ -388,9 +388,7 @@ def _write_text(graph: _Graph, column: str, levels: Sequence[str], codes: NDArra
     codes : ndarray of shape (n_codes,)
         The codes that have a column in the result.
     """
-    places = {level: place for place, level in enumerate(levels)}
-    if MISSING in places:
-        places.setdefault("", places[MISSING])
+    places = level_places(levels)
     code = graph.node(
         "LabelEncoder",
         column,

@@ -90,7 +90,7 @@ def _check_kind(value: Any, row: int, called: str) -> None:
     is_container = isinstance(value, Iterable | bytes | complex | np.generic)
     # An object without words of its own would be named by its address, which always differs.
     has_no_words = cls.__str__ is object.__str__ and cls.__repr__ is object.__repr__
-    if is_container or has_no_words or not isinstance(value, Hashable):
+    if is_container or has_no_words or callable(value) or not isinstance(value, Hashable):
         remedy = "decode it to text" if isinstance(value, bytes) else "make columns of it"
         if isinstance(value, complex | np.complexfloating):
             remedy = "make columns of its real and its imaginary part"
@@ -200,13 +200,21 @@ def _plain_objects(column: pd.Series, called: str) -> pd.Series:
                 f"{called} has a number of more than 308 digits in row {cells.row_of(place)}, "
                 "which no float can be; leave the row out, or make the value missing"
             )
-    is_whole = all(isinstance(value, int | np.integer | np.bool_) for value in cells.distinct)
-    if is_whole and (cells.codes >= 0).all():
+    if all(map(_is_integer, cells.distinct)) and (cells.codes >= 0).all():
         try:
             return _like(column, cells.spread(map(int, cells.distinct), 0, np.int64))
         except OverflowError:
             pass
     return _like(column, cells.spread(numbers, np.nan, np.float64))
+
+
+def _is_integer(value: Any) -> bool:
+    """Tell whether a number is an integer, of whatever exact type; a float is none."""
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value()
+    if isinstance(value, Fraction):
+        return value.denominator == 1
+    return isinstance(value, int | np.integer | np.bool_)
 
 
 def _as_number(value: Any, form: str = "") -> float | None:

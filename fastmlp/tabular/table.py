@@ -1,7 +1,7 @@
 """What is found out about a whole table before rows are held out and a model is trained."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..exceptions import DataWarning, warn_user
-from .cells import cells_of, check_size, is_text, numbers_of, plain_column, texts_of
+from .cells import LARGEST, Cells, cells_of, check_size, is_text, numbers_of, plain_column, texts_of
 from .columns import called, numbers_note
 from .numbers import find_forms, plain_number
 
@@ -56,7 +56,15 @@ class Table:
         return Table(self.frame.iloc[rows], self.forms, self.notes, self.reasons)
 
 
-def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
+def text_as_read(frame: pd.DataFrame) -> Collection[Hashable]:
+    """Return the names of columns that the user of a file has called text."""
+    names: Collection[Hashable] = frame.attrs.get("reading", {}).get("text", ())
+    return names
+
+
+def settle_table(
+    frame: pd.DataFrame, y: pd.Series | None = None, as_text: Collection[Hashable] = ()
+) -> Table:
     """Find out which columns of a table hold numbers, however these are kept or written.
 
     Parameters
@@ -65,6 +73,8 @@ def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
         The feature columns.
     y : pandas.Series, optional
         The target, from which it can be seen, too, how the table writes numbers.
+    as_text : collection of hashable, default=()
+        The names of columns whose text is no number, whatever it looks like.
 
     Returns
     -------
@@ -79,11 +89,13 @@ def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
     names = list(frame.columns)
     columns = [plain_column(frame.iloc[:, i], called(name)) for i, name in enumerate(names)]
     cells = {i: cells_of(c, called(c.name)) for i, c in enumerate(columns) if is_text(c)}
-    texts: dict[Hashable, set[str]] = {
-        i: {*texts_of(found)} - {""} for i, found in cells.items() if _may_be_numbers(columns[i])
+    texts: dict[Hashable, list[str]] = {
+        i: _different(found)
+        for i, found in cells.items()
+        if _may_be_numbers(columns[i]) and names[i] not in as_text
     }
-    if y is not None and is_text(y) and _may_be_numbers(y):
-        texts["y"] = {*texts_of(cells_of(y, "y"))} - {""}
+    if y is not None and is_text(y) and _may_be_numbers(y) and y.name not in as_text:
+        texts["y"] = _different(cells_of(y, "y"))
     forms = find_forms(texts)
     table = Table(frame)
     table.target_form, table.target_note = forms.pop("y", ("", ""))
@@ -101,8 +113,8 @@ def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
         if not is_text(columns[i]):
             values = columns[i].to_numpy(dtype=np.float64, na_value=np.nan)
             check_size(values, called(name))
-            reason, counter_note = _counter(name, columns[i], values)
-            note = note or counter_note
+            reason, other_note = _counter(name, columns[i], values)
+            note = note or other_note or _tiny(values)
         table.forms.append(form)
         table.notes.append(note)
         table.reasons.append(reason)
@@ -110,6 +122,11 @@ def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
         table.frame = pd.concat(columns, axis=1, keys=range(len(columns)))
         table.frame.columns = frame.columns
     return table
+
+
+def _different(cells: Cells) -> list[str]:
+    """Return the different texts of a column, in their order, without blanks."""
+    return [text for text in dict.fromkeys(texts_of(cells)) if text]
 
 
 def _may_be_numbers(column: pd.Series) -> bool:
@@ -120,13 +137,22 @@ def _may_be_numbers(column: pd.Series) -> bool:
     return pd.api.types.is_string_dtype(column.dtype) or column.dtype == object
 
 
-def _are_fractions(texts: set[str]) -> bool:
+def _are_fractions(texts: list[str]) -> bool:
     """Tell whether text holds many plain numbers, which are no codes since some are fractions."""
     return (
         len(texts) >= _FEWEST_NUMBERS
         and any("." in text for text in texts)
         and all(plain_number(text) is not None for text in texts)
     )
+
+
+def _tiny(values: NDArray[np.float64]) -> str:
+    """Say that numbers differ too little for a standard deviation; '' if they do not."""
+    present = values[~np.isnan(values)]
+    spread = np.ptp(present) if len(present) else 0
+    if not 0 < spread < 1 / LARGEST:
+        return ""
+    return f"varies by {spread:g} only, which cannot be standardised; multiply it by a power of ten"
 
 
 def _counter(name: Hashable, column: pd.Series, values: NDArray[np.float64]) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from .csv import read_table
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .regressor import TabularRegressor
-from .table import Table, settle_table, warn_of
+from .table import Table, settle_table, text_as_read, warn_of
 from .targets import (
     check_complete,
     check_known,
@@ -114,7 +114,8 @@ def train_table(
     place = frame.columns.get_loc(target)
     y = plain_target(frame.iloc[:, place])
     check_complete(y)
-    table = settle_table(frame.drop(columns=frame.columns[place : place + 1]), y)
+    features = frame.iloc[:, np.arange(len(frame.columns)) != place]
+    table = settle_table(features, y, text_as_read(frame))
     form = table.target_form
     task, reason = decide_task(y, form) if task == "auto" else (task, "")
     model = _estimator(task, {**parameters, "random_state": random_state})
