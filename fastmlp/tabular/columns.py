@@ -18,6 +18,7 @@ from .numbers import looks_like_number, plain_number
 _MOST_INTEGER_CLASSES = 20
 _MOST_DATE_LEVELS = 20
 _MOST_LEVELS = 100
+LARGEST_LABEL = 2**53  # floats beyond cannot tell each integer from the next
 MISSING = "(missing)"
 # How the levels of a model keep the word "(missing)", which is not a missing value. No other text
 # can be mistaken for it, since all other levels have no blanks at their ends.
@@ -362,6 +363,8 @@ def decide_task(y: pd.Series, form: str = "") -> tuple[str, str]:
     n_distinct = len(np.unique(numbers))
     if not np.all(np.mod(numbers, 1) == 0):
         return "regression", "the target has fractions"
+    if not pd.api.types.is_integer_dtype(y) and np.abs(numbers).max() > LARGEST_LABEL:
+        return "regression", "the target has very large numbers"
     if n_distinct <= _MOST_INTEGER_CLASSES and n_distinct <= max(2, len(y) // 5):
         return "classification", f"the target has only {n_distinct} different integers"
     return "regression", f"the target has {n_distinct} different integers"

@@ -18,7 +18,7 @@ from .cells import (
     texts_of,
     to_numbers,
 )
-from .columns import fold
+from .columns import LARGEST_LABEL, fold
 
 
 def find_target(frame: pd.DataFrame, name: Any) -> Any:
@@ -144,6 +144,13 @@ def class_labels(y: pd.Series, remedy: str) -> NDArray[Any]:
         if not np.all(np.mod(values, 1) == 0):
             raise DataError(
                 f"{target_called(y)} has fractions, which are no class labels; {remedy}"
+            )
+        too_large = np.abs(values) > LARGEST_LABEL
+        if too_large.any():
+            row = int(np.argmax(too_large))
+            raise DataError(
+                f"{target_called(y)} has {values[row]:g} in row {row + 1}, which is too large for "
+                f"a class label; {remedy}"
             )
     return values
 
