@@ -149,7 +149,9 @@ def _with_value(option: click.Option, text: str) -> str:
     if value is None or (value == "auto" and not isinstance(option.type, click.Choice)):
         return f"the default of {flag}"
     values = value if isinstance(value, list | tuple) else [value]
-    words = [shlex.quote(f"{word:g}" if isinstance(word, float) else str(word)) for word in values]
+    words = [
+        shlex.quote(f"{word:.15g}" if isinstance(word, float) else str(word)) for word in values
+    ]
     if option.multiple:
         return " ".join(f"{flag} {word}" for word in words)
     return f"{flag} {','.join(words)}"
