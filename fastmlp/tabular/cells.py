@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -127,6 +127,15 @@ def plain_column(column: pd.Series, called: str) -> pd.Series:
         When a cell holds something that is neither a number nor text, or a number beyond the
         range of floats.
     """
+    try:
+        return _plain_column(column, called)
+    except InvalidOperation:
+        raise DataError(
+            f"{called} holds a signalling NaN; write None where a value is missing"
+        ) from None
+
+
+def _plain_column(column: pd.Series, called: str) -> pd.Series:
     dtype = column.dtype
     if pd.api.types.is_complex_dtype(dtype):
         raise DataError(f"{called} has complex numbers; make columns of their parts")

@@ -226,6 +226,12 @@ def test_other_cells_are_refused_by_name(cell, kind, place):
                 ).predict(bad)
 
 
+def test_signalling_numbers_are_refused():
+    frame = table().assign(depth=pd.Series([Decimal("sNaN"), *range(59)], dtype=object))
+    with pytest.raises(DataError, match="column 'depth' holds a signalling NaN"):
+        TabularPreprocessor().fit(frame)
+
+
 def test_times_and_intervals():
     n = 60
     rng = np.random.default_rng(0)

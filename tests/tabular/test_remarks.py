@@ -169,7 +169,7 @@ def test_a_missing_class_may_be_a_word_of_a_file():
     frame = table().assign(y=["ZA", None, "BW"] * 20)
     with pytest.raises(DataError, match=r"missing in 20 of 60 rows .*a class called NA, None or"):
         train_table(frame)
-    with pytest.raises(DataError, match="remove or fill these rows$"):
+    with pytest.raises(DataError, match=r"remove or fill these rows$"):
         train_table(frame.assign(y=[1.5, None, 2] * 20))
 
 
