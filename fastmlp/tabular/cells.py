@@ -89,7 +89,8 @@ def _check_kind(value: Any, row: int, called: str) -> None:
         return
     is_container = isinstance(value, Iterable | bytes | complex | np.generic)
     # An object without words of its own would be named by its address, which always differs.
-    has_no_words = cls.__str__ is object.__str__ and cls.__repr__ is object.__repr__
+    says_nothing = object.__str__, object.__repr__
+    has_no_words = (cls.__str__, cls.__repr__) == says_nothing
     if is_container or has_no_words or callable(value) or not isinstance(value, Hashable):
         remedy = "decode it to text" if isinstance(value, bytes) else "make columns of it"
         if isinstance(value, complex | np.complexfloating):
@@ -183,7 +184,7 @@ def _plain_arrow(column: pd.Series, called: str) -> pd.Series:
         return _like(column, column.to_numpy(np.float64, na_value=np.nan))
     if pd.api.types.is_string_dtype(dtype) and not pd.api.types.is_numeric_dtype(dtype):
         return column
-    return plain_column(_like(column, column.to_numpy(object, na_value=None)), called)
+    return plain_column(column.astype(object), called)
 
 
 def _plain_objects(column: pd.Series, called: str) -> pd.Series:

@@ -273,7 +273,7 @@ _ENOUGH_ROWS = 10
 
 
 def unknown_levels(
-    column: pd.Series, codes: NDArray[np.intp], levels: Sequence[str], rare_share: float
+    column: pd.Series, is_unknown: NDArray[np.bool_], levels: Sequence[str], rare_share: float
 ) -> str:
     """Say that a text column has hardly a level that the model knows.
 
@@ -284,8 +284,8 @@ def unknown_levels(
     Parameters
     ----------
     column : pandas.Series
-    codes : ndarray of shape (n_rows,), int
-        As from :func:`level_codes`.
+    is_unknown : ndarray of shape (n_rows,), bool
+        Where the value is not among the levels.
     levels : list of str
     rare_share : float
         The share of rows in training whose text had no input of its own.
@@ -295,7 +295,6 @@ def unknown_levels(
     str
         The remark, or '' if there is nothing to say.
     """
-    is_unknown = codes == len(levels)
     if not is_unknown.any():
         return ""
     is_present = np.asarray(column.notna())

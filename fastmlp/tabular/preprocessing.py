@@ -187,7 +187,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         for i, (column, levels) in enumerate(zip(text, self.levels_, strict=True)):
             rare_share = column.get("rare_share", 0.0)  # a model of an older version has none
             name = column["name"]
-            found = unknown_levels(_column(frame, name), codes[:, i], levels, rare_share)
+            found = unknown_levels(
+                _column(frame, name), codes[:, i] == len(levels), levels, rare_share
+            )
             if found:
                 remarks.append(f"{called(name)} {found}")
         warn_of(remarks)
@@ -363,7 +365,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
 
 def _column(frame: pd.DataFrame, name: Hashable) -> pd.Series:
     """Return the column of a frame with a name, which may be a tuple or not-a-number."""
-    return frame.iloc[:, frame.columns.get_loc(name)]
+    place: Any = frame.columns.get_loc(name)
+    column: pd.Series = frame.iloc[:, place]
+    return column
 
 
 def _giving_arrays(transformer: Any) -> Any:

@@ -130,9 +130,9 @@ def test_text_of_which_hardly_a_level_is_known_is_said(wood, rows, said):
 def test_rare_levels_of_the_training_are_expected():
     levels = ["ash"]
     column = pd.Series(["ash"] * 3 + [f"rare {i}" for i in range(27)])
-    codes = level_codes(column, levels)
-    assert unknown_levels(column, codes, levels, rare_share=0.0)
-    assert not unknown_levels(column, codes, levels, rare_share=0.7)
+    is_unknown = level_codes(column, levels) == 1
+    assert unknown_levels(column, is_unknown, levels, rare_share=0.0)
+    assert not unknown_levels(column, is_unknown, levels, rare_share=0.7)
     frame = pd.DataFrame({"wood": column.tolist() * 2 + ["ash"] * 30, "x": np.arange(90.0) % 7})
     frame["wood"] += [f" {i}" if i < 60 and i % 30 > 2 else "" for i in range(90)]
     (described,) = [c for c in TabularPreprocessor().fit(frame).columns_ if c["kind"] == "text"]
