@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..exceptions import DataError
-from .numbers import number_in_form
+from .numbers import looks_like_number, number_in_form
 
 _NUMBERS = (bool, np.bool_, int, float, np.integer, np.floating, Decimal, Fraction)
 _TIMES = (datetime.timedelta, np.timedelta64)
@@ -89,8 +89,7 @@ def _check_kind(value: Any, row: int, called: str) -> None:
         return
     is_container = isinstance(value, Iterable | bytes | complex | np.generic)
     # An object without words of its own would be named by its address, which always differs.
-    says_nothing = object.__str__, object.__repr__
-    has_no_words = (cls.__str__, cls.__repr__) == says_nothing
+    has_no_words = all(getattr(cls, n) is getattr(object, n) for n in ("__str__", "__repr__"))
     if is_container or has_no_words or callable(value) or not isinstance(value, Hashable):
         remedy = "decode it to text" if isinstance(value, bytes) else "make columns of it"
         if isinstance(value, complex | np.complexfloating):
@@ -304,10 +303,14 @@ def numbers_of(column: pd.Series, form: str, called: str) -> NDArray[np.float64]
 def _not_a_number(value: Any, row: int, form: str, called: str) -> str:
     """Make the message about a value that should be a number."""
     trained = f"numbers such as {form}" if form else "numbers"
-    return (
-        f"{called} has the text {str(value)!r} in row {row}; the model was trained on {trained} "
-        "there (name marks of missing values with `na_values`)"
+    message = (
+        f"{called} has the text {str(value)!r} in row {row}; the model was trained on {trained}"
     )
+    if looks_like_number(str(value)):
+        return (
+            message + " there; write its numbers as in training" + ", such as 1234.5" * (not form)
+        )
+    return message + " there (name marks of missing values with `na_values`)"
 
 
 def check_finite(values: NDArray[Any], called: str) -> None:

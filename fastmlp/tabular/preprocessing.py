@@ -318,14 +318,25 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             listed = ", ".join(repr(name) for name in missing[:5])
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise DataError(f"missing columns: {listed}{more}; the model was trained with them")
-        forms = {c["name"]: c.get("number_format", "") for c in self.columns_}
-        numbers = np.empty((len(frame), len(numeric)))
-        for i, name in enumerate(numeric):
-            numbers[:, i] = numbers_of(_column(frame, name), forms[name], called(name))
+        numbers = self._numbers(frame, numeric)
         codes = np.empty((len(frame), len(text)))
         for i, (name, levels) in enumerate(zip(text, self.levels_, strict=True)):
             codes[:, i] = level_codes(_column(frame, name), levels)
         return numbers, codes
+
+    def _numbers(self, frame: pd.DataFrame, numeric: list[Hashable]) -> NDArray[np.float64]:
+        """Read the numeric columns of a frame as float64; missing values are not-a-number."""
+        places: list[Any] = [frame.columns.get_loc(name) for name in numeric]
+        part = frame.iloc[:, places]
+        numbers = np.empty((len(frame), len(numeric)))
+        if all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in part.dtypes):
+            numbers[:] = part.to_numpy(dtype=np.float64)
+            if not np.isinf(numbers).any():
+                return numbers
+        forms = {c["name"]: c.get("number_format", "") for c in self.columns_}
+        for i, name in enumerate(numeric):
+            numbers[:, i] = numbers_of(part.iloc[:, i], forms[name], called(name))
+        return numbers
 
     def _inputs(self, table: _Table) -> NDArray[np.float32]:
         """Convert numbers and codes to the network's inputs of shape (n_rows, n_inputs).

@@ -83,7 +83,7 @@ def check(model, frame):
 
 
 @settings(
-    max_examples=60, deadline=None, derandomize=True,
+    max_examples=40, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(tables(), st.data())
@@ -116,7 +116,7 @@ def test_any_table(frame, data):
     assert repr(frame) == repr(before)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.lists(st.decimals(-(10**7), 10**7, places=2), min_size=12, max_size=40, unique=True))
 def test_numbers_mean_the_same_however_they_are_kept(values):
     numbers = [float(value) for value in values]

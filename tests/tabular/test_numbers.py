@@ -155,6 +155,10 @@ def test_what_does_not_fit_the_form_later_is_named():
         bad = written.assign(price=[*written["price"][:7], wrong, *written["price"][8:]])
         with pytest.raises(DataError, match=f"'price' has the text '{wrong}' in row 8; .* such as"):
             model.predict(bad)
+    plain = train_table(frame, **QUICK)
+    message = "'price' has the text '1,5' in row 1; .* write its numbers as in training, such as 12"
+    with pytest.raises(DataError, match=message):
+        plain.predict(frame.assign(price=["1,5"] * 60))
     blank = written.assign(price=[" ", *written["price"][1:]])
     missing = frame.assign(price=[np.nan, *frame["price"][1:]])
     np.testing.assert_array_equal(model.predict(blank), model.predict(missing))
