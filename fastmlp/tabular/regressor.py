@@ -179,6 +179,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             When a parameter cannot be used.
         fastmlp.DivergenceError
             When training diverged.
+
+        Warns
+        -----
+        DataWarning
+            For what the owner of the table should look at, such as text that is read as numbers.
         """
         return self._fit(X, y, sample_weight, callback)
 
@@ -189,7 +194,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
             A frame must have the columns that were seen in ``fit``, in any order; further
-            columns are ignored.
+            columns are ignored. A table without rows has no predictions.
 
         Returns
         -------
@@ -199,6 +204,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         ------
         DataError
             When columns are missing, hold text instead of numbers, or have infinite values.
+
+        Warns
+        -----
+        DataWarning
+            When a text column has hardly a level that was seen in ``fit``.
         """
         inputs = self._inputs(X)
         if not len(inputs):

@@ -96,6 +96,12 @@ def train_table(
     ValueError
         When `task` or `test_size` is not one of the values above.
 
+    Warns
+    -----
+    DataWarning
+        For what the owner of the table should look at, such as text that is read as numbers. The
+        notes in ``columns_`` say the same.
+
     Examples
     --------
     >>> import pandas as pd
@@ -207,6 +213,11 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     DataError
         When the target is missing or has a class that the model does not know, or when the model
         cannot predict the rows.
+
+    Warns
+    -----
+    DataWarning
+        When a text column has hardly a level that the model knows.
     """
     frame = as_pandas(frame)
     check_frame(frame)
