@@ -151,7 +151,9 @@ def _with_value(option: click.Option, text: str) -> str:
     if value is None or (value == "auto" and not isinstance(option.type, click.Choice)):
         return f"the default of {flag}"
     values = value if isinstance(value, list | tuple) else [value]
-    words = [shlex.quote(f"{word:g}" if isinstance(word, float) else str(word)) for word in values]
+    words = [
+        shlex.quote(f"{word:.15g}" if isinstance(word, float) else str(word)) for word in values
+    ]
     if option.multiple:
         return " ".join(f"{flag} {word}" for word in words)
     return f"{flag} {','.join(words)}"
@@ -196,11 +198,13 @@ class Command(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """Run the command, and print an error as one line."""
         debug = context.params.pop("debug")
-        from fastmlp.exceptions import DataWarning
-
         try:
+            from fastmlp.exceptions import DataWarning
+
+            quiet = context.params.get("quiet", False)
             with warnings.catch_warnings():
-                warnings.simplefilter("always", DataWarning)
+                # Whatever PYTHONWARNINGS says: what a table is like is no error of the command.
+                warnings.simplefilter("ignore" if quiet else "always", DataWarning)
                 warnings.showwarning = _show_warning
                 return super().invoke(context)
         except (click.exceptions.Exit, click.Abort):

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from .errors import in_shell_words
-
 _METRIC_NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -94,9 +92,6 @@ def remarks(model: Any) -> Iterator[str]:
     if report["task_reason"]:
         yield f"task: {report['task']}, {report['task_reason']} (choose with --task)"
     yield from dropped_lines(report["dropped_columns"])
-    for column in model.columns_:
-        if column["note"]:
-            yield f"column {column['name']!r} {in_shell_words(column['note'])}"
     if not report["converged"] and not report["interrupted"]:
         yield f"stopped at the limit of {report['epochs']} epochs (see --epochs)"
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-# Frames of these files are not the user's: this package, and scikit-learn's wrapper around `fit`.
+# Frames of these files are not the user's: this package, and scikit-learn's wrappers around `fit`
+# and `transform`.
 # The separator at the end keeps a user's "fastmlp_study.py" beside the package outside.
 _PACKAGE = str(Path(__file__).parent) + os.sep
-_WRAPPER = str(Path("sklearn", "callback"))
+_WRAPPERS = (str(Path("sklearn", "callback")), str(Path("sklearn", "utils", "_set_output")))
 
 
 class InputError(ValueError):
@@ -106,4 +107,4 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
 
 
 def _is_inside(filename: str) -> bool:
-    return filename.startswith(_PACKAGE) or _WRAPPER in filename
+    return filename.startswith(_PACKAGE) or any(wrapper in filename for wrapper in _WRAPPERS)

@@ -23,7 +23,7 @@ from ..network.formulas.activations import (
 )
 from ..network.plan import Activation
 from ..tabular.base import BaseTabular
-from ..tabular.columns import MISSING
+from ..tabular.columns import level_places
 from ..tabular.preprocessing import SQUASH_BOUND, SQUASH_LIMIT
 from .files import written_aside
 from .graph import Graph, import_onnx
@@ -298,11 +298,8 @@ def _write_text(graph: Graph, column: str, levels: Sequence[str], codes: NDArray
     codes : ndarray of shape (n_codes,)
         The codes that have a column in the result.
     """
-    places = {level: place for place, level in enumerate(levels)}
-    if MISSING in places:
-        places.setdefault("", places[MISSING])
     # The operator needs a key; where all levels are rare, it is one of the others.
-    places = places or {"": len(levels)}
+    places = level_places(levels) or {"": len(levels)}
     code = graph.node(
         "LabelEncoder",
         column,

@@ -18,9 +18,10 @@ from ..estimators.transaction import Transaction, WholeReads
 from ..exceptions import DivergenceError
 from ..training.callbacks import Callback
 from ..training.history import Epoch
-from .columns import check_complete, check_learnable, target_called
 from .frames import read_frame, read_target
 from .preprocessing import TabularPreprocessor
+from .table import Table, copies_of_target, settle_table, text_as_read, warn_of
+from .targets import check_complete, check_learnable, target_called
 
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
 # Parameters of a network that an estimator for tables does not have. Every fit learns columns and
@@ -105,6 +106,9 @@ _SHARED_ATTRIBUTES = """\
         Describes each column, as ``columns_`` of :class:`fastmlp.TabularPreprocessor`.
     target_name_ : object
         Name of the y that was passed to ``fit``; None if it had no name.
+    target_format_ : str
+        How the numbers of y were written as text, such as ``1.234,5 EUR``; '' for plain numbers
+        and for classes.
     n_iter_ : int
         Number of epochs that were trained.
     n_features_in_ : int
@@ -171,8 +175,10 @@ class BaseTabular(WholeReads, BaseEstimator):
         defaults = {k: p.default for k, p in signature(type(self)).parameters.items()}
         super().__setstate__({**defaults, **state})
 
-    def _target(self, y: pd.Series) -> NDArray[Any]:
+    def _target(self, y: pd.Series, form: str = "") -> NDArray[Any]:
         """Return the labels or numbers in a target as an array of shape (n_rows,).
+
+        The numbers may be written as text in a form.
 
         Raises
         ------
@@ -196,13 +202,14 @@ class BaseTabular(WholeReads, BaseEstimator):
         transaction = Transaction(self, ("estimator_", "n_iter_"))
         try:
             y = read_target(transaction.draft, y)
-            raised = transaction.draft._train(X, y, sample_weight, callback, transaction)
+            remarks, raised = transaction.draft._train(X, y, sample_weight, callback, transaction)
             transaction.commit()
         except BaseException:
             transaction.rollback()
             raise
         if raised is not None:
             raise raised
+        warn_of(remarks)
         return self
 
     def _train(
@@ -212,26 +219,33 @@ class BaseTabular(WholeReads, BaseEstimator):
         sample_weight: Any,
         callback: Callback | None,
         transaction: Transaction,
-    ) -> Warning | None:
-        """Set the fitted attributes of this draft; a callback sees those of each epoch.
+    ) -> tuple[list[str], Warning | None]:
+        """Set the fitted attributes of this draft, and return remarks on the table for the user.
 
-        A filter may turn the warnings of the network's fit into errors. The network keeps what it
-        has learned then, and so does this estimator: the warning is returned, to be raised when
-        all attributes are set.
+        A callback sees the attributes of each epoch.
+
+        X may be a :class:`Table`, whose columns have been looked at before. A filter may turn the
+        warnings of the network's fit into errors. The network keeps what it has learned then, and
+        so does this estimator: the warning is returned, to be raised when all attributes are set.
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
-        frame = read_frame(self, X, reset=True)
+        frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
         check_consistent_length(frame, y)
         check_complete(y)
+        table = X if isinstance(X, Table) else settle_table(frame, y, text_as_read(frame))
         preprocessor = TabularPreprocessor().set_output(transform="default")
-        inputs = preprocessor.fit_transform(frame)
-        values = self._target(y)
+        inputs = preprocessor._learn_inputs(table)
+        values = self._target(y, table.target_form)
         check_learnable(values, self._task, target_called(y))
+        for i, column in enumerate(preprocessor.columns_):
+            if column["kind"] != "dropped" and not column["note"]:
+                column["note"] = copies_of_target(table.frame.iloc[:, i], values, self._task)
         targets = self._encode(values)
         network = self._network_class(**self._network_parameters(values))
         self.preprocessor_, self.columns_ = preprocessor, preprocessor.columns_
         self.target_name_ = y.name
+        self.target_format_ = table.target_form if self._task == "regression" else ""
 
         def tell(epoch: Epoch) -> Any:
             def complete(shown: Any, is_copied: bool) -> None:
@@ -251,7 +265,10 @@ class BaseTabular(WholeReads, BaseEstimator):
         except Warning as warning:
             raised = warning
         self.estimator_, self.n_iter_ = network, network.n_iter_
-        return raised
+        remarks = preprocessor._remarks()
+        if self.target_format_:
+            remarks.insert(0, f"{target_called(y)} {table.target_note}")
+        return remarks, raised
 
     def _network_parameters(self, values: NDArray[Any]) -> dict[str, Any]:
         """Return the parameters of the network for a target of shape (n_rows,)."""

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.classifier import MLPClassifier
 from ..estimators.transaction import whole
 from ..schedules import Schedule
 from ..training.callbacks import Callback
 from .base import BaseTabular, constraints_of, with_shared_docs
-from .columns import class_labels
 from .frames import read_target
+from .targets import class_labels, labels_like
 
 
 @with_shared_docs
@@ -179,6 +180,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             When a parameter cannot be used.
         fastmlp.DivergenceError
             When training diverged.
+
+        Warns
+        -----
+        DataWarning
+            For what the owner of the table should look at, such as text that is read as numbers.
         """
         return self._fit(X, y, sample_weight, callback)
 
@@ -189,7 +195,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
             A frame must have the columns that were seen in ``fit``, in any order; further
-            columns are ignored.
+            columns are ignored. A table without rows has no predictions.
 
         Returns
         -------
@@ -199,10 +205,15 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ------
         DataError
             When columns are missing, hold text instead of numbers, or have infinite values.
+
+        Warns
+        -----
+        DataWarning
+            When a text column has hardly a level that was seen in ``fit``.
         """
         model = whole(self)
         inputs = model._inputs(X)
-        return model.estimator_.predict(inputs)
+        return model.estimator_.predict(inputs) if len(inputs) else model.classes_[:0]
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Predict the probability of each class, in the order of ``classes_``.
@@ -218,6 +229,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """
         model = whole(self)
         inputs = model._inputs(X)
+        if not len(inputs):
+            return np.empty((0, len(model.classes_)), dtype=np.float32)
         return model.estimator_.predict_proba(inputs)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
@@ -234,6 +247,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """
         model = whole(self)
         inputs = model._inputs(X)
+        if not len(inputs):
+            return np.empty((0, len(model.classes_)), dtype=np.float32)
         return model.estimator_.predict_log_proba(inputs)
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -252,14 +267,16 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         float
         """
-        return super().score(X, self._target(read_target(self, y)), sample_weight)
+        check_is_fitted(self)
+        labels = labels_like(self.classes_, read_target(self, y))
+        return super().score(X, labels, sample_weight)
 
     @property
     def classes_(self) -> NDArray[Any]:
         """The class labels that were seen in ``fit``, an array of shape (n_classes,)."""
         return self.estimator_.classes_
 
-    def _target(self, y: pd.Series) -> NDArray[Any]:
+    def _target(self, y: pd.Series, form: str = "") -> NDArray[Any]:
         # scikit-learn's own words are part of the message, since its tests look for them.
         return class_labels(y, "TabularRegressor takes them (Unknown label type: continuous)")
 

@@ -1,8 +1,9 @@
-"""Decisions about the columns of a table: kinds of features, levels of text, and the target."""
+"""Decisions about the columns of a table: kinds of features, levels of text, and the task."""
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..exceptions import DataError
+from .cells import Cells, cells_of, is_text, texts_of, to_numbers
+from .dates import are_dates, are_times
+from .numbers import looks_like_number, plain_number
 
 _MOST_INTEGER_CLASSES = 20
 _MOST_DATE_LEVELS = 20
 _MOST_LEVELS = 100
+LARGEST_LABEL = 2**53  # floats beyond cannot tell each integer from the next
 MISSING = "(missing)"
-_DATE = re.compile(r"\d{4}-\d\d?-\d\d?([ T]\d\d?:.*)?|\d\d?/\d\d?/\d{4}|\d\d?\.\d\d?\.\d{4}")
+# How the levels of a model keep the word "(missing)", which is not a missing value. No other text
+# can be mistaken for it, since all other levels have no blanks at their ends.
+_WORD_MISSING = MISSING + " "
 
 # ---- features ----------------------------------------------------------------------------
 
@@ -34,86 +40,135 @@ class Column:
         Says why the column was dropped; empty for the others.
     note : str, default=''
         A remark for the user about the column; empty if there is none.
+    number_format : str, default=''
+        How numbers are written as text, such as ``1.234,5 EUR``; empty for plain numbers.
+    rare_share : float, default=0.0
+        The share of rows whose text has no input of its own.
     """
 
     name: Hashable
     kind: str
     reason: str = ""
     note: str = ""
+    number_format: str = ""
+    rare_share: float = 0.0
 
 
-def describe_columns(frame: pd.DataFrame) -> list[Column]:
-    """Decide for every feature column whether it is numeric, text, or dropped.
+def describe_column(
+    column: pd.Series, note: str = "", number_format: str = "", reason: str = ""
+) -> Column:
+    """Decide whether a feature column is numeric, text, or dropped.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        The training rows, without the target.
+    column : pandas.Series
+        The training rows.
+    note : str, default=''
+        What was found about the column in the whole table.
+    number_format : str, default=''
+        How its numbers were written as text.
+    reason : str, default=''
+        Why it must be dropped, if something in the whole table says so.
 
     Returns
     -------
-    list of Column
-
-    Raises
-    ------
-    DataError
-        When a column holds objects that are neither numbers nor text, such as lists.
+    Column
     """
-    return [_describe(frame[name]) for name in frame.columns]
 
+    def described(kind: str, reason: str = "") -> Column:
+        return Column(column.name, kind, reason, note, number_format)
 
-def _describe(column: pd.Series) -> Column:
-    def dropped(reason: str, note: str = "") -> Column:
-        return Column(column.name, "dropped", reason, note)
-
-    try:
+    if not is_text(column):
         n_distinct, n_present = column.nunique(dropna=True), int(column.notna().sum())
-    except TypeError:
-        value = next(value for value in column if not isinstance(value, Hashable))
-        raise DataError(
-            f"column {column.name!r} holds a {type(value).__name__}, which is neither a number "
-            "nor text"
-        ) from None
+        texts = []
+    else:
+        cells = cells_of(column, called(column.name))
+        texts = texts_of(cells)
+        is_blank = np.array([*(not text for text in texts), True])
+        n_distinct, n_present = len({*texts} - {""}), int((~is_blank[cells.codes]).sum())
     if n_distinct == 0:
-        return dropped("all values are missing")
+        return described("dropped", "all values are missing")
     if n_distinct == 1 and n_present == len(column):
-        return dropped("constant")
+        return described("dropped", "constant")
+    if reason:
+        return described("dropped", reason)
     if not is_text(column):
         # pandas writes an index as a first column without a name.
         if str(column.name).startswith("Unnamed: ") and n_distinct == len(column):
-            return dropped("numbers of rows, without a name")
-        return Column(column.name, "numeric")
-    if n_distinct > _MOST_DATE_LEVELS and _holds_dates(column):
-        return dropped("dates; add columns such as year or weekday to learn from them")
-    note = _looks_like_numbers(column)
+            return described("dropped", "numbers of rows, without a name")
+        return described("numeric")
+    if n_distinct > _MOST_DATE_LEVELS:
+        some = [text for text in texts if text][:1000]
+        if pd.api.types.is_datetime64_any_dtype(column) or are_dates(some):
+            return described("dropped", "dates; add columns such as year or weekday to learn "
+                             "from them")  # fmt: skip
+        if are_times(some):
+            return described("dropped", "times; add a column such as the hour to learn from them")
     # Text such as the names of people identifies rows even if a few rows share it.
     if n_distinct >= 0.95 * n_present and n_present > 10:
         share = "every" if n_distinct == n_present else "almost every"
-        return dropped(f"text that differs in {share} row, an identifier", note)
-    return Column(column.name, "text", note=note)
+        return described("dropped", f"text that differs in {share} row, an identifier")
+    return described("text")
 
 
-def _holds_dates(column: pd.Series) -> bool:
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return True
-    return all(_DATE.fullmatch(str(value)) for value in column.dropna().unique()[:1000])
+def called(name: Hashable) -> str:
+    """Return the words by which messages refer to a column."""
+    return f"column {name!r}"
 
 
-def _looks_like_numbers(column: pd.Series) -> str:
+def numbers_note(cells: Cells) -> str:
     """Make the note on a text column where most rows hold numbers; empty for other columns.
 
-    Such a column often has a mark of missing values that was not declared.
+    Such a column often has a mark of missing values that was not declared, or a row of units.
     """
-    counts = column.value_counts()
-    numbers = pd.to_numeric(pd.Series(counts.index.astype(str)), errors="coerce")
-    is_number = np.asarray(numbers.notna())
-    if is_number.sum() < 10 or counts[is_number].sum() < 0.5 * counts.sum() or is_number.all():
+    texts = texts_of(cells)
+    counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(texts))
+    is_number = np.array([looks_like_number(text) for text in texts], dtype=bool)
+    others = Counter[str]()
+    for text, count, is_one in zip(texts, counts.tolist(), is_number, strict=True):
+        if text and not is_one:
+            others[text] += count
+    if is_number.sum() < 10 or counts[is_number].sum() < sum(others.values()):
         return ""
-    mark, rows = counts.index[~is_number][0], int(counts[~is_number].iloc[0])
+    if not others:
+        return _mixed_forms(texts)
+    ranked = sorted(others.items(), key=lambda item: -item[1])[:3]
+    if sum(others.values()) == 1:
+        ((text, _),) = ranked
+        row = cells.row_of(texts.index(text))
+        return (
+            f"is taken as text, but all rows but one are numbers ({text!r} in row {row}); remove "
+            f"that row, or if it means missing, say so with na_values=[{text!r}]"
+        )
+    if len(others) > 3:
+        return (
+            f"is taken as text, but most rows are numbers; the others are {ranked[0][0]!r}, "
+            f"{ranked[1][0]!r} and {len(others) - 2} more"
+        )
+    listed = ", ".join(f"{text!r} ({count} row{'s' * (count != 1)})" for text, count in ranked)
+    means = "means" if len(ranked) == 1 else "mean"
     return (
-        f"is taken as text, but most rows are numbers; if {str(mark)!r} ({rows} "
-        f"row{'s' * (rows != 1)}) means missing, say so with na_values=[{str(mark)!r}]"
+        f"is taken as text, but most rows are numbers; if {listed} {means} missing, say so with "
+        f"na_values=[{', '.join(repr(text) for text, _ in ranked)}]"
     )
+
+
+def _mixed_forms(texts: Sequence[str]) -> str:
+    """Make the note on a column whose numbers are not written alike; empty for plain digits."""
+    odd = [text for text in texts if text and not text.isdigit()]
+    shapes: dict[str, str] = {}
+    for text in odd:
+        shapes.setdefault(re.sub(r"\d+", "", text), text)
+    if len(shapes) < 2:
+        return ""
+    first, second = list(shapes.values())[:2]
+    return (
+        f"is taken as text, since its numbers are not written alike ({first!r}, {second!r}); "
+        "write them in one way"
+    )
+
+
+# ---- levels ------------------------------------------------------------------------------
 
 
 def frequent_levels(column: pd.Series, fewest: int, most: int = _MOST_LEVELS) -> list[str]:
@@ -122,7 +177,8 @@ def frequent_levels(column: pd.Series, fewest: int, most: int = _MOST_LEVELS) ->
     Parameters
     ----------
     column : pandas.Series
-        A text column; missing values are a level of their own, named ``MISSING``.
+        A text column. Missing values and blanks are a level of their own, named ``MISSING``.
+        Blanks around other text do not matter.
     fewest : int
         The number of rows that a level must have at least.
     most : int, default=100
@@ -132,11 +188,15 @@ def frequent_levels(column: pd.Series, fewest: int, most: int = _MOST_LEVELS) ->
     Returns
     -------
     list of str
-        The most frequent level comes first.
+        The most frequent level comes first. The word "(missing)" has a blank at its end, so that
+        it differs from a missing value.
     """
-    counts = Counter({MISSING: int(column.isna().sum())})
-    for value, count in column.value_counts().items():
-        counts[str(value)] += count
+    cells = cells_of(column, called(column.name))
+    names = [_stored(text) for text in texts_of(cells)]
+    per_value = np.bincount(cells.codes[cells.codes >= 0], minlength=len(names))
+    counts = Counter({MISSING: int((cells.codes < 0).sum())})
+    for name, count in zip(names, per_value.tolist(), strict=True):
+        counts[name] += count
     counts = +counts  # removes levels that do not occur
     ranked = sorted((-count, level) for level, count in counts.items() if count >= fewest)
     if len(counts) > most:
@@ -144,12 +204,40 @@ def frequent_levels(column: pd.Series, fewest: int, most: int = _MOST_LEVELS) ->
     return [level for _, level in ranked]
 
 
-def level_codes(column: pd.Series, levels: list[str]) -> NDArray[np.intp]:
+def _stored(text: str) -> str:
+    """Return the name of a level for a text without blanks around it."""
+    return _WORD_MISSING if text == MISSING else text or MISSING
+
+
+def shown_level(level: str) -> str:
+    """Return a level as the names of inputs show it; a missing value is ``(missing)``."""
+    return f"'{level.strip()}'" if level in (_WORD_MISSING, "(other)") else level
+
+
+def level_places(levels: Sequence[str]) -> dict[str, int]:
+    """Map the text in cells to positions in `levels`; '' is a missing value.
+
+    The word "(missing)" is taken as a missing value where training had no such word. If training
+    had no missing values, '' is not mapped.
+    """
+    places = {level: i for i, level in enumerate(levels) if level not in (MISSING, _WORD_MISSING)}
+    for level, place in list(places.items()):
+        places.setdefault(level.strip(), place)
+    if MISSING in levels:
+        places.setdefault("", levels.index(MISSING))
+        places[MISSING] = levels.index(MISSING)
+    if _WORD_MISSING in levels:
+        places[MISSING] = levels.index(_WORD_MISSING)
+    return places
+
+
+def level_codes(column: pd.Series, levels: Sequence[str]) -> NDArray[np.intp]:
     """Encode each value of a text column by its position in `levels`.
 
     Parameters
     ----------
     column : pandas.Series
+        Of any type. A number is the level of its digits: 1, 1.0 and '1' are alike.
     levels : list of str
         As from :func:`frequent_levels`.
 
@@ -158,221 +246,105 @@ def level_codes(column: pd.Series, levels: list[str]) -> NDArray[np.intp]:
     ndarray of shape (n_rows,), int
         A value that is not among the levels has the code ``len(levels)``.
     """
-    which, distinct = pd.factorize(column)
-    places = {level: i for i, level in enumerate(levels)}
-    # The code -1, which factorize gives to missing values, refers to the last name.
-    names = [*map(str, distinct), MISSING]
-    return np.array([places.get(name, len(levels)) for name in names])[which]
+    cells = cells_of(column, called(column.name))
+    places = level_places(levels)
+    other = len(levels)
+    found = [
+        _place(value, text, places, other)
+        for value, text in zip(cells.distinct, texts_of(cells), strict=True)
+    ]
+    codes: NDArray[np.intp] = cells.spread(found, places.get("", other), np.intp)
+    return codes
 
 
-def is_text(column: pd.Series) -> bool:
-    """Tell whether a column holds text or categories rather than numbers or truth values."""
-    return not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
+def _place(value: Any, text: str, places: dict[str, int], other: int) -> int:
+    """Return the code of one value, of which `text` is the usual name."""
+    if text in places or isinstance(value, str):
+        return places.get(text, other)
+    # The type of a column of numbers depends on whether a value is missing.
+    if isinstance(value, float | np.floating) and value == np.floor(value):
+        return places.get(str(int(value)), other)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return places.get(str(float(value)), other)
+    return other
 
 
-def to_numbers(column: pd.Series) -> NDArray[np.float64]:
-    """Convert a numeric or Boolean column to float64; missing values become not-a-number."""
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+_ENOUGH_ROWS = 10
 
 
-def first_text_value(column: pd.Series) -> tuple[int, Any]:
-    """Find the first entry that is not a number.
+def unknown_levels(
+    column: pd.Series, is_unknown: NDArray[np.bool_], levels: Sequence[str], rare_share: float
+) -> str:
+    """Say that a text column has hardly a level that the model knows.
+
+    A few unknown levels are nothing to speak of. It is said if fewer than a fifth of the rows are
+    known that should be, after the share in training, in a column where at least 10 should be; and
+    for fewer rows if none is known and one differs only by capitals from a level that is.
 
     Parameters
     ----------
     column : pandas.Series
-        A text column with at least one value that is not missing.
+    is_unknown : ndarray of shape (n_rows,), bool
+        Where the value is not among the levels.
+    levels : list of str
+    rare_share : float
+        The share of rows in training whose text had no input of its own.
 
     Returns
     -------
-    position : int
-        The row, counted from 0. If all entries look like numbers, it is the first row that is
-        not missing.
-    value : object
-        The entry in that row.
+    str
+        The remark, or '' if there is nothing to say.
     """
-    present = np.flatnonzero(column.notna())
-    values = column.iloc[present]
-    numbers = pd.to_numeric(values.astype(str), errors="coerce")
-    bad = present[np.asarray(numbers.isna())]
-    position = int(bad[0] if len(bad) else present[0])
-    return position, column.iloc[position]
+    if not is_unknown.any():
+        return ""
+    is_present = np.asarray(column.notna())
+    n_present = int(is_present.sum())
+    n_known = int((~is_unknown & is_present).sum())
+    n_expected = n_present * (1 - rare_share)
+    real = [level for level in levels if level != MISSING]
+    unknown = [str(value) for value in column[is_unknown & is_present].unique()[:1000].tolist()]
+    folded = {fold(level): level for level in real}
+    alike = [(text, folded[fold(text)]) for text in unknown if fold(text) in folded]
+    if n_expected >= _ENOUGH_ROWS:
+        if n_known >= 0.2 * n_expected:
+            return ""
+    elif n_known or not alike:
+        return ""
+    if not unknown or not real:
+        return ""
+    share = "no" if not n_known else f"only {n_known} of {n_present}"
+    plural = "value" if share == "no" else "values"
+    message = (
+        f"has {share} {plural} that the model knows: it has "
+        f"{_listed(unknown)}, and training had {_listed(real)}"
+    )
+    if alike:
+        message += f" ({alike[0][0]!r} and {alike[0][1]!r} differ only by capitals or accents)"
+    return message + "; the others count as rare"
 
 
-# ---- targets -----------------------------------------------------------------------------
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(map(repr, texts[:3])) + (", ..." if len(texts) > 3 else "")
 
 
-def find_target(frame: pd.DataFrame, name: Any) -> Any:
-    """Return the name of the target column.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-    name : hashable or None
-        The name that the user chose; None is the last column.
-
-    Returns
-    -------
-    hashable
-
-    Raises
-    ------
-    DataError
-        When there is no column of this name.
-    """
-    if name is None:
-        return frame.columns[-1]
-    if name not in frame.columns:
-        raise DataError(
-            f"there is no target column {name!r}; the columns are "
-            + ", ".join(map(repr, frame.columns[:20]))
-            + (", ..." if len(frame.columns) > 20 else "")
-        )
-    return name
+def fold(text: str) -> str:
+    """Return a text in which capitals, accents and the number of blanks do not matter."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join("".join(a for a in letters if not unicodedata.combining(a)).split())
 
 
-def target_called(y: pd.Series) -> str:
-    """Return the words by which messages refer to a target."""
-    return "y" if y.name is None else f"target column {y.name!r}"
+# ---- tasks -------------------------------------------------------------------------------
 
 
-def check_complete(y: pd.Series) -> None:
-    """Raise DataError for a target that is missing in some rows."""
-    absent = y.isna()
-    if absent.any():
-        raise DataError(
-            f"{target_called(y)} is missing in {int(absent.sum())} of {len(y)} rows "
-            f"(the first is row {int(np.argmax(absent)) + 1}); remove or fill these rows"
-        )
-
-
-def class_labels(y: pd.Series, remedy: str) -> NDArray[Any]:
-    """Return the class labels in a target.
-
-    Parameters
-    ----------
-    y : pandas.Series
-        It has no missing values.
-    remedy : str
-        The end of the message about fractions, which says what can be done.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-        Text and dates become str; other labels keep their type.
-
-    Raises
-    ------
-    DataError
-        When a label is infinite or a fraction.
-    """
-    called = target_called(y)
-    if isinstance(y.dtype, pd.CategoricalDtype):
-        y = y.astype(y.cat.categories.dtype)
-    if is_text(y):
-        return y.astype(object).to_numpy().astype(str)
-    values = y.to_numpy()
-    if values.dtype.kind == "f":
-        _check_finite(values, called)
-        if not np.all(np.mod(values, 1) == 0):
-            raise DataError(f"{called} has fractions, which are no class labels; {remedy}")
-    return values
-
-
-def numeric_target(y: pd.Series, remedy: str) -> NDArray[np.float64]:
-    """Return the numbers in the target of a regression.
-
-    Parameters
-    ----------
-    y : pandas.Series
-        It has no missing values.
-    remedy : str
-        The end of the message about a target that is text, which says what can be done.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,), float64
-
-    Raises
-    ------
-    DataError
-        When the target is text or infinite.
-    """
-    if is_text(y):
-        row, value = first_text_value(y)
-        raise DataError(
-            f"{target_called(y)} has the text {str(value)!r} in row {row + 1}; "
-            f"regression needs numbers ({remedy})"
-        )
-    values = to_numbers(y)
-    _check_finite(values, target_called(y))
-    return values
-
-
-def target_values(y: pd.Series, task: str) -> NDArray[Any]:
-    """Return the class labels or the numbers in a target, for a task that the user can choose.
-
-    Parameters
-    ----------
-    y : pandas.Series
-        It has no missing values.
-    task : {'classification', 'regression'}
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-
-    Raises
-    ------
-    DataError
-        When the target does not fit the task; the message names the `task` that it fits.
-    """
-    if task == "regression":
-        return numeric_target(y, "or use task='classification'")
-    return class_labels(y, "use task='regression'")
-
-
-def _check_finite(values: NDArray[Any], called: str) -> None:
-    if not np.isfinite(values).all():
-        row = int(np.argmax(~np.isfinite(values))) + 1
-        raise DataError(f"{called} is infinite in row {row}")
-
-
-def check_learnable(values: NDArray[Any], task: str, called: str) -> None:
-    """Refuse a target that no model can learn.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows,)
-        The class labels or the numbers.
-    task : {'classification', 'regression'}
-    called : str
-        The words by which messages refer to the target, from :func:`target_called`.
-
-    Raises
-    ------
-    DataError
-        When the target has a single value, or is text that differs in most rows.
-    """
-    n_distinct = len(np.unique(values))
-    if n_distinct < 2:
-        what = "class" if task == "classification" else "value"
-        raise DataError(f"{called} has a single {what}, {values[0]}; there is nothing to learn")
-    # A network with an output for almost every row would fill the memory.
-    if values.dtype.kind in "US" and n_distinct > max(20, len(values) // 2):
-        raise DataError(
-            f"{called} is text with {n_distinct} different values in {len(values)} rows; "
-            "choose another `target`"
-        )
-
-
-def decide_task(y: pd.Series) -> tuple[str, str]:
+def decide_task(y: pd.Series, form: str = "") -> tuple[str, str]:
     """Decide between classification and regression by the values of a target.
 
     Parameters
     ----------
     y : pandas.Series
-        It has no missing values.
+        It has no missing values, and is of a type of numbers if it holds plain numbers.
+    form : str, default=''
+        How its numbers are written as text, as from :func:`fastmlp.tabular.numbers.find_forms`.
 
     Returns
     -------
@@ -381,7 +353,7 @@ def decide_task(y: pd.Series) -> tuple[str, str]:
         A sentence for the user that says why.
     """
     if is_text(y):
-        return "classification", "the target is text"
+        return _task_of_text(y, form)
     if pd.api.types.is_bool_dtype(y):
         return "classification", "the target is true or false"
     numbers = to_numbers(y)
@@ -390,6 +362,20 @@ def decide_task(y: pd.Series) -> tuple[str, str]:
     n_distinct = len(np.unique(numbers))
     if not np.all(np.mod(numbers, 1) == 0):
         return "regression", "the target has fractions"
+    if not pd.api.types.is_integer_dtype(y) and np.abs(numbers).max() > LARGEST_LABEL:
+        return "regression", "the target has very large numbers"
     if n_distinct <= _MOST_INTEGER_CLASSES and n_distinct <= max(2, len(y) // 5):
         return "classification", f"the target has only {n_distinct} different integers"
     return "regression", f"the target has {n_distinct} different integers"
+
+
+def _task_of_text(y: pd.Series, form: str) -> tuple[str, str]:
+    texts = {str(value).strip() for value in y.unique()}
+    # Amounts of money and the like are no labels, even if there are few of them.
+    if form and len(texts) > 2:
+        return "regression", f"the target has {len(texts)} different numbers"
+    numbers = [plain_number(text) for text in texts]
+    is_too_much = len(texts) > max(20, len(y) // 2)
+    if is_too_much and not isinstance(y.dtype, pd.CategoricalDtype) and None not in numbers:
+        return "regression", f"the target has {len(texts)} different numbers as text"
+    return "classification", "the target is text"

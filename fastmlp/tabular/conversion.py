@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from .columns import is_text
+from .cells import is_text
 
 # Marks of missing values beside the empty field; pandas has the same ones.
 MISSING_WORDS = frozenset(

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..exceptions import DataError
-from .columns import is_text
+from .cells import is_text
 from .recognition import is_number
 
 _CODE = re.compile(r"[+-]?0\d+|\+\d+")

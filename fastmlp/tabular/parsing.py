@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ..exceptions import DataError, DataWarning, warn_user
-from .columns import decide_task, is_text
+from .cells import is_text
+from .columns import decide_task
 from .conversion import (
     MISSING_WORDS,
     are_integers,

@@ -15,8 +15,17 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import DataError
-from .columns import describe_columns, first_text_value, frequent_levels, is_text, level_codes
+from .cells import numbers_of
+from .columns import (
+    called,
+    describe_column,
+    frequent_levels,
+    level_codes,
+    shown_level,
+    unknown_levels,
+)
 from .frames import read_frame
+from .table import Table, settle_table, text_as_read, warn_of
 
 # Rows that are converted at a time.
 _BLOCK_ROWS = 16384
@@ -45,15 +54,22 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     where. Numbers are standardised, and :func:`squash` limits outliers. Text is one-hot encoded;
     missing text is a level of its own, and all rare and unknown levels form one group. A level is
     rare if it has fewer than 5 rows (2 in a table of fewer than 500 rows), or if it is not one of
-    the 99 most frequent levels of its column. A column is dropped if it is constant, has no
-    values, or holds dates or text that differs in (almost) every row.
+    the 99 most frequent levels of its column. Blanks around text do not matter. A column is
+    dropped if it is constant, has no values, numbers the rows, or holds dates, times or text that
+    differs in (almost) every row.
+
+    Numbers are numbers in columns of any type: objects such as ``Decimal``, categories, nullable
+    types, and text that is written as numbers are, such as ``1.234,5``, ``$1,200`` or ``4.5%``
+    (which is 4.5), if all of the column is. Durations are taken in seconds.
 
     Attributes
     ----------
     columns_ : list of dict
         Describes each column, in the order of the table, by its 'name', its 'kind' ('numeric',
-        'text' or 'dropped'), the 'reason' why it was dropped (empty for the others), and a
-        'note' for the user (empty if there is none).
+        'text' or 'dropped'), the 'reason' why it was dropped (empty for the others), a 'note' for
+        the user (empty if there is none), the 'number_format' in which its numbers are written as
+        text, such as ``1.234,5 EUR`` (empty for plain numbers), and the 'rare_share' of rows whose
+        text has no input of its own.
     levels_ : list of list of str
         The levels of each text column that have an input of their own, the most frequent first.
     imputer_ : sklearn.impute.SimpleImputer or None
@@ -95,10 +111,17 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Raises
         ------
         DataError
-            When the table is empty, names a column twice, has infinite values, or has no column
-            that a network could learn from.
+            When the table is empty, names a column twice, has infinite values, values beyond
+            1e150 or cells that are neither numbers nor text, or has no column that a network could
+            learn from.
+
+        Warns
+        -----
+        DataWarning
+            For each column that its owner should look at; see the notes in ``columns_``.
         """
-        self._fit(X)
+        self._learn(X)
+        warn_of(self._remarks())
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
@@ -115,7 +138,17 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_rows, n_inputs), float32
         """
-        return self._inputs(self._fit(X))
+        inputs = self._learn_inputs(X)
+        warn_of(self._remarks())
+        return inputs
+
+    def _learn_inputs(self, X: Any) -> NDArray[np.float32]:
+        """Learn from a table, without a word, and convert its rows."""
+        return self._inputs(self._learn(X))
+
+    def _remarks(self) -> list[str]:
+        """List the notes on the columns, with their names."""
+        return [f"{called(c['name'])} {c['note']}" for c in self.columns_ if c["note"]]
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Convert the rows of a table to the inputs of a network.
@@ -134,9 +167,31 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         ------
         DataError
             When columns are missing, hold text instead of numbers, or have infinite values.
+
+        Warns
+        -----
+        DataWarning
+            When a text column has hardly a level that was seen in ``fit``.
         """
         check_is_fitted(self)
-        return self._inputs(self._table(read_frame(self, X, reset=False)))
+        frame = read_frame(self, X, reset=False)
+        table = self._table(frame)
+        self._warn_of_unknown_levels(frame, table[1])
+        return self._inputs(table)
+
+    def _warn_of_unknown_levels(self, frame: pd.DataFrame, codes: NDArray[np.float64]) -> None:
+        """Warn of text columns that have hardly a level that was seen in ``fit``."""
+        text = [column for column in self.columns_ if column["kind"] == "text"]
+        remarks = []
+        for i, (column, levels) in enumerate(zip(text, self.levels_, strict=True)):
+            rare_share = column.get("rare_share", 0.0)  # a model of an older version has none
+            name = column["name"]
+            found = unknown_levels(
+                _column(frame, name), codes[:, i] == len(levels), levels, rare_share
+            )
+            if found:
+                remarks.append(f"{called(name)} {found}")
+        warn_of(remarks)
 
     def get_feature_names_out(
         self, input_features: Iterable[Any] | None = None
@@ -162,14 +217,14 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             When `input_features` are not the columns that were seen in ``fit``.
         """
         check_is_fitted(self)
-        called = self._input_names(input_features)
-        numeric = [called[name] for name in self._names("numeric")]
+        given = self._input_names(input_features)
+        numeric = [given[name] for name in self._names("numeric")]
         names = list(numeric)
         if self.imputer_ is not None and self.imputer_.indicator_ is not None:
             names += [f"missing_{numeric[i]}" for i in self.imputer_.indicator_.features_]
         for name, levels, codes in self._encoded_text():
-            shown = [*levels, "(other)"]
-            names += [f"{called[name]}_{shown[code]}" for code in codes]
+            shown = [*map(shown_level, levels), "(other)"]
+            names += [f"{given[name]}_{shown[code]}" for code in codes]
         return np.array(names, dtype=object)
 
     def _input_names(self, input_features: Iterable[Any] | None) -> dict[Hashable, Any]:
@@ -199,20 +254,37 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         codes = [places.astype(int) for places in categories]
         return zip(self._names("text"), self.levels_, codes, strict=True)
 
-    def _fit(self, X: Any) -> _Table:
-        """Set all fitted attributes, or none if this fails, and return the numbers and codes."""
+    def _learn(self, X: Any) -> _Table:
+        """Set all fitted attributes, or none if this fails, and return the numbers and codes.
+
+        X may be a :class:`Table`, whose columns have been looked at before.
+        """
         with all_or_nothing(self):
-            frame = read_frame(self, X, reset=True)
+            frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
             if len(frame) < 2:
                 raise DataError("X has 1 sample; medians, scales and levels need at least 2")
-            self.columns_ = [asdict(column) for column in describe_columns(frame)]
+            given = X if isinstance(X, Table) else settle_table(frame, None, text_as_read(frame))
+            described = [
+                describe_column(given.frame.iloc[:, i], note, form, reason)
+                for i, (note, form, reason) in enumerate(
+                    zip(given.notes, given.forms, given.reasons, strict=True)
+                )
+            ]
+            self.columns_ = [asdict(column) for column in described]
             if not (self._names("numeric") or self._names("text")):
                 raise DataError(
                     "no feature column is left: all are constant, missing or identifiers"
                 )
             fewest = 5 if len(frame) >= 500 else 2
-            self.levels_ = [frequent_levels(frame[name], fewest) for name in self._names("text")]
-            numbers, codes = table = self._table(frame)
+            self.levels_ = [
+                frequent_levels(given.frame.iloc[:, i], fewest)
+                for i, column in enumerate(described)
+                if column.kind == "text"
+            ]
+            numbers, codes = table = self._table(given.frame)
+            text = [column for column in self.columns_ if column["kind"] == "text"]
+            for i, (column, levels) in enumerate(zip(text, self.levels_, strict=True)):
+                column["rare_share"] = float(np.mean(codes[:, i] == len(levels)))
             self.imputer_: Any = None
             self.scaler_: Any = None
             self.encoder_: Any = None
@@ -245,23 +317,25 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             listed = ", ".join(repr(name) for name in missing[:5])
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise DataError(f"missing columns: {listed}{more}; the model was trained with them")
-        for name in numeric:
-            if is_text(frame[name]) and frame[name].notna().any():
-                row, value = first_text_value(frame[name])
-                raise DataError(
-                    f"column {name!r} has the text {str(value)!r} in row {row + 1}; the model "
-                    "was trained on numbers there (name marks of missing values with `na_values`)"
-                )
-        numbers = np.empty((len(frame), len(numeric)))
-        numbers[:] = frame[numeric].to_numpy(dtype=np.float64, na_value=np.nan)
-        infinite = np.isinf(numbers)
-        if infinite.any():
-            row, column = np.argwhere(infinite)[0]
-            raise DataError(f"column {numeric[column]!r} is infinite in row {row + 1}")
+        numbers = self._numbers(frame, numeric)
         codes = np.empty((len(frame), len(text)))
         for i, (name, levels) in enumerate(zip(text, self.levels_, strict=True)):
-            codes[:, i] = level_codes(frame[name], levels)
+            codes[:, i] = level_codes(_column(frame, name), levels)
         return numbers, codes
+
+    def _numbers(self, frame: pd.DataFrame, numeric: list[Hashable]) -> NDArray[np.float64]:
+        """Read the numeric columns of a frame as float64; missing values are not-a-number."""
+        places: list[Any] = [frame.columns.get_loc(name) for name in numeric]
+        part = frame.iloc[:, places]
+        numbers = np.empty((len(frame), len(numeric)))
+        if all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in part.dtypes):
+            numbers[:] = part.to_numpy(dtype=np.float64)
+            if not np.isinf(numbers).any():
+                return numbers
+        forms = {c["name"]: c.get("number_format", "") for c in self.columns_}
+        for i, name in enumerate(numeric):
+            numbers[:, i] = numbers_of(part.iloc[:, i], forms[name], called(name))
+        return numbers
 
     def _inputs(self, table: _Table) -> NDArray[np.float32]:
         """Convert numbers and codes to the network's inputs of shape (n_rows, n_inputs).
@@ -269,6 +343,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         A block of rows is converted at a time, since one-hot columns in float64 take much memory.
         """
         numbers, codes = table
+        if not len(numbers):
+            return np.empty((0, len(self.get_feature_names_out())), dtype=np.float32)
         first = self._block(numbers[:_BLOCK_ROWS], codes[:_BLOCK_ROWS])
         inputs = np.empty((len(numbers), first.shape[1]), dtype=np.float32)
         inputs[:_BLOCK_ROWS] = first
@@ -283,7 +359,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         """Convert some rows of numbers and codes to inputs."""
         parts = []
         if self.imputer_ is not None:
-            parts.append(self.scaler_.transform(self.imputer_.transform(numbers)))
+            # Numbers far beyond those of the training may become infinite, and are limited below.
+            with np.errstate(over="ignore"):
+                parts.append(self.scaler_.transform(self.imputer_.transform(numbers)))
         if self.encoder_ is not None:
             parts.append(self.encoder_.transform(codes).astype(np.float64))
         return squash(np.hstack(parts))
@@ -293,6 +371,13 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _column(frame: pd.DataFrame, name: Hashable) -> pd.Series:
+    """Return the column of a frame with a name, which may be a tuple or not-a-number."""
+    place: Any = frame.columns.get_loc(name)
+    column: pd.Series = frame.iloc[:, place]
+    return column
 
 
 def _giving_arrays(transformer: Any) -> Any:

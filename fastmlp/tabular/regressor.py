@@ -5,15 +5,17 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.regressor import MLPRegressor
 from ..estimators.transaction import whole
 from ..schedules import Schedule
 from ..training.callbacks import Callback
 from .base import BaseTabular, constraints_of, with_shared_docs
-from .columns import numeric_target
+from .frames import read_target
+from .targets import numeric_target
 
 
 @with_shared_docs
@@ -178,6 +180,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             When a parameter cannot be used.
         fastmlp.DivergenceError
             When training diverged.
+
+        Warns
+        -----
+        DataWarning
+            For what the owner of the table should look at, such as text that is read as numbers.
         """
         return self._fit(X, y, sample_weight, callback)
 
@@ -188,7 +195,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
             A frame must have the columns that were seen in ``fit``, in any order; further
-            columns are ignored.
+            columns are ignored. A table without rows has no predictions.
 
         Returns
         -------
@@ -198,16 +205,43 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         ------
         DataError
             When columns are missing, hold text instead of numbers, or have infinite values.
+
+        Warns
+        -----
+        DataWarning
+            When a text column has hardly a level that was seen in ``fit``.
         """
         model = whole(self)
         inputs = model._inputs(X)
+        if not len(inputs):
+            return np.empty(0)
         predicted: NDArray[Any] = model.estimator_.predict(inputs)
         return predicted.astype(np.float64) * model.target_scale_ + model.target_mean_
 
-    def _target(self, y: pd.Series) -> NDArray[np.float64]:
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination, R^2, of the predictions.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_rows, n_columns)
+            As for :meth:`predict`.
+        y : array-like of shape (n_rows,)
+            The true numbers.
+        sample_weight : array-like of shape (n_rows,), optional
+            The weight of each row; by default all are equal.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        form = getattr(self, "target_format_", "")  # a model of an older version has none
+        return super().score(X, self._target(read_target(self, y), form), sample_weight)
+
+    def _target(self, y: pd.Series, form: str = "") -> NDArray[np.float64]:
         if np.size(self.quantiles) > 1:
             raise ValueError("a model of a table predicts one quantile; fit a model for each")
-        return numeric_target(y, "TabularClassifier takes text")
+        return numeric_target(y, "TabularClassifier takes text", form)
 
     def _encode(self, values: NDArray[Any]) -> NDArray[np.float32]:
         is_count = isinstance(self.loss, str) and self.loss == "poisson"

@@ -24,12 +24,24 @@ from ..exceptions import (
 )
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
-from .columns import check_complete, check_learnable, decide_task, find_target, target_values
+from .columns import decide_task
 from .csv import Origin, missing_word, read
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .parsing import Reading
 from .regressor import TabularRegressor
+from .table import Table, settle_table, text_as_read, warn_of
+from .targets import (
+    check_complete,
+    check_known,
+    check_learnable,
+    find_target,
+    labels_like,
+    numeric_target,
+    plain_target,
+    target_called,
+    target_values,
+)
 
 _ESTIMATORS: dict[str, Any] = {
     "classification": TabularClassifier,
@@ -90,6 +102,12 @@ def train_table(
     ValueError
         When `task` or `test_size` is not one of the values above.
 
+    Warns
+    -----
+    DataWarning
+        For what the owner of the table should look at, such as text that is read as numbers. The
+        notes in ``columns_`` say the same.
+
     Examples
     --------
     >>> import pandas as pd
@@ -105,19 +123,26 @@ def train_table(
     frame = as_pandas(frame)
     check_frame(frame)
     target = find_target(frame, target)
-    y = frame[target]
-    _check_complete(frame, target)
-    task, reason = decide_task(y) if task == "auto" else (task, "")
+    place = frame.columns.get_loc(target)
+    y = plain_target(frame.iloc[:, place])
+    check_complete(y, missing_word(frame, target))
+    features = frame.iloc[:, np.arange(len(frame.columns)) != place]
+    table = settle_table(features, y, text_as_read(frame))
+    form = table.target_form
+    task, reason = decide_task(y, form) if task == "auto" else (task, "")
     model = _estimator(task, {**parameters, "random_state": random_state})
-    values = target_values(y, task)
-    check_learnable(values, task, f"target column {target!r}")
+    values = target_values(y, task, form)
+    check_learnable(values, task, target_called(y))
     train, test = _split(values, task, test_size, random_state)
 
     began = time.perf_counter()
-    endings = _fit(model, frame.iloc[train].drop(columns=target), y.iloc[train], callback)
+    endings = _fit(model, table.rows(train), pd.Series(values[train], name=target), callback)
     seconds = time.perf_counter() - began
     model.reading_ = frame.attrs.get("reading", {})
     model.na_values_ = list(na_values or model.reading_.get("na_values", ()))
+    if task == "regression" and form:
+        model.target_format_ = form
+        warn_of([f"{target_called(y)} {table.target_note}"])
     model.report_ = {
         "rows": len(frame),
         "train_rows": len(train),
@@ -129,7 +154,7 @@ def train_table(
         **endings,
     }
     if len(test):
-        model.report_["test"] = _metrics(model, frame.iloc[test], values[test])
+        model.report_["test"] = _metrics(model, table.frame.iloc[test], values[test])
         model.report_["baseline"] = baseline_metrics(task, values[train], values[test])
     return model
 
@@ -239,6 +264,11 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     DataError
         When the target is missing or has a class that the model does not know, or when the model
         cannot predict the rows.
+
+    Warns
+    -----
+    DataWarning
+        When a text column has hardly a level that the model knows.
     """
     frame = as_pandas(frame)
     check_frame(frame)
@@ -246,27 +276,15 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
         target = model.target_name_
     if target not in frame.columns:
         raise DataError(f"there is no target column {target!r} to compare with")
-    y = frame[target]
-    _check_complete(frame, target)
-    values = target_values(y, "classification" if is_classifier(model) else "regression")
+    y = plain_target(frame.iloc[:, frame.columns.get_loc(target)])
+    check_complete(y, missing_word(frame, target))
     if is_classifier(model):
-        if model.classes_.dtype.kind in "US":
-            values = values.astype(str)
-        unknown = sorted(set(values.tolist()) - set(model.classes_.tolist()))
-        if unknown:
-            raise DataError(
-                f"target column {target!r} has the class {unknown[0]!r}, which the model does "
-                "not know"
-            )
+        values = labels_like(model.classes_, y)
+        check_known(values, model.classes_, target_called(y))
+    else:
+        form = getattr(model, "target_format_", "")  # a model of an older version has none
+        values = numeric_target(y, "the model predicts numbers", form)
     return _metrics(model, frame, values)
-
-
-def _check_complete(frame: pd.DataFrame, target: Any) -> None:
-    """Refuse a target that is missing in some rows, and name the word that was read as missing."""
-    try:
-        check_complete(frame[target])
-    except DataError as error:
-        raise DataError(f"{error}{missing_word(frame, target)}") from None
 
 
 def _estimator(task: str, parameters: dict[str, Any]) -> Any:
@@ -317,7 +335,7 @@ def _split(
     return np.sort(train), np.sort(test)
 
 
-def _fit(model: Any, X: pd.DataFrame, y: pd.Series, callback: Callback | None) -> dict[str, bool]:
+def _fit(model: Any, X: Table, y: pd.Series, callback: Callback | None) -> dict[str, bool]:
     """Fit the model, and tell whether it 'converged' and whether it was 'interrupted'.
 
     The warnings about these two are not shown; all others are passed on.

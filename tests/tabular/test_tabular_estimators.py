@@ -214,6 +214,14 @@ def test_clone_and_parameters(features, people):
         model.set_params(patience=3)
 
 
+def test_one_hidden_layer_may_be_a_number_and_a_regression_has_no_classes(concrete):
+    X, y = concrete
+    model = fit_quietly(TabularClassifier(hidden_layer_sizes=10, max_iter=2), X, y > 35)
+    assert model.estimator_.coefs_[0].shape[1] == 10 and len(model.classes_) == 2
+    assert not hasattr(fit_quietly(TabularRegressor(max_iter=1), X, y), "classes_")
+    assert not hasattr(clone(model), "target_format_")
+
+
 def test_search_and_cross_validation(concrete):
     X, y = concrete
     X = X.assign(kind=np.where(X["age"] > 28, "old", None))

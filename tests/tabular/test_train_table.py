@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp import MLPRegressor, TabularClassifier, TabularRegressor
 from fastmlp.estimators.parameters import invalid_parameter
-from fastmlp.exceptions import DataError, InputError, TrainingWarning
+from fastmlp.exceptions import DataError, DataWarning, InputError, TrainingWarning
 from fastmlp.tabular.csv import read_table
 from fastmlp.tabular.metrics import baseline_metrics
 from fastmlp.tabular.train import evaluate, read_for, train_table
@@ -116,7 +116,8 @@ def test_columns_of_no_use():
         "count": range(n),
         "y": [i % 7 * 0.5 for i in range(n)],
     })  # fmt: skip
-    model = train_table(frame, **SMALL)
+    with pytest.warns(DataWarning, match="^column 'count' counts the rows; leave it out unless"):
+        model = train_table(frame, **SMALL)
     kept = {name: kind for name, kind in kinds(model).items() if kind != "dropped"}
     assert kept == {
         "month": "text",
@@ -131,7 +132,9 @@ def test_columns_of_no_use():
 def test_text_that_is_mostly_numbers_is_remarked():
     power = [str(i % 40) if i % 10 else "?" for i in range(100)]
     frame = pd.DataFrame({"power": power, "size": ["a", "b"] * 50, "y": np.arange(100) / 2})
-    columns = train_table(frame, **SMALL, test_size=0).columns_
+    with pytest.warns(DataWarning, match="^column 'power' is taken as text, but most") as caught:
+        columns = train_table(frame, **SMALL, test_size=0).columns_
+    assert len(caught) == 1
     assert "'?' (10 rows)" in columns[0]["note"] and "na_values=['?']" in columns[0]["note"]
     assert columns[1]["note"] == ""
 
