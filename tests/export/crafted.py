@@ -19,7 +19,7 @@ FRAME = pd.DataFrame(
     {
         "size": np.where(np.arange(60) % 7 == 0, np.nan, ROWS[:, 0]),
         "weight": ROWS[:, 1],
-        "colour": np.array(["red", "green", None])[np.arange(60) % 3],
+        "colour": np.array(["red", "green", None])[np.arange(60) // 2 % 3],
         "kind": LABELS,
     }
 )

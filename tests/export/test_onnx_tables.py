@@ -175,7 +175,8 @@ def test_infinite_inputs_are_the_largest_ones():
 
 @pytest.mark.parametrize("name", ["\ud800", "x\udfff"])
 def test_names_and_levels_that_are_no_unicode(name):
-    frame = pd.DataFrame({name: np.arange(20) % 5, "text": ["a", "b"] * 10, "t": ["u", "v"] * 10})
+    text = ["a", "a", "b", "b"] * 5
+    frame = pd.DataFrame({name: np.arange(20) % 5, "text": text, "t": ["u", "v"] * 10})
     for table in (frame, frame.rename(columns={name: "n"}).replace({"text": {"a": name}})):
         model = train_table(table, **QUICK, test_size=0)
         with pytest.raises(InputError, match="is not Unicode"):

@@ -33,7 +33,7 @@ QUICK = {"hidden_layer_sizes": (4,), "max_iter": 2, "diagnose": False}
 FRAME = pd.DataFrame(
     {
         "size": np.where(np.arange(60) % 7 == 0, np.nan, ROWS[:, 0]),
-        "colour": np.array(["red", "green", None])[np.arange(60) % 3],
+        "colour": np.array(["red", "green", None])[np.arange(60) // 2 % 3],
         "name": [f"person {i}" for i in range(60)],
     }
 )
