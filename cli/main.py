@@ -5,12 +5,24 @@ progress and remarks to standard error. Heavy imports wait until a command runs,
 quick.
 """
 
-import click
+import os
+import sys
+from typing import Any
 
-from .demo import demo
-from .fit import fit
-from .speed import bench, doctor, warmup
-from .use import evaluate, export, info, predict
+try:
+    import click
+
+    from .demo import demo
+    from .errors import INTERRUPTED, errors_as_lines, exit_code
+    from .fit import fit
+    from .signals import ending_by_signals, ignore_signals, signals_held
+    from .speed import bench, doctor, warmup
+    from .terminal import echo, end_output, show_error
+    from .use import evaluate, export, info, predict
+except KeyboardInterrupt:
+    # Nobody else can answer Ctrl-C yet.
+    sys.stderr.write("fastmlp: interrupted\n")
+    raise SystemExit(130) from None
 
 
 class _Commands(click.Group):
@@ -19,6 +31,69 @@ class _Commands(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of the commands."""
         return list(self.commands)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the options before the name of a command."""
+        debug = "--debug" in args
+        with errors_as_lines(debug):
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta["fastmlp.debug"] = debug
+        return context
+
+    def invoke(self, context: click.Context) -> Any:
+        """Parse the arguments of a command, and run it."""
+        with errors_as_lines(context.meta["fastmlp.debug"]):
+            return super().invoke(context)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run a command and exit; signals end it in order."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        with ending_by_signals():
+            try:
+                code = super().main(*args, standalone_mode=False, **extra)
+            except click.ClickException as error:
+                with signals_held():
+                    show_error(error)
+                code = error.exit_code
+            except click.Abort:
+                code = INTERRUPTED
+        sys.exit(code)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Be the program that a process runs."""
+        _open_standard_streams()
+        try:
+            self.main(*args, **kwargs)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except Exception as error:  # after --debug
+            from traceback import format_exc
+
+            echo(format_exc(), err=True)
+            sys.exit(exit_code(error))
+        finally:
+            ignore_signals()
+            end_output()
+
+
+def _open_standard_streams() -> None:
+    """Let no file that is opened later become standard output or standard error.
+
+    A process may be started with them closed. The first file that it opens takes the place, and
+    what libraries print would go into a model.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 @click.group(
