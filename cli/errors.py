@@ -27,6 +27,12 @@ class UserError(click.ClickException):
     exit_code = USAGE
 
 
+class _Fault(click.ClickException):
+    """A fault of this program, which is printed as one line; the exit code is 1."""
+
+    exit_code = FAULT
+
+
 class Interrupted(click.ClickException):
     """The command was asked to end, and nothing is written; the exit code is 130."""
 
@@ -156,7 +162,10 @@ def _with_value(option: click.Option, text: str) -> str:
     value = _python_value(text)
     flag = _flag(option)
     if isinstance(value, bool):
-        return flag if value else max(option.secondary_opts, key=len, default=flag)
+        if not option.secondary_opts:
+            is_set = value is not flag.startswith("--no-")
+            return flag if is_set else f"the default of {flag}"
+        return flag if value else max(option.secondary_opts, key=len)
     if value is None or (value == "auto" and not isinstance(option.type, click.Choice)):
         return f"the default of {flag}"
     values = value if isinstance(value, list | tuple) else [value]
@@ -268,6 +277,4 @@ def _as_line(error: Exception) -> click.ClickException:
     if exit_code(error) == USAGE:
         return UserError(in_shell_words(error))
     name = type(error).__name__
-    fault = click.ClickException(f"internal error, {name}: {one_line(error)} (see --debug)")
-    fault.exit_code = FAULT
-    return fault
+    return _Fault(f"internal error, {name}: {one_line(error)} (see --debug)")

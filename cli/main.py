@@ -51,13 +51,15 @@ class _Commands(click.Group):
         with errors_as_lines(context.meta["fastmlp.debug"]):
             return super().invoke(context)
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command and exit; signals end it in order."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+        is_standalone = extra.get("standalone_mode", True)
+        extra["standalone_mode"] = False  # click's own way of ending has other words and codes
+        if not is_standalone:
+            return super().main(*args, **extra)
         with ending_by_signals():
             try:
-                code = super().main(*args, standalone_mode=False, **extra)
+                code = super().main(*args, **extra)
             except click.ClickException as error:
                 with signals_held():
                     show_error(error)

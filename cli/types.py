@@ -1,6 +1,7 @@
 """Types of arguments and options that several commands share."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import click
 
 
 class FilePath(click.Path):
-    """A path, which is not empty and can be the name of a file."""
+    """A path that can be the name of a file."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -17,6 +18,8 @@ class FilePath(click.Path):
         """Return the path, or show what is wrong with it as a mistake in the command."""
         if not str(value):
             self.fail("the name of the file is empty", param, ctx)
+        if str(value).endswith(("/", os.sep)):
+            self.fail(f"{value!r} is the name of a folder; give that of a file", param, ctx)
         if "\0" in str(value):
             self.fail(f"{value!r} cannot be the name of a file", param, ctx)
         return super().convert(value, param, ctx)

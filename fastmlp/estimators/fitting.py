@@ -213,6 +213,7 @@ def _initialise(estimator: Any, targets: Targets, layer_units: list[int], dtype:
     estimator.n_layers_ = len(layer_units)
     estimator.out_activation_ = OUTPUT_ACTIVATIONS[targets.loss]
     activation = planning.activations(estimator, len(layer_units) - 2)
+    weights.check_memory(layer_units, dtype)
     theta = weights.initialise(
         layer_units, activation, estimator._random_state, dtype, estimator.init
     )

@@ -4,8 +4,10 @@ The order is that of scikit-learn's L-BFGS: all weight matrices, each of shape
 (fan_in, fan_out) in C order, then all bias vectors.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,56 @@ _VARIANCES = {"glorot": 2.0, "he": 2.0, "lecun": 1.0}
 INITIALISERS = {"sklearn", *(f"{k}_{d}" for k in _VARIANCES for d in ("uniform", "normal"))}
 
 
+# Every training holds the parameters, their start and their gradient; most hold more.
+_FEWEST_COPIES = 3
+# What a container may use at most, for the two versions of control groups.
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
 def n_parameters(layer_units: Sequence[int]) -> int:
     """Count the weights and biases of a network."""
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(layer_units))
+
+
+def check_memory(layer_units: Sequence[int], dtype: DTypeLike) -> None:
+    """Refuse a network that this machine cannot train.
+
+    Linux promises more memory than there is, and ends a process without a word that takes it.
+
+    Parameters
+    ----------
+    layer_units : sequence of int
+        The units of every layer, inputs and outputs included.
+    dtype : numpy.dtype
+        The type of the parameters.
+
+    Raises
+    ------
+    MemoryError
+        When the parameters, their start and their gradient are larger than the memory.
+    """
+    count, memory = n_parameters(layer_units), machine_memory()
+    needed = _FEWEST_COPIES * np.dtype(dtype).itemsize * count
+    if memory is not None and needed > memory:
+        shown = "-".join(map(str, layer_units))
+        raise MemoryError(
+            f"a network of {shown} units has {count:.3g} weights, whose training needs more than "
+            f"{needed / 2**30:.3g} GiB, and this machine has {memory / 2**30:.3g} GiB"
+        )
+
+
+def machine_memory() -> int | None:
+    """Return the bytes of memory that a process can use here, or None where that is unknown."""
+    try:
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, OSError, ValueError):  # not on this system
+        return None
+    for path in map(Path, _LIMITS):
+        try:
+            found.append(int(path.read_text()))
+        except (OSError, ValueError):  # there is none, or it is "max"
+            continue
+    return min(size for size in found if size > 0)
 
 
 def views(

@@ -7,7 +7,13 @@ from helpers import fit_quietly, flat
 
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.network.plan import Activation
-from fastmlp.network.weights import INITIALISERS, initialise, views
+from fastmlp.network.weights import (
+    INITIALISERS,
+    check_memory,
+    initialise,
+    machine_memory,
+    views,
+)
 
 UNITS = (300, 200, 100)
 NAMED = sorted(INITIALISERS - {"sklearn"})
@@ -73,3 +79,31 @@ def test_the_default_is_that_of_scikit_learn_and_seeds_matter():
 def test_unknown_names_are_errors():
     with pytest.raises(ValueError, match="'init' parameter of MLPClassifier must be a str among"):
         MLPClassifier(init="zeros").fit(X, Y > 0)
+
+
+def test_networks_beyond_the_memory_are_refused_before_they_take_it(monkeypatch):
+    # 3 * 4 + 4 biases and 4 + 1: 21 parameters of 8 bytes, of which training holds three copies.
+    monkeypatch.setattr("fastmlp.network.weights.machine_memory", lambda: 3 * 8 * 21)
+    check_memory([3, 4, 1], np.float64)
+    with pytest.raises(MemoryError, match=r"3-5-1 units has 26 weights.*this machine has .* GiB"):
+        check_memory([3, 5, 1], np.float64)
+    check_memory([3, 5, 1], np.float32)
+    monkeypatch.setattr("fastmlp.network.weights.machine_memory", lambda: None)
+    check_memory([10**6, 10**6], np.float64)
+
+
+def test_the_memory_of_a_container_counts(monkeypatch, tmp_path):
+    whole = machine_memory()
+    limits = [tmp_path / "v2", tmp_path / "v1", tmp_path / "missing"]
+    monkeypatch.setattr("fastmlp.network.weights._LIMITS", limits)
+    limits[0].write_text("max\n")
+    limits[1].write_text(f"{2**62}\n")
+    assert machine_memory() == whole
+    limits[1].write_text("4096\n")
+    assert machine_memory() == (None if whole is None else 4096)
+
+
+@pytest.mark.parametrize("model", [MLPClassifier, MLPRegressor])
+def test_a_network_that_no_machine_holds_is_a_memory_error(model):
+    with pytest.raises(MemoryError, match="3-1000000-1000000-1 units"):
+        model(hidden_layer_sizes=(10**6, 10**6)).fit(np.eye(3), [0, 1, 0])
