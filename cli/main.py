@@ -66,7 +66,7 @@ class _Commands(click.Group):
                 code = error.exit_code
             except click.Abort:
                 code = INTERRUPTED
-        sys.exit(code)
+        sys.exit(code or 0)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Be the program that a process runs."""
