@@ -26,10 +26,17 @@ def _integers(context: click.Context, parameter: click.Parameter, text: str) -> 
     except ValueError:
         values = (0,)
     if any(value < 1 for value in values):
-        raise click.BadParameter(f"{text!r} is not a list of positive integers such as 100,50")
+        raise click.BadParameter(
+            f"{_shortened(text)} is not a list of positive integers such as 100,50"
+        )
     if any(value > _MOST_UNITS for value in values):
-        raise click.BadParameter(f"a layer of {max(values)} units is too large")
+        raise click.BadParameter(f"{_shortened(text)} has a layer that is too large")
     return values
+
+
+def _shortened(text: str) -> str:
+    """Quote what was typed, so that a very long text leaves room for what is wrong with it."""
+    return repr(text if len(text) <= 100 else text[:100] + "...")
 
 
 def _names(context: click.Context, parameter: click.Parameter, text: str) -> str | tuple[str, ...]:
@@ -41,7 +48,7 @@ def _names(context: click.Context, parameter: click.Parameter, text: str) -> str
 def _value(text: str) -> Any:
     """Read a value as JSON, as Python writes it, or else as text."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # Python's on its own text
+        warnings.simplefilter("ignore")  # those of Python on what it reads as its own text
         for read in (json.loads, ast.literal_eval):
             try:
                 return read(text)
@@ -61,7 +68,7 @@ def _further_parameters(
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as dropout=0.2")
+            raise click.BadParameter(f"{_shortened(text)} is not NAME=VALUE, such as dropout=0.2")
         name = name.strip()
         if name in found:
             raise click.BadParameter(f"{name!r} is set twice")

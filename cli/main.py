@@ -6,6 +6,7 @@ quick.
 """
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -21,7 +22,9 @@ try:
     from .use import evaluate, export, info, predict
 except KeyboardInterrupt:
     # Nobody else can answer Ctrl-C yet.
-    sys.stderr.write("fastmlp: interrupted\n")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.stderr is not None:
+        sys.stderr.write("fastmlp: interrupted\n")
     raise SystemExit(130) from None
 
 
@@ -72,17 +75,22 @@ class _Commands(click.Group):
         """Be the program that a process runs."""
         _open_standard_streams()
         try:
-            self.main(*args, **kwargs)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-        except Exception as error:  # after --debug
-            from traceback import format_exc
+            try:
+                self.main(*args, **kwargs)
+            except Exception as error:  # after --debug
+                from traceback import format_exc
 
-            echo(format_exc(), err=True)
-            sys.exit(exit_code(error))
-        finally:
-            ignore_signals()
-            end_output()
+                echo(format_exc(), err=True)
+                sys.exit(exit_code(error))
+            finally:
+                ignore_signals()
+                end_output()
+        except (SystemExit, KeyboardInterrupt) as end:
+            if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+                raise
+            # Python would end itself by SIGINT where Ctrl-C came while a library called Python
+            # from C, and shells alone take that for this exit code.
+            os._exit(INTERRUPTED)
 
 
 def _open_standard_streams() -> None:

@@ -6,27 +6,52 @@ from the third on each acts again.
 """
 
 import signal
+import sys
 import threading
+from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _SECOND = 2
+_SECONDS_BETWEEN = 0.05
 
 
 class _Received:
     """What has arrived since the command began."""
 
     count = 0
+    last: int = signal.SIGINT
     is_held = False
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Handle a signal."""
     _Received.count += 1
+    _Received.last = number
     if not _Received.is_held and _Received.count != _SECOND:
         raise KeyboardInterrupt
+
+
+def _show_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again that came at a place where Python drops exceptions, a finaliser."""
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+    _Received.count -= 1
+    again = threading.Timer(_SECONDS_BETWEEN, _send_again)
+    again.daemon = True
+    again.start()
+
+
+def _send_again() -> None:
+    """Send the last signal to the main thread, which wakes where it waits for something."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, _Received.last)
+    else:
+        interrupt_main(_Received.last)
 
 
 @contextmanager
@@ -42,6 +67,7 @@ def ending_by_signals() -> Iterator[None]:
         return
     replaceable = (signal.SIG_DFL, signal.default_int_handler)
     former = {}
+    hook, sys.unraisablehook = sys.unraisablehook, _show_unraisable
     try:
         for number in [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]:
             if (handler := signal.getsignal(number)) in replaceable:
@@ -52,6 +78,7 @@ def ending_by_signals() -> Iterator[None]:
         with signals_held():
             for number, handler in former.items():
                 signal.signal(number, handler)
+            sys.unraisablehook = hook
         forget_signals()
 
 

@@ -227,6 +227,37 @@ def test_an_interrupt_that_became_another_error_is_an_interrupt(model, monkeypat
     assert run("info", model, code=130).stderr == "fastmlp: interrupted\n"
 
 
+def test_an_interrupt_in_a_finaliser_is_not_lost(model, monkeypatch, capsys):
+    class Finalised:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def finalise(*args, **kwargs):
+        Finalised()
+        again.wait(60)  # it never is set: the signal comes again
+
+    again = threading.Event()
+    monkeypatch.setattr("fastmlp.export.model_file.load_model", finalise)
+    assert run("info", model, code=130).stderr == "fastmlp: interrupted\n"
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_in_what_a_library_runs_from_c_ends_with_a_code(here):
+    """Python remembers such an interrupt, and would end by a signal."""
+    done = python(
+        "import ctypes, fastmlp.demos\n"
+        "from ctypes import pythonapi, py_object\n"
+        "pythonapi.PyRun_String.argtypes = ctypes.c_char_p, ctypes.c_int, py_object, py_object\n"
+        "pythonapi.PyRun_String.restype = py_object\n"
+        "def interrupted(*args):\n"
+        "    pythonapi.PyRun_String(b'raise KeyboardInterrupt', 257, {}, {})\n"
+        "fastmlp.demos.run = interrupted\n"
+        "from fastmlp_cli.main import main\n"
+        "main(['demo', 'xor'], prog_name='fastmlp')\n"
+    )
+    assert done.returncode == 130 and done.stderr == "fastmlp: interrupted\n"
+
+
 @pytest.mark.parametrize("module", ["click", "numpy", "numba"])
 @pytest.mark.parametrize("swallows", [False, True])
 def test_ctrl_c_during_an_import(data, tmp_path, module, swallows):
