@@ -22,14 +22,14 @@ class _Received:
     """What has arrived since the command began."""
 
     count = 0
-    last: int = signal.SIGINT
+    last = signal.SIGINT
     is_held = False
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Handle a signal."""
     _Received.count += 1
-    _Received.last = number
+    _Received.last = signal.Signals(number)
     if not _Received.is_held and _Received.count != _SECOND:
         raise KeyboardInterrupt
 

@@ -244,7 +244,7 @@ def test_an_interrupt_in_a_finaliser_is_not_lost(model, monkeypatch, capsys):
 
 def test_ctrl_c_in_what_a_library_runs_from_c_ends_with_a_code(here):
     """Python remembers such an interrupt, and would end by a signal."""
-    done = python(
+    Path("started.py").write_text(
         "import ctypes, fastmlp.demos\n"
         "from ctypes import pythonapi, py_object\n"
         "pythonapi.PyRun_String.argtypes = ctypes.c_char_p, ctypes.c_int, py_object, py_object\n"
@@ -255,6 +255,8 @@ def test_ctrl_c_in_what_a_library_runs_from_c_ends_with_a_code(here):
         "from fastmlp_cli.main import main\n"
         "main(['demo', 'xor'], prog_name='fastmlp')\n"
     )
+    command = [sys.executable, "-m", "started"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 130 and done.stderr == "fastmlp: interrupted\n"
 
 
