@@ -153,6 +153,26 @@ def test_outputs_are_checked_before_any_work(model, monkeypatch):
         assert refused("predict", model, "data.csv", "-o", output)
 
 
+def test_a_model_that_cannot_be_written_where_it_should_is_not_lost(data, monkeypatch, tmp_path):
+    """The folder goes, or its disk is full, while training runs."""
+    from fastmlp.tabular import train
+
+    original = train.train_table
+    rescue = tmp_path / "temporary"
+    rescue.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(rescue))
+    Path("folder").mkdir()
+
+    def gone(*args, **kwargs):
+        Path("folder").rmdir()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(train, "train_table", gone)
+    message = run("fit", "data.csv", *QUICK, "--quiet", "-o", "folder/m.fastmlp", code=2).stderr
+    assert message.startswith("fastmlp: folder/m.fastmlp: the model cannot be written: ")
+    assert load_model(message.split("; it is in ")[1].strip()).report_["epochs"] == 20
+
+
 def test_jobs_beyond_all_cores(data):
     run("fit", "data.csv", *QUICK, "--jobs", "1000000000", "--quiet")
 
