@@ -264,7 +264,7 @@ def exit_code(error: BaseException) -> int:
     """Return the exit code of an error: whether it is one in the input, or a fault of ours."""
     from fastmlp.exceptions import InputError
 
-    return USAGE if isinstance(error, InputError | OSError | MemoryError) else FAULT
+    return USAGE if isinstance(error, InputError | OSError | MemoryError | ImportError) else FAULT
 
 
 def _as_line(error: Exception) -> click.ClickException:
@@ -274,6 +274,8 @@ def _as_line(error: Exception) -> click.ClickException:
         return UserError(
             f"there is not enough memory{detail}; take fewer hidden units, columns or rows"
         )
+    if isinstance(error, ImportError):
+        return UserError(f"{error}; fastmlp doctor looks for what is missing or broken")
     if exit_code(error) == USAGE:
         return UserError(in_shell_words(error))
     name = type(error).__name__

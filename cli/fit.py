@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from .errors import Command, UserError, about, flag_of, remark
-from .models import is_model, write_model
+from .models import is_model
 from .options import table_options
-from .signals import forget_signals
+from .signals import forget_signals, signals_held
 from .terminal import echo
 from .types import FilePath, FiniteRange
 
@@ -205,6 +205,7 @@ def fit(
     exit code is 0. Before the end of the first epoch nothing is written, and it is 130. The
     signals SIGTERM and SIGHUP do the same.
     """
+    from fastmlp.export.model_file import save_model
     from fastmlp.tabular.csv import read_table
     from fastmlp.tabular.train import train_table
 
@@ -232,7 +233,8 @@ def fit(
             remark(line)
     if report["interrupted"]:
         remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
-    write_model(model, output)
+    with signals_held():
+        save_model(model, output)
     if as_json:
         print_json({**report, "model": str(output)})
         return

@@ -1,11 +1,9 @@
 """Model files as arguments of commands."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .signals import signals_held
 
 
 def is_model(path: Path) -> bool:
@@ -54,34 +52,3 @@ def load_table_model(path: Path, data: Path) -> Any:
             "use it from Python"
         )
     return model
-
-
-def write_model(model: Any, path: Path) -> None:
-    """Write a model that was just trained, in the folder for temporary files if need be.
-
-    Raises
-    ------
-    UserError
-        When `path` cannot be written. The message says where the model is instead.
-    ModelFileError
-        When the model holds what no file of models may.
-    """
-    from fastmlp.exceptions import InputError, ModelFileError
-    from fastmlp.export.model_file import save_model
-
-    with signals_held():
-        try:
-            save_model(model, path)
-        except ModelFileError:
-            raise
-        except (OSError, InputError) as error:
-            reason = getattr(error, "strerror", None) or error
-            folder = Path(tempfile.mkdtemp(prefix="fastmlp-"))
-            try:
-                save_model(model, folder / path.name)
-            except (OSError, InputError):
-                folder.rmdir()
-                raise UserError(f"{path}: the model cannot be written: {reason}") from error
-            raise UserError(
-                f"{path}: the model cannot be written: {reason}; it is in {folder / path.name}"
-            ) from error

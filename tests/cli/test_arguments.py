@@ -153,24 +153,14 @@ def test_outputs_are_checked_before_any_work(model, monkeypatch):
         assert refused("predict", model, "data.csv", "-o", output)
 
 
-def test_a_model_that_cannot_be_written_where_it_should_is_not_lost(data, monkeypatch, tmp_path):
-    """The folder goes, or its disk is full, while training runs."""
-    from fastmlp.tabular import train
+def test_packages_that_cannot_be_imported_are_a_line(model, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ModuleNotFoundError("No module named 'zstandard'")
 
-    original = train.train_table
-    rescue = tmp_path / "temporary"
-    rescue.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(rescue))
-    Path("folder").mkdir()
-
-    def gone(*args, **kwargs):
-        Path("folder").rmdir()
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(train, "train_table", gone)
-    message = run("fit", "data.csv", *QUICK, "--quiet", "-o", "folder/m.fastmlp", code=2).stderr
-    assert message.startswith("fastmlp: folder/m.fastmlp: the model cannot be written: ")
-    assert load_model(message.split("; it is in ")[1].strip()).report_["epochs"] == 20
+    monkeypatch.setattr("fastmlp.tabular.train.read_for", fail)
+    assert refused("predict", model, "data.csv") == (
+        "fastmlp: No module named 'zstandard'; fastmlp doctor looks for what is missing or broken"
+    )
 
 
 def test_jobs_beyond_all_cores(data):
