@@ -169,6 +169,7 @@ def test_errors_show_what_was_typed_as_escapes(hostile):
         assert "\\x" in result.stderr or "\\u" in result.stderr, args
 
 
+@pytest.mark.filterwarnings("always:.*written with:UserWarning")
 def test_a_model_file_cannot_write_to_the_terminal(data, model):
     with zipfile.ZipFile(model) as archive, zipfile.ZipFile("evil.fastmlp", "w") as evil:
         for name in archive.namelist():
