@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from .errors import Command, UserError
+from .signals import signals_held
+from .terminal import echo, visible
+from .types import FilePath
 
 
 @click.command(cls=Command)
 @click.argument("name", required=False)
 @click.option("--list", "list_names", is_flag=True, help="List the demos.")
-@click.option(
-    "--plot", type=click.Path(path_type=Path), help="Draw a picture: .png, .pdf, .svg and others."
-)
+@click.option("--plot", type=FilePath(), help="Draw a picture: .png, .pdf, .svg and others.")
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**31 - 1),
@@ -25,7 +26,7 @@ from .errors import Command, UserError
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="For digits: a file of images, .npz (x_train, y_train) or CSV with a column of labels.",
 )
 def demo(
@@ -62,7 +63,9 @@ def demo(
         check_picture(plot)
     result = demos.run(name, seed, **({} if data is None else {"data": data}))
     if plot is not None:
-        save(result.plot(new_figure(*result.size)), plot)
+        figure = result.plot(new_figure(*result.size))
+        with signals_held():
+            save(figure, plot)
     if as_json:
         rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
         print_json({
@@ -71,12 +74,12 @@ def demo(
             "plot": None if plot is None else str(plot),
         })  # fmt: skip
         return
-    click.echo(f"{result.title}\n")
+    echo(f"{result.title}\n")
     _print_table(result.columns, result.rows)
     for text in (*result.findings, result.lesson):
-        click.echo("\n" + click.wrap_text(text, width=88))
+        echo("\n" + click.wrap_text(visible(text), width=88))
     if plot is not None:
-        click.echo(f"\npicture: {plot}")
+        echo(f"\npicture: {visible(plot)}")
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -86,13 +89,13 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for row in (columns, *cells):
         first, *others = zip(row, widths, strict=True)
         line = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        click.echo("  ".join(line).rstrip())
+        echo("  ".join(line).rstrip())
 
 
 def _cell(column: str, value: Any) -> str:
     """Write a value as its column shows it."""
     if not isinstance(value, float):
-        return str(value)
+        return visible(value)
     if math.isnan(value):
         return ""
     return f"{value:.1%}" if "accuracy" in column else f"{value:.3g}"

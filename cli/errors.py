@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import shlex
 import sys
@@ -10,12 +9,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
 import click
 
 from .docstrings import docstring_of
+from .signals import is_interrupted
+from .terminal import echo, one_line
 
+FAULT = 1
 USAGE = 2
 INTERRUPTED = 130
 
@@ -25,14 +27,25 @@ class UserError(click.ClickException):
 
     exit_code = USAGE
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message on standard error."""
-        click.echo(f"fastmlp: {self.format_message()}", err=True)
+
+class _Fault(click.ClickException):
+    """A fault of this program, which is printed as one line; the exit code is 1."""
+
+    exit_code = FAULT
+
+
+class Interrupted(click.ClickException):
+    """The command was asked to end, and nothing is written; the exit code is 130."""
+
+    exit_code = INTERRUPTED
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
 
 
 def remark(text: object) -> None:
     """Print a message as one line on standard error."""
-    click.echo(" ".join(str(text).split()), err=True)
+    echo(one_line(text, 1000), err=True)
 
 
 def in_shell_words(text: object, command: click.Command | None = None) -> str:
@@ -129,7 +142,7 @@ def _python_value(text: str) -> Any:
     """Return the value that is written in a message, or the text where it is no literal."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
 
 
@@ -138,7 +151,10 @@ def _setting(name: str, text: str | None) -> str:
     if text is None:
         return f"--set {name}=..."
     value = _python_value(text)
-    shown = value if isinstance(value, str) else json.dumps(value)
+    try:
+        shown = value if isinstance(value, str) else json.dumps(value)
+    except TypeError:  # JSON has no such value, and the option takes Python's way as well
+        shown = text
     return f"--set {shlex.quote(f'{name}={shown}')}"
 
 
@@ -147,7 +163,10 @@ def _with_value(option: click.Option, text: str) -> str:
     value = _python_value(text)
     flag = _flag(option)
     if isinstance(value, bool):
-        return flag if value else max(option.secondary_opts, key=len, default=flag)
+        if not option.secondary_opts:
+            is_set = value is not flag.startswith("--no-")
+            return flag if is_set else f"the default of {flag}"
+        return flag if value else max(option.secondary_opts, key=len)
     if value is None or (value == "auto" and not isinstance(option.type, click.Choice)):
         return f"the default of {flag}"
     values = value if isinstance(value, list | tuple) else [value]
@@ -172,18 +191,6 @@ def about(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Show a warning as one line, in place of ``warnings.showwarning``."""
-    remark(f"fastmlp: {in_shell_words(message)}")
-
-
 class Command(click.Command):
     """A command whose errors are one line; ``--debug`` shows where they come from."""
 
@@ -198,42 +205,82 @@ class Command(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """Run the command, and print an error as one line."""
         debug = context.params.pop("debug")
-        try:
-            from fastmlp.exceptions import DataWarning
+        with errors_as_lines(debug), _warnings_as_lines(context.params.get("quiet", False)):
+            if sys.stdout is None:
+                raise UserError("standard output is closed; send it to a file or to /dev/null")
+            return super().invoke(context)
 
-            quiet = context.params.get("quiet", False)
-            with warnings.catch_warnings():
-                # Whatever PYTHONWARNINGS says: what a table is like is no error of the command.
-                warnings.simplefilter("ignore" if quiet else "always", DataWarning)
-                warnings.showwarning = _show_warning
-                return super().invoke(context)
-        except (click.exceptions.Exit, click.Abort):
+
+@contextmanager
+def _warnings_as_lines(quiet: bool) -> Iterator[None]:
+    """Show each warning as one line, once; `quiet` leaves out remarks on the data."""
+    from fastmlp.exceptions import DataWarning
+
+    shown = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        text = in_shell_words(message)
+        if text not in shown:
+            shown.add(text)
+            remark(f"fastmlp: {text}")
+
+    with warnings.catch_warnings():
+        # Whatever PYTHONWARNINGS says: what a table is like is no error of the command.
+        warnings.simplefilter("ignore" if quiet else "always", DataWarning)
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def errors_as_lines(debug: bool) -> Iterator[None]:
+    """Turn what is raised in the block into an error that click shows as one line.
+
+    Parameters
+    ----------
+    debug : bool
+        Whether errors stay as they are, for their traceback.
+    """
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except BrokenPipeError:
+        # The program that reads the output has ended, such as head after its last line.
+        raise click.exceptions.Exit(0) from None
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    except Exception as error:
+        if is_interrupted():
+            raise Interrupted from None
+        if debug:
             raise
-        except BrokenPipeError:
-            # The program that reads the output has ended, such as head after its last line.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(0) from None
-        except KeyboardInterrupt:
-            click.echo("fastmlp: interrupted", err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
-        except Exception as error:
-            if debug:
-                raise
-            if isinstance(error, click.ClickException):
-                raise
-            from fastmlp.exceptions import InputError
-
-            if isinstance(error, InputError | OSError):
-                raise UserError(_one_line(in_shell_words(error))) from None
-            if isinstance(error, ImportError):
-                what = f"{_one_line(error)}; fastmlp doctor looks for what is missing or broken"
-                raise UserError(what) from None
-            name = type(error).__name__
-            remark(f"fastmlp: internal error, {name}: {_one_line(error)} (see --debug)")
-            raise click.exceptions.Exit(1) from None
+        raise _as_line(error) from None
 
 
-def _one_line(error: object) -> str:
-    """Write a message without line breaks, and cut a very long one."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 500 else text[:500] + " ..."
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of an error: whether it is one in the input, or a fault of ours."""
+    from fastmlp.exceptions import InputError
+
+    return USAGE if isinstance(error, InputError | OSError | MemoryError | ImportError) else FAULT
+
+
+def _as_line(error: Exception) -> click.ClickException:
+    """Return an error that click shows as one line."""
+    if isinstance(error, MemoryError):
+        detail = f" ({in_shell_words(error)})" if str(error) else ""
+        return UserError(
+            f"there is not enough memory{detail}; take fewer hidden units, columns or rows"
+        )
+    if isinstance(error, ImportError):
+        return UserError(f"{error}; fastmlp doctor looks for what is missing or broken")
+    if exit_code(error) == USAGE:
+        return UserError(in_shell_words(error))
+    name = type(error).__name__
+    return _Fault(f"internal error, {name}: {one_line(error)} (see --debug)")

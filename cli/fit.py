@@ -2,13 +2,21 @@
 
 import ast
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .errors import Command, UserError, about, flag_of, remark
-from .options import called, column_options, file_path, opened, table_options
+from .models import is_model
+from .options import called, column_options, opened, table_options
+from .signals import forget_signals, signals_held
+from .terminal import echo
+from .types import DataPath, FilePath, FiniteRange
+
+# The most units of a layer: what compiled code counts them in.
+_MOST_UNITS = 2**31 - 1
 
 
 def _integers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -18,8 +26,17 @@ def _integers(context: click.Context, parameter: click.Parameter, text: str) -> 
     except ValueError:
         values = (0,)
     if any(value < 1 for value in values):
-        raise click.BadParameter(f"{text!r} is not a list of positive integers such as 100,50")
+        raise click.BadParameter(
+            f"{_shortened(text)} is not a list of positive integers such as 100,50"
+        )
+    if any(value > _MOST_UNITS for value in values):
+        raise click.BadParameter(f"{_shortened(text)} has a layer that is too large")
     return values
+
+
+def _shortened(text: str) -> str:
+    """Quote what was typed, so that a very long text leaves room for what is wrong with it."""
+    return repr(text if len(text) <= 100 else text[:100] + "...")
 
 
 def _names(context: click.Context, parameter: click.Parameter, text: str) -> str | tuple[str, ...]:
@@ -30,11 +47,13 @@ def _names(context: click.Context, parameter: click.Parameter, text: str) -> str
 
 def _value(text: str) -> Any:
     """Read a value as JSON, as Python writes it, or else as text."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError):
-            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of Python on what it reads as its own text
+        for read in (json.loads, ast.literal_eval):
+            try:
+                return read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue  # the last two come of brackets or signs by the thousand
     return text
 
 
@@ -49,7 +68,7 @@ def _further_parameters(
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as dropout=0.2")
+            raise click.BadParameter(f"{_shortened(text)} is not NAME=VALUE, such as dropout=0.2")
         name = name.strip()
         if name in found:
             raise click.BadParameter(f"{name!r} is set twice")
@@ -65,7 +84,7 @@ def _further_parameters(
 
 
 @click.command(cls=Command)
-@click.argument("data", type=click.Path())
+@click.argument("data", type=DataPath())
 @click.option("--target", metavar="COL", help="Target column.  [default: the last one]")
 @click.option(
     "--task",
@@ -108,14 +127,12 @@ def _further_parameters(
 @click.option(
     "--learning-rate",
     "learning_rate_init",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=0.001,
     show_default=True,
     help="Initial learning rate, of any solver.",
 )
-@click.option(
-    "--alpha", type=click.FloatRange(0), default=0.0001, show_default=True, help="L2 penalty."
-)
+@click.option("--alpha", type=FiniteRange(0), default=0.0001, show_default=True, help="L2 penalty.")
 @click.option(
     "--class-weight",
     type=click.Choice(["balanced"]),
@@ -128,7 +145,7 @@ def _further_parameters(
 )
 @click.option(
     "--test-size",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
     help="Share of rows held out for the test; 0 for none.",
@@ -152,8 +169,7 @@ def _further_parameters(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(),
-    callback=file_path,
+    type=FilePath(),
     help="Model file.  [default: the name of DATA with the ending .fastmlp, here]",
 )
 @click.option(
@@ -192,7 +208,8 @@ def fit(
     predicting the mean or the class shares.
 
     Ctrl-C ends the training early: what was learned so far is measured and written, and the
-    exit code is 0. Before the end of the first epoch nothing is written, and it is 130.
+    exit code is 0. Before the end of the first epoch nothing is written, and it is 130. The
+    signals SIGTERM and SIGHUP do the same.
     """
     from fastmlp.tabular.csv import read_table
     from fastmlp.tabular.train import train_table
@@ -200,6 +217,8 @@ def fit(
     from .output import describe, print_json, print_metrics, print_rows, remarks
     from .progress import epoch_bar
 
+    if is_model(Path(data)):
+        raise UserError(f"{data}: this is a model, and not a table to train on")
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
     # Options without a value are left to the library's defaults.
     parameters = {name: value for name, value in parameters.items() if value is not None}
@@ -224,18 +243,20 @@ def fit(
     report = model.report_
     if report["interrupted"] and not report["epochs"]:
         raise KeyboardInterrupt
+    forget_signals()
     if not quiet:
         for line in remarks(model):
             remark(line)
     if report["interrupted"]:
         remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
-    _save(model, output)
+    with signals_held():
+        _save(model, output)
     if as_json:
         print_json({**report, "model": str(output)})
         return
     print_rows([*describe(report), ("model", str(output))])
     if "test" in report:
-        click.echo()
+        echo()
         print_metrics(report["test"], report["baseline"])
 
 

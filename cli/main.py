@@ -5,16 +5,28 @@ progress and remarks to standard error. Heavy imports wait until a command runs,
 quick.
 """
 
+import os
+import signal
+import sys
 from typing import Any
 
-import click
+try:
+    import click
 
-from .demo import demo
-from .docstrings import docstring_of
-from .fit import fit
-from .speed import bench, doctor, warmup
-from .streams import open_closed_streams
-from .use import evaluate, export, info, predict
+    from .demo import demo
+    from .docstrings import docstring_of
+    from .errors import INTERRUPTED, errors_as_lines, exit_code
+    from .fit import fit
+    from .signals import ending_by_signals, ignore_signals, signals_held
+    from .speed import bench, doctor, warmup
+    from .terminal import echo, end_output, show_error
+    from .use import evaluate, export, info, predict
+except KeyboardInterrupt:
+    # Nobody else can answer Ctrl-C yet.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.stderr is not None:
+        sys.stderr.write("fastmlp: interrupted\n")
+    raise SystemExit(130) from None
 
 
 class _Commands(click.Group):
@@ -24,14 +36,79 @@ class _Commands(click.Group):
         super().__init__(*args, **kwargs)
         self.help = self.help or docstring_of(self.callback)
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command that the arguments name."""
-        open_closed_streams()
-        return super().main(*args, **kwargs)
-
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of the commands."""
         return list(self.commands)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the options before the name of a command."""
+        debug = "--debug" in args
+        with errors_as_lines(debug):
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta["fastmlp.debug"] = debug
+        return context
+
+    def invoke(self, context: click.Context) -> Any:
+        """Parse the arguments of a command, and run it."""
+        with errors_as_lines(context.meta["fastmlp.debug"]):
+            return super().invoke(context)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command and exit; signals end it in order."""
+        is_standalone = extra.get("standalone_mode", True)
+        extra["standalone_mode"] = False  # click's own way of ending has other words and codes
+        if not is_standalone:
+            return super().main(*args, **extra)
+        with ending_by_signals():
+            try:
+                code = super().main(*args, **extra)
+            except click.ClickException as error:
+                with signals_held():
+                    show_error(error)
+                code = error.exit_code
+            except click.Abort:
+                code = INTERRUPTED
+        sys.exit(code or 0)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Be the program that a process runs."""
+        _open_standard_streams()
+        try:
+            try:
+                self.main(*args, **kwargs)
+            except Exception as error:  # after --debug
+                from traceback import format_exc
+
+                echo(format_exc(), err=True)
+                sys.exit(exit_code(error))
+            finally:
+                ignore_signals()
+                end_output()
+        except (SystemExit, KeyboardInterrupt) as end:
+            if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+                raise
+            # Python would end itself by SIGINT where Ctrl-C came while a library called Python
+            # from C, and shells alone take that for this exit code.
+            os._exit(INTERRUPTED)
+
+
+def _open_standard_streams() -> None:
+    """Let no file that is opened later become standard output or standard error.
+
+    A process may be started with them closed. The first file that it opens takes the place, and
+    what libraries print would go into a model.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 @click.group(

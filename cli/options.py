@@ -1,8 +1,7 @@
-"""The options and arguments that several commands share."""
+"""The options that several commands share, and what ``-`` stands for."""
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Any
 
 import click
@@ -19,18 +18,6 @@ def _separator(context: click.Context, parameter: click.Parameter, text: str | N
     if text is not None and len(text) != 1:
         raise click.BadParameter(f"{text!r} is not a single character")
     return text
-
-
-def file_path(context: click.Context, parameter: click.Parameter, text: str | None) -> Path | None:
-    """Return the path of a model, which cannot be a pipe."""
-    if text == "-":
-        raise click.BadParameter("'-' is no file here; only tables come from standard input")
-    return None if text is None else Path(text)
-
-
-def model_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the argument MODEL, an existing model file."""
-    return click.argument("model", type=click.Path(), callback=file_path)(command)
 
 
 def opened(data: str) -> str | IO[bytes]:

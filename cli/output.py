@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import click
+from .terminal import echo, visible
 
 _METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -19,8 +19,12 @@ _METRIC_NAMES = {
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object; numbers that JSON does not know become null."""
-    click.echo(json.dumps(_plain(value), indent=2))
+    """Print one JSON object; numbers that JSON does not know become null.
+
+    It is plain ASCII: all other characters are written as JSON's escapes.
+    """
+    # The one control character that JSON lets pass.
+    echo(json.dumps(_plain(value), indent=2).replace("\x7f", r"\u007f"))
 
 
 def _plain(value: Any) -> Any:
@@ -37,10 +41,10 @@ def _plain(value: Any) -> Any:
 
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     """Print aligned lines of a name and a value."""
-    rows = [(name, value) for name, value in rows if value]
-    width = max(len(name) for name, _ in rows)
+    rows = [(visible(name), visible(value)) for name, value in rows if value]
+    width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        click.echo(f"{name:<{width}}  {value}")
+        echo(f"{name:<{width}}  {value}")
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
@@ -59,12 +63,12 @@ def print_metrics(
     header = f"{'':<{width}}  {what:>10}"
     if baseline:
         header += f"  {'baseline':>10}"
-    click.echo(header)
+    echo(header)
     for name, key in zip(names, metrics, strict=True):
         line = f"{name:<{width}}  {metrics[key]:>10.4f}"
         if baseline and key in baseline:
             line += f"  {baseline[key]:>10.4f}"
-        click.echo(line)
+        echo(line)
 
 
 def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:

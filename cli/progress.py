@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .terminal import is_terminal
+
 
 @contextmanager
 def epoch_bar(max_epochs: int, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
     """Give a callback for ``fit`` that draws a bar, or None where nobody would see it."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not is_terminal(sys.stderr):
         yield None
         return
     from tqdm import tqdm

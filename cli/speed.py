@@ -6,6 +6,7 @@ import click
 
 from .errors import Command
 from .output import print_json
+from .terminal import echo, is_terminal
 
 
 @click.command(cls=Command)
@@ -20,7 +21,7 @@ def warmup(as_json: bool) -> None:
     from fastmlp import warmup as compile_all
 
     def report(done: int, total: int, what: str) -> None:
-        click.echo(f"[{done}/{total}] {what}", err=True)
+        echo(f"[{done}/{total}] {what}", err=True)
 
     start = time.perf_counter()
     compile_all(report)
@@ -28,7 +29,7 @@ def warmup(as_json: bool) -> None:
     if as_json:
         print_json({"seconds": seconds})
     else:
-        click.echo(f"compiled, or found in the cache, in {seconds:.1f} s")
+        echo(f"compiled, or found in the cache, in {seconds:.1f} s")
 
 
 @click.command(cls=Command)
@@ -57,16 +58,16 @@ def bench(names: tuple[str, ...], dtype: str, as_json: bool) -> None:
                                                       for row in rows]})  # fmt: skip
         return
     for line in hardware():
-        click.echo(line)
+        echo(line)
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     for row in (header, *rows):
-        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+        echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 def _progress(text: str) -> None:
     """Print a line about progress if somebody can see it."""
-    if sys.stderr.isatty():
-        click.echo(text, err=True)
+    if is_terminal(sys.stderr):
+        echo(text, err=True)
 
 
 @click.command(cls=Command)
@@ -81,8 +82,8 @@ def doctor(as_json: bool) -> None:
         print_json({**facts, "problems": problems})
         return
     print_rows(list(facts.items()))
-    click.echo()
+    echo()
     for problem in problems:
-        click.echo(f"problem: {problem}")
+        echo(f"problem: {problem}")
     if not problems:
-        click.echo("No problems.")
+        echo("No problems.")

@@ -1,28 +1,26 @@
 """Commands for a model that was trained: ``predict``, ``evaluate``, ``info`` and ``export``."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .errors import Command, UserError, about
-from .options import called, file_path, model_argument, opened, table_options
-
-
-def _output_path(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> Path | None:
-    return None if text in (None, "-") else Path(text)
+from .errors import Command, UserError, about, remark
+from .models import load_table_model
+from .options import called, opened, table_options
+from .signals import signals_held
+from .terminal import echo, echo_data, is_terminal, visible
+from .types import DataPath, FilePath
 
 
 @click.command(cls=Command)
-@model_argument
-@click.argument("data", type=click.Path())
+@click.argument("model", type=FilePath())
+@click.argument("data", type=DataPath())
 @click.option(
     "-o",
     "--output",
-    type=click.Path(),
-    callback=_output_path,
+    type=FilePath(allow_dash=True),
     help="CSV file of the predictions.  [default: standard output, as for -]",
 )
 @click.option("--proba", is_flag=True, help="Print the probability of each class as well.")
@@ -40,8 +38,6 @@ def predict(
 
     DATA may be compressed, and - is standard input.
     """
-    import pandas as pd
-
     from fastmlp.export.files import check_output, written_aside
     from fastmlp.tabular.train import read_for
 
@@ -52,29 +48,63 @@ def predict(
         for source in (model, Path(data)):
             if output.exists() and source.exists() and output.samefile(source):
                 raise UserError(f"{output}: this is read, too; choose another name with -o")
-    loaded = _load_table_model(model)
+    loaded = load_table_model(model, Path(data))
     if proba and not hasattr(loaded, "predict_proba"):
         raise UserError(f"{model}: a regression model has no class probabilities")
     frame = read_for(loaded, opened(data), na_values=na_values, **reading)
     with about(Path(called(data))):
-        probabilities = loaded.predict_proba(frame) if proba else None
-        name = "prediction" if loaded.target_name_ is None else loaded.target_name_
-        result = pd.DataFrame({name: loaded.predict(frame)})
-    if proba:
-        columns = [f"probability_{name}" for name in loaded.classes_]
-        result = result.join(pd.DataFrame(probabilities, columns=columns))
+        result = _predictions(loaded, frame, proba)
     if as_json:
         print_json({"predictions": result.to_dict("records")})
     if output is not None:
-        with written_aside(output) as aside:
-            result.to_csv(aside, index=False)
+        # In memory first: the file itself is written so quickly that signals can wait.
+        text = result.to_csv(index=False).encode("utf-8", "backslashreplace")
+        with signals_held(), written_aside(output) as aside:
+            aside.write_bytes(text)
     elif not as_json:
-        click.echo(result.to_csv(index=False), nl=False)
+        _print_table(result)
+
+
+def _predictions(model: Any, frame: Any, proba: bool) -> Any:
+    """Return a frame of the predictions for a table.
+
+    Its columns are the target and, with `proba`, probability_CLASS for each class. The target is
+    called prediction where a class makes a column of the target's name.
+    """
+    import pandas as pd
+
+    # A row of missing values tells whether the columns are right where there is no row.
+    rows = frame if len(frame) else frame.reindex([0])
+    name = "prediction" if model.target_name_ is None else model.target_name_
+    columns: dict[Any, Any] = {}
+    if proba:
+        probabilities = model.predict_proba(rows)
+        for label, probability in zip(model.classes_, probabilities.T, strict=True):
+            column = f"probability_{label}"
+            while column in columns:  # classes can look the same
+                column += "_"
+            columns[column] = probability
+        if name in columns:
+            name = "prediction"
+    return pd.DataFrame({name: model.predict(rows), **columns}).iloc[: len(frame)]
+
+
+def _print_table(frame: Any) -> None:
+    """Print a frame as CSV: as it is for programs, and without control characters for people."""
+    if is_terminal(sys.stdout):
+        frame = frame.rename(columns=visible)
+        text = frame.select_dtypes(exclude=["number", "bool"]).columns
+        frame[text] = frame[text].map(visible)
+    if not echo_data(frame.to_csv(index=False, lineterminator="\n")):
+        remark(
+            f"fastmlp: standard output has the encoding {sys.stdout.encoding}, and characters "
+            "that it lacks are written as escapes; -o FILE writes UTF-8"
+        )
 
 
 @click.command(cls=Command)
-@model_argument
-@click.argument("data", type=click.Path())
+@click.argument("model", type=FilePath())
+@click.argument("data", type=DataPath())
 @table_options
 def evaluate(
     model: Path,
@@ -91,7 +121,7 @@ def evaluate(
 
     from .output import print_json, print_metrics, print_rows
 
-    loaded = _load_table_model(model)
+    loaded = load_table_model(model, Path(data))
     frame = train.read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
     with about(Path(called(data))):
         metrics = train.evaluate(loaded, frame)
@@ -99,12 +129,12 @@ def evaluate(
         print_json({"rows": len(frame), "target": loaded.target_name_, **metrics})
         return
     print_rows([("rows", str(len(frame))), ("target", loaded.target_name_)])
-    click.echo()
+    echo()
     print_metrics(metrics, what="value")
 
 
 @click.command(cls=Command)
-@model_argument
+@click.argument("model", type=FilePath())
 def info(model: Path, as_json: bool) -> None:
     """Say what the file MODEL holds."""
     from fastmlp.export.model_file import load_model, read_manifest
@@ -143,8 +173,8 @@ def info(model: Path, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
-@model_argument
-@click.argument("output", type=click.Path(), callback=file_path)
+@click.argument("model", type=FilePath())
+@click.argument("output", type=FilePath())
 def export(model: Path, output: Path, as_json: bool) -> None:
     """Write MODEL as an ONNX graph to OUTPUT, preprocessing included.
 
@@ -160,22 +190,11 @@ def export(model: Path, output: Path, as_json: bool) -> None:
     check_output(output)
     if output.exists() and output.stat().st_size and not is_onnx_file(output):
         raise UserError(f"{output}: exists and is not an ONNX file; choose another name")
-    export_onnx(load_model(model), output)
+    loaded = load_model(model)
+    with signals_held():
+        export_onnx(loaded, output)
     size = output.stat().st_size
     if as_json:
         print_json({"onnx": str(output), "bytes": size})
     else:
         print_rows([("onnx", f"{output}, {size / 1024:.0f} KiB")])
-
-
-def _load_table_model(path: Path) -> Any:
-    """Load a model that was trained on a table; refuse others."""
-    from fastmlp.export.model_file import load_model
-
-    model = load_model(path)
-    if not hasattr(model, "target_name_"):
-        raise UserError(
-            f"{path}: holds a bare {type(model).__name__}, which predicts no target of a table; "
-            "use it from Python"
-        )
-    return model

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 CODE = """
-import sys
 from fastmlp_cli.main import main
 
 @main.command("probe")
@@ -15,7 +14,6 @@ def probe():
     with open("file", "wb") as file:
         assert file.fileno() > 2
         file.write(b"whole")
-    print(sys.stdin.readable(), sys.stdout.isatty(), sys.stderr.isatty())
 
 main(["probe"])
 """

@@ -1,0 +1,54 @@
+"""Model files as arguments of commands."""
+
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+
+
+def is_model(path: Path) -> bool:
+    """Tell whether a path is a model file of fastmlp; pipes and devices are not looked into."""
+    from fastmlp.exceptions import ModelFileError
+    from fastmlp.export.model_file import read_manifest
+
+    try:
+        if path.is_file():
+            read_manifest(path)
+            return True
+    except (ModelFileError, OSError):
+        pass
+    return False
+
+
+def load_table_model(path: Path, data: Path) -> Any:
+    """Load a model that was trained on a table, to use it on another one.
+
+    Parameters
+    ----------
+    path, data : Path
+        The arguments MODEL and DATA of a command.
+
+    Returns
+    -------
+    TabularClassifier or TabularRegressor
+
+    Raises
+    ------
+    ModelFileError
+        When the file cannot be loaded.
+    UserError
+        When it holds another model, and when `data` is a model.
+    """
+    from fastmlp.export.model_file import load_model
+
+    if is_model(data):
+        if is_model(path):
+            raise UserError(f"{data}: this is a model, and not a table")
+        raise UserError(f"{data}: this is the model, which comes first: MODEL DATA")
+    model = load_model(path)
+    if not hasattr(model, "target_name_"):
+        raise UserError(
+            f"{path}: holds a bare {type(model).__name__}, which predicts no target of a table; "
+            "use it from Python"
+        )
+    return model
