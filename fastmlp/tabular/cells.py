@@ -71,6 +71,8 @@ def cells_of(column: pd.Series, called: str) -> Cells:
         codes, distinct = np.empty(0, np.intp), pd.Index([])
         for row, value in enumerate(column):
             _check_kind(value, row + 1, called)
+            if isinstance(value, Decimal) and value.is_snan():
+                raise InvalidOperation from None  # it has no hash
         raise
     cells = Cells(codes, list(distinct))
     if column.dtype == object:
