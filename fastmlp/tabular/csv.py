@@ -136,7 +136,7 @@ def _not_decoded(source: Source, encoding: str | None, error: UnicodeError) -> D
     return DataError(f"{source.name}: not {said} text ({one_line(error)}); {remedy}")
 
 
-def missing_word(frame: pd.DataFrame, target: Any) -> str:
+def missing_word(frame: pd.DataFrame, target: Any) -> str | None:
     """Return the end of the message about a target that is missing in some rows.
 
     Parameters
@@ -147,10 +147,13 @@ def missing_word(frame: pd.DataFrame, target: Any) -> str:
 
     Returns
     -------
-    str
-        It says which word of the file was read as missing; empty if there was none.
+    str or None
+        It says which word of the file was read as missing; empty if there was none, and None if
+        the table does not come from a file.
     """
-    found = frame.attrs.get("reading", {}).get("missing_word")
+    if "reading" not in frame.attrs:
+        return None
+    found = frame.attrs["reading"].get("missing_word")
     if found is None or found[0] != target:
         return ""
     return (

@@ -62,6 +62,7 @@ _MARKS = {
 }
 SEPARATORS = (",", ";", "\t", "|")
 _MOST_RECORDS = 200
+_FEW_KINDS = 5
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
@@ -136,8 +137,10 @@ def recognise_encoding(name: str, head: bytes) -> str:
                 f"{name}: not utf-8 text, but it looks like {wide}; use encoding={wide!r}"
             )
         raise DataError(f"{name}: cannot be read as CSV: it is no text (it has zero bytes)")
-    n_control = sum(head.count(code) for code in range(32) if code not in b"\t\n\r\f")
-    if n_control > 0.05 * len(head):
+    counts = [head.count(code) for code in range(32) if code not in b"\t\n\r\f"]
+    # Text for a terminal has some control codes, of few kinds.
+    share = 0.05 if len(counts) - counts.count(0) > _FEW_KINDS else 0.3
+    if sum(counts) > share * len(head):
         raise DataError(f"{name}: cannot be read as CSV: it is no text (it has control codes)")
     return "utf-8"
 

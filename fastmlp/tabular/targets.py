@@ -84,13 +84,13 @@ def plain_target(y: pd.Series) -> pd.Series:
     return y.mask(cells.spread(is_blank, False, bool)) if any(is_blank) else y
 
 
-def check_complete(y: pd.Series, why: str = "") -> None:
+def check_complete(y: pd.Series, why: str | None = None) -> None:
     """Raise DataError for a target that is missing in some rows.
 
     Parameters
     ----------
     y : pandas.Series
-    why : str, default=''
+    why : str, optional
         The end of the message, where it is known what stands in the file instead.
     """
     absent = y.isna()
@@ -100,7 +100,7 @@ def check_complete(y: pd.Series, why: str = "") -> None:
         f"{target_called(y)} is missing in {int(absent.sum())} of {len(y)} rows "
         f"(the first is row {int(np.argmax(absent)) + 1}); remove or fill these rows"
     )
-    if why:
+    if why is not None:
         message += why
     elif is_text(y) and not absent.all():
         message += " (in a file, a class called NA, None or null is read as missing)"

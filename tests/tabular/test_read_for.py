@@ -1,6 +1,7 @@
 """Tables for a fitted model are read as that which it was trained on."""
 
 import io
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,9 @@ def fitted(table, path=None, **options):
     """Train on a table that is read with the options; save and load the model if asked."""
     task = options.get("task", "auto")
     frame = read_table(io.StringIO(table), **options)
-    model = train_table(frame, options.get("target"), task=task, **SMALL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # such small tables have copies of the target
+        model = train_table(frame, options.get("target"), task=task, **SMALL)
     if path is not None:
         save_model(model, path)
         model = load_model(path)
