@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 import sklearn.neural_network
-from helpers import fit_quietly
+from helpers import fit_quietly, team_of
 from sklearn.base import clone
 
 import fastmlp
@@ -457,6 +457,23 @@ def test_a_long_prediction_is_handed_over_in_parts(model, sparse, n_rows, monkey
     np.testing.assert_array_equal(model.predict_proba(rows), expected)
     in_place.at.prediction_layout.cache_clear()
     assert len(calls) == -(-n_rows // (4 * in_place.at.TILE_ROWS))
+
+
+def test_no_threads_start_without_work(model, monkeypatch):
+    """Threads share blocks of rows, and a few rows are one block."""
+    sizes = []
+    team = in_place.Team
+
+    def counted(n_threads):
+        sizes.append(n_threads)
+        return team(n_threads)
+
+    monkeypatch.setattr(in_place, "Team", counted)
+    block = in_place.at.block_rows((5, 9, 6, 3), 8)
+    with team_of(2):
+        for n_rows in (1, block, block + 1, 5 * block):
+            model.predict(np.resize(X, (n_rows, 5)))
+    assert sizes == [1, 1, 2, 2]
 
 
 def test_an_interrupt_acts_between_the_parts(model, monkeypatch):

@@ -9,7 +9,7 @@ these rows are padded to whole vectors as well.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from math import inf
 
@@ -110,11 +110,6 @@ class Layout:
     size: int
     n_blocks: int
 
-    @cached_property
-    def block_rows(self) -> int:
-        """Number of rows that go through all layers together."""
-        return int(self.settings[BLOCK_ROWS])
-
 
 def round_up(number: int, multiple: int) -> int:
     """Return the smallest multiple of `multiple` that is not below `number`."""
@@ -162,7 +157,7 @@ def block_rows(layer_units: Sequence[int], itemsize: int) -> int:
     int
     """
     rows = _BLOCK_BYTES // (2 * sum(layer_units) * itemsize)
-    return int(np.clip(round_up(rows, TILE_ROWS), 4 * TILE_ROWS, 20 * TILE_ROWS))
+    return min(max(round_up(rows, TILE_ROWS), 4 * TILE_ROWS), 20 * TILE_ROWS)
 
 
 class _Reservations:

@@ -101,6 +101,9 @@ class NetworkInPlace:
         """
         plan, n_rows, is_sparse = self.plan, X.shape[0], issparse(X)
         is_packed = n_rows > _FEW_ROWS
+        # Threads share blocks of rows: where there are fewer of these, no more threads have work.
+        block = at.block_rows(plan.layer_units[is_sparse:], plan.dtype.itemsize)
+        n_threads = max(1, min(n_threads, -(-n_rows // block)))
         layout = at.prediction_layout(
             plan.layer_units, plan.activation, plan.loss, plan.dtype, n_threads, is_packed,
             is_sparse,
@@ -120,7 +123,7 @@ class NetworkInPlace:
         # They are in the order of the numbers in kernels.py.
         described = *tables, calls, *inputs, order, result
         job = describe(described)
-        piece = self._rows_of_a_piece(X, n_threads * layout.block_rows)
+        piece = self._rows_of_a_piece(X, n_threads * block)
         with Team(n_threads) as team:
             for first in range(0, n_rows, piece):
                 if n_rows > piece:
