@@ -330,6 +330,9 @@ def _only_in_header(lines: Sequence[str], otherwise: str) -> str:
         if (records := first_records(lines[:1], character))
     }
     best = max(widths, key=lambda c: (widths[c], c == otherwise), default=otherwise)
+    below = first_records(lines[1:], best)
+    if below and all(len(record) == 1 for record in below):
+        return otherwise  # the name of a single column has that character
     return best if widths.get(best, 1) > 1 and widths.get(otherwise, 1) == 1 else otherwise
 
 

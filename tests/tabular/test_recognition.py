@@ -310,3 +310,9 @@ def test_headers_that_begin_like_comments(text):
 def test_titles_above_the_header(text):
     message = refused(text)
     assert "'Report of 2024', looks like a title above the names" in message
+
+
+@pytest.mark.parametrize("name", ["size; cm", "size\tcm", "size|cm|mm"])
+def test_a_single_column_may_have_a_separator_in_its_name(name):
+    frame = read_table(io.StringIO(f"{name}\n1\n2\n3\n"))
+    assert list(frame.columns) == [name] and frame[name].tolist() == [1, 2, 3]
