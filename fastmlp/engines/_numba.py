@@ -131,23 +131,28 @@ def cuda_cache_parts() -> SimpleNamespace | None:
 
 
 def require_compiler() -> None:
-    """Raise an error where numba was told to leave functions as they are.
+    """Raise an error where numba was told to compile nothing, or what kernels cannot do.
 
     Raises
     ------
     DeviceError
-        When numba's setting DISABLE_JIT is on.
+        When numba's setting DISABLE_JIT or BOUNDSCHECK is on.
     """
     if numba.config.DISABLE_JIT:
         raise DeviceError(
             "fastmlp trains and predicts with code that numba compiles, which NUMBA_DISABLE_JIT "
             "(or numba.config.DISABLE_JIT) switches off; unset it"
         )
+    if numba.config.BOUNDSCHECK:
+        raise DeviceError(
+            "fastmlp's compiled code does not run with the checks of NUMBA_BOUNDSCHECK (or "
+            "numba.config.BOUNDSCHECK); unset it"
+        )
 
 
 # The settings of numba, by which the same source becomes different machine code.
 _SETTINGS = (
-    "OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE",
+    "OPT", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE",
     "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_PASS", "USING_SVML",
 )  # fmt: skip
 
@@ -168,7 +173,6 @@ def slow_settings() -> list[str]:
     config = numba.config
     is_slow = {
         "NUMBA_OPT": int(config.OPT) < 3,
-        "NUMBA_BOUNDSCHECK": bool(config.BOUNDSCHECK),
         "NUMBA_DEBUGINFO": bool(config.DEBUGINFO_DEFAULT),
         "NUMBA_LOOP_VECTORIZE": not config.LOOP_VECTORIZE,
         "NUMBA_CPU_NAME": config.CPU_NAME is not None,

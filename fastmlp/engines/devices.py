@@ -40,6 +40,7 @@ hold_at_fork(_importing)
 def _cpu_engine() -> Any:
     """Import the module of the CPU's engine, and with it numba, when that is first needed."""
     with _importing:
+        from . import _numba as _numba  # first, as it says what is wrong with numba
         from .cpu import engine
     return engine
 

@@ -35,6 +35,7 @@ def problems(cwd=None, **environment):
     ("name", "value", "part"),
     [
         ("NUMBA_DISABLE_JIT", "1", "NUMBA_DISABLE_JIT"),
+        ("NUMBA_BOUNDSCHECK", "1", "NUMBA_BOUNDSCHECK"),
         ("NUMBA_NUM_THREADS", "0", "numba cannot be"),
     ],
 )
@@ -57,8 +58,8 @@ def test_a_compiler_that_is_switched_on_again():
 
 
 def test_settings_that_make_code_slow():
-    (line,) = problems(NUMBA_OPT="0", NUMBA_BOUNDSCHECK="1")
-    assert line == "problem: compiled code is slow, by NUMBA_OPT and NUMBA_BOUNDSCHECK; unset that"
+    (line,) = problems(NUMBA_OPT="0", NUMBA_DEBUGINFO="1")
+    assert line == "problem: compiled code is slow, by NUMBA_OPT and NUMBA_DEBUGINFO; unset that"
 
 
 @pytest.mark.parametrize("module", ["csv", "numba"])

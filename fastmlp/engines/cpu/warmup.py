@@ -7,6 +7,7 @@ import numpy as np
 
 from ...network.plan import Activation, Loss, Optimizer, TrainingPlan
 from ...network.weights import n_parameters
+from .. import _numba as _numba  # first, as it says what is wrong with numba
 from .dispatch import training_calls
 from .engine import CpuEngine, outputs
 from .row_losses import row_losses
