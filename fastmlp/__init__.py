@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .estimators.interop import from_sklearn
     from .estimators.regressor import MLPRegressor
     from .exceptions import (
+        CustomLossError,
         DataError,
         DataWarning,
         DeviceError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .training.history import Epoch
 
 _HOME = {
+    "CustomLossError": "exceptions",
     "DataError": "exceptions",
     "DataWarning": "exceptions",
     "DeviceError": "exceptions",
@@ -69,6 +71,7 @@ _MODULES = ("demos", "exceptions", "plotting", "schedules")
 
 # Written out, as type checkers read it and run nothing.
 __all__ = [
+    "CustomLossError",
     "DataError",
     "DataWarning",
     "DeviceError",

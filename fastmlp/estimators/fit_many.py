@@ -156,6 +156,7 @@ class _Fits:
         # Fits that no thread has begun, and whether there is a thread that will.
         self._waiting: deque[tuple[BaseMLP, Future[None]]] = deque()
         self._has_thread = False
+        self._handed_over: list[Future[None]] = []
         self.stop_requested = _StopRequest()
 
     def start(
@@ -196,6 +197,8 @@ class _Fits:
         if not self._has_thread or self.stop_requested.is_set():
             while self._waiting:
                 self._fit_next()
+        for turn in self._handed_over:
+            turn.exception()
         started = [estimator for estimator in estimators if id(estimator) in self._futures]
         return [self._futures[id(estimator)].exception() for estimator in started]
 
@@ -204,7 +207,7 @@ class _Fits:
         future = self._futures[id(estimator)] = Future()
         self._waiting.append((estimator, future))
         try:
-            pool.submit(self._fit_next)
+            self._handed_over.append(pool.submit(self._fit_next))
         except RuntimeError:  # the threads that there are will do it
             return
         self._has_thread = True

@@ -81,9 +81,7 @@ def test_settings_that_have_flags_are_named(data):
 )
 def test_networks_that_no_machine_holds(data, hidden):
     message = refused("fit", "data.csv", "--hidden", hidden, "--quiet")
-    assert any(
-        part in message for part in ("of memory", "too large", "not a list of posit")
-    )
+    assert any(part in message for part in ("of memory", "too large", "not a list of posit"))
 
 
 def test_no_memory_is_a_line(model, monkeypatch):
