@@ -331,11 +331,22 @@ def test_rooms_are_drawn():
 def test_files_that_are_named_exist():
     for page in PAGES:
         text = page.read_text()
-        named = re.findall(r"`((?:benchmarks|tests|fastmlp|cli)/[\w./-]+)`", text)
+        named = re.findall(r"`((?:benchmarks|tests|fastmlp|cli)/[\w./-]+)(?:::\w+)?`", text)
         rooms = re.findall(rf"`((?:{ROOMS})/[\w./-]+)`", text)
         links = re.findall(r"\]\(([\w./-]+\.md)", text) if page == README else []
         for path in (*named, *(f"fastmlp/{place}" for place in rooms), *links):
             assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_tests_that_keep_promises_exist():
+    page = (DOCS / "promises.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("| ") and "| Kept by" not in line]
+    for line in lines:
+        tests = re.findall(r"`(tests/[\w./]+\.py)(?:::(\w+))?`", line)
+        assert tests, f"no test keeps: {line}"
+        for path, name in tests:
+            assert not name or f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+    assert len(lines) > 20
 
 
 def test_site_check_finds_faults(tmp_path):
