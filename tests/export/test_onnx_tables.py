@@ -175,9 +175,14 @@ def test_infinite_inputs_are_the_largest_ones():
 
 @pytest.mark.parametrize("name", ["\ud800", "x\udfff"])
 def test_names_and_levels_that_are_no_unicode(name):
-    text = ["a", "a", "b", "b"] * 5
-    frame = pd.DataFrame({name: np.arange(20) % 5, "text": text, "t": ["u", "v"] * 10})
-    for table in (frame, frame.rename(columns={name: "n"}).replace({"text": {"a": name}})):
+    # As objects, since pandas keeps text of other types in Arrow's UTF-8.
+    names = pd.Index([name, "text", "t"], dtype=object)
+    level = pd.Series(["a", "a", "b", "b"] * 5, dtype=object)
+    columns = [pd.Series(np.arange(20) % 5), level, pd.Series(["u", "v"] * 10)]
+    odd_name = pd.concat(columns, axis=1).set_axis(names, axis=1)
+    columns[1] = pd.Series([name, name, "b", "b"] * 5, dtype=object)
+    odd_level = pd.concat(columns, axis=1).set_axis(["n", "text", "t"], axis=1)
+    for table in (odd_name, odd_level):
         model = train_table(table, **QUICK, test_size=0)
         with pytest.raises(InputError, match="is not Unicode"):
             to_onnx(model)

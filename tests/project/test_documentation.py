@@ -340,7 +340,9 @@ def test_files_that_are_named_exist():
 
 def test_tests_that_keep_promises_exist():
     page = (DOCS / "promises.md").read_text()
-    lines = [line for line in page.splitlines() if line.startswith("| ") and "| Kept by" not in line]
+    lines = [
+        line for line in page.splitlines() if line.startswith("| ") and "| Kept by" not in line
+    ]
     for line in lines:
         tests = re.findall(r"`(tests/[\w./]+\.py)(?:::(\w+))?`", line)
         assert tests, f"no test keeps: {line}"
