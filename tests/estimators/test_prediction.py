@@ -401,9 +401,9 @@ FITS = {
     ),
     "y": (lambda m: m.fit(SINGLE, TARGETS * 1e39), "y has values up to .* float32"),
     "epsilon": (
-        lambda m: m.set_params(epsilon=1e-46).fit(SINGLE, TARGETS), "epsilon=1e-46 is below"
+        lambda m: m.set_params(epsilon=1e-46).fit(SINGLE, TARGETS), "epsilon=1e-46 is 0 in float32"
     ),
-    "alpha": (lambda m: m.set_params(alpha=1e39).fit(SINGLE, TARGETS), r"alpha=1e\+39 is beyond"),
+    "alpha": (lambda m: m.set_params(alpha=1e39).fit(SINGLE, TARGETS), r"alpha=1e\+39 is infinite"),
     "weights": (
         lambda m: m.fit(SINGLE, TARGETS, np.full(60, 1e38)), r"sample_weight .* 1e\+38, whose sum"
     ),
