@@ -137,7 +137,7 @@ def open_engine(
     DeviceError
         When 'cuda' was asked for and cannot be used; the message says why.
     ValueError
-        When the plan's dtype cannot hold its parameters or the data.
+        When the plan's dtype cannot hold the data.
     """
     check_ranges(plan, data)
     if plan.custom_loss is not None:

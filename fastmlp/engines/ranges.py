@@ -5,17 +5,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from ..network.plan import Optimizer, TrainingPlan
+from ..network.plan import TrainingPlan
 from .engine import Data
-
-# Attributes of a plan that kernels read in its dtype; infinity stands for "no limit".
-_NUMBERS = ("alpha", "l1", "epsilon", "weight_decay", "clip_value", "clip_norm", "max_norm")
-# The optimisers that use epsilon.
-_DIVIDING = (Optimizer.ADAGRAD, Optimizer.RMSPROP, Optimizer.ADAM, Optimizer.NADAM)
 
 
 def check_ranges(plan: TrainingPlan, data: Data) -> None:
-    """Raise ValueError where a plan's dtype cannot hold its parameters or the data of a fit.
+    """Raise ValueError where a plan's dtype cannot hold the data of a fit.
 
     Parameters
     ----------
@@ -27,13 +22,6 @@ def check_ranges(plan: TrainingPlan, data: Data) -> None:
     ValueError
         The message names what is too large or too small.
     """
-    for name in _NUMBERS:
-        number = getattr(plan, name)
-        if float(np.finfo(plan.dtype).max) < number < np.inf:
-            raise _error(f"{name}={number:g} is beyond the range", plan.dtype, "lower it")
-    smallest = float(np.finfo(plan.dtype).smallest_subnormal)
-    if plan.optimizer in _DIVIDING and 0 < plan.epsilon < smallest:
-        raise _error(f"epsilon={plan.epsilon:g} is below the range", plan.dtype, "raise it")
     check_range("X", data.X, plan.dtype)
     check_range("y", data.Y, plan.dtype)
     if data.sample_weight is not None:

@@ -208,6 +208,7 @@ def check_together(estimator: Any, eval_set: Sequence[Any] | None, incremental: 
 # second kind must not become infinite, and for the others infinity is no limit, as it should be.
 _MUST_NOT_VANISH = ("epsilon", "clip_value", "clip_norm", "max_norm", "huber_delta")
 _MUST_BE_FINITE = ("alpha", "l1", "learning_rate_init", "weight_decay", "epsilon", "huber_delta")
+_WITHOUT_EPSILON = ("gd", "sgd")
 
 
 def check_representable(estimator: Any, dtype: np.dtype) -> None:
@@ -223,7 +224,7 @@ def check_representable(estimator: Any, dtype: np.dtype) -> None:
     smallest, largest = float(limits.smallest_subnormal), float(limits.max)
     for name in dict.fromkeys([*_MUST_NOT_VANISH, *_MUST_BE_FINITE]):
         value = getattr(estimator, name, None)
-        if value is None:
+        if value is None or (name == "epsilon" and estimator.solver in _WITHOUT_EPSILON):
             continue
         if name in _MUST_NOT_VANISH and 0 < value < smallest:
             became, remedy = "0", f"at least {limits.tiny:.1g}"

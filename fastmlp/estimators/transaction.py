@@ -9,11 +9,16 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..engines.forks import hold_at_fork
+
 _Estimator = TypeVar("_Estimator")
 
 # The attribute with the epoch that an estimator shows while a callback runs.
 _SHOWN = "_shown_epoch"
 _MISSING = object()
+# Held while attributes of an epoch are made or exchanged.
+_lock = threading.RLock()
+hold_at_fork(_lock)
 
 # ``complete(estimator, is_copied)`` sets on a copy of the draft what is known only after an epoch.
 Complete = Callable[[Any, bool], None]
@@ -43,7 +48,6 @@ class _ShownEpoch:
         self._former = {name: former[name] for name in names if name in former}
         self._state: dict[str, Any] | None = None
         self._is_over = False
-        self._lock = threading.Lock()
 
     def _made(self, is_copied: bool) -> dict[str, Any]:
         estimator = _with_attributes(self._draft, dict(vars(self._draft)))
@@ -59,7 +63,7 @@ class _ShownEpoch:
             Whether the estimator is copied or pickled: then the optimiser's memory, which is as
             large as the weights, belongs to the attributes.
         """
-        with self._lock:
+        with _lock:
             if is_copied and not self._is_over:
                 return self._made(is_copied)
             if self._state is None:
@@ -68,7 +72,7 @@ class _ShownEpoch:
 
     def end(self) -> dict[str, Any]:
         """Return the attributes that the estimator has from now on."""
-        with self._lock:
+        with _lock:
             self._is_over = True
             return self._former if self._state is None else self._state
 

@@ -14,6 +14,7 @@ from .. import schedules
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
 from ..tabular.classifier import TabularClassifier
+from ..tabular.numbers import is_form
 from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
 from ..training.history import OptimizerState
@@ -94,6 +95,12 @@ def _label(value: Any, place: str) -> None:
 def _text(value: Any, place: str) -> None:
     if not isinstance(value, str):
         _refuse(place, "text")
+
+
+def _form(value: Any, place: str) -> None:
+    """Accept a form of numbers that this version reads, or empty text."""
+    if not isinstance(value, str) or not is_form(value):
+        _refuse(place, "form of numbers")
 
 
 def _truth(value: Any, place: str) -> None:
@@ -243,11 +250,10 @@ def _column(value: Any, place: str) -> None:
 
 # What a column may be described by; the number of further plain entries may grow.
 _OF_A_COLUMN: dict[str, Check] = {
-    **dict.fromkeys(("kind", "reason", "note", "number_format"), _text),
+    **dict.fromkeys(("kind", "reason", "note"), _text),
+    "number_format": _form,
     "rare_share": _number,
 }
-# What models of tables may have beside the attributes of all of them.
-_NEW_ATTRIBUTES: dict[str, Check] = {"target_format_": _text, "decimal_": _optional(_text)}
 
 
 def _report(value: Any, place: str) -> None:
@@ -286,6 +292,35 @@ _REPORTED: dict[str, Check] = {
     "converged": _truth,
     "interrupted": _truth,
 }
+
+
+def _reading(value: Any, place: str) -> None:
+    """Accept how a table was read, by which tables for a prediction are read, too."""
+    _dict(_plain)(value, place)
+    for name, check in _OF_A_READING.items():
+        if name in value:
+            check(value[name], f"{place}[{name!r}]")
+    if not value.get("header", True):
+        _n_columns(value.get("n_columns"), f"{place}['n_columns']")
+
+
+def _n_columns(value: Any, place: str) -> None:
+    _count(value, place)
+    if value > _MOST_COLUMNS:
+        raise RefusedError(f"{called(place)} is more than {_MOST_COLUMNS}")
+
+
+# A table without names gets them by the number of its columns, which take memory.
+_MOST_COLUMNS = 10**6
+_OF_A_READING: dict[str, Check] = {
+    "decimal": _optional(_text),
+    "header": _truth,
+    "n_columns": _n_columns,
+    "na_values": _sequence(_text),
+    "text": _sequence(_text),
+}
+# What models of tables may have beside the attributes of all of them.
+_NEW_ATTRIBUTES: dict[str, Check] = {"target_format_": _form, "reading_": _reading}
 
 _FEATURES: dict[str, Check] = {"n_features_in_": _count, "feature_names_in_": _names}
 _OF_SCIKIT_LEARN: dict[str, Check] = {

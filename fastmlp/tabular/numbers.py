@@ -134,6 +134,12 @@ def number_in_form(text: str, form: str) -> float | None:
     return value if is_alike else None
 
 
+def is_form(text: str) -> bool:
+    """Tell whether :func:`number_in_form` knows a form; '' is that of plain numbers."""
+    parts = _parts(text)
+    return not text or (parts is not None and parts.body in _MARKS)
+
+
 def looks_like_number(text: str) -> bool:
     """Tell whether a text is a number of any form."""
     parts = _parts(text.strip())

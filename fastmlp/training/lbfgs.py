@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -128,8 +128,9 @@ class LbfgsRun:
         self._n_terms = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
         curve = self.history.loss_curve
         n_before = len(curve)
+        self._is_in_listener = False
         try:
-            self.listener.epoch_begins(self)
+            self._tell(self.listener.epoch_begins)
             with one_blas_thread():
                 result = minimize(
                     self._objective,
@@ -142,6 +143,8 @@ class LbfgsRun:
         except KeyboardInterrupt:
             return self._outcome(converged=True, interrupted=True)
         except CustomLossError as error:
+            if self._is_in_listener:  # it is about another fit
+                raise
             return self._outcome(failure=error)
         finally:
             # Ctrl-C may come after one list has an iteration and before the other one has it.
@@ -203,11 +206,18 @@ class LbfgsRun:
         self._epochs.append(epoch)
         if self.verbose:
             print(f"Iteration {epoch.epoch}, loss = {loss:.8f}")
-        self._is_stop_requested = self.listener.epoch_ends(epoch, self)
+        self._is_stop_requested = self._tell(self.listener.epoch_ends, epoch)
         if self._is_stop_requested:
             raise StopIteration
         if epoch.epoch < self.max_iter:
-            self.listener.epoch_begins(self)
+            self._tell(self.listener.epoch_begins)
+
+    def _tell(self, method: Callable[..., Any], *args: Any) -> Any:
+        """Call a method of the listener with some arguments and what training has reached."""
+        self._is_in_listener = True
+        result = method(*args, self)
+        self._is_in_listener = False
+        return result
 
     def _measure(self, theta: Vector, loss: float) -> Epoch:
         """Measure the parameters that an iteration has reached."""

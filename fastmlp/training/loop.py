@@ -159,14 +159,12 @@ class EpochLoop:
         # How many of them count, and the history's progress after these.
         self._completed: tuple[int, Progress] = 0, history.progress()
         stopped = interrupted = False
-        failure = None
+        self._failure: CustomLossError | None = None
         try:
             while len(self._epochs) < self.rule.max_epochs and not stopped:
                 stopped = self._run_epoch()
         except KeyboardInterrupt:
             interrupted = True
-        except CustomLossError as error:
-            failure = error
         finally:
             # Ctrl-C may come at any moment of an epoch: it counts in everything or in nothing.
             n_epochs, progress = self._completed
@@ -175,7 +173,7 @@ class EpochLoop:
                 del scores[n_scores + n_epochs :]
             history.set_progress(progress)
             add_epochs(history.numbers, self._epochs)
-        return self._outcome(stopped, interrupted, failure)
+        return self._outcome(stopped, interrupted)
 
     @property
     def n_epochs(self) -> int:
@@ -208,8 +206,12 @@ class EpochLoop:
             self.shuffle.shuffle(permutation)
             self.order = self.order[permutation]
         learning_rate = self.schedule.learning_rate
-        loss = engine.run_epoch(self.order, learning_rate)
-        epoch = self._measure(loss, learning_rate)
+        try:
+            loss = engine.run_epoch(self.order, learning_rate)
+            epoch = self._measure(loss, learning_rate)
+        except CustomLossError as error:  # one from the listener is about another fit
+            self._failure = error
+            return True
         diverged = not isfinite(loss)
         if self.verbose:
             _report_epoch(epoch)
@@ -256,27 +258,24 @@ class EpochLoop:
             return -epoch.validation_score
         return epoch.loss if epoch.validation_loss is None else epoch.validation_loss
 
-    def _outcome(
-        self, stopped: bool, interrupted: bool, failure: CustomLossError | None
-    ) -> Outcome:
+    def _outcome(self, stopped: bool, interrupted: bool) -> Outcome:
         """Choose the parameters to keep: the best, the mean, the last, or the last finite ones.
 
         Parameters
         ----------
         stopped : bool
-            Whether the rule, the listener or divergence ended training.
+            Whether the rule, the listener, divergence or a custom loss that failed ended training.
+            An epoch in which a custom loss failed does not count.
         interrupted : bool
             Whether Ctrl-C ended training.
-        failure : CustomLossError or None
-            What a function of a custom loss raised in an epoch, which then does not count.
 
         Returns
         -------
         Outcome
         """
-        n_epochs, diverged = self.n_epochs, self._has_diverged
+        n_epochs, diverged, failure = self.n_epochs, self._has_diverged, self._failure
         ending: dict[str, Any] = {"interrupted": interrupted, "failure": failure}
-        ending["converged"] = (stopped or interrupted) and not diverged
+        ending["converged"] = (stopped or interrupted) and not (diverged or failure)
         if self.rule.by_score and self.history.best_theta is not None:
             best = self.history.best_theta
             return Outcome(best, n_epochs, diverged=diverged, is_best=True, **ending)

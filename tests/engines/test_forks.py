@@ -115,6 +115,35 @@ assert fits[0].n_iter_ == 2
     assert result.returncode == 0, result.stderr
 
 
+def test_a_fork_waits_until_nobody_reads_an_epoch():
+    """A callback forks while another thread reads what the estimator is during that callback."""
+    result = run("""
+from fastmlp.estimators import fitting
+reading, forked = threading.Event(), threading.Event()
+os.register_at_fork(after_in_parent=forked.set)
+read_only = fitting._read_only
+
+def slowly_read_only(theta):
+    if threading.current_thread() is not threading.main_thread():
+        reading.set()
+        forked.wait(1)
+    return read_only(theta)
+
+def callback(epoch):
+    thread = threading.Thread(target=lambda: model.coefs_)
+    thread.start()
+    reading.wait()
+    assert child_ends_well(lambda: len(model.coefs_) == 2)
+    thread.join()
+    return True
+
+fitting._read_only = slowly_read_only
+model = MLPClassifier((5,), max_iter=2, random_state=0, diagnose=False, n_jobs=1)
+assert model.fit(X, y, callback=callback).n_iter_ == 1
+""")
+    assert result.returncode == 0, result.stderr
+
+
 STRESS = """
 import random
 model = fit()

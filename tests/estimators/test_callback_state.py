@@ -14,6 +14,7 @@ from fastmlp import MLPClassifier, MLPRegressor, fit_many, load_model, save_mode
 from fastmlp.engines.cpu import engine
 from fastmlp.estimators import inputs
 from fastmlp.estimators.transaction import whole
+from fastmlp.exceptions import CustomLossError
 
 RNG = np.random.RandomState(3)
 X = RNG.randn(90, 4)
@@ -233,6 +234,22 @@ def test_an_end_by_an_exception(fails):
             model.fit(X, y, callback=watch)
         assert np.array_equal(flat(model), seen[2]) and model.n_iter_ == 3
     assert sorted(vars(model)) == sorted(keys)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_custom_loss_that_fails_in_a_callback_is_none_of_the_fit(solver):
+    """A callback may fit other networks, whose errors are like any other exception there."""
+    model, y = made(MLPRegressor, solver=solver)
+    before = flat(fit_quietly(model, X, y))
+    error = CustomLossError("of another fit")
+
+    def callback(epoch):
+        raise error
+
+    with pytest.raises(CustomLossError) as caught:
+        model.fit(X, -y, callback=callback)
+    assert caught.value is error
+    np.testing.assert_array_equal(flat(model), before)
 
 
 def test_a_first_fit_that_fails_leaves_nothing():

@@ -5,6 +5,7 @@ import gc
 import pickle
 import signal
 import threading
+import warnings
 import weakref
 
 import joblib
@@ -69,6 +70,26 @@ def test_replaced_arrays_and_lists_are_seen(model):
     model.coefs_[0], model.intercepts_ = ours.coefs_[0], list(ours.intercepts_)
     model.coefs_ = [*model.coefs_[:2], ours.coefs_[2]]
     np.testing.assert_allclose(model.predict_proba(X), theirs.predict_proba(X), atol=1e-12)
+
+
+def test_arrays_that_read_their_memory_in_another_way_are_seen(model):
+    model.coefs_[1] = np.arange(54.0).reshape(9, 6) / 54
+    before = model.predict_proba(X)
+    swapped = model.coefs_[1]
+    swapped.byteswap(inplace=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of newer versions of NumPy
+        swapped.dtype = swapped.dtype.newbyteorder()
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    square = model.coefs_[1] = np.arange(54.0).reshape(9, 6)[:6].copy()
+    model.coefs_[0], model.intercepts_[0] = model.coefs_[0][:, :6].copy(), np.zeros(6)
+    before = model.predict_proba(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        square.strides = square.strides[::-1]
+    transposed = model.predict_proba(X)
+    assert (transposed != before).any()
+    np.testing.assert_array_equal(transposed, copy.deepcopy(model).predict_proba(X))
 
 
 def test_activations_that_are_set_after_the_fit_are_seen():
@@ -401,9 +422,9 @@ FITS = {
     ),
     "y": (lambda m: m.fit(SINGLE, TARGETS * 1e39), "y has values up to .* float32"),
     "epsilon": (
-        lambda m: m.set_params(epsilon=1e-46).fit(SINGLE, TARGETS), "epsilon=1e-46 is below"
+        lambda m: m.set_params(epsilon=1e-46).fit(SINGLE, TARGETS), "epsilon=1e-46 is 0 in float32"
     ),
-    "alpha": (lambda m: m.set_params(alpha=1e39).fit(SINGLE, TARGETS), r"alpha=1e\+39 is beyond"),
+    "alpha": (lambda m: m.set_params(alpha=1e39).fit(SINGLE, TARGETS), r"alpha=1e\+39 is infinite"),
     "weights": (
         lambda m: m.fit(SINGLE, TARGETS, np.full(60, 1e38)), r"sample_weight .* 1e\+38, whose sum"
     ),

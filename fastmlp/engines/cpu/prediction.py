@@ -6,7 +6,6 @@ number by its distance from the start of the arena, and so can read arrays outsi
 
 import weakref
 from collections.abc import Sequence
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,7 @@ class NetworkInPlace:
         self.n_parameters = n_parameters(plan.layer_units)
         arrays = *coefs, *intercepts
         self._arrays = [weakref.ref(array) for array in arrays]
-        self._shapes = [array.shape for array in arrays]
+        self._forms = [_form(array) for array in arrays]
         addresses = np.array([array.ctypes.data for array in arrays])
         # Places are counted in elements from address 0, and the arena's own place is taken off.
         self._places = addresses // plan.dtype.itemsize
@@ -79,8 +78,9 @@ class NetworkInPlace:
         return (
             len(coefs) == len(intercepts)
             and len(arrays) == len(self._arrays)
-            and all(map(is_, arrays, (reference() for reference in self._arrays)))
-            and [getattr(array, "shape", None) for array in arrays] == self._shapes
+            and all(a is known() is not None for a, known in zip(arrays, self._arrays, strict=True))
+            # Users can also change how an array reads its memory.
+            and [_form(array) for array in arrays] == self._forms
         )
 
     def outputs(self, arrays: Sequence[np.ndarray], X: Matrix, n_threads: int) -> np.ndarray:
@@ -185,3 +185,8 @@ class NetworkInPlace:
             work += (X.nnz - n_rows * units[0]) * units[1]
         n_pieces = -(-work // _PIECE_MULTIPLY_ADDS)
         return max(1, n_rows // multiple // max(1, n_pieces)) * multiple
+
+
+def _form(array: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...], np.dtype]:
+    """Return how an array reads its memory."""
+    return array.shape, array.strides, array.dtype
