@@ -14,8 +14,8 @@ from .columns import decide_task
 from .conversion import (
     MISSING_WORDS,
     are_integers,
-    as_floats,
-    foreign_numbers,
+    as_floats_if_long,
+    converted,
     loses_digits,
     stripped,
 )
@@ -109,7 +109,7 @@ class Table:
         frame, names = self._without_empty_end(frame, names)
         frame = self._convert(frame, watched)
         seen = self._examine(frame, watched)
-        frame = self._keep_codes(frame, seen)
+        self._keep_codes(frame, seen)
         self._remark_on(frame, seen)
         frame = with_booleans(frame.drop(columns=list(self.reading.drop)))
         if not len(frame.columns):
@@ -285,24 +285,17 @@ class Table:
     def _convert(self, frame: pd.DataFrame, watched: Watched) -> pd.DataFrame:
         """Strip text, and read numbers that pandas left as text."""
         reading = self.reading
-        as_text = reading.verbatim | reading.as_text
+        own = {str(mark).strip() for mark in reading.na_values}
         new = {}
         for name in frame.columns:
-            column = frame[name]
-            is_object = pd.api.types.is_object_dtype(column)
-            if is_object and pd.api.types.infer_dtype(column, skipna=True) == "integer":
-                new[name] = as_floats(column)  # integers that need more than 64 bits
-            elif is_text(column):
-                if watched.has_blanks:
-                    marks = {str(mark).strip() for mark in reading.na_values}
-                    if name not in reading.verbatim:
-                        marks |= MISSING_WORDS
-                    column = new[name] = stripped(column, marks, name in as_text)
-                if reading.decimal is not None and name not in as_text and is_text(column):
-                    numbers = foreign_numbers(column, reading.decimal)
-                    if numbers is not None:
-                        new[name] = numbers
-        return frame.assign(**new)
+            column = as_floats_if_long(frame[name])
+            if is_text(column) and watched.has_blanks:
+                column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
+            if is_text(column) and name not in reading.verbatim | reading.as_text:
+                if watched.has_blanks or reading.decimal is not None:
+                    column = converted(column, reading.decimal)
+            new[name] = column
+        return pd.DataFrame(new, copy=False)
 
     def _examine(self, frame: pd.DataFrame, watched: Watched) -> Examination:
         """Look at the rows a second time, if there was a sign that something may be wrong."""
@@ -336,7 +329,7 @@ class Table:
             return left[-1] if left else None
         return target if target in frame.columns else None
 
-    def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> pd.DataFrame:
+    def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Keep a target of classes such as 01 as text, and remark on features of such codes."""
         target = self._target(frame)
         for place, code in seen.codes.items():
@@ -348,14 +341,13 @@ class Table:
                 )
                 if raw is not None and is_class:
                     text = pd.Series(raw, index=frame.index, dtype=object).map(str.strip)
-                    frame = frame.assign(**{name: text.where(frame[name].notna())})
+                    frame[name] = text.where(frame[name].notna())
                     continue
             if name not in self.reading.known and name not in self.reading.drop:
                 self._warn(
                     f"column {name!r} is read as numbers, {code!r} as well; if these are codes, "
                     f"use text={[name]!r}"
                 )
-        return frame
 
     def _remark_on(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Warn of what can be read, but looks wrong."""

@@ -180,6 +180,28 @@ def test_what_is_no_number_with_a_decimal_comma(field):
         assert frame["a"].tolist() == ["2,5", field]
 
 
+@pytest.mark.parametrize("decimal", [",", "."])
+@pytest.mark.parametrize("other", ["red", "red ", " red"])
+def test_blanks_do_not_change_what_a_mark_means(decimal, other):
+    group = {",": ".", ".": ","}[decimal]
+    fields = [f"7{group}250", f" 1{group}125", f"3{group}500 ", f"1{group}000{decimal}5"]
+    rows = [f'"{field}";{other};{i}\n' for i, field in enumerate(fields[: 3 + len(other) % 2])]
+    frame, _ = read("size;colour;y\n" + "".join(rows), decimal=decimal)
+    assert frame["size"].tolist() == [7250, 1125, 3500, 1000.5][: len(rows)]
+    assert set(frame["colour"]) == {"red"}
+
+
+@pytest.mark.parametrize("text", ["self,y\nx ,1\ny ,2\n", "y,self\n1,01\n2,02\n3,01\n"])
+def test_a_column_can_have_any_name(text):
+    frame, _ = read(text)
+    assert set(frame["self"]) in ({"x", "y"}, {"01", "02"})
+
+
+def test_truth_values_beside_blanks():
+    frame, _ = read("a,b,y\ntrue,x ,1\n,y ,2\nfalse,x ,3\n")
+    assert frame["a"].dtype == "boolean" and frame["a"].isna().tolist() == [False, True, False]
+
+
 def test_without_a_decimal_mark_nothing_is_guessed():
     frame, _ = read("a;y\n2,5;1\n1.234,5;2\n")
     assert frame["a"].tolist() == ["2,5", "1.234,5"]
