@@ -119,6 +119,16 @@ def _from_polars(X: Any) -> pd.DataFrame:
     return pd.DataFrame(columns).infer_objects()
 
 
+def how_read(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what a frame knows of how it was read; empty if it does not come from our reader.
+
+    pandas keeps it in ``attrs`` while rows and columns are chosen, and drops it where frames of
+    different files are joined.
+    """
+    record = frame.attrs.get("reading")
+    return record if isinstance(record, dict) and "text" in record else {}
+
+
 def full_name(X: Any) -> str:
     """Return the name of an object's class with that of its package, such as polars.LazyFrame."""
     package = type(X).__module__.split(".")[0]

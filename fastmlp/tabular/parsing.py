@@ -23,6 +23,7 @@ from .examination import Examination, Watched, examine
 from .frames import with_booleans
 from .recognition import (
     better_separator,
+    check_encoding,
     first_row_is_data,
     has_integers,
     is_number,
@@ -52,6 +53,11 @@ class Reading:
         Columns that a model knows: nothing is remarked on them, nor on a header of them.
     names : mapping of int to sequence of str, or None
         Names of the columns of a table without header, by their number. None is 1, 2, and so on.
+
+    Raises
+    ------
+    DataError
+        When the separator, the decimal mark or the encoding cannot be used.
     """
 
     separator: str | None = None
@@ -67,6 +73,22 @@ class Reading:
     allow_empty: bool = False
     known: set[str] = field(default_factory=set)
     names: Mapping[int, Sequence[str]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.separator in ("tab", r"\t"):
+            self.separator = "\t"
+        separator = self.separator
+        if separator is not None and (
+            len(separator) != 1 or not separator.isascii() or separator in '\r\n"\0'
+        ):
+            raise DataError(
+                f"the separator must be a single character of ASCII, no quotation mark and no line "
+                f"end, not {separator!r}"
+            )
+        if self.decimal not in (None, ",", "."):
+            raise DataError(f"the decimal mark must be ',' or '.', not {self.decimal!r}")
+        if self.encoding is not None:
+            self.encoding = check_encoding(self.encoding)
 
 
 class Table:
@@ -286,14 +308,15 @@ class Table:
         """Strip text, and read numbers that pandas left as text."""
         reading = self.reading
         own = {str(mark).strip() for mark in reading.na_values}
+        as_text = reading.verbatim | reading.as_text
         new = {}
         for name in frame.columns:
             column = as_floats_if_long(frame[name])
             if is_text(column) and watched.has_blanks:
                 column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
-            if is_text(column) and name not in reading.verbatim | reading.as_text:
-                if watched.has_blanks or reading.decimal is not None:
-                    column = converted(column, reading.decimal)
+            is_unsettled = watched.has_blanks or reading.decimal is not None
+            if is_unsettled and is_text(column) and name not in as_text:
+                column = converted(column, reading.decimal)
             new[name] = column
         return pd.DataFrame(new, copy=False)
 

@@ -24,8 +24,8 @@ from .columns import (
     shown_level,
     unknown_levels,
 )
-from .frames import read_frame
-from .table import Table, settle_table, text_as_read, warn_of
+from .frames import how_read, read_frame
+from .table import Table, settle_table, warn_of
 
 # Rows that are converted at a time.
 _BLOCK_ROWS = 16384
@@ -263,7 +263,11 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
             if len(frame) < 2:
                 raise DataError("X has 1 sample; medians, scales and levels need at least 2")
-            given = X if isinstance(X, Table) else settle_table(frame, None, text_as_read(frame))
+            given = (
+                X
+                if isinstance(X, Table)
+                else settle_table(frame, None, how_read(frame).get("text", ()))
+            )
             described = [
                 describe_column(given.frame.iloc[:, i], note, form, reason)
                 for i, (note, form, reason) in enumerate(

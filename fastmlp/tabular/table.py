@@ -56,12 +56,6 @@ class Table:
         return Table(self.frame.iloc[rows], self.forms, self.notes, self.reasons)
 
 
-def text_as_read(frame: pd.DataFrame) -> Collection[Hashable]:
-    """Return the names of columns that the user of a file has called text."""
-    names: Collection[Hashable] = frame.attrs.get("reading", {}).get("text", ())
-    return names
-
-
 def settle_table(
     frame: pd.DataFrame, y: pd.Series | None = None, as_text: Collection[Hashable] = ()
 ) -> Table:

@@ -25,12 +25,12 @@ from ..exceptions import (
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import decide_task
-from .csv import Origin, missing_word, read
-from .frames import as_pandas, check_frame
+from .csv import Origin, listed, missing_word, read
+from .frames import as_pandas, check_frame, how_read
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .parsing import Reading
 from .regressor import TabularRegressor
-from .table import Table, settle_table, text_as_read, warn_of
+from .table import Table, settle_table, warn_of
 from .targets import (
     check_complete,
     check_known,
@@ -56,7 +56,7 @@ def train_table(
     *,
     test_size: float = 0.2,
     random_state: int = 0,
-    na_values: Sequence[str] = (),
+    na_values: str | Sequence[str] = (),
     callback: Callback | None = None,
     **parameters: Any,
 ) -> TabularClassifier | TabularRegressor:
@@ -75,7 +75,7 @@ def train_table(
         Share of the rows that are held out for the test metrics; 0 trains on all rows.
     random_state : int, default=0
         Seed of the split and of the training.
-    na_values : sequence of str, default=()
+    na_values : str or sequence of str, default=()
         Marks of missing values in the file that the frame was read from, unless it comes from
         :func:`fastmlp.tabular.csv.read_table`. The model remembers them for :func:`read_for`.
     callback : callable, optional
@@ -127,7 +127,7 @@ def train_table(
     y = plain_target(frame.iloc[:, place])
     check_complete(y, missing_word(frame, target))
     features = frame.iloc[:, np.arange(len(frame.columns)) != place]
-    table = settle_table(features, y, text_as_read(frame))
+    table = settle_table(features, y, how_read(frame).get("text", ()))
     form = table.target_form
     task, reason = decide_task(y, form) if task == "auto" else (task, "")
     model = _estimator(task, {**parameters, "random_state": random_state})
@@ -138,8 +138,8 @@ def train_table(
     began = time.perf_counter()
     endings = _fit(model, table.rows(train), pd.Series(values[train], name=target), callback)
     seconds = time.perf_counter() - began
-    model.reading_ = frame.attrs.get("reading", {})
-    model.na_values_ = list(na_values or model.reading_.get("na_values", ()))
+    model.reading_ = how_read(frame)
+    model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
     if task == "regression" and form:
         model.target_format_ = form
         warn_of([f"{target_called(y)} {table.target_note}"])
@@ -166,7 +166,7 @@ def read_for(
     separator: str | None = None,
     encoding: str | None = None,
     decimal: str | None = None,
-    na_values: Sequence[str] = (),
+    na_values: str | Sequence[str] = (),
     header: bool | None = None,
     allow_empty: bool = True,
 ) -> pd.DataFrame:
@@ -184,7 +184,7 @@ def read_for(
     encoding : str, default=None
     decimal : {',', '.'}, default=None
         None is that of the table which the model was trained on.
-    na_values : sequence of str, default=()
+    na_values : str or sequence of str, default=()
         Further marks of missing values.
     header : bool, default=None
         Whether the first line has the names of the columns; None is as in training. Without
@@ -216,7 +216,7 @@ def read_for(
         separator=separator,
         encoding=encoding,
         decimal=decimal or earlier.get("decimal"),
-        na_values=[*getattr(model, "na_values_", ()), *na_values],
+        na_values=[*getattr(model, "na_values_", ()), *listed(na_values)],
         header=earlier.get("header", True) if header is None else header,
         verbatim=set(earlier.get("text", ())),
         as_text=text,

@@ -45,6 +45,13 @@ def test_decimal_marks_are_remembered(tmp_path):
     )
 
 
+def test_a_single_mark_of_missing_values_is_one():
+    frame = pd.DataFrame({"a": np.arange(40.0), "y": np.arange(40) % 7})
+    model = train_table(frame, "y", "regression", na_values="-99", **SMALL)
+    read = read_for(model, io.StringIO("a\n9\n-99\n-1\n8\n"), na_values="-1")
+    assert read["a"].isna().tolist() == [False, True, True, False]
+
+
 def test_text_is_remembered(tmp_path):
     text = "land,code,y\n" + rows("NA,007,#", "BW,010,#.5")
     model = fitted(text, tmp_path / "m.fastmlp", text=["land", "code"])

@@ -117,6 +117,18 @@ def test_columns_that_are_left_out():
     assert list(frame) == ["1", "3"] and frame["3"].tolist() == ["3", "6"]
 
 
+def test_a_single_name_or_mark_needs_no_list():
+    frame, _ = read("id,i,d,y\n007,1,2,3\n008,1,9,-9\n", text="id", drop="i", na_values="-9")
+    assert frame["id"].tolist() == ["007", "008"] and list(frame) == ["id", "d", "y"]
+    assert frame["d"].tolist() == [2, 9] and frame["y"].isna().tolist() == [False, True]
+    assert frame.attrs["reading"]["na_values"] == ["-9"]
+
+
+def test_tasks_that_there_are():
+    with pytest.raises(ValueError, match="got 'regress'"):
+        read("a,b\n1,2\n", task="regress")
+
+
 # ---- missing values and blanks -----------------------------------------------------------
 
 
