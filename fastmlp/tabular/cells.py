@@ -74,7 +74,7 @@ def cells_of(column: pd.Series, called: str) -> Cells:
             if isinstance(value, Decimal) and value.is_snan():
                 raise InvalidOperation from None  # it has no hash
         raise
-    cells = Cells(codes, list(distinct))
+    cells = Cells(codes, distinct.tolist())
     if column.dtype == object:
         seen: set[type] = set()
         for place, value in enumerate(cells.distinct):

@@ -68,7 +68,7 @@ class _Parts:
 
 def _parts(text: str) -> _Parts | None:
     """Take a text apart; None if it is no number of any form."""
-    match = _NUMBER.fullmatch(text.translate(_TO_PLAIN_MARKS))
+    match = _NUMBER.fullmatch(text if text.isascii() else text.translate(_TO_PLAIN_MARKS))
     if match is None or (match["open"] is None) != (match["close"] is None):
         return None
     signs = [sign for sign in match.group("first", "second", "last") if sign]
@@ -136,6 +136,8 @@ def number_in_form(text: str, form: str) -> float | None:
 
 def looks_like_number(text: str) -> bool:
     """Tell whether a text is a number of any form."""
+    if text.isascii() and text.isdigit():
+        return True
     parts = _parts(text.strip())
     return parts is not None and any(_value(parts, m) is not None for m in _MARKS.values())
 
@@ -167,6 +169,8 @@ class _Candidates:
 
 def _candidates(texts: Sequence[str]) -> _Candidates | None:
     """Find the forms that fit all texts; None if none does, or if all are plain numbers."""
+    if all(map(_PLAIN.fullmatch, texts)):
+        return None
     parts = []
     for text in texts:
         found = _parts(text)
@@ -174,7 +178,7 @@ def _candidates(texts: Sequence[str]) -> _Candidates | None:
             return None
         parts.append(found)
     units = {part.unit for part in parts} - {""}
-    if not parts or len(units) > 1 or all(_PLAIN.fullmatch(text) for text in texts):
+    if len(units) > 1:
         return None
     readings: dict[str, list[float]] = {}
     for form, marks in _MARKS.items():

@@ -19,7 +19,7 @@ from .conversion import (
     loses_digits,
     stripped,
 )
-from .examination import Examination, Watched, examine
+from .examination import Examination, Watched, count_regular_rows, examine
 from .frames import with_booleans
 from .recognition import (
     better_separator,
@@ -109,6 +109,8 @@ class Table:
         The fields of the header as they stand there; empty without a header.
     is_nameless_end : bool
         Whether the header ends with a separator.
+    n_above : int
+        Number of lines above the first row.
     """
 
     def __init__(self, source: Source, reading: Reading) -> None:
@@ -121,6 +123,7 @@ class Table:
             looks_for_codes = has_integers(self.beginning.records[int(self.reading.header) :])
             watched = Watched(stream, self.separator, self.name, looks_for_codes)
             names = self._read_names(watched)
+            self.n_above = watched.line
             frame = self._parse(watched, names)
         if not len(frame) and not self.reading.allow_empty:
             raise DataError(f"{self.name}: {NO_ROWS}")
@@ -279,6 +282,12 @@ class Table:
             n_header = int(self.reading.header)
             return examine(watched, widths, n_header, collect, codes, is_parsed)
 
+    def _is_regular(self, n_columns: int, n_rows: int) -> bool:
+        """Tell whether a quick look shows that no row is shorter than the others."""
+        with self.source.text(self.encoding) as stream:
+            found = count_regular_rows(stream, self.separator, n_columns, self.n_above)
+        return found == n_rows
+
     def _misshapen(self, seen: Examination, n_columns: int, error: Exception) -> DataError:
         if seen.ragged is not None:
             line, n_fields = seen.ragged
@@ -334,9 +343,11 @@ class Table:
             codes = {places[name] for name in own if are_integers(frame[name])}
             collect |= codes & {places.get(target)}
         n_extra = watched.n_lines - len(frame)
-        if not (collect or codes or n_extra or frame.iloc[:, -1].isna().any()):
-            return Examination()
         n_columns = len(self.header) or len(frame.columns)
+        if not (collect or codes or n_extra) and (
+            frame.iloc[:, -1].notna().all() or self._is_regular(n_columns, len(frame))
+        ):
+            return Examination()
         seen = self._look(n_columns, collect, codes, is_parsed=True)
         if seen.ragged is not None:
             raise self._misshapen(seen, n_columns, Exception())

@@ -249,6 +249,27 @@ def test_columns_without_a_name_that_have_values():
     assert "line 3: 1 field" in refused("a,b,y,\n1,2,3,\n4\n")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("above", ["", "#\n", "\n"])
+@pytest.mark.parametrize("header", ["a,b,y", '"a",b,y', "a,b,y,"])
+def test_rows_whose_last_value_is_missing(end, above, header):
+    """They are told from rows that are too short, wherever these are in a long table."""
+    rows = [f"{i},{i % 7},{'' if i % 5 else i}" for i in range(400)]
+
+    def text(rows, last):
+        return (above + "\n".join([header, *rows]) + last).replace("\n", end)
+
+    for last in ("", "\n"):
+        frame, _ = read(text(rows, last), target="a")
+        assert list(frame) == ["a", "b", "y"]
+        assert frame["y"].isna().tolist() == [i % 5 > 0 for i in range(400)]
+        for place in (1, 250, 399):
+            short = [*rows[:place], "1,2", *rows[place + 1 :]]
+            line = place + 2 + above.count("\n")
+            message = refused(text(short, last), target="a")
+            assert f"line {line}: 2 fields where the header has" in message
+
+
 # ---- quotation marks ---------------------------------------------------------------------
 
 
