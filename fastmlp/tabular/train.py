@@ -28,6 +28,7 @@ from .columns import decide_task
 from .csv import Origin, listed, missing_word, read
 from .frames import as_pandas, check_frame, how_read
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
+from .numbers import misread_note
 from .parsing import Reading
 from .regressor import TabularRegressor
 from .table import Table, settle_table, warn_of
@@ -268,7 +269,8 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     Warns
     -----
     DataWarning
-        When a text column has hardly a level that the model knows.
+        When a text column has hardly a level that the model knows, and when numbers look as if
+        marks of thousands had been taken for decimal points.
     """
     frame = as_pandas(frame)
     check_frame(frame)
@@ -284,6 +286,8 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     else:
         form = getattr(model, "target_format_", "")  # a model of an older version has none
         values = numeric_target(y, "the model predicts numbers", form)
+        if form and pd.api.types.is_float_dtype(y) and (found := misread_note(values, form)):
+            warn_of([f"{target_called(y)} {found}"])
     return _metrics(model, frame, values)
 
 
