@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .cells import is_text
+from .cells import LARGEST_EXACT, is_text, to_numbers
 
 # Marks of missing values beside the empty field; pandas has the same ones.
 MISSING_WORDS = frozenset(
@@ -16,7 +16,6 @@ MISSING_WORDS = frozenset(
 )  # fmt: skip
 _TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _BLANKS = " \t\u00a0"
-_MOST_EXACT = 2.0**53  # beyond it float64 does not hold every integer
 
 
 def as_floats_if_long(column: pd.Series) -> pd.Series:
@@ -37,7 +36,7 @@ def are_integers(column: pd.Series) -> bool:
     """Tell whether all values of a column are whole numbers, apart from missing ones."""
     if is_text(column) or pd.api.types.is_bool_dtype(column):
         return False
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = to_numbers(column)
     values = values[np.isfinite(values)]
     return len(values) > 0 and bool(np.all(np.mod(values, 1) == 0))
 
@@ -47,7 +46,7 @@ def loses_digits(column: pd.Series) -> bool:
     if pd.api.types.is_bool_dtype(column) or not len(column):
         return False
     most, least = column.max(), column.min()
-    return bool(most > _MOST_EXACT and least > 1e12 and are_integers(column))
+    return bool(most > LARGEST_EXACT and least > 1e12 and are_integers(column))
 
 
 def stripped(column: pd.Series, marks: Collection[str]) -> pd.Series:

@@ -1,6 +1,5 @@
 """From the text of a table to a data frame: names, rows, conversions and remarks."""
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -249,28 +248,31 @@ class Table:
         }
         missing: Any = by_column if reading.verbatim else usual
         as_text = reading.verbatim | reading.as_text
+        # Where the first row is too long, pandas would cut all rows, and only warn.
+        rows = self.beginning.records[int(reading.header) :]
+        if not rows or len(rows[0]) > len(names):
+            seen = self._look(len(names), set(), set(), is_parsed=True)
+            if seen.ragged is not None:
+                raise self._misshapen(seen, len(names), "")
+        file: Any = watched  # has what pandas needs of a file
         try:
-            with warnings.catch_warnings():
-                # If every row is too long, pandas cuts all of them and only warns.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                file: Any = watched  # has what pandas needs of a file
-                return pd.read_csv(
-                    file,
-                    sep=self.separator,
-                    header=None,
-                    names=list(range(len(names))),
-                    index_col=False,
-                    dtype={i: str for i, name in enumerate(names) if name in as_text},
-                    na_values=missing,
-                    keep_default_na=False,
-                    skipinitialspace=self.separator != " ",
-                    decimal=reading.decimal or ".",
-                    low_memory=False,
-                )
-        except (pd.errors.ParserWarning, pd.errors.ParserError) as error:
+            return pd.read_csv(
+                file,
+                sep=self.separator,
+                header=None,
+                names=list(range(len(names))),
+                index_col=False,
+                dtype={i: str for i, name in enumerate(names) if name in as_text},
+                na_values=missing,
+                keep_default_na=False,
+                skipinitialspace=self.separator != " ",
+                decimal=reading.decimal or ".",
+                low_memory=False,
+            )
+        except pd.errors.ParserError as error:
             watched.raise_failure()
             seen = self._look(len(names), set(), set(), is_parsed=False)
-            raise self._misshapen(seen, len(names), error) from None
+            raise self._misshapen(seen, len(names), one_line(error)) from None
 
     def _look(
         self, n_columns: int, collect: set[int], codes: set[int], is_parsed: bool
@@ -288,7 +290,7 @@ class Table:
             found = count_regular_rows(stream, self.separator, n_columns, self.n_above)
         return found == n_rows
 
-    def _misshapen(self, seen: Examination, n_columns: int, error: Exception) -> DataError:
+    def _misshapen(self, seen: Examination, n_columns: int, error: str) -> DataError:
         if seen.ragged is not None:
             line, n_fields = seen.ragged
             return DataError(
@@ -296,12 +298,12 @@ class Table:
                 f"header has {n_columns}; mend that line, or quote fields that contain the "
                 "separator"
             )
-        if "EOF inside string" in str(error):
+        if "EOF inside string" in error:
             return DataError(
                 f"{self.name}: cannot be read as CSV: the quotation mark that opens in line "
                 f"{seen.last_line} is never closed"
             )
-        return DataError(f"{self.name}: cannot be read as CSV: {one_line(error)}")
+        return DataError(f"{self.name}: cannot be read as CSV: {error}")
 
     def _without_empty_end(
         self, frame: pd.DataFrame, names: list[str]
@@ -350,7 +352,7 @@ class Table:
             return Examination()
         seen = self._look(n_columns, collect, codes, is_parsed=True)
         if seen.ragged is not None:
-            raise self._misshapen(seen, n_columns, Exception())
+            raise self._misshapen(seen, n_columns, "")
         if seen.n_rows != len(frame):  # lines that were understood in another way
             seen.columns, seen.codes = {}, {}
         return seen

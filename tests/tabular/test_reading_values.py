@@ -317,6 +317,23 @@ def test_text_of_several_lines_is_none_of_this(fields, n_columns):
     assert len(frame) == 6 and remarks == []
 
 
+# ---- threads -----------------------------------------------------------------------------
+
+
+def test_threads_that_read_leave_the_filters_of_warnings_alone(monkeypatch):
+    filters = []
+    parse = pd.read_csv
+
+    def parsing(*args, **options):
+        filters.append(list(warnings.filters))
+        return parse(*args, **options)
+
+    monkeypatch.setattr(pd, "read_csv", parsing)
+    before = list(warnings.filters)
+    assert len(read_table(io.StringIO("a,b\n1,2\n"))) == 1
+    assert filters == [before]
+
+
 # ---- tables without rows -----------------------------------------------------------------
 
 

@@ -377,3 +377,11 @@ def test_a_note_of_the_user_on_a_frame_is_not_taken_for_ours(people):
     model = train_table(people, **SMALL)
     assert model.reading_ == {} and model.na_values_ == []
     assert "city" in TabularPreprocessor().fit(people).feature_names_in_
+
+
+def test_measurements_without_a_name_are_no_numbers_of_rows():
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"Unnamed: 0": rng.normal(size=40), "Unnamed: 1": rng.permutation(40)})
+    fitted = TabularPreprocessor().fit(frame)
+    assert [column["kind"] for column in fitted.columns_] == ["numeric", "dropped"]
+    assert fitted.columns_[1]["reason"] == "numbers of rows, without a name"
