@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..exceptions import DataError
 from .frames import how_read
-from .parsing import NO_ROWS, Reading, Table, one_line
+from .parsing import NO_ROWS, Reading, TableReader, one_line
 from .recognition import other_encoding
 from .sources import BROKEN_ARCHIVE, Source
 
@@ -110,7 +110,7 @@ def read(origin: Origin, reading: Reading) -> pd.DataFrame:
     """Read a table as :func:`read_table` does, or as a model needs it."""
     with Source(origin) as source:
         try:
-            return Table(source, reading).read()
+            return TableReader(source, reading).read()
         except DataError as error:
             if source.claims_archive and str(error).endswith(NO_ROWS):
                 raise DataError(

@@ -90,8 +90,8 @@ class Reading:
             self.encoding = check_encoding(self.encoding)
 
 
-class Table:
-    """A table while it is read.
+class TableReader:
+    """Reads one table from a file, step by step.
 
     Parameters
     ----------

@@ -222,7 +222,7 @@ def read_for(
         verbatim=set(earlier.get("text", ())),
         as_text=text,
         target=target,
-        task="regression",
+        task="regression",  # the model knows whether its target is text
         allow_empty=allow_empty,
         known={column["name"] for column in model.columns_} | {target},
     )
@@ -235,10 +235,17 @@ def _names_by_number(model: Any, n_columns: int) -> dict[int, list[str]]:
     """Return the names of columns without names, by how many there are.
 
     There can be as many as in training, the target may be left out, and so may further columns
-    that the model was not trained on.
+    that the model was not trained on. They come in the order of the file that was trained on,
+    even if the columns of its frame were put in another one.
     """
     names = [str(i) for i in range(1, n_columns + 1)]
-    features = [column["name"] for column in model.columns_]
+    known = {column["name"] for column in model.columns_}
+    features = [name for name in names if name in known]
+    if len(features) < len(known):
+        raise DataError(
+            "the model was trained on a table without names of columns, which were renamed later; "
+            "give the columns these names and use header=True, or predict from a data frame"
+        )
     without_target = [name for name in names if name != model.target_name_]
     return {len(features): features, len(without_target): without_target, n_columns: names}
 
