@@ -18,7 +18,8 @@ from ..estimators.transaction import Transaction, WholeReads
 from ..exceptions import DivergenceError
 from ..training.callbacks import Callback
 from ..training.history import Epoch
-from .frames import how_read, read_frame, read_target
+from .csv import how_read
+from .frames import read_frame, read_target
 from .preprocessing import TabularPreprocessor
 from .table import Table, copies_of_target, settle_table, warn_of
 from .targets import check_complete, check_learnable, target_called

@@ -133,3 +133,23 @@ def foreign_numbers(texts: list[str], decimal: str) -> pd.Series | None:
         return None
     plain = str.maketrans({**dict.fromkeys(groups, ""), decimal: "."})
     return pd.Series([float(text.translate(plain)) for text in texts], dtype=np.float64)
+
+
+def with_booleans(frame: pd.DataFrame) -> pd.DataFrame:
+    """Convert object columns that hold only truth values and missing values to Boolean.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        It is changed in place.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same frame.
+    """
+    for name in frame.columns:
+        is_object = pd.api.types.is_object_dtype(frame[name])
+        if is_object and pd.api.types.infer_dtype(frame[name], skipna=True) == "boolean":
+            frame[name] = frame[name].astype("boolean")
+    return frame

@@ -7,7 +7,6 @@ from typing import IO, Any
 import pandas as pd
 
 from ..exceptions import DataError
-from .frames import how_read
 from .parsing import NO_ROWS, Reading, TableReader, one_line
 from .recognition import other_encoding
 from .sources import BROKEN_ARCHIVE, Source
@@ -130,6 +129,16 @@ def _not_decoded(source: Source, encoding: str | None, error: UnicodeError) -> D
     else:
         said, remedy = str(encoding), "name another encoding, or none to have it recognised"
     return DataError(f"{source.name}: not {said} text ({one_line(error)}); {remedy}")
+
+
+def how_read(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what a frame knows of how it was read; empty if it does not come from our reader.
+
+    pandas keeps it in ``attrs`` while rows and columns are chosen, and drops it where frames of
+    different files are joined.
+    """
+    record = frame.attrs.get("reading")
+    return record if isinstance(record, dict) and "text" in record else {}
 
 
 def missing_word(frame: pd.DataFrame, target: Any) -> str | None:

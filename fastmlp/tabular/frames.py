@@ -119,16 +119,6 @@ def _from_polars(X: Any) -> pd.DataFrame:
     return pd.DataFrame(columns).infer_objects()
 
 
-def how_read(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return what a frame knows of how it was read; empty if it does not come from our reader.
-
-    pandas keeps it in ``attrs`` while rows and columns are chosen, and drops it where frames of
-    different files are joined.
-    """
-    record = frame.attrs.get("reading")
-    return record if isinstance(record, dict) and "text" in record else {}
-
-
 def full_name(X: Any) -> str:
     """Return the name of an object's class with that of its package, such as polars.LazyFrame."""
     package = type(X).__module__.split(".")[0]
@@ -154,26 +144,6 @@ def _from_array(estimator: Any, X: Any, reset: bool) -> pd.DataFrame:
         )
     names = None if reset else getattr(estimator, "feature_names_in_", None)
     return pd.DataFrame(X, columns=names)
-
-
-def with_booleans(frame: pd.DataFrame) -> pd.DataFrame:
-    """Convert object columns that hold only truth values and missing values to Boolean.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        It is changed in place.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same frame.
-    """
-    for name in frame.columns:
-        is_object = pd.api.types.is_object_dtype(frame[name])
-        if is_object and pd.api.types.infer_dtype(frame[name], skipna=True) == "boolean":
-            frame[name] = frame[name].astype("boolean")
-    return frame
 
 
 def check_frame(frame: Any, needs_rows: bool = True) -> None:

@@ -17,9 +17,9 @@ from .conversion import (
     converted,
     loses_digits,
     stripped,
+    with_booleans,
 )
 from .examination import Examination, Watched, count_regular_rows, examine
-from .frames import with_booleans
 from .recognition import (
     better_separator,
     check_encoding,

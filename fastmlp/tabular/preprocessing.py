@@ -24,7 +24,8 @@ from .columns import (
     shown_level,
     unknown_levels,
 )
-from .frames import how_read, read_frame
+from .csv import how_read
+from .frames import read_frame
 from .numbers import misread_note
 from .table import Table, settle_table, warn_of
 

@@ -25,8 +25,8 @@ from ..exceptions import (
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import decide_task
-from .csv import Origin, listed, missing_word, read
-from .frames import as_pandas, check_frame, how_read
+from .csv import Origin, how_read, listed, missing_word, read
+from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .numbers import misread_note
 from .parsing import Reading
