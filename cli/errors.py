@@ -72,12 +72,14 @@ def in_shell_words(text: object, command: click.Command | None = None) -> str:
         context = click.get_current_context(silent=True)
         command = None if context is None else context.command
     options = {} if command is None else _options(command)
-    further = _settable() if "further" in options else set()
 
     def shell_words(match: re.Match[str]) -> str:
         name = next(filter(None, match.group("quoted", "assigned", "first", "raised", "bare")), "")
         is_word = "_" not in name and name not in _NO_WORDS
-        if name not in options.keys() | further or (match["bare"] and is_word):
+        if not name or (match["bare"] and is_word):
+            return match[0]
+        # Without --set, and for most messages with it, the estimators need not be imported.
+        if name not in options and ("further" not in options or name not in _settable()):
             # The library marks a parameter by backticks, which mean something else in a shell.
             return name if match["quoted"] else match[0]
         if name not in options:

@@ -212,7 +212,6 @@ def fit(
     signals SIGTERM and SIGHUP do the same.
     """
     from fastmlp.tabular.csv import read_table
-    from fastmlp.tabular.train import train_table
 
     from .output import describe, print_json, print_metrics, print_rows, remarks
     from .progress import epoch_bar
@@ -236,6 +235,8 @@ def fit(
     )
     if target is None and not quiet:
         remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
+    from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
+
     with about(Path(called(data))), epoch_bar(parameters["max_iter"], quiet) as callback:
         model = train_table(
             frame, target, na_values=na_values, callback=callback, **parameters, **further

@@ -1,5 +1,6 @@
 """Model files as arguments of commands."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,16 @@ from .errors import UserError
 
 def is_model(path: Path) -> bool:
     """Tell whether a path is a model file of fastmlp; pipes and devices are not looked into."""
+    if not os.path.isfile(path):  # unlike the method of Path, it raises nothing
+        return False
     from fastmlp.exceptions import ModelFileError
     from fastmlp.export.model_file import read_manifest
 
     try:
-        if path.is_file():
-            read_manifest(path)
-            return True
+        read_manifest(path)
     except (ModelFileError, OSError):
-        pass
-    return False
+        return False
+    return True
 
 
 def load_table_model(path: Path, data: Path) -> Any:

@@ -19,6 +19,7 @@ _TIMES = (datetime.timedelta, np.timedelta64)
 _DATES = (datetime.date, datetime.time, np.datetime64, pd.Period)
 # The squares of larger numbers, which a standard deviation needs, are beyond the range of floats.
 LARGEST = 1e150
+LARGEST_EXACT = 2**53  # floats beyond cannot tell each integer from the next
 
 
 @dataclass
@@ -74,7 +75,7 @@ def cells_of(column: pd.Series, called: str) -> Cells:
             if isinstance(value, Decimal) and value.is_snan():
                 raise InvalidOperation from None  # it has no hash
         raise
-    cells = Cells(codes, list(distinct))
+    cells = Cells(codes, distinct.tolist())
     if column.dtype == object:
         seen: set[type] = set()
         for place, value in enumerate(cells.distinct):

@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .cells import Cells, cells_of, is_text, texts_of, to_numbers
+from .cells import LARGEST_EXACT, Cells, cells_of, is_text, texts_of, to_numbers
 from .dates import are_dates, are_times
 from .numbers import looks_like_number, plain_number
 
 _MOST_INTEGER_CLASSES = 20
 _MOST_DATE_LEVELS = 20
 _MOST_LEVELS = 100
-LARGEST_LABEL = 2**53  # floats beyond cannot tell each integer from the next
 MISSING = "(missing)"
 # How the levels of a model keep the word "(missing)", which is not a missing value. No other text
 # can be mistaken for it, since all other levels have no blanks at their ends.
@@ -93,9 +92,6 @@ def describe_column(
     if reason:
         return described("dropped", reason)
     if not is_text(column):
-        # pandas writes an index as a first column without a name.
-        if str(column.name).startswith("Unnamed: ") and n_distinct == len(column):
-            return described("dropped", "numbers of rows, without a name")
         return described("numeric")
     if n_distinct > _MOST_DATE_LEVELS:
         some = [text for text in texts if text][:1000]
@@ -362,7 +358,7 @@ def decide_task(y: pd.Series, form: str = "") -> tuple[str, str]:
     n_distinct = len(np.unique(numbers))
     if not np.all(np.mod(numbers, 1) == 0):
         return "regression", "the target has fractions"
-    if not pd.api.types.is_integer_dtype(y) and np.abs(numbers).max() > LARGEST_LABEL:
+    if not pd.api.types.is_integer_dtype(y) and np.abs(numbers).max() > LARGEST_EXACT:
         return "regression", "the target has very large numbers"
     if n_distinct <= _MOST_INTEGER_CLASSES and n_distinct <= max(2, len(y) // 5):
         return "classification", f"the target has only {n_distinct} different integers"

@@ -1,12 +1,13 @@
 """Text of a table that is made numbers, truth values or missing values."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from .cells import is_text
+from .cells import LARGEST_EXACT, is_text, to_numbers
 
 # Marks of missing values beside the empty field; pandas has the same ones.
 MISSING_WORDS = frozenset(
@@ -15,11 +16,16 @@ MISSING_WORDS = frozenset(
 )  # fmt: skip
 _TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _BLANKS = " \t\u00a0"
-_MOST_EXACT = 2.0**53  # beyond it float64 does not hold every integer
 
 
-def as_floats(column: pd.Series) -> pd.Series:
-    """Convert integers of any length to float64; those beyond its range become text."""
+def as_floats_if_long(column: pd.Series) -> pd.Series:
+    """Convert integers that need more than 64 bits to float64.
+
+    They become text if float64 has no such number. Other columns stay as they are.
+    """
+    is_object = pd.api.types.is_object_dtype(column)
+    if not is_object or pd.api.types.infer_dtype(column, skipna=True) != "integer":
+        return column
     try:
         return column.astype(np.float64)
     except OverflowError:
@@ -30,7 +36,7 @@ def are_integers(column: pd.Series) -> bool:
     """Tell whether all values of a column are whole numbers, apart from missing ones."""
     if is_text(column) or pd.api.types.is_bool_dtype(column):
         return False
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = to_numbers(column)
     values = values[np.isfinite(values)]
     return len(values) > 0 and bool(np.all(np.mod(values, 1) == 0))
 
@@ -40,37 +46,110 @@ def loses_digits(column: pd.Series) -> bool:
     if pd.api.types.is_bool_dtype(column) or not len(column):
         return False
     most, least = column.max(), column.min()
-    return bool(most > _MOST_EXACT and least > 1e12 and are_integers(column))
+    return bool(most > LARGEST_EXACT and least > 1e12 and are_integers(column))
 
 
-def stripped(column: pd.Series, marks: Iterable[str], stays_text: bool) -> pd.Series:
-    """Remove blanks around text; what then is a mark, a number or a truth value becomes one."""
-    text = column.astype(object).map(
-        lambda value: value.strip(_BLANKS) if isinstance(value, str) else value
-    )
-    text = text.where(~text.isin([*marks, ""])).astype(column.dtype)
-    values = text.dropna()
-    if stays_text:
-        return text
-    if not len(values):
-        return pd.Series(np.nan, index=column.index, name=column.name)
-    numbers = pd.to_numeric(values, errors="coerce")
-    if numbers.notna().all():
-        return pd.to_numeric(text)
-    if values.isin(list(_TRUTH)).all():
-        return text.map(_TRUTH, na_action="ignore").astype("boolean")
-    return text
+def stripped(column: pd.Series, marks: Collection[str]) -> pd.Series:
+    """Remove blanks around text; text that then is empty or a mark becomes missing.
+
+    Parameters
+    ----------
+    column : pandas.Series
+    marks : collection of str
+
+    Returns
+    -------
+    pandas.Series
+        Of the same type.
+    """
+    codes, distinct = pd.factorize(column)
+    values = [
+        value.strip(_BLANKS) if isinstance(value, str) else value for value in distinct.tolist()
+    ]
+    kept = [np.nan if value == "" or value in marks else value for value in values]
+    return _spread(pd.Series(kept, dtype=column.dtype), codes, column)
 
 
-def foreign_numbers(column: pd.Series, decimal: str) -> pd.Series | None:
-    """Read numbers with a decimal mark, and perhaps marks between groups of three digits."""
-    values = column.dropna().astype(str)
+def converted(column: pd.Series, decimal: str | None) -> pd.Series:
+    """Make numbers or truth values of a column of text, if all of it is that.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        Text without blanks around it.
+    decimal : str or None
+        The decimal mark that the user has named; None is a point.
+
+    Returns
+    -------
+    pandas.Series
+        The same column where it holds other text, and floats where it has no values.
+    """
+    codes, distinct = pd.factorize(column)
+    values = distinct.tolist()
+    if not all(isinstance(value, str) for value in values):
+        return column
+    numbers = _plain_numbers(values) if decimal is None else foreign_numbers(values, decimal)
+    if numbers is not None:
+        return _spread(numbers, codes, column)
+    if all(value in _TRUTH for value in values):
+        return _spread(pd.Series(map(_TRUTH.get, values), dtype="boolean"), codes, column)
+    return column
+
+
+def _spread(values: pd.Series, codes: NDArray[np.intp], like: pd.Series) -> pd.Series:
+    """Return the value for the code of each row, with the index and the name of a column."""
+    column = values.reindex(codes)  # the code -1 is a missing value
+    column.index, column.name = like.index, like.name
+    return column
+
+
+def _plain_numbers(texts: list[str]) -> pd.Series | None:
+    """Read numbers as pandas does; None if there is other text."""
+    try:
+        return as_floats_if_long(pd.to_numeric(pd.Series(texts, dtype=object)))
+    except ValueError:
+        return None
+
+
+def foreign_numbers(texts: list[str], decimal: str) -> pd.Series | None:
+    """Read numbers with a decimal mark, and perhaps marks between groups of three digits.
+
+    Parameters
+    ----------
+    texts : list of str
+    decimal : {',', '.'}
+
+    Returns
+    -------
+    pandas.Series or None
+        None if there is other text.
+    """
     groups = "".join({",", "."} - {decimal}) + "'\u2019 \u00a0\u202f"
     mark = re.escape(decimal)
     one_mark = "|".join(rf"\d{{1,3}}(?:{re.escape(group)}\d{{3}})+" for group in groups)
     number = re.compile(rf"[+-]?(?:(?:{one_mark}|\d+)(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?")
-    if not len(values) or not values.map(lambda value: bool(number.fullmatch(value))).all():
+    if not all(map(number.fullmatch, texts)):
         return None
-    plain = values.str.replace(f"[{re.escape(groups)}]", "", regex=True)
-    numbers = plain.str.replace(decimal, ".", regex=False).astype(np.float64)
-    return numbers.reindex(column.index)
+    plain = str.maketrans({**dict.fromkeys(groups, ""), decimal: "."})
+    return pd.Series([float(text.translate(plain)) for text in texts], dtype=np.float64)
+
+
+def with_booleans(frame: pd.DataFrame) -> pd.DataFrame:
+    """Convert object columns that hold only truth values and missing values to Boolean.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        It is changed in place.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same frame.
+    """
+    for name in frame.columns:
+        is_object = pd.api.types.is_object_dtype(frame[name])
+        if is_object and pd.api.types.infer_dtype(frame[name], skipna=True) == "boolean":
+            frame[name] = frame[name].astype("boolean")
+    return frame

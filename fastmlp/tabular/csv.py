@@ -7,8 +7,8 @@ from typing import IO, Any
 import pandas as pd
 
 from ..exceptions import DataError
-from .parsing import NO_ROWS, Reading, Table, one_line
-from .recognition import check_encoding, other_encoding
+from .parsing import NO_ROWS, Reading, TableReader, one_line
+from .recognition import other_encoding
 from .sources import BROKEN_ARCHIVE, Source
 
 Origin = str | PathLike[str] | IO[bytes] | IO[str]
@@ -20,9 +20,9 @@ def read_table(
     separator: str | None = None,
     encoding: str | None = None,
     decimal: str | None = None,
-    na_values: Sequence[str] = (),
-    text: Sequence[str] = (),
-    drop: Sequence[str] = (),
+    na_values: str | Sequence[str] = (),
+    text: str | Sequence[str] = (),
+    drop: str | Sequence[str] = (),
     header: bool = True,
     target: str | None = None,
     task: str = "auto",
@@ -49,12 +49,12 @@ def read_table(
     decimal : {',', '.'}, default=None
         The decimal mark of numbers. If it is given, the other one, blanks and apostrophes may
         stand between groups of three digits.
-    na_values : sequence of str, default=()
+    na_values : str or sequence of str, default=()
         Further marks of a missing value, such as ``?``.
-    text : sequence of str, default=()
+    text : str or sequence of str, default=()
         Names of columns that stay text as it stands in the file: the code ``007`` is not read as
         7, and ``NA`` is no missing value.
-    drop : sequence of str, default=()
+    drop : str or sequence of str, default=()
         Names of columns that are left out.
     header : bool, default=True
         Whether the first line has the names of the columns. Without them the columns are called
@@ -78,17 +78,21 @@ def read_table(
         When the file is missing, is empty, has no rows, is of another format, is not text in
         this encoding, names a column twice, or has rows of different lengths; when a column of
         `text` or `drop` is not there; and when an option cannot be used.
+    ValueError
+        When `task` is not one of the values above.
     """
+    if task not in ("auto", "classification", "regression"):
+        raise ValueError(f"task must be auto, classification or regression, got {task!r}")
     return read(
         path,
         Reading(
             separator=separator,
             encoding=encoding,
             decimal=decimal,
-            na_values=na_values,
+            na_values=listed(na_values),
             header=header,
-            verbatim=set(text),
-            drop=drop,
+            verbatim=set(listed(text)),
+            drop=listed(drop),
             target=target,
             task=task,
             allow_empty=allow_empty,
@@ -96,25 +100,16 @@ def read_table(
     )
 
 
+def listed(names: str | Sequence[str]) -> list[str]:
+    """Return a list of names or marks; a single one may be given without a list."""
+    return [names] if isinstance(names, str) else list(names)
+
+
 def read(origin: Origin, reading: Reading) -> pd.DataFrame:
     """Read a table as :func:`read_table` does, or as a model needs it."""
-    if reading.separator in ("tab", r"\t"):
-        reading.separator = "\t"
-    separator, decimal = reading.separator, reading.decimal
-    if separator is not None and (
-        len(separator) != 1 or not separator.isascii() or separator in '\r\n"\0'
-    ):
-        raise DataError(
-            f"the separator must be a single character of ASCII, no quotation mark and no line "
-            f"end, not {separator!r}"
-        )
-    if decimal not in (None, ",", "."):
-        raise DataError(f"the decimal mark must be ',' or '.', not {decimal!r}")
-    if reading.encoding is not None:
-        reading.encoding = check_encoding(reading.encoding)
     with Source(origin) as source:
         try:
-            return Table(source, reading).read()
+            return TableReader(source, reading).read()
         except DataError as error:
             if source.claims_archive and str(error).endswith(NO_ROWS):
                 raise DataError(
@@ -136,6 +131,16 @@ def _not_decoded(source: Source, encoding: str | None, error: UnicodeError) -> D
     return DataError(f"{source.name}: not {said} text ({one_line(error)}); {remedy}")
 
 
+def how_read(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what a frame knows of how it was read; empty if it does not come from our reader.
+
+    pandas keeps it in ``attrs`` while rows and columns are chosen, and drops it where frames of
+    different files are joined.
+    """
+    record = frame.attrs.get("reading")
+    return record if isinstance(record, dict) and "text" in record else {}
+
+
 def missing_word(frame: pd.DataFrame, target: Any) -> str | None:
     """Return the end of the message about a target that is missing in some rows.
 
@@ -151,9 +156,10 @@ def missing_word(frame: pd.DataFrame, target: Any) -> str | None:
         It says which word of the file was read as missing; empty if there was none, and None if
         the table does not come from a file.
     """
-    if "reading" not in frame.attrs:
+    record = how_read(frame)
+    if not record:
         return None
-    found = frame.attrs["reading"].get("missing_word")
+    found = record.get("missing_word")
     if found is None or found[0] != target:
         return ""
     return (

@@ -222,6 +222,48 @@ def _has_rows(value: str, place: int, n_columns: int, separator: str, numeric: s
     return all(not text.strip(' "') or is_number(text.strip(' "')) for text in checked)
 
 
+def count_regular_rows(stream: IO[str], separator: str, n_columns: int, n_skipped: int) -> int:
+    """Count rows, if it can be seen quickly that all have the same number of fields.
+
+    Parameters
+    ----------
+    stream : text file
+    separator : str
+        The character between two fields.
+    n_columns : int
+        The number of fields of each row.
+    n_skipped : int
+        The number of lines above the first row.
+
+    Returns
+    -------
+    int
+        -1 if a row has another number of fields, or if the table has quotation marks or lines that
+        end with a carriage return alone, so that it must be read row by row.
+    """
+    for _ in range(n_skipped):
+        if '"' in stream.readline():
+            return -1
+    n_rows, rest = 0, b""
+    while part := stream.read(1 << 20).encode():
+        whole = rest + part
+        end = whole.rfind(b"\n") + 1
+        lines, rest = whole[:end], whole[end:]
+        if b'"' in part or lines.count(b"\r") != lines.count(b"\r\n"):
+            return -1
+        codes = np.frombuffer(lines, dtype=np.uint8)
+        ends = np.flatnonzero(codes == ord("\n"))
+        places = np.flatnonzero(codes == ord(separator))
+        n_fields = np.diff(np.searchsorted(places, ends), prepend=0) + 1
+        if (n_fields != n_columns).any():
+            return -1
+        n_rows += len(ends)
+    if not rest:
+        return n_rows
+    is_regular = b"\r" not in rest and rest.count(separator.encode()) + 1 == n_columns
+    return n_rows + 1 if is_regular else -1
+
+
 def examine(
     watched: Watched,
     widths: tuple[int, int],

@@ -146,26 +146,6 @@ def _from_array(estimator: Any, X: Any, reset: bool) -> pd.DataFrame:
     return pd.DataFrame(X, columns=names)
 
 
-def with_booleans(frame: pd.DataFrame) -> pd.DataFrame:
-    """Convert object columns that hold only truth values and missing values to Boolean.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        It is changed in place.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same frame.
-    """
-    for name in frame.columns:
-        is_object = pd.api.types.is_object_dtype(frame[name])
-        if is_object and pd.api.types.infer_dtype(frame[name], skipna=True) == "boolean":
-            frame[name] = frame[name].astype("boolean")
-    return frame
-
-
 def check_frame(frame: Any, needs_rows: bool = True) -> None:
     """Refuse a table that no model can be made of or used on.
 

@@ -8,6 +8,9 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 # The marks of decimals and of thousands of each form without a unit. Where several forms fit a
 # column, the first one counts.
 _MARKS = {
@@ -68,7 +71,7 @@ class _Parts:
 
 def _parts(text: str) -> _Parts | None:
     """Take a text apart; None if it is no number of any form."""
-    match = _NUMBER.fullmatch(text.translate(_TO_PLAIN_MARKS))
+    match = _NUMBER.fullmatch(text if text.isascii() else text.translate(_TO_PLAIN_MARKS))
     if match is None or (match["open"] is None) != (match["close"] is None):
         return None
     signs = [sign for sign in match.group("first", "second", "last") if sign]
@@ -142,8 +145,45 @@ def is_form(text: str) -> bool:
 
 def looks_like_number(text: str) -> bool:
     """Tell whether a text is a number of any form."""
+    if text.isascii() and text.isdigit():
+        return True
     parts = _parts(text.strip())
     return parts is not None and any(_value(parts, m) is not None for m in _MARKS.values())
+
+
+def misread_note(values: NDArray[np.float64], form: str) -> str:
+    """Say that numbers look like text of a form whose marks of thousands were taken for points.
+
+    A reader that does not know that 1.234 is a thousand and more makes 1.234 of it.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+        What came as numbers, where training had text.
+    form : str
+        How the text of the training was written.
+
+    Returns
+    -------
+    str
+        A remark for the user; '' if there is nothing to say.
+    """
+    parts = _parts(form)
+    if parts is None or parts.unit or _MARKS[parts.body][1] != ".":
+        return ""
+    fractions = values[np.isfinite(values) & (values != np.round(values))]
+    thousandths = fractions * 1000
+    if not np.allclose(thousandths, np.round(thousandths), rtol=0, atol=1e-6):
+        return ""
+    has_three_places = np.round(thousandths) % 10 != 0
+    if not has_three_places.any() or np.abs(fractions).max() >= 1000:
+        return ""
+    shown = fractions[np.argmax(has_three_places)]
+    return (
+        f"has the number {shown:.3f}, and training had text such as {form}, where {shown:.3f} "
+        f"means {shown * 1000:.0f}; if it was read from such text, read it with decimal=',' and "
+        "thousands='.'"
+    )
 
 
 @dataclass(frozen=True)
@@ -173,6 +213,8 @@ class _Candidates:
 
 def _candidates(texts: Sequence[str]) -> _Candidates | None:
     """Find the forms that fit all texts; None if none does, or if all are plain numbers."""
+    if all(map(_PLAIN.fullmatch, texts)):
+        return None
     parts = []
     for text in texts:
         found = _parts(text)
@@ -180,7 +222,7 @@ def _candidates(texts: Sequence[str]) -> _Candidates | None:
             return None
         parts.append(found)
     units = {part.unit for part in parts} - {""}
-    if not parts or len(units) > 1 or all(_PLAIN.fullmatch(text) for text in texts):
+    if len(units) > 1:
         return None
     readings: dict[str, list[float]] = {}
     for form, marks in _MARKS.items():

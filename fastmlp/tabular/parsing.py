@@ -1,6 +1,5 @@
 """From the text of a table to a data frame: names, rows, conversions and remarks."""
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +13,16 @@ from .columns import decide_task
 from .conversion import (
     MISSING_WORDS,
     are_integers,
-    as_floats,
-    foreign_numbers,
+    as_floats_if_long,
+    converted,
     loses_digits,
     stripped,
+    with_booleans,
 )
-from .examination import Examination, Watched, examine
-from .frames import with_booleans
+from .examination import Examination, Watched, count_regular_rows, examine
 from .recognition import (
     better_separator,
+    check_encoding,
     first_row_is_data,
     has_integers,
     is_number,
@@ -52,6 +52,11 @@ class Reading:
         Columns that a model knows: nothing is remarked on them, nor on a header of them.
     names : mapping of int to sequence of str, or None
         Names of the columns of a table without header, by their number. None is 1, 2, and so on.
+
+    Raises
+    ------
+    DataError
+        When the separator, the decimal mark or the encoding cannot be used.
     """
 
     separator: str | None = None
@@ -68,9 +73,25 @@ class Reading:
     known: set[str] = field(default_factory=set)
     names: Mapping[int, Sequence[str]] | None = None
 
+    def __post_init__(self) -> None:
+        if self.separator in ("tab", r"\t"):
+            self.separator = "\t"
+        separator = self.separator
+        if separator is not None and (
+            len(separator) != 1 or not separator.isascii() or separator in '\r\n"\0'
+        ):
+            raise DataError(
+                f"the separator must be a single character of ASCII, no quotation mark and no line "
+                f"end, not {separator!r}"
+            )
+        if self.decimal not in (None, ",", "."):
+            raise DataError(f"the decimal mark must be ',' or '.', not {self.decimal!r}")
+        if self.encoding is not None:
+            self.encoding = check_encoding(self.encoding)
 
-class Table:
-    """A table while it is read.
+
+class TableReader:
+    """Reads one table from a file, step by step.
 
     Parameters
     ----------
@@ -87,6 +108,8 @@ class Table:
         The fields of the header as they stand there; empty without a header.
     is_nameless_end : bool
         Whether the header ends with a separator.
+    n_above : int
+        Number of lines above the first row.
     """
 
     def __init__(self, source: Source, reading: Reading) -> None:
@@ -99,6 +122,7 @@ class Table:
             looks_for_codes = has_integers(self.beginning.records[int(self.reading.header) :])
             watched = Watched(stream, self.separator, self.name, looks_for_codes)
             names = self._read_names(watched)
+            self.n_above = watched.line
             frame = self._parse(watched, names)
         if not len(frame) and not self.reading.allow_empty:
             raise DataError(f"{self.name}: {NO_ROWS}")
@@ -109,7 +133,7 @@ class Table:
         frame, names = self._without_empty_end(frame, names)
         frame = self._convert(frame, watched)
         seen = self._examine(frame, watched)
-        frame = self._keep_codes(frame, seen)
+        self._keep_codes(frame, seen)
         self._remark_on(frame, seen)
         frame = with_booleans(frame.drop(columns=list(self.reading.drop)))
         if not len(frame.columns):
@@ -224,28 +248,31 @@ class Table:
         }
         missing: Any = by_column if reading.verbatim else usual
         as_text = reading.verbatim | reading.as_text
+        # Where the first row is too long, pandas would cut all rows, and only warn.
+        rows = self.beginning.records[int(reading.header) :]
+        if not rows or len(rows[0]) > len(names):
+            seen = self._look(len(names), set(), set(), is_parsed=True)
+            if seen.ragged is not None:
+                raise self._misshapen(seen, len(names), "")
+        file: Any = watched  # has what pandas needs of a file
         try:
-            with warnings.catch_warnings():
-                # If every row is too long, pandas cuts all of them and only warns.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                file: Any = watched  # has what pandas needs of a file
-                return pd.read_csv(
-                    file,
-                    sep=self.separator,
-                    header=None,
-                    names=list(range(len(names))),
-                    index_col=False,
-                    dtype={i: str for i, name in enumerate(names) if name in as_text},
-                    na_values=missing,
-                    keep_default_na=False,
-                    skipinitialspace=self.separator != " ",
-                    decimal=reading.decimal or ".",
-                    low_memory=False,
-                )
-        except (pd.errors.ParserWarning, pd.errors.ParserError) as error:
+            return pd.read_csv(
+                file,
+                sep=self.separator,
+                header=None,
+                names=list(range(len(names))),
+                index_col=False,
+                dtype={i: str for i, name in enumerate(names) if name in as_text},
+                na_values=missing,
+                keep_default_na=False,
+                skipinitialspace=self.separator != " ",
+                decimal=reading.decimal or ".",
+                low_memory=False,
+            )
+        except pd.errors.ParserError as error:
             watched.raise_failure()
             seen = self._look(len(names), set(), set(), is_parsed=False)
-            raise self._misshapen(seen, len(names), error) from None
+            raise self._misshapen(seen, len(names), one_line(error)) from None
 
     def _look(
         self, n_columns: int, collect: set[int], codes: set[int], is_parsed: bool
@@ -257,7 +284,13 @@ class Table:
             n_header = int(self.reading.header)
             return examine(watched, widths, n_header, collect, codes, is_parsed)
 
-    def _misshapen(self, seen: Examination, n_columns: int, error: Exception) -> DataError:
+    def _is_regular(self, n_columns: int, n_rows: int) -> bool:
+        """Tell whether a quick look shows that no row is shorter than the others."""
+        with self.source.text(self.encoding) as stream:
+            found = count_regular_rows(stream, self.separator, n_columns, self.n_above)
+        return found == n_rows
+
+    def _misshapen(self, seen: Examination, n_columns: int, error: str) -> DataError:
         if seen.ragged is not None:
             line, n_fields = seen.ragged
             return DataError(
@@ -265,12 +298,12 @@ class Table:
                 f"header has {n_columns}; mend that line, or quote fields that contain the "
                 "separator"
             )
-        if "EOF inside string" in str(error):
+        if "EOF inside string" in error:
             return DataError(
                 f"{self.name}: cannot be read as CSV: the quotation mark that opens in line "
                 f"{seen.last_line} is never closed"
             )
-        return DataError(f"{self.name}: cannot be read as CSV: {one_line(error)}")
+        return DataError(f"{self.name}: cannot be read as CSV: {error}")
 
     def _without_empty_end(
         self, frame: pd.DataFrame, names: list[str]
@@ -285,24 +318,18 @@ class Table:
     def _convert(self, frame: pd.DataFrame, watched: Watched) -> pd.DataFrame:
         """Strip text, and read numbers that pandas left as text."""
         reading = self.reading
+        own = {str(mark).strip() for mark in reading.na_values}
         as_text = reading.verbatim | reading.as_text
         new = {}
         for name in frame.columns:
-            column = frame[name]
-            is_object = pd.api.types.is_object_dtype(column)
-            if is_object and pd.api.types.infer_dtype(column, skipna=True) == "integer":
-                new[name] = as_floats(column)  # integers that need more than 64 bits
-            elif is_text(column):
-                if watched.has_blanks:
-                    marks = {str(mark).strip() for mark in reading.na_values}
-                    if name not in reading.verbatim:
-                        marks |= MISSING_WORDS
-                    column = new[name] = stripped(column, marks, name in as_text)
-                if reading.decimal is not None and name not in as_text and is_text(column):
-                    numbers = foreign_numbers(column, reading.decimal)
-                    if numbers is not None:
-                        new[name] = numbers
-        return frame.assign(**new)
+            column = as_floats_if_long(frame[name])
+            if is_text(column) and watched.has_blanks:
+                column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
+            is_unsettled = watched.has_blanks or reading.decimal is not None
+            if is_unsettled and is_text(column) and name not in as_text:
+                column = converted(column, reading.decimal)
+            new[name] = column
+        return pd.DataFrame(new, copy=False)
 
     def _examine(self, frame: pd.DataFrame, watched: Watched) -> Examination:
         """Look at the rows a second time, if there was a sign that something may be wrong."""
@@ -318,12 +345,14 @@ class Table:
             codes = {places[name] for name in own if are_integers(frame[name])}
             collect |= codes & {places.get(target)}
         n_extra = watched.n_lines - len(frame)
-        if not (collect or codes or n_extra or frame.iloc[:, -1].isna().any()):
-            return Examination()
         n_columns = len(self.header) or len(frame.columns)
+        if not (collect or codes or n_extra) and (
+            frame.iloc[:, -1].notna().all() or self._is_regular(n_columns, len(frame))
+        ):
+            return Examination()
         seen = self._look(n_columns, collect, codes, is_parsed=True)
         if seen.ragged is not None:
-            raise self._misshapen(seen, n_columns, Exception())
+            raise self._misshapen(seen, n_columns, "")
         if seen.n_rows != len(frame):  # lines that were understood in another way
             seen.columns, seen.codes = {}, {}
         return seen
@@ -336,7 +365,7 @@ class Table:
             return left[-1] if left else None
         return target if target in frame.columns else None
 
-    def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> pd.DataFrame:
+    def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Keep a target of classes such as 01 as text, and remark on features of such codes."""
         target = self._target(frame)
         for place, code in seen.codes.items():
@@ -348,14 +377,13 @@ class Table:
                 )
                 if raw is not None and is_class:
                     text = pd.Series(raw, index=frame.index, dtype=object).map(str.strip)
-                    frame = frame.assign(**{name: text.where(frame[name].notna())})
+                    frame[name] = text.where(frame[name].notna())
                     continue
             if name not in self.reading.known and name not in self.reading.drop:
                 self._warn(
                     f"column {name!r} is read as numbers, {code!r} as well; if these are codes, "
                     f"use text={[name]!r}"
                 )
-        return frame
 
     def _remark_on(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Warn of what can be read, but looks wrong."""

@@ -24,8 +24,10 @@ from .columns import (
     shown_level,
     unknown_levels,
 )
+from .csv import how_read
 from .frames import read_frame
-from .table import Table, settle_table, text_as_read, warn_of
+from .numbers import misread_note
+from .table import Table, settle_table, warn_of
 
 # Rows that are converted at a time.
 _BLOCK_ROWS = 16384
@@ -171,16 +173,28 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Warns
         -----
         DataWarning
-            When a text column has hardly a level that was seen in ``fit``.
+            When a text column has hardly a level that was seen in ``fit``, and when numbers look
+            as if marks of thousands had been taken for decimal points.
         """
         check_is_fitted(self)
         frame = read_frame(self, X, reset=False)
         table = self._table(frame)
-        self._warn_of_unknown_levels(frame, table[1])
+        warn_of([*self._misread(frame, table[0]), *self._unknown_levels(frame, table[1])])
         return self._inputs(table)
 
-    def _warn_of_unknown_levels(self, frame: pd.DataFrame, codes: NDArray[np.float64]) -> None:
-        """Warn of text columns that have hardly a level that was seen in ``fit``."""
+    def _misread(self, frame: pd.DataFrame, numbers: NDArray[np.float64]) -> list[str]:
+        """Remark on numbers that may have been text with marks of thousands."""
+        remarks = []
+        numeric = [column for column in self.columns_ if column["kind"] == "numeric"]
+        for i, column in enumerate(numeric):
+            form, name = column.get("number_format", ""), column["name"]
+            is_float = form and pd.api.types.is_float_dtype(_column(frame, name))
+            if is_float and (found := misread_note(numbers[:, i], form)):
+                remarks.append(f"{called(name)} {found}")
+        return remarks
+
+    def _unknown_levels(self, frame: pd.DataFrame, codes: NDArray[np.float64]) -> list[str]:
+        """Remark on text columns that have hardly a level that was seen in ``fit``."""
         text = [column for column in self.columns_ if column["kind"] == "text"]
         remarks = []
         for i, (column, levels) in enumerate(zip(text, self.levels_, strict=True)):
@@ -191,7 +205,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             )
             if found:
                 remarks.append(f"{called(name)} {found}")
-        warn_of(remarks)
+        return remarks
 
     def get_feature_names_out(
         self, input_features: Iterable[Any] | None = None
@@ -263,7 +277,11 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
             if len(frame) < 2:
                 raise DataError("X has 1 sample; medians, scales and levels need at least 2")
-            given = X if isinstance(X, Table) else settle_table(frame, None, text_as_read(frame))
+            given = (
+                X
+                if isinstance(X, Table)
+                else settle_table(frame, None, how_read(frame).get("text", ()))
+            )
             described = [
                 describe_column(given.frame.iloc[:, i], note, form, reason)
                 for i, (note, form, reason) in enumerate(

@@ -10,7 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..exceptions import DataWarning, warn_user
-from .cells import LARGEST, Cells, cells_of, check_size, is_text, numbers_of, plain_column, texts_of
+from .cells import (
+    LARGEST,
+    Cells,
+    cells_of,
+    check_size,
+    is_text,
+    numbers_of,
+    plain_column,
+    texts_of,
+    to_numbers,
+)
 from .columns import called, numbers_note
 from .numbers import find_forms, plain_number
 
@@ -19,7 +29,7 @@ _FEWEST_NUMBERS = 21
 _FEWEST_ROWS_OF_A_COUNTER = 10
 _MOST_WARNINGS = 10
 _IDENTIFIER = re.compile(
-    r"(?:.*[^a-z])?(?:id|idx|index)|.*[a-z](?:Id|ID)|Unnamed: .*|n[ro]\.?|num|number|rows?|"
+    r"(?:.*[^a-z])?(?:id|idx|index)|.*[a-z](?:Id|ID)|n[ro]\.?|num|number|rows?|"
     r"row[ _.-]?(?:nr|no|num|number)|obs|observation|case|record|s\.? ?no\.?|serial|seq|line|#|№",
 )
 
@@ -54,12 +64,6 @@ class Table:
     def rows(self, rows: NDArray[np.intp]) -> "Table":
         """Return a table of some rows, of which the same is known."""
         return Table(self.frame.iloc[rows], self.forms, self.notes, self.reasons)
-
-
-def text_as_read(frame: pd.DataFrame) -> Collection[Hashable]:
-    """Return the names of columns that the user of a file has called text."""
-    names: Collection[Hashable] = frame.attrs.get("reading", {}).get("text", ())
-    return names
 
 
 def settle_table(
@@ -111,7 +115,7 @@ def settle_table(
             columns[i] = pd.Series(values, index=frame.index, name=name)
         reason = ""
         if not is_text(columns[i]):
-            values = columns[i].to_numpy(dtype=np.float64, na_value=np.nan)
+            values = to_numbers(columns[i])
             check_size(values, called(name))
             reason, other_note = _counter(name, columns[i], values)
             note = note or other_note or _tiny(values)
@@ -166,9 +170,12 @@ def _counter(name: Hashable, column: pd.Series, values: NDArray[np.float64]) -> 
         A remark for the user, or ''.
     """
     n_rows = len(values)
-    if n_rows < _FEWEST_ROWS_OF_A_COUNTER or not np.isfinite(values).all():
+    if not np.isfinite(values).all() or not np.array_equal(values, np.floor(values)):
         return "", ""
-    if not np.array_equal(values, np.floor(values)):
+    # pandas writes an index as a first column without a name.
+    if str(name).startswith("Unnamed: ") and len(np.unique(values)) == n_rows:
+        return "numbers of rows, without a name", ""
+    if n_rows < _FEWEST_ROWS_OF_A_COUNTER:
         return "", ""
     steps = np.diff(values)
     is_identifier = _IDENTIFIER.fullmatch(str(name)) or _IDENTIFIER.fullmatch(str(name).lower())
@@ -203,22 +210,24 @@ def copies_of_target(column: pd.Series, values: NDArray[Any], task: str) -> str:
     if len(values) < _FEWEST_ROWS_OF_A_COUNTER or not isinstance(column.name, str):
         return ""  # arrays are made by those who know what is in them
     if task == "regression" and not is_text(column):
-        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = to_numbers(column)
         return "equals the target" + advice if np.array_equal(numbers, values) else ""
-    classes, n_classes = _places(pd.Series(values))
-    levels, n_levels = _places(column)
-    if column.isna().any() or n_levels != n_classes or n_classes > len(values) // 3:
+    # In most tables the first rows show that it is not so.
+    if not _go_together(column.iloc[:1000], values[:1000]) or not _go_together(column, values):
         return ""
-    if len(np.unique(levels * n_classes + classes)) != n_classes:
+    if len(np.unique(values)) > len(values) // 3:
         return ""
     what = "class" if task == "classification" else "number"
     return f"tells the target by itself: each of its values goes with one {what}" + advice
 
 
-def _places(column: pd.Series) -> tuple[NDArray[np.intp], int]:
-    """Return the place of each value among the different ones, and their number."""
-    codes, distinct = pd.factorize(column)
-    return codes, len(distinct)
+def _go_together(column: pd.Series, values: NDArray[Any]) -> bool:
+    """Tell whether each value of a column goes with one class, and the other way round."""
+    classes, levels = pd.factorize(values), pd.factorize(column)
+    n_classes = len(classes[1])
+    if len(levels[1]) != n_classes or (levels[0] < 0).any():
+        return False
+    return len(np.unique(levels[0] * n_classes + classes[0])) == n_classes
 
 
 def warn_of(remarks: list[str]) -> None:

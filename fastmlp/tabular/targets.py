@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..exceptions import DataError
 from .cells import (
     LARGEST,
+    LARGEST_EXACT,
     cells_of,
     check_size,
     first_text,
@@ -18,7 +19,7 @@ from .cells import (
     texts_of,
     to_numbers,
 )
-from .columns import LARGEST_LABEL, fold
+from .columns import fold
 
 
 def find_target(frame: pd.DataFrame, name: Any) -> Any:
@@ -154,7 +155,7 @@ def class_labels(y: pd.Series, remedy: str) -> NDArray[Any]:
             raise DataError(
                 f"{target_called(y)} has fractions, which are no class labels; {remedy}"
             )
-        too_large = np.abs(values) > LARGEST_LABEL
+        too_large = np.abs(values) > LARGEST_EXACT
         if too_large.any():
             row = int(np.argmax(too_large))
             raise DataError(

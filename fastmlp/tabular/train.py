@@ -25,12 +25,13 @@ from ..exceptions import (
 from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import decide_task
-from .csv import Origin, missing_word, read
+from .csv import Origin, how_read, listed, missing_word, read
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
+from .numbers import misread_note
 from .parsing import Reading
 from .regressor import TabularRegressor
-from .table import Table, settle_table, text_as_read, warn_of
+from .table import Table, settle_table, warn_of
 from .targets import (
     check_complete,
     check_known,
@@ -56,7 +57,7 @@ def train_table(
     *,
     test_size: float = 0.2,
     random_state: int = 0,
-    na_values: Sequence[str] = (),
+    na_values: str | Sequence[str] = (),
     callback: Callback | None = None,
     **parameters: Any,
 ) -> TabularClassifier | TabularRegressor:
@@ -75,7 +76,7 @@ def train_table(
         Share of the rows that are held out for the test metrics; 0 trains on all rows.
     random_state : int, default=0
         Seed of the split and of the training.
-    na_values : sequence of str, default=()
+    na_values : str or sequence of str, default=()
         Marks of missing values in the file that the frame was read from, unless it comes from
         :func:`fastmlp.tabular.csv.read_table`. The model remembers them for :func:`read_for`.
     callback : callable, optional
@@ -127,7 +128,7 @@ def train_table(
     y = plain_target(frame.iloc[:, place])
     check_complete(y, missing_word(frame, target))
     features = frame.iloc[:, np.arange(len(frame.columns)) != place]
-    table = settle_table(features, y, text_as_read(frame))
+    table = settle_table(features, y, how_read(frame).get("text", ()))
     form = table.target_form
     task, reason = decide_task(y, form) if task == "auto" else (task, "")
     model = _estimator(task, {**parameters, "random_state": random_state})
@@ -138,8 +139,8 @@ def train_table(
     began = time.perf_counter()
     endings = _fit(model, table.rows(train), pd.Series(values[train], name=target), callback)
     seconds = time.perf_counter() - began
-    model.reading_ = frame.attrs.get("reading", {})
-    model.na_values_ = list(na_values or model.reading_.get("na_values", ()))
+    model.reading_ = how_read(frame)
+    model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
     if task == "regression" and form:
         model.target_format_ = form
         warn_of([f"{target_called(y)} {table.target_note}"])
@@ -166,7 +167,7 @@ def read_for(
     separator: str | None = None,
     encoding: str | None = None,
     decimal: str | None = None,
-    na_values: Sequence[str] = (),
+    na_values: str | Sequence[str] = (),
     header: bool | None = None,
     allow_empty: bool = True,
 ) -> pd.DataFrame:
@@ -184,7 +185,7 @@ def read_for(
     encoding : str, default=None
     decimal : {',', '.'}, default=None
         None is that of the table which the model was trained on.
-    na_values : sequence of str, default=()
+    na_values : str or sequence of str, default=()
         Further marks of missing values.
     header : bool, default=None
         Whether the first line has the names of the columns; None is as in training. Without
@@ -216,12 +217,12 @@ def read_for(
         separator=separator,
         encoding=encoding,
         decimal=decimal or earlier.get("decimal"),
-        na_values=[*getattr(model, "na_values_", ()), *na_values],
+        na_values=[*getattr(model, "na_values_", ()), *listed(na_values)],
         header=earlier.get("header", True) if header is None else header,
         verbatim=set(earlier.get("text", ())),
         as_text=text,
         target=target,
-        task="regression",
+        task="regression",  # the model knows whether its target is text
         allow_empty=allow_empty,
         known={column["name"] for column in model.columns_} | {target},
     )
@@ -234,10 +235,17 @@ def _names_by_number(model: Any, n_columns: int) -> dict[int, list[str]]:
     """Return the names of columns without names, by how many there are.
 
     There can be as many as in training, the target may be left out, and so may further columns
-    that the model was not trained on.
+    that the model was not trained on. They come in the order of the file that was trained on,
+    even if the columns of its frame were put in another one.
     """
     names = [str(i) for i in range(1, n_columns + 1)]
-    features = [column["name"] for column in model.columns_]
+    known = {column["name"] for column in model.columns_}
+    features = [name for name in names if name in known]
+    if len(features) < len(known):
+        raise DataError(
+            "the model was trained on a table without names of columns, which were renamed later; "
+            "give the columns these names and use header=True, or predict from a data frame"
+        )
     without_target = [name for name in names if name != model.target_name_]
     return {len(features): features, len(without_target): without_target, n_columns: names}
 
@@ -268,7 +276,8 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     Warns
     -----
     DataWarning
-        When a text column has hardly a level that the model knows.
+        When a text column has hardly a level that the model knows, and when numbers look as if
+        marks of thousands had been taken for decimal points.
     """
     frame = as_pandas(frame)
     check_frame(frame)
@@ -284,6 +293,8 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     else:
         form = getattr(model, "target_format_", "")  # a model of an older version has none
         values = numeric_target(y, "the model predicts numbers", form)
+        if form and pd.api.types.is_float_dtype(y) and (found := misread_note(values, form)):
+            warn_of([f"{target_called(y)} {found}"])
     return _metrics(model, frame, values)
 
 

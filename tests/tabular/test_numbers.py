@@ -1,5 +1,6 @@
 """Numbers that are written as text, and what becomes of columns and targets of them."""
 
+import io
 import warnings
 
 import numpy as np
@@ -162,6 +163,38 @@ def test_what_does_not_fit_the_form_later_is_named():
     blank = written.assign(price=[" ", *written["price"][1:]])
     missing = frame.assign(price=[np.nan, *frame["price"][1:]])
     np.testing.assert_array_equal(model.predict(blank), model.predict(missing))
+
+
+def german(values, places=1):
+    """Write numbers with points between thousands and a comma before decimals."""
+    swap = str.maketrans(",.", ".,")
+    return [f"{value:,.{places}f}".translate(swap) for value in values]
+
+
+def test_thousands_that_another_reader_took_for_decimals_are_warned_of():
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"price": rng.uniform(500, 9000, 60).round(1), "x": rng.normal(size=60)})
+    frame["y"] = frame["price"] * 3
+    written = frame.assign(price=german(frame["price"]), y=german(frame["y"]))
+    with pytest.warns(DataWarning, match="is read as numbers"):
+        model = train_table(written, **QUICK)
+    misread = pd.read_csv(io.StringIO("price,x,y\n1.234,0,3.702\n8.250,1,24.750\n500,0,1.500\n"))
+    with pytest.warns(DataWarning) as caught:
+        evaluate(model, misread)
+    assert [str(warning.message)[:70] for warning in caught] == [
+        "target column 'y' has the number 3.702, and training had text such as ",
+        "column 'price' has the number 1.234, and training had text such as 1.2",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        for price in (
+            ["1.234", "8.250"],
+            [1234.0, 8250.5],
+            [1234, 8250],
+            [0.5, 2.25],
+            [1.23456, 8],
+        ):
+            model.predict(pd.DataFrame({"price": price, "x": [0.0, 1.0]}))
 
 
 def test_the_task_is_decided_on_the_numbers():

@@ -45,6 +45,13 @@ def test_decimal_marks_are_remembered(tmp_path):
     )
 
 
+def test_a_single_mark_of_missing_values_is_one():
+    frame = pd.DataFrame({"a": np.arange(40.0), "y": np.arange(40) % 7})
+    model = train_table(frame, "y", "regression", na_values="-99", **SMALL)
+    read = read_for(model, io.StringIO("a\n9\n-99\n-1\n8\n"), na_values="-1")
+    assert read["a"].isna().tolist() == [False, True, True, False]
+
+
 def test_text_is_remembered(tmp_path):
     text = "land,code,y\n" + rows("NA,007,#", "BW,010,#.5")
     model = fitted(text, tmp_path / "m.fastmlp", text=["land", "code"])
@@ -155,3 +162,18 @@ def test_frames_of_others_have_no_reading():
     model = train_table(frame, na_values=["?"], **SMALL)
     assert model.reading_ == {} and model.na_values_ == ["?"]
     assert read_for(model, io.StringIO("a\n1\n"))["a"].tolist() == [1]
+
+
+def test_columns_without_names_that_were_put_in_another_order_or_renamed():
+    text = rows("0.5,#,7,#.25", "1.5,#,9,#.75")
+    frame = read_table(io.StringIO(text), header=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        model = train_table(frame[["2", "1", "4"]], "4", "regression", **SMALL)
+        renamed = train_table(frame.set_axis(list("abcy"), axis=1), "y", "regression", **SMALL)
+    found = read_for(model, io.StringIO("1.5,30\n"))
+    assert found["1"].tolist() == [1.5] and found["2"].tolist() == [30]
+    with pytest.raises(DataError, match=r"which were renamed later; .* use header=True"):
+        read_for(renamed, io.StringIO(text))
+    named = read_for(renamed, io.StringIO("a,b,c\n1.5,30,7\n"), header=True)
+    assert len(renamed.predict(named)) == 1

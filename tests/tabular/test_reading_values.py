@@ -117,6 +117,18 @@ def test_columns_that_are_left_out():
     assert list(frame) == ["1", "3"] and frame["3"].tolist() == ["3", "6"]
 
 
+def test_a_single_name_or_mark_needs_no_list():
+    frame, _ = read("id,i,d,y\n007,1,2,3\n008,1,9,-9\n", text="id", drop="i", na_values="-9")
+    assert frame["id"].tolist() == ["007", "008"] and list(frame) == ["id", "d", "y"]
+    assert frame["d"].tolist() == [2, 9] and frame["y"].isna().tolist() == [False, True]
+    assert frame.attrs["reading"]["na_values"] == ["-9"]
+
+
+def test_tasks_that_there_are():
+    with pytest.raises(ValueError, match="got 'regress'"):
+        read("a,b\n1,2\n", task="regress")
+
+
 # ---- missing values and blanks -----------------------------------------------------------
 
 
@@ -180,6 +192,28 @@ def test_what_is_no_number_with_a_decimal_comma(field):
         assert frame["a"].tolist() == ["2,5", field]
 
 
+@pytest.mark.parametrize("decimal", [",", "."])
+@pytest.mark.parametrize("other", ["red", "red ", " red"])
+def test_blanks_do_not_change_what_a_mark_means(decimal, other):
+    group = {",": ".", ".": ","}[decimal]
+    fields = [f"7{group}250", f" 1{group}125", f"3{group}500 ", f"1{group}000{decimal}5"]
+    rows = [f'"{field}";{other};{i}\n' for i, field in enumerate(fields[: 3 + len(other) % 2])]
+    frame, _ = read("size;colour;y\n" + "".join(rows), decimal=decimal)
+    assert frame["size"].tolist() == [7250, 1125, 3500, 1000.5][: len(rows)]
+    assert set(frame["colour"]) == {"red"}
+
+
+@pytest.mark.parametrize("text", ["self,y\nx ,1\ny ,2\n", "y,self\n1,01\n2,02\n3,01\n"])
+def test_a_column_can_have_any_name(text):
+    frame, _ = read(text)
+    assert set(frame["self"]) in ({"x", "y"}, {"01", "02"})
+
+
+def test_truth_values_beside_blanks():
+    frame, _ = read("a,b,y\ntrue,x ,1\n,y ,2\nfalse,x ,3\n")
+    assert frame["a"].dtype == "boolean" and frame["a"].isna().tolist() == [False, True, False]
+
+
 def test_without_a_decimal_mark_nothing_is_guessed():
     frame, _ = read("a;y\n2,5;1\n1.234,5;2\n")
     assert frame["a"].tolist() == ["2,5", "1.234,5"]
@@ -213,6 +247,27 @@ def test_columns_without_a_name_that_have_values():
     assert list(frame) == ["Unnamed: 0", "a"]
     assert "line 2: 4 fields" in refused("a,b,y\n1,2,3,4\n4,5,6,7\n")
     assert "line 3: 1 field" in refused("a,b,y,\n1,2,3,\n4\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("above", ["", "#\n", "\n"])
+@pytest.mark.parametrize("header", ["a,b,y", '"a",b,y', "a,b,y,"])
+def test_rows_whose_last_value_is_missing(end, above, header):
+    """They are told from rows that are too short, wherever these are in a long table."""
+    rows = [f"{i},{i % 7},{'' if i % 5 else i}" for i in range(400)]
+
+    def text(rows, last):
+        return (above + "\n".join([header, *rows]) + last).replace("\n", end)
+
+    for last in ("", "\n"):
+        frame, _ = read(text(rows, last), target="a")
+        assert list(frame) == ["a", "b", "y"]
+        assert frame["y"].isna().tolist() == [i % 5 > 0 for i in range(400)]
+        for place in (1, 250, 399):
+            short = [*rows[:place], "1,2", *rows[place + 1 :]]
+            line = place + 2 + above.count("\n")
+            message = refused(text(short, last), target="a")
+            assert f"line {line}: 2 fields where the header has" in message
 
 
 # ---- quotation marks ---------------------------------------------------------------------
@@ -260,6 +315,23 @@ def test_text_of_several_lines_is_none_of_this(fields, n_columns):
     text = f"text,{names}\n" + "".join(f'"{field}"{rest}\n' for field in fields * 3)
     frame, remarks = read(text)
     assert len(frame) == 6 and remarks == []
+
+
+# ---- threads -----------------------------------------------------------------------------
+
+
+def test_threads_that_read_leave_the_filters_of_warnings_alone(monkeypatch):
+    filters = []
+    parse = pd.read_csv
+
+    def parsing(*args, **options):
+        filters.append(list(warnings.filters))
+        return parse(*args, **options)
+
+    monkeypatch.setattr(pd, "read_csv", parsing)
+    before = list(warnings.filters)
+    assert len(read_table(io.StringIO("a,b\n1,2\n"))) == 1
+    assert filters == [before]
 
 
 # ---- tables without rows -----------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp import MLPRegressor, TabularClassifier, TabularRegressor
+from fastmlp import MLPRegressor, TabularClassifier, TabularPreprocessor, TabularRegressor
 from fastmlp.estimators.parameters import invalid_parameter
 from fastmlp.exceptions import DataError, DataWarning, InputError, TrainingWarning
 from fastmlp.tabular.csv import read_table
@@ -370,3 +370,18 @@ def test_report_comes_in_the_order_of_a_fit(people):
         "text_columns", "dropped_columns", "inputs", "layers", "epochs", "seconds", "loss",
         "validation_score", "converged", "interrupted", "test", "baseline",
     ]  # fmt: skip
+
+
+def test_a_note_of_the_user_on_a_frame_is_not_taken_for_ours(people):
+    people.attrs["reading"] = "by hand"
+    model = train_table(people, **SMALL)
+    assert model.reading_ == {} and model.na_values_ == []
+    assert "city" in TabularPreprocessor().fit(people).feature_names_in_
+
+
+def test_measurements_without_a_name_are_no_numbers_of_rows():
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"Unnamed: 0": rng.normal(size=40), "Unnamed: 1": rng.permutation(40)})
+    fitted = TabularPreprocessor().fit(frame)
+    assert [column["kind"] for column in fitted.columns_] == ["numeric", "dropped"]
+    assert fitted.columns_[1]["reason"] == "numbers of rows, without a name"
