@@ -155,3 +155,11 @@ def test_frames_of_others_have_no_reading():
     model = train_table(frame, na_values=["?"], **SMALL)
     assert model.reading_ == {} and model.na_values_ == ["?"]
     assert read_for(model, io.StringIO("a\n1\n"))["a"].tolist() == [1]
+
+
+def test_nothing_is_remarked_on_columns_that_a_model_does_not_use():
+    model = fitted("a,y\n" + rows("1,#", "2,#.5"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        text = "a,code,word,long\n1,007,NA,123456789012345678\n2,8,,9\n"
+        assert len(read_for(model, io.StringIO(text))) == 2
