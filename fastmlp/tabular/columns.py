@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from .cells import LARGEST_EXACT, Cells, cells_of, is_text, texts_of, to_numbers
 from .dates import are_dates, are_times
-from .numbers import looks_like_number, plain_number
+from .numbers import common_unit, looks_like_number, plain_number
 
 _MOST_INTEGER_CLASSES = 20
 _MOST_DATE_LEVELS = 20
 _MOST_LEVELS = 100
+_FEWEST_NUMBERS = 10
+_FEWEST_ROWS_BESIDE_ONE = 20
 MISSING = "(missing)"
 # How the levels of a model keep the word "(missing)", which is not a missing value. No other text
 # can be mistaken for it, since all other levels have no blanks at their ends.
@@ -112,10 +114,20 @@ def called(name: Hashable) -> str:
     return f"column {name!r}"
 
 
-def numbers_note(cells: Cells) -> str:
+def numbers_note(cells: Cells, is_target: bool = False) -> str:
     """Make the note on a text column where most rows hold numbers; empty for other columns.
 
     Such a column often has a mark of missing values that was not declared, or a row of units.
+
+    Parameters
+    ----------
+    cells : Cells
+    is_target : bool, default=False
+        Whether the column is a target, whose classes may be digits and letters.
+
+    Returns
+    -------
+    str
     """
     texts = texts_of(cells)
     counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(texts))
@@ -124,24 +136,38 @@ def numbers_note(cells: Cells) -> str:
     for text, count, is_one in zip(texts, counts.tolist(), is_number, strict=True):
         if text and not is_one:
             others[text] += count
-    if is_number.sum() < 10 or counts[is_number].sum() < sum(others.values()):
-        return ""
+    n_others, n_rows = sum(others.values()), counts[is_number].sum()
+    is_alone = n_others == 1 and n_rows >= _FEWEST_ROWS_BESIDE_ONE
+    if (is_number.sum() < _FEWEST_NUMBERS or n_rows < n_others) and not is_alone:
+        unit = common_unit(texts)
+        return f"is taken as text, but {unit}" if unit else ""
     if not others:
         return _mixed_forms(texts)
     ranked = sorted(others.items(), key=lambda item: -item[1])[:3]
-    if sum(others.values()) == 1:
+    if n_others == 1:
         ((text, _),) = ranked
         row = cells.row_of(texts.index(text))
-        return (
+        note = (
             f"is taken as text, but all rows but one are numbers ({text!r} in row {row}); remove "
-            f"that row, or if it means missing, say so with na_values=[{text!r}]"
         )
+        if is_target:  # which must not be missing
+            return note + "that row if they are no labels"
+        return note + f"that row, or if it means missing, say so with na_values=[{text!r}]"
     if len(others) > 3:
         return (
-            f"is taken as text, but most rows are numbers; the others are {ranked[0][0]!r}, "
-            f"{ranked[1][0]!r} and {len(others) - 2} more"
+            ""
+            if is_target
+            else (
+                f"is taken as text, but most rows are numbers; the others are {ranked[0][0]!r}, "
+                f"{ranked[1][0]!r} and {len(others) - 2} more"
+            )
         )
     listed = ", ".join(f"{text!r} ({count} row{'s' * (count != 1)})" for text, count in ranked)
+    if is_target:
+        return (
+            f"is taken as text, but most rows are numbers; the others are {listed}; remove these "
+            "if the numbers are no labels"
+        )
     means = "means" if len(ranked) == 1 else "mean"
     return (
         f"is taken as text, but most rows are numbers; if {listed} {means} missing, say so with "
@@ -355,7 +381,7 @@ def decide_task(y: pd.Series, form: str = "") -> tuple[str, str]:
     numbers = to_numbers(y)
     if not np.isfinite(numbers).all():
         return "regression", "the target has infinite values"
-    n_distinct = len(np.unique(numbers))
+    n_distinct = y.nunique()  # floats would make one of several long integers
     if not np.all(np.mod(numbers, 1) == 0):
         return "regression", "the target has fractions"
     if not pd.api.types.is_integer_dtype(y) and np.abs(numbers).max() > LARGEST_EXACT:

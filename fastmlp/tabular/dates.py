@@ -1,7 +1,7 @@
 """Dates and times that are written as text."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 # The months in English, German, French, Spanish, Italian and Dutch, and their usual abbreviations.
 _MONTH = (
@@ -23,6 +23,7 @@ _DATES = (
     rf"{_DAY}(?:{_SEPARATED}| de | of )?{_MONTH}(?:(?:{_SEPARATED}| de )?(?:\d{{4}}|'?\d\d))?",
     rf"{_MONTH}{_SEPARATED}{_DAY}(?:,? \d{{4}})?",  # Jan 31, 2024
     rf"\d{{4}}{_SEPARATED}{_MONTH}{_SEPARATED}\d{{1,2}}",  # 2024 Jan 31
+    r"\d{4}年\d{1,2}月\d{1,2}日",
 )
 _OTHERS = (
     rf"{_MONTH}{_SEPARATED}(?:\d{{4}}|'?\d\d)",  # Jan 2024
@@ -35,14 +36,30 @@ _DATE = re.compile(
     rf"{_WEEKDAY}(?:{'|'.join(_DATES)})(?:(?:T|,? |,? at ){_CLOCK}{_ZONE})?|{'|'.join(_OTHERS)}",
     re.IGNORECASE,
 )
-_TIME = re.compile(rf"T?{_CLOCK}{_ZONE}|\d{{1,2}} ?[ap]\.?m\.?", re.IGNORECASE)
+_TIME = re.compile(rf"T?{_CLOCK}{_ZONE}|\d{{1,2}} ?[ap]\.?m\.?|\d{{1,2}} ?h ?\d\d", re.IGNORECASE)
+# Words for a day that is not known, and the like, are few beside those that are.
+_MOST_OTHERS = 0.05
 
 
-def are_dates(texts: Iterable[str]) -> bool:
-    """Tell whether all texts are dates, such as ``2024-01-31``, ``1 Jan 24`` or ``2024-W05``."""
-    return all(_DATE.fullmatch(text) for text in texts)
+def are_dates(texts: Sequence[str]) -> bool:
+    """Tell whether texts are dates, such as ``2024-01-31``, ``1 Jan 24`` or ``2024-W05``.
+
+    A few may be others, such as ``unknown``.
+    """
+    return _fits_most(_DATE, texts)
 
 
-def are_times(texts: Iterable[str]) -> bool:
-    """Tell whether all texts are times of a day, such as ``13:45`` or ``1:45 pm``."""
-    return all(_TIME.fullmatch(text) for text in texts)
+def are_times(texts: Sequence[str]) -> bool:
+    """Tell whether texts are times of a day, such as ``13:45`` or ``1:45 pm``, but for a few."""
+    return _fits_most(_TIME, texts)
+
+
+def _fits_most(pattern: re.Pattern[str], texts: Sequence[str]) -> bool:
+    most = _MOST_OTHERS * len(texts)
+    others = 0
+    for text in texts:
+        if not pattern.fullmatch(text):
+            others += 1
+            if others > most:
+                return False
+    return True

@@ -5,6 +5,7 @@ A *form* is a short text that shows how the numbers of a column are written, suc
 """
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,11 @@ _NUMBER = re.compile(
 )
 _TO_PLAIN_MARKS = str.maketrans({**dict.fromkeys(_BLANKS, " "), **dict.fromkeys(_QUOTES, "'")})
 _PERCENT = ("%", "‰")
+# A number with a unit that is not known, or between brackets.
+_MEASURE = re.compile(
+    r"(?P<before>[^\w\s.,+-]?)\s?[+-]?(?:\d[\d., ']*)?\d\s?(?P<unit>[^\s\d.,_+-][^\d]{0,15})"
+)
+_FEWEST_MEASURES = 10
 
 
 def _body_pattern(decimal: str, thousands: str) -> re.Pattern[str]:
@@ -186,6 +192,30 @@ def misread_note(values: NDArray[np.float64], form: str) -> str:
     )
 
 
+def common_unit(texts: Sequence[str]) -> str:
+    """Say that texts look like numbers with a unit, such as ``12 kg``; '' if they do not.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        The different texts of a column.
+    """
+    found = [_MEASURE.fullmatch(text) for text in texts[:1000] if text]
+    units = Counter((match["before"], match["unit"]) for match in found if match)
+    if not units:
+        return ""
+    (before, unit), count = units.most_common(1)[0]
+    if count < _FEWEST_MEASURES or count < 0.9 * len(found):
+        return ""
+    example = next(m[0] for m in found if m and (m["before"], m["unit"]) == (before, unit))
+    example = " ".join(example.split())  # without the signs for blanks of other kinds
+    shown = f"{before}...{unit}" if before else unit
+    return (
+        f"looks like numbers with {shown!r}, such as {example!r}; write the numbers alone to have "
+        "them read as such"
+    )
+
+
 @dataclass(frozen=True)
 class _Candidates:
     """The forms that all texts of a column may have, the likeliest first."""
@@ -285,7 +315,8 @@ def find_forms(columns: Mapping[Hashable, Iterable[str]]) -> dict[Hashable, tupl
     for name, each in found.items():
         form = (each.with_decimal(agreed) if agreed else None) or each.forms[0]
         meant = number_in_form(each.example, form)
-        remark = f"is read as numbers: {each.example!r} is {meant:.15g}"
+        example = " ".join(each.example.split())  # without the signs for blanks of other kinds
+        remark = f"is read as numbers: {example!r} is {meant:.15g}"
         other = each.other(form)
         if other is not None:
             meant, mark = number_in_form(each.example, other), "," if ",5" in other else "."

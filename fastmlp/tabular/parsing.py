@@ -49,7 +49,8 @@ class Reading:
     as_text : set of str
         Further columns that are text. Those that the table does not have are ignored.
     known : set of str
-        Columns that a model knows: nothing is remarked on them, nor on a header of them.
+        Columns that a model knows: nothing is remarked on a table with a header of them, since
+        it is read as in training, and other columns are not used.
     names : mapping of int to sequence of str, or None
         Names of the columns of a table without header, by their number. None is 1, 2, and so on.
 
@@ -327,9 +328,25 @@ class TableReader:
                 column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
             is_unsettled = watched.has_blanks or reading.decimal is not None
             if is_unsettled and is_text(column) and name not in as_text:
-                column = converted(column, reading.decimal)
+                text, column = column, converted(column, reading.decimal)
+                if is_text(column) and reading.decimal == ",":
+                    column = self._with_points(text, name)
             new[name] = column
         return pd.DataFrame(new, copy=False)
+
+    def _with_points(self, column: pd.Series, name: str) -> pd.Series:
+        """Read numbers with decimal points in a table of decimal commas; leave other text."""
+        numbers = converted(column, None)
+        if is_text(numbers) or not numbers.notna().any():
+            return column
+        if not self.reading.known:
+            texts = [text for text in column if isinstance(text, str)]
+            example = next((text for text in texts if "." in text), texts[0])
+            self._warn(
+                f"column {name!r} has decimal points, and is read so: {example!r} is "
+                f"{float(example):.15g}"
+            )
+        return numbers
 
     def _examine(self, frame: pd.DataFrame, watched: Watched) -> Examination:
         """Look at the rows a second time, if there was a sign that something may be wrong."""
@@ -341,7 +358,7 @@ class TableReader:
             collect = {places[target]}
         codes = set()
         if watched.has_codes:
-            own = [name for name in places if name == target or name not in reading.known]
+            own = [name for name in places if name == target or not reading.known]
             codes = {places[name] for name in own if are_integers(frame[name])}
             collect |= codes & {places.get(target)}
         n_extra = watched.n_lines - len(frame)
@@ -379,7 +396,7 @@ class TableReader:
                     text = pd.Series(raw, index=frame.index, dtype=object).map(str.strip)
                     frame[name] = text.where(frame[name].notna())
                     continue
-            if name not in self.reading.known and name not in self.reading.drop:
+            if not self.reading.known and name not in self.reading.drop:
                 self._warn(
                     f"column {name!r} is read as numbers, {code!r} as well; if these are codes, "
                     f"use text={[name]!r}"
@@ -407,30 +424,43 @@ class TableReader:
                 "and has lines that look like rows of the table"
             )
         for name in frame.columns:
-            if name in reading.known or name in reading.drop or name == self._target(frame):
+            if reading.known or name in reading.drop:
                 continue
             if is_text(frame[name]):
-                self._remark_on_mark(frame, name)
-            elif loses_digits(frame[name]):
+                if name != self._target(frame):
+                    self._remark_on_mark(frame, name)
+            elif loses_digits(frame[name]) and not self._are_labels(frame, name):
                 self._warn(
                     f"column {name!r} has integers of more than 15 digits, which lose the last "
                     f"ones; if these are codes, use text={[name]!r} or drop={[name]!r}"
                 )
 
+    def _are_labels(self, frame: pd.DataFrame, name: Any) -> bool:
+        """Tell whether integers are classes to predict, of which all digits are kept."""
+        column = frame[name]
+        if name != self._target(frame) or not pd.api.types.is_integer_dtype(column):
+            return False
+        task = self.reading.task
+        return (decide_task(column)[0] if task == "auto" else task) == "classification"
+
     def _remark_on_mark(self, frame: pd.DataFrame, name: str) -> None:
-        """Warn of a word that was read as missing, beside fields that are really empty."""
+        """Warn of words that were read as missing, beside each other or really empty fields."""
         column = frame[name]
         if name in self.reading.verbatim or not column.isna().any():
             return
         place = list(frame.columns).index(name)
         rows = self.beginning.records[int(self.reading.header) :]
         fields = {row[place].strip() for row in rows if place < len(row)}
-        words = fields & MISSING_WORDS
+        words = sorted(fields & MISSING_WORDS)
         if len(words) == 1 and "" in fields:
-            word = words.pop()
             self._warn(
-                f"column {name!r}: the text {word!r} is read as missing, as empty fields are; if "
-                f"it is a value, use text={[name]!r}"
+                f"column {name!r}: the text {words[0]!r} is read as missing, as empty fields are; "
+                f"if it is a value, use text={[name]!r}"
+            )
+        elif len(words) > 1:
+            self._warn(
+                f"column {name!r}: the texts {' and '.join(map(repr, words))} are read as missing, "
+                f"all alike; if they are values, use text={[name]!r}"
             )
 
     def _record(self, names: list[str], frame: pd.DataFrame, seen: Examination) -> dict[str, Any]:

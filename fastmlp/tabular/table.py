@@ -98,11 +98,15 @@ def settle_table(
         for i, found in cells.items()
         if _may_be_numbers(columns[i]) and names[i] not in as_text
     }
+    target = None
     if y is not None and is_text(y) and _may_be_numbers(y) and y.name not in as_text:
-        texts["y"] = _different(cells_of(y, "y"))
+        target = cells_of(y, "y")
+        texts["y"] = _different(target)
     forms = find_forms(texts)
     table = Table(frame)
     table.target_form, table.target_note = forms.pop("y", ("", ""))
+    if target is not None and not table.target_form:
+        table.target_note = numbers_note(target, is_target=True)
     for i, name in enumerate(names):
         form, note = forms.get(i, ("", ""))
         if i in texts and not form:

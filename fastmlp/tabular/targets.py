@@ -20,6 +20,7 @@ from .cells import (
     to_numbers,
 )
 from .columns import fold
+from .numbers import common_unit
 
 
 def find_target(frame: pd.DataFrame, name: Any) -> Any:
@@ -306,12 +307,13 @@ def check_learnable(values: NDArray[Any], task: str, called: str) -> None:
 
 
 def _nearly_numbers(values: NDArray[Any]) -> str:
-    """Say which labels keep a target from being numbers; '' if most of them do."""
+    """Say which labels keep a target from being numbers, or which unit; '' for other text."""
     row, value, n_texts = first_text(pd.Series(values, dtype=object))
     if n_texts == 1:
         return f"all rows but one are numbers ({str(value)!r} in row {row}); remove that row"
     if n_texts > len(values) // 2:
-        return ""
+        unit = common_unit(list(dict.fromkeys(values.tolist())))
+        return f"it {unit}" if unit else ""
     return (
         f"most rows are numbers, but {n_texts} are not (the first is {str(value)!r} in row {row}); "
         "remove or fill these rows"

@@ -143,6 +143,7 @@ def train_table(
     model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
     if task == "regression" and form:
         model.target_format_ = form
+    if table.target_note and (model.target_format_ or (reason and task == "classification")):
         warn_of([f"{target_called(y)} {table.target_note}"])
     model.report_ = {
         "rows": len(frame),

@@ -184,3 +184,54 @@ def test_very_large_integers_are_no_labels():
     assert train_table(frame, **QUICK).report_["task"] == "regression"
     with pytest.raises(DataError, match=r"'y' has 1e\+40 in row 2, which is too large for a class"):
         train_table(frame, task="classification")
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [("{} kg", "kg"), ("{}k", "k"), ("{}.5 km/h", "km/h"), ("-{} °C", "°C"), ("[{}]", "[...]")],
+)
+def test_a_unit_of_numbers_is_said(written, unit):
+    frame = table().assign(y=[i % 3 for i in range(N)])
+    frame.insert(0, "size", [written.format(i % 12) for i in range(N)])
+    with pytest.warns(DataWarning, match=re.escape(f"looks like numbers with {unit!r}, such as")):
+        assert train_table(frame, test_size=0, **QUICK).columns_[0]["kind"] == "text"
+    with pytest.raises(DataError, match=re.escape(f"it looks like numbers with {unit!r}, such")):
+        train_table(frame.assign(size=[written.format(i) for i in range(N)]), "size", **QUICK)
+
+
+@pytest.mark.parametrize("written", ["A{}", "{}-{}", "{}th of {}", "{}", "no. {}", "{}/{}"])
+def test_codes_have_no_unit(written):
+    assert not described(table(), code=[written.format(i % 25, i % 3) for i in range(N)])["note"]
+
+
+def test_a_single_text_beside_numbers_is_said():
+    frame = table().assign(grade=[str(i % 3) for i in range(N)], y=[str(i % 2) for i in range(N)])
+    frame.loc[7, ["grade", "y"]] = "Total"
+    frame = frame[["x", "grade", "y"]]
+    with pytest.warns(DataWarning) as caught:
+        train_table(frame, **QUICK)
+    first, second = [str(warning.message) for warning in caught]
+    same = "is taken as text, but all rows but one are numbers ('Total' in row 8); remove that row"
+    assert first.startswith(f"column 'grade' {same}, or if it means missing")
+    assert second == f"target column 'y' {same} if they are no labels"
+
+
+def test_letters_beside_digits_are_classes_as_well():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        train_table(table().assign(y=[f"{i % 16:x}" for i in range(N)]), test_size=0, **QUICK)
+
+
+def test_a_few_words_among_dates_do_not_matter():
+    texts = list(DATES.strftime("%Y-%m-%d"))
+    texts[50:53] = ["unknown"] * 3
+    assert described(table(), when=texts)["reason"].startswith("dates")
+    texts[10:35] = [f"word {i}" for i in range(25)]
+    assert not described(table(), when=texts)["reason"].startswith("dates")
+
+
+def test_long_integers_are_different_ones():
+    frame = table().assign(y=[10**17 + i for i in range(N)])  # as floats, there are five of them
+    assert train_table(frame, **QUICK).report_["task"] == "regression"
+    frame = table().assign(y=[10**17 + i % 3 for i in range(N)])
+    assert train_table(frame, **QUICK).classes_.tolist() == [10**17, 10**17 + 1, 10**17 + 2]

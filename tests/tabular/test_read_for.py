@@ -177,3 +177,11 @@ def test_columns_without_names_that_were_put_in_another_order_or_renamed():
         read_for(renamed, io.StringIO(text))
     named = read_for(renamed, io.StringIO("a,b,c\n1.5,30,7\n"), header=True)
     assert len(renamed.predict(named)) == 1
+
+
+def test_nothing_is_remarked_on_columns_that_a_model_does_not_use():
+    model = fitted("a,y\n" + rows("1,#", "2,#.5"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        text = "a,code,word,long\n1,007,NA,123456789012345678\n2,8,,9\n"
+        assert len(read_for(model, io.StringIO(text))) == 2

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_recognition import read, refused
 
-from fastmlp.exceptions import DataError
+from fastmlp.exceptions import DataError, DataWarning
 from fastmlp.tabular.csv import read_table
 
 # ---- codes -------------------------------------------------------------------------------
@@ -403,3 +403,31 @@ def test_all_rows_and_fields_arrive(rows):
     assert frame.astype(object).fillna("").to_numpy().tolist() == [
         [x.strip(BLANKS) for x in row] for row in rows
     ]
+
+
+def test_points_in_a_table_of_decimal_commas_are_read_as_such():
+    text = 'a,b,c\n"1,5",0.5,x\n"2,25",10.125,1.2.3\n1,,y\n'
+    with pytest.warns(DataWarning) as caught:
+        frame = read_table(io.StringIO(text), decimal=",")
+    assert frame["a"].tolist() == [1.5, 2.25, 1]
+    assert frame["b"].tolist()[:2] == [0.5, 10.125] and frame["b"].isna()[2]
+    assert frame["c"].tolist() == ["x", "1.2.3", "y"]
+    assert [str(warning.message) for warning in caught] == [
+        "the file: column 'b' has decimal points, and is read so: '0.5' is 0.5"
+    ]
+
+
+def test_words_that_are_read_as_missing_alike():
+    with pytest.warns(DataWarning, match="the texts 'NA' and 'None' are read as missing, all ali"):
+        read_table(io.StringIO("c,y\nNA,1\nNone,2\nDE,3\n"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_said"),
+    [(range(10**17, 10**17 + 60), True), ([10**17, 10**17 + 1] * 30, False), ([10**30] * 3, True)],
+)
+def test_digits_of_a_target_that_are_lost(numbers, is_said):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_table(io.StringIO("x,y\n" + "".join(f"{i % 7},{y}\n" for i, y in enumerate(numbers))))
+    assert any("lose the last ones" in str(w.message) for w in caught) == is_said
