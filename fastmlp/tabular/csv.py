@@ -7,6 +7,7 @@ from typing import IO, Any
 import pandas as pd
 
 from ..exceptions import DataError
+from .frames import reading_of
 from .parsing import NO_ROWS, Reading, Table, one_line
 from .recognition import check_encoding, other_encoding
 from .sources import BROKEN_ARCHIVE, Source
@@ -151,9 +152,10 @@ def missing_word(frame: pd.DataFrame, target: Any) -> str | None:
         It says which word of the file was read as missing; empty if there was none, and None if
         the table does not come from a file.
     """
-    if "reading" not in frame.attrs:
+    reading = reading_of(frame)
+    if reading is None:
         return None
-    found = frame.attrs["reading"].get("missing_word")
+    found = reading.get("missing_word")
     if found is None or found[0] != target:
         return ""
     return (

@@ -228,3 +228,23 @@ def read_target(estimator: Any, y: Any) -> pd.Series:
     else:
         values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     return plain_target(pd.Series(column_or_1d(values, warn=True), name=name))
+
+
+# The entries of how a table was read; see fastmlp.tabular.parsing.
+_OF_A_READING = {"decimal", "header", "n_columns", "na_values", "text", "missing_word"}
+
+
+def reading_of(frame: pd.DataFrame) -> dict[str, Any] | None:
+    """Return how :func:`fastmlp.tabular.csv.read_table` has read a table.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+
+    Returns
+    -------
+    dict or None
+        None where it did not. Users may note other things in a frame under the same name.
+    """
+    found = frame.attrs.get("reading")
+    return found if isinstance(found, dict) and found.keys() <= _OF_A_READING else None

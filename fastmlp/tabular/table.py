@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..exceptions import DataWarning, warn_user
 from .cells import LARGEST, Cells, cells_of, check_size, is_text, numbers_of, plain_column, texts_of
 from .columns import called, numbers_note
+from .frames import reading_of
 from .numbers import find_forms, plain_number
 
 # From this many different values on, text of plain numbers with fractions is numbers.
@@ -58,7 +59,7 @@ class Table:
 
 def text_as_read(frame: pd.DataFrame) -> Collection[Hashable]:
     """Return the names of columns that the user of a file has called text."""
-    names: Collection[Hashable] = frame.attrs.get("reading", {}).get("text", ())
+    names: Collection[Hashable] = (reading_of(frame) or {}).get("text", ())
     return names
 
 

@@ -26,7 +26,7 @@ from ..training.callbacks import Callback
 from .classifier import TabularClassifier
 from .columns import decide_task
 from .csv import Origin, missing_word, read
-from .frames import as_pandas, check_frame
+from .frames import as_pandas, check_frame, reading_of
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .parsing import Reading
 from .regressor import TabularRegressor
@@ -138,7 +138,7 @@ def train_table(
     began = time.perf_counter()
     endings = _fit(model, table.rows(train), pd.Series(values[train], name=target), callback)
     seconds = time.perf_counter() - began
-    model.reading_ = frame.attrs.get("reading", {})
+    model.reading_ = reading_of(frame) or {}
     model.na_values_ = list(na_values or model.reading_.get("na_values", ()))
     if task == "regression" and form:
         model.target_format_ = form
