@@ -138,7 +138,8 @@ def how_read(frame: pd.DataFrame) -> dict[str, Any]:
     different files are joined.
     """
     record = frame.attrs.get("reading")
-    return record if isinstance(record, dict) and "text" in record else {}
+    is_ours = isinstance(record, dict) and record.keys() >= {"header", "na_values", "text"}
+    return record if is_ours else {}
 
 
 def missing_word(frame: pd.DataFrame, target: Any) -> str | None:

@@ -180,7 +180,7 @@ for thread in threads:
 
 @pytest.mark.parametrize(
     ("names", "n_forks"),
-    [(("predict",) * 3, 25), (("fit", "fit", "predict"), 15), (("compile", "predict"), 4)],
+    [(("predict",) * 3, 15), (("fit", "fit", "predict"), 10), (("compile", "predict"), 2)],
 )
 def test_children_forked_beside_busy_threads(names, n_forks):
     result = run(f"NAMES, N = {names}, {n_forks}\n{STRESS}")

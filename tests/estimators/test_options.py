@@ -306,10 +306,8 @@ def test_custom_losses_are_those_of_the_values_that_they_use_now():
 
 
 def test_few_custom_losses_are_kept():
-    X, y, _ = data("number")
     for scale in range(20):
-        loss = lambda y, p: (p - y) ** 2 + scale, lambda y, p: 2 * (p - y)  # noqa: B023
-        fit_quietly(MLPRegressor(loss, max_iter=1, diagnose=False), X, y)
+        custom_functions.frozen((lambda y, p: (p - y) ** 2 + scale, lambda y, p: p - y))  # noqa: B023
     assert len(custom_functions._kept) == custom_functions.MOST_KEPT
 
 

@@ -157,8 +157,11 @@ def test_a_word_that_was_read_as_missing_is_named(task):
         fitted("a,land\n" + rows("1,BW", "2,ZA", "3,"))
 
 
-def test_frames_of_others_have_no_reading():
+@pytest.mark.parametrize("noted", [None, "in March", ["x"], {"by": "Ann", "text": 5}], ids=str)
+def test_frames_of_others_have_no_reading(noted):
     frame = pd.DataFrame({"a": np.arange(40.0), "y": np.arange(40.0) ** 2})
+    if noted is not None:
+        frame.attrs["reading"] = noted
     model = train_table(frame, na_values=["?"], **SMALL)
     assert model.reading_ == {} and model.na_values_ == ["?"]
     assert read_for(model, io.StringIO("a\n1\n"))["a"].tolist() == [1]
