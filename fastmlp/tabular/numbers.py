@@ -251,7 +251,9 @@ def _with_unit(form: str, unit: str, is_first: bool) -> str:
     return f"{form}{unit}" if unit in _PERCENT else f"{form} {unit}"
 
 
-def find_forms(columns: Mapping[Hashable, Iterable[str]]) -> dict[Hashable, tuple[str, str]]:
+def find_forms(
+    columns: Mapping[Hashable, Iterable[str]], decimal: str | None = None
+) -> dict[Hashable, tuple[str, str]]:
     """Find the columns of text that hold numbers in a form that is not plain.
 
     All texts of a column must be numbers. Where a mark may be that of thousands or of decimals, as
@@ -261,6 +263,8 @@ def find_forms(columns: Mapping[Hashable, Iterable[str]]) -> dict[Hashable, tupl
     ----------
     columns : dict of hashable to iterable of str
         The different texts of each column, without blanks around them.
+    decimal : {',', '.'}, optional
+        The mark of decimals that the user has named, which decides instead.
 
     Returns
     -------
@@ -274,14 +278,14 @@ def find_forms(columns: Mapping[Hashable, Iterable[str]]) -> dict[Hashable, tupl
         if candidates is not None:
             found[name] = candidates
     marks = {each.decimal for each in found.values()} - {""}
-    agreed = marks.pop() if len(marks) == 1 else None
+    agreed = decimal or (marks.pop() if len(marks) == 1 else None)
     chosen = {}
     for name, each in found.items():
         form = (each.with_decimal(agreed) if agreed else None) or each.forms[0]
         meant = number_in_form(each.example, form)
         remark = f"is read as numbers: {each.example!r} is {meant:.15g}"
         other = each.other(form)
-        if other is not None:
+        if other is not None and decimal is None:
             meant, mark = number_in_form(each.example, other), "," if ",5" in other else "."
             remark += f" (if it is {meant:.15g}, say so with decimal={mark!r})"
         chosen[name] = form, remark

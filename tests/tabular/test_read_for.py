@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fastmlp import DataWarning, load_model, save_model
+from fastmlp import DataWarning, TabularPreprocessor, load_model, save_model
 from fastmlp.exceptions import DataError
 from fastmlp.tabular.csv import read_table
 from fastmlp.tabular.train import evaluate, read_for, train_table
@@ -177,3 +177,20 @@ def test_columns_without_names_that_were_put_in_another_order_or_renamed():
         read_for(renamed, io.StringIO(text))
     named = read_for(renamed, io.StringIO("a,b,c\n1.5,30,7\n"), header=True)
     assert len(renamed.predict(named)) == 1
+
+
+@pytest.mark.parametrize(("decimal", "price"), [(",", 1.25), (".", 1250), (None, 1250)])
+def test_a_decimal_mark_that_was_named_counts_beside_units_as_well(decimal, price):
+    text = "price,x,y\n" + rows('"1,250 kr",4,#', '"3,750 kr",9,#', '"2,125 kr",5,#')
+    frame = read_table(io.StringIO(text), decimal=decimal)
+    with pytest.warns(DataWarning, match="'price' is read as numbers") as caught:
+        model = train_table(frame, None, "regression", **SMALL)
+    (said,) = {str(w.message) for w in caught if "'price'" in str(w.message)}
+    assert f"'1,250 kr' is {price:g}" in said and ("say so with" in said) == (decimal is None)
+    read = read_for(model, io.StringIO('price,x\n"1,250 kr",3\n'))
+    expected = model.predict(pd.DataFrame({"price": [float(price)], "x": [3]}))
+    np.testing.assert_array_equal(model.predict(read), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again = TabularPreprocessor().fit(frame).columns_
+    assert again[0]["number_format"] == model.columns_[0]["number_format"]
