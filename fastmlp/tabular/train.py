@@ -155,7 +155,7 @@ def train_table(
         **endings,
     }
     if len(test):
-        model.report_["test"] = _metrics(model, table.frame.iloc[test], values[test])
+        model.report_["test"] = _metrics(model, features.iloc[test], values[test])
         model.report_["baseline"] = baseline_metrics(task, values[train], values[test])
     return model
 
