@@ -170,7 +170,9 @@ def misread_note(values: NDArray[np.float64], form: str) -> str:
     if not np.allclose(thousandths, np.round(thousandths), rtol=0, atol=1e-6):
         return ""
     has_three_places = np.round(thousandths) % 10 != 0
-    if not has_three_places.any() or np.abs(fractions).max() >= 1000:
+    sizes = np.abs(fractions)
+    # Text with marks of thousands would not be read as numbers below 1, nor as such from 1000 on.
+    if not has_three_places.any() or sizes.min() < 1 or sizes.max() >= 1000:
         return ""
     shown = fractions[np.argmax(has_three_places)]
     return (
