@@ -18,7 +18,6 @@ from ..estimators.transaction import Transaction, WholeReads
 from ..exceptions import DivergenceError
 from ..training.callbacks import Callback
 from ..training.history import Epoch
-from .csv import how_read
 from .frames import read_frame, read_target
 from .preprocessing import TabularPreprocessor
 from .table import Table, copies_of_target, settle_table, warn_of
@@ -234,9 +233,7 @@ class BaseTabular(WholeReads, BaseEstimator):
         frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
         check_consistent_length(frame, y)
         check_complete(y)
-        table = (
-            X if isinstance(X, Table) else settle_table(frame, y, how_read(frame).get("text", ()))
-        )
+        table = X if isinstance(X, Table) else settle_table(frame, y)
         preprocessor = TabularPreprocessor().set_output(transform="default")
         inputs = preprocessor._learn_inputs(table)
         values = self._target(y, table.target_form)

@@ -138,8 +138,9 @@ def how_read(frame: pd.DataFrame) -> dict[str, Any]:
     different files are joined.
     """
     record = frame.attrs.get("reading")
-    is_ours = isinstance(record, dict) and record.keys() >= {"header", "na_values", "text"}
-    return record if is_ours else {}
+    if isinstance(record, dict) and record.keys() >= {"header", "na_values", "text"}:
+        return record
+    return {}
 
 
 def missing_word(frame: pd.DataFrame, target: Any) -> str | None:

@@ -182,7 +182,9 @@ def misread_note(values: NDArray[np.float64], form: str) -> str:
     if not np.allclose(thousandths, np.round(thousandths), rtol=0, atol=1e-6):
         return ""
     has_three_places = np.round(thousandths) % 10 != 0
-    if not has_three_places.any() or np.abs(fractions).max() >= 1000:
+    sizes = np.abs(fractions)
+    # Text with marks of thousands would not be read as numbers below 1, nor as such from 1000 on.
+    if not has_three_places.any() or sizes.min() < 1 or sizes.max() >= 1000:
         return ""
     shown = fractions[np.argmax(has_three_places)]
     return (
@@ -287,7 +289,9 @@ def _with_unit(form: str, unit: str, is_first: bool) -> str:
     return f"{form}{unit}" if unit in _PERCENT else f"{form} {unit}"
 
 
-def find_forms(columns: Mapping[Hashable, Iterable[str]]) -> dict[Hashable, tuple[str, str]]:
+def find_forms(
+    columns: Mapping[Hashable, Iterable[str]], decimal: str | None = None
+) -> dict[Hashable, tuple[str, str]]:
     """Find the columns of text that hold numbers in a form that is not plain.
 
     All texts of a column must be numbers. Where a mark may be that of thousands or of decimals, as
@@ -297,6 +301,8 @@ def find_forms(columns: Mapping[Hashable, Iterable[str]]) -> dict[Hashable, tupl
     ----------
     columns : dict of hashable to iterable of str
         The different texts of each column, without blanks around them.
+    decimal : {',', '.'}, optional
+        The mark of decimals that the user has named, which decides instead.
 
     Returns
     -------
@@ -310,7 +316,7 @@ def find_forms(columns: Mapping[Hashable, Iterable[str]]) -> dict[Hashable, tupl
         if candidates is not None:
             found[name] = candidates
     marks = {each.decimal for each in found.values()} - {""}
-    agreed = marks.pop() if len(marks) == 1 else None
+    agreed = decimal or (marks.pop() if len(marks) == 1 else None)
     chosen = {}
     for name, each in found.items():
         form = (each.with_decimal(agreed) if agreed else None) or each.forms[0]
@@ -318,7 +324,7 @@ def find_forms(columns: Mapping[Hashable, Iterable[str]]) -> dict[Hashable, tupl
         example = " ".join(each.example.split())  # without the signs for blanks of other kinds
         remark = f"is read as numbers: {example!r} is {meant:.15g}"
         other = each.other(form)
-        if other is not None:
+        if other is not None and decimal is None:
             meant, mark = number_in_form(each.example, other), "," if ",5" in other else "."
             remark += f" (if it is {meant:.15g}, say so with decimal={mark!r})"
         chosen[name] = form, remark

@@ -24,7 +24,6 @@ from .columns import (
     shown_level,
     unknown_levels,
 )
-from .csv import how_read
 from .frames import read_frame
 from .numbers import misread_note
 from .table import Table, settle_table, warn_of
@@ -277,11 +276,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
             if len(frame) < 2:
                 raise DataError("X has 1 sample; medians, scales and levels need at least 2")
-            given = (
-                X
-                if isinstance(X, Table)
-                else settle_table(frame, None, how_read(frame).get("text", ()))
-            )
+            given = X if isinstance(X, Table) else settle_table(frame)
             described = [
                 describe_column(given.frame.iloc[:, i], note, form, reason)
                 for i, (note, form, reason) in enumerate(

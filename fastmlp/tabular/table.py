@@ -1,7 +1,7 @@
 """What is found out about a whole table before rows are held out and a model is trained."""
 
 import re
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from .cells import (
     to_numbers,
 )
 from .columns import called, numbers_note
+from .csv import how_read
 from .numbers import find_forms, plain_number
 
 # From this many different values on, text of plain numbers with fractions is numbers.
@@ -66,10 +67,11 @@ class Table:
         return Table(self.frame.iloc[rows], self.forms, self.notes, self.reasons)
 
 
-def settle_table(
-    frame: pd.DataFrame, y: pd.Series | None = None, as_text: Collection[Hashable] = ()
-) -> Table:
+def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
     """Find out which columns of a table hold numbers, however these are kept or written.
+
+    Where the frame comes from a file, what the user has said of it counts: columns that are text,
+    and the mark of decimals.
 
     Parameters
     ----------
@@ -77,8 +79,6 @@ def settle_table(
         The feature columns.
     y : pandas.Series, optional
         The target, from which it can be seen, too, how the table writes numbers.
-    as_text : collection of hashable, default=()
-        The names of columns whose text is no number, whatever it looks like.
 
     Returns
     -------
@@ -90,7 +90,8 @@ def settle_table(
         When a cell holds something that is neither a number nor text, or a number that is
         infinite or too large for a standard deviation; the row is that of `frame`.
     """
-    names = list(frame.columns)
+    names, said = list(frame.columns), how_read(frame)
+    as_text = said.get("text", ())
     columns = [plain_column(frame.iloc[:, i], called(name)) for i, name in enumerate(names)]
     cells = {i: cells_of(c, called(c.name)) for i, c in enumerate(columns) if is_text(c)}
     texts: dict[Hashable, list[str]] = {
@@ -102,7 +103,7 @@ def settle_table(
     if y is not None and is_text(y) and _may_be_numbers(y) and y.name not in as_text:
         target = cells_of(y, "y")
         texts["y"] = _different(target)
-    forms = find_forms(texts)
+    forms = find_forms(texts, said.get("decimal"))
     table = Table(frame)
     table.target_form, table.target_note = forms.pop("y", ("", ""))
     if target is not None and not table.target_form:

@@ -128,7 +128,7 @@ def train_table(
     y = plain_target(frame.iloc[:, place])
     check_complete(y, missing_word(frame, target))
     features = frame.iloc[:, np.arange(len(frame.columns)) != place]
-    table = settle_table(features, y, how_read(frame).get("text", ()))
+    table = settle_table(features, y)
     form = table.target_form
     task, reason = decide_task(y, form) if task == "auto" else (task, "")
     model = _estimator(task, {**parameters, "random_state": random_state})
@@ -156,7 +156,7 @@ def train_table(
         **endings,
     }
     if len(test):
-        model.report_["test"] = _metrics(model, table.frame.iloc[test], values[test])
+        model.report_["test"] = _metrics(model, features.iloc[test], values[test])
         model.report_["baseline"] = baseline_metrics(task, values[train], values[test])
     return model
 

@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import imported_by
 
 from fastmlp.exceptions import DataError
 from fastmlp.tabular.csv import read_table
@@ -88,3 +89,7 @@ def test_reading_options(tmp_path):
     packed = write(tmp_path, gzip.compress(b'a,b\n"1,5",\n2,x\n'), "data.csv.gz")
     frame = read_table(packed)
     assert list(frame["a"]) == ["1,5", "2"] and frame["b"].isna()[0]
+
+
+def test_reading_waits_for_nothing_that_training_needs():
+    assert not imported_by("import fastmlp.tabular.csv") & {"sklearn", "scipy", "numba"}

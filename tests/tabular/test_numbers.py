@@ -197,6 +197,19 @@ def test_thousands_that_another_reader_took_for_decimals_are_warned_of():
             model.predict(pd.DataFrame({"price": price, "x": [0.0, 1.0]}))
 
 
+def test_decimals_of_three_places_are_not_warned_of_in_the_table_of_the_training():
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        {"price": rng.uniform(1, 99, 60), "x": rng.normal(size=60), "y": range(60)}
+    )
+    frame["price"] = ["1,5", *german(frame["price"][1:], places=3)]
+    with pytest.warns(DataWarning, match="'price' is read as numbers"):
+        model = train_table(frame, "y", "regression", test_size=0.5, **QUICK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        assert evaluate(model, frame)["rmse"] > 0
+
+
 def test_the_task_is_decided_on_the_numbers():
     y = [f"{1000 + 500 * (i % 9):,}" for i in range(90)]
     frame = pd.DataFrame({"x": np.arange(90.0) % 7, "y": y})

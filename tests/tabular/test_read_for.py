@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fastmlp import DataWarning, load_model, save_model
+from fastmlp import DataWarning, TabularPreprocessor, load_model, save_model
 from fastmlp.exceptions import DataError
 from fastmlp.tabular.csv import read_table
 from fastmlp.tabular.train import evaluate, read_for, train_table
@@ -188,3 +188,20 @@ def test_nothing_is_remarked_on_columns_that_a_model_does_not_use():
         warnings.simplefilter("error", DataWarning)
         text = "a,code,word,long\n1,007,NA,123456789012345678\n2,8,,9\n"
         assert len(read_for(model, io.StringIO(text))) == 2
+
+
+@pytest.mark.parametrize(("decimal", "price"), [(",", 1.25), (".", 1250), (None, 1250)])
+def test_a_decimal_mark_that_was_named_counts_beside_units_as_well(decimal, price):
+    text = "price,x,y\n" + rows('"1,250 kr",4,#', '"3,750 kr",9,#', '"2,125 kr",5,#')
+    frame = read_table(io.StringIO(text), decimal=decimal)
+    with pytest.warns(DataWarning, match="'price' is read as numbers") as caught:
+        model = train_table(frame, None, "regression", **SMALL)
+    (said,) = {str(w.message) for w in caught if "'price'" in str(w.message)}
+    assert f"'1,250 kr' is {price:g}" in said and ("say so with" in said) == (decimal is None)
+    read = read_for(model, io.StringIO('price,x\n"1,250 kr",3\n'))
+    expected = model.predict(pd.DataFrame({"price": [float(price)], "x": [3]}))
+    np.testing.assert_array_equal(model.predict(read), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again = TabularPreprocessor().fit(frame).columns_
+    assert again[0]["number_format"] == model.columns_[0]["number_format"]
