@@ -370,3 +370,11 @@ def test_report_comes_in_the_order_of_a_fit(people):
         "text_columns", "dropped_columns", "inputs", "layers", "epochs", "seconds", "loss",
         "validation_score", "converged", "interrupted", "test", "baseline",
     ]  # fmt: skip
+
+
+def test_a_table_of_the_target_alone(tmp_path):
+    with pytest.raises(DataError, match="no column but the target 'y'; features are needed"):
+        train_table(pd.DataFrame({"y": range(9)}))
+    (tmp_path / "t.csv").write_text("a,y\n1,2\n")
+    with pytest.raises(DataError, match="column 'y' is the target, which cannot be left out"):
+        read_table(tmp_path / "t.csv", target="y", drop=["y"])
