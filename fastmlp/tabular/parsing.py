@@ -413,7 +413,7 @@ class Table:
         target = self._target(frame)
         least = frame.select_dtypes("number").min()  # of all at once, which is quicker
         is_long = set(least.index[least > SHORTEST_LONG])
-        for name, dtype in frame.dtypes.items():
+        for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
             if name in reading.drop:
                 continue
             if dtype.kind == "O":
