@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..exceptions import DataError
-from .numbers import looks_like_number, number_in_form
+from .numbers import looks_like_number, number_in_form, plain_number
 
 _NUMBERS = (bool, np.bool_, int, float, np.integer, np.floating, Decimal, Fraction)
 _TIMES = (datetime.timedelta, np.timedelta64)
@@ -311,9 +311,28 @@ def _not_a_number(value: Any, row: int, form: str, called: str) -> str:
     )
     if looks_like_number(str(value)):
         return (
-            message + " there; write its numbers as in training" + ", such as 1234.5" * (not form)
+            f"{message} there; write its numbers as in training"
+            + ", such as 1234.5" * (not form)
+            + decimal_remedy(str(value), form)
         )
     return message + " there (name marks of missing values with `na_values`)"
+
+
+def decimal_remedy(text: str, form: str = "") -> str:
+    """Return the end of a message about a number with another decimal mark; '' for other text.
+
+    Parameters
+    ----------
+    text : str
+        The number that could not be read.
+    form : str, default=''
+        How numbers were expected to be written.
+    """
+    if ",5" in form:
+        is_other, mark, name = plain_number(text) is not None, ".", "points"
+    else:
+        is_other, mark, name = number_in_form(text, "1.234,5") is not None, ",", "commas"
+    return f"; for a file with decimal {name}, use decimal={mark!r}" if is_other else ""
 
 
 def check_finite(values: NDArray[Any], called: str) -> None:

@@ -16,6 +16,7 @@ MISSING_WORDS = frozenset(
 )  # fmt: skip
 _TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _BLANKS = " \t\u00a0"
+SHORTEST_LONG = 1e12  # the least that the shortest of long integers may be
 
 
 def as_floats_if_long(column: pd.Series) -> pd.Series:
@@ -46,7 +47,7 @@ def loses_digits(column: pd.Series) -> bool:
     if pd.api.types.is_bool_dtype(column) or not len(column):
         return False
     most, least = column.max(), column.min()
-    return bool(most > LARGEST_EXACT and least > 1e12 and are_integers(column))
+    return bool(most > LARGEST_EXACT and least > SHORTEST_LONG and are_integers(column))
 
 
 def stripped(column: pd.Series, marks: Collection[str]) -> pd.Series:

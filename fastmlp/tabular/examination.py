@@ -190,6 +190,8 @@ class Examination:
         frame : pandas.DataFrame
             The table, whose columns of numbers tell what a row looks like.
         """
+        if not self.spans:
+            return []
         numeric = {i for i in range(len(frame.columns)) if not is_text(frame.iloc[:, i])}
         return [
             (start, end)

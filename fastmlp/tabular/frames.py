@@ -93,6 +93,8 @@ def as_pandas(X: Any) -> Any:
     if hasattr(X, "iter_columns"):
         return _from_polars(X)
     if isinstance(X, Mapping) or (isinstance(X, list) and X and isinstance(X[0], Mapping)):
+        if isinstance(X, Mapping) and X and all(np.ndim(value) == 0 for value in X.values()):
+            raise DataError("the dict has a single value for each column; put it into a list")
         try:
             return pd.DataFrame(X)
         except ValueError as error:
@@ -207,4 +209,6 @@ def read_target(estimator: Any, y: Any) -> pd.Series:
         values = np.asarray(y, dtype=object)  # otherwise numbers beside text would become text
     else:
         values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+    if values.dtype.kind == "S":
+        values = values.astype(object)  # bytes, whose text is read from objects
     return plain_target(pd.Series(column_or_1d(values, warn=True), name=name))

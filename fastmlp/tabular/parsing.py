@@ -12,6 +12,7 @@ from .cells import is_text
 from .columns import decide_task
 from .conversion import (
     MISSING_WORDS,
+    SHORTEST_LONG,
     are_integers,
     as_floats_if_long,
     converted,
@@ -25,6 +26,7 @@ from .recognition import (
     check_encoding,
     first_row_is_data,
     has_integers,
+    has_wide_gaps,
     is_number,
     marked_encoding,
     recognise,
@@ -190,11 +192,17 @@ class TableReader:
                 "above these"
             )
         if records and len(records[0]) == 1:
-            better = better_separator(beginning.lines[beginning.n_skipped :], beginning.separator)
+            lines = beginning.lines[beginning.n_skipped :]
+            better = better_separator(lines, beginning.separator)
             if better is not None:
                 self._warn(
                     f"there is a single column; with separator={_shown(better[0])} there would be "
                     f"{better[1]}"
+                )
+            elif has_wide_gaps(lines):
+                self._warn(
+                    "there is a single column; if blanks stand between columns, leave only one of "
+                    "them in each place, and use separator=' '"
                 )
 
     def _read_names(self, watched: Watched) -> list[str]:
@@ -240,6 +248,10 @@ class TableReader:
                     + ", ".join(map(repr, names[:20]))
                     + (", ..." if len(names) > 20 else "")
                 )
+        if reading.target is not None and reading.target in reading.drop:
+            raise DataError(
+                f"{self.name}: column {reading.target!r} is the target, which cannot be left out"
+            )
         marks = set(map(str, reading.na_values))
         usual = list(MISSING_WORDS | marks | {""})
         # Only the marks that the user named are missing values in text as it stands.
@@ -409,9 +421,10 @@ class TableReader:
             names = self.header[: len(frame.columns)]
             if first_row_is_data(names, frame):
                 shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+                remedy = "add a line of names above it" if reading.known else "use header=False"
                 self._warn(
                     f"the first line looks like data rather than names of columns ({shown}); if "
-                    "it is, use header=False"
+                    f"it is, {remedy}"
                 )
         for start, end in seen.suspicious(frame)[:3]:
             self._warn(
@@ -423,25 +436,31 @@ class TableReader:
                 f"the field that opens in line {seen.too_long} by a quotation mark is very long, "
                 "and has lines that look like rows of the table"
             )
-        for name in frame.columns:
-            if reading.known or name in reading.drop:
+        if reading.known:
+            return
+        target = self._target(frame)
+        least = frame.select_dtypes("number").min()  # of all at once, which is quicker
+        is_long = set(least.index[least > SHORTEST_LONG])
+        for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+            if name in reading.drop:
                 continue
-            if is_text(frame[name]):
-                if name != self._target(frame):
+            if dtype.kind == "O":
+                if name != target:
                     self._remark_on_mark(frame, name)
-            elif loses_digits(frame[name]) and not self._are_labels(frame, name):
+            elif name in is_long and self._loses_digits(frame, name):
                 self._warn(
                     f"column {name!r} has integers of more than 15 digits, which lose the last "
                     f"ones; if these are codes, use text={[name]!r} or drop={[name]!r}"
                 )
 
-    def _are_labels(self, frame: pd.DataFrame, name: Any) -> bool:
-        """Tell whether integers are classes to predict, of which all digits are kept."""
-        column = frame[name]
-        if name != self._target(frame) or not pd.api.types.is_integer_dtype(column):
+    def _loses_digits(self, frame: pd.DataFrame, name: Any) -> bool:
+        """Tell whether a column has long integers, but for classes, which keep all digits."""
+        column, task = frame[name], self.reading.task
+        if not loses_digits(column):
             return False
-        task = self.reading.task
-        return (decide_task(column)[0] if task == "auto" else task) == "classification"
+        if name != self._target(frame) or not pd.api.types.is_integer_dtype(column):
+            return True
+        return (decide_task(column)[0] if task == "auto" else task) == "regression"
 
     def _remark_on_mark(self, frame: pd.DataFrame, name: str) -> None:
         """Warn of words that were read as missing, beside each other or really empty fields."""

@@ -313,6 +313,7 @@ def _best_separator(lines: Sequence[str], usual: str) -> str:
         return is_first, share, character == usual, width
 
     clean = [c for c, (_, share, _) in split.items() if share == 1]
+    clean = [c for c in clean if not _breaks_quotes(lines, c)] or clean
     if usual in clean or not split:
         return usual if split else _only_in_header(lines, usual)
     if "," in clean:
@@ -320,6 +321,12 @@ def _best_separator(lines: Sequence[str], usual: str) -> str:
     best = max(clean or split, key=rank)
     # Text in a single column has commas as well, but not in its name.
     return best if split[best][1] >= 0.5 and split[best][2] else _only_in_header(lines, best)
+
+
+def _breaks_quotes(lines: Sequence[str], separator: str) -> bool:
+    """Tell whether fields have single quotation marks: the separator stands between two marks."""
+    records = first_records(lines, separator)
+    return any(field.count('"') % 2 == 1 for record in records for field in record)
 
 
 def _only_in_header(lines: Sequence[str], otherwise: str) -> str:
@@ -349,15 +356,22 @@ def better_separator(lines: Sequence[str], separator: str) -> tuple[str, int] | 
     -------
     (separator, n_columns) : tuple or None
     """
-    for other in (*SEPARATORS, " ", ":"):
+    for other in (*SEPARATORS, "~", "^", " ", ":"):
         records = first_records(lines, other)
         width, share, _ = _shape(lines, other)
         if other == separator or width < 2 or share < 1 or len(records) < 2:
             continue
+        if other == " " and has_wide_gaps(lines):
+            continue  # there would be columns without values
         # Words have blanks between them, too.
         if other in SEPARATORS or all(any(map(is_number, record)) for record in records[1:]):
             return other, width
     return None
+
+
+def has_wide_gaps(lines: Sequence[str]) -> bool:
+    """Tell whether each line has several blanks between words, as in columns that are aligned."""
+    return all(re.search(r"\S {2,}\S", line) for line in lines if line.strip())
 
 
 def has_integers(rows: Sequence[Sequence[str]]) -> bool:
@@ -398,11 +412,10 @@ def first_row_is_data(names: Sequence[str], frame: pd.DataFrame) -> bool:
     """
     present = [i for i, name in enumerate(names) if name and name not in MISSING_WORDS]
     numeric = [i for i in present if is_number(names[i])]
-    text = [i for i in present if i not in numeric]
-    columns = [frame.iloc[:, i] for i in range(len(names))]
-    if any(_has_numbers(columns[i]) for i in text):
+    text = [i for i in present if not is_number(names[i])]
+    if any(_has_numbers(frame.iloc[:, i]) for i in text):
         return False
-    repeats = [i for i in text if (columns[i].astype(object) == names[i]).any()]
+    repeats = [i for i in text if (frame.iloc[:, i].astype(object) == names[i]).any()]
     if not numeric:
         return len(text) > 1 and len(repeats) == len(text)
     # Years and counts are names as well.

@@ -12,6 +12,7 @@ from .cells import (
     LARGEST_EXACT,
     cells_of,
     check_size,
+    decimal_remedy,
     first_text,
     is_text,
     numbers_of,
@@ -196,7 +197,7 @@ def numeric_target(y: pd.Series, remedy: str, form: str = "") -> NDArray[np.floa
             if n_texts == 1 and len(y) > 2:
                 message += ", and all rows but this one are numbers; remove the row"
             else:
-                message += f"; regression needs numbers ({remedy})"
+                message += f"; regression needs numbers ({remedy})" + decimal_remedy(str(value))
             raise DataError(message)
         values = numbers_of(y, form, called)
     else:

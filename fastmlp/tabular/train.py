@@ -127,6 +127,8 @@ def train_table(
     place = frame.columns.get_loc(target)
     y = plain_target(frame.iloc[:, place])
     check_complete(y, missing_word(frame, target))
+    if len(frame.columns) == 1:
+        raise DataError(f"there is no column but the target {target!r}; features are needed")
     features = frame.iloc[:, np.arange(len(frame.columns)) != place]
     table = settle_table(features, y)
     form = table.target_form
@@ -204,13 +206,14 @@ def read_for(
         When the file cannot be read, as in :func:`fastmlp.tabular.csv.read_table`.
     """
     target, earlier = model.target_name_, getattr(model, "reading_", {})
-    # Numbers in a foreign form are text for the reader, and the model converts them.
+    # Numbers in a foreign form are text for the reader, and the model converts them, unless the
+    # user says how this table writes them.
     text = {
         column["name"]
         for column in model.columns_
-        if column["kind"] == "text" or column.get("number_format")
+        if column["kind"] == "text" or (column.get("number_format") and decimal is None)
     }
-    if getattr(model, "target_format_", "") or (
+    if (getattr(model, "target_format_", "") and decimal is None) or (
         is_classifier(model) and model.classes_.dtype.kind in "US"
     ):
         text.add(target)
@@ -227,9 +230,19 @@ def read_for(
         allow_empty=allow_empty,
         known={column["name"] for column in model.columns_} | {target},
     )
-    if not reading.header and not earlier.get("header", True):
+    if not reading.header and earlier.get("header", True):
+        raise DataError(
+            "the model was trained on a table with names of columns, and finds them by these "
+            f"({_first_names(model)}); add a line of names above the rows, without header=False"
+        )
+    if not reading.header:
         reading.names = _names_by_number(model, earlier["n_columns"])
     return read(path, reading)
+
+
+def _first_names(model: Any) -> str:
+    names = [str(column["name"]) for column in model.columns_]
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def _names_by_number(model: Any, n_columns: int) -> dict[int, list[str]]:

@@ -205,3 +205,30 @@ def test_a_decimal_mark_that_was_named_counts_beside_units_as_well(decimal, pric
         warnings.simplefilter("ignore")
         again = TabularPreprocessor().fit(frame).columns_
     assert again[0]["number_format"] == model.columns_[0]["number_format"]
+
+
+def test_names_that_a_model_needs_cannot_be_left_out():
+    model = fitted("a,wood,y\n" + rows("1.5,oak,#", "2.5,ash,#.5"))
+    with pytest.raises(DataError, match=r"by these \(a, wood\); add a line of names above"):
+        read_for(model, io.StringIO("1.5,oak\n2.5,ash\n"), header=False)
+    with pytest.warns(DataWarning, match="looks like data .* if it is, add a line of names above"):
+        read_for(model, io.StringIO("1.5,oak\n2.5,ash\n"))
+
+
+@pytest.mark.parametrize("mark", [",", "."])
+def test_a_table_with_the_decimal_marks_of_another_country(mark):
+    english = "a;y\n" + rows("1.5;#.5", "2.25;#.25")
+    texts = {".": english, ",": english.replace(".", ",")}
+    other = texts.pop(mark)
+    (own,) = texts.values()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # which says how numbers are read
+        model = fitted(own, separator=";")
+        frame = read_for(model, io.StringIO(other), separator=";", decimal=mark)
+        same = read_for(model, io.StringIO(own), separator=";")
+        failing = read_for(model, io.StringIO(other), separator=";")
+    assert evaluate(model, frame) == evaluate(model, same)
+    with pytest.raises(DataError, match=rf"decimal \w+, use decimal='\{mark}'$"):
+        evaluate(model, failing)
+    with pytest.raises(DataError, match=rf"decimal \w+, use decimal='\{mark}'$"):
+        model.predict(failing)

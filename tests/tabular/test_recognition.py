@@ -316,3 +316,27 @@ def test_titles_above_the_header(text):
 def test_a_single_column_may_have_a_separator_in_its_name(name):
     frame = read_table(io.StringIO(f"{name}\n1\n2\n3\n"))
     assert list(frame.columns) == [name] and frame[name].tolist() == [1, 2, 3]
+
+
+def test_a_separator_does_not_break_quoted_fields():
+    frame, _ = read("a;b,c;y\n" + "".join(f'{i % 7};"x,{i % 3}";{i}.5\n' for i in range(20)))
+    assert list(frame) == ["a", "b,c", "y"] and frame["b,c"][1] == "x,1"
+    # Marks of inches are in text alone.
+    frame, remarks = read("pipe;x,y\n" + "".join(f'5"; steel,{i}\n' for i in range(20)))
+    assert list(frame) == ["pipe;x", "y"] and not remarks
+
+
+@pytest.mark.parametrize("separator", ["~", "^", " ", ":"])
+def test_unusual_separators_are_named(separator):
+    text = "a,b,y\n" + "".join(f"{i % 5},{i % 3},{i}\n" for i in range(9))
+    _, remarks = read(text.replace(",", separator))
+    assert remarks == [
+        f"the file: there is a single column; with separator={separator!r} there would be 3"
+    ]
+    assert read(text.replace(",", separator), separator=separator)[0].shape == (9, 3)
+
+
+def test_columns_that_blanks_align():
+    _, remarks = read("a   b    y\n" + "".join(f"{i}   {i % 3}    {i}.5\n" for i in range(9)))
+    assert len(remarks) == 1 and "leave only one of them in each place" in remarks[0]
+    assert not read("names of people\nAnn  Ray\nBob Lee\n")[1]

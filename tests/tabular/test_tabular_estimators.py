@@ -470,3 +470,17 @@ def test_numbers_in_a_series_of_objects_are_numbers(concrete):
 def test_a_schedule_that_the_solver_would_ignore_is_refused(concrete):
     with pytest.raises(ValueError, match="learning_rate='adaptive' is a schedule for solver='sgd'"):
         TabularRegressor(learning_rate="adaptive").fit(*concrete)
+
+
+def test_a_dict_of_one_row_is_put_into_a_list():
+    X = pd.DataFrame({"a": np.arange(40) % 7, "b": list("pq") * 20})
+    model = fit_quietly(TabularClassifier(hidden_layer_sizes=(4,), max_iter=2), X, X["a"] > 3)
+    with pytest.raises(DataError, match="a single value for each column; put it into a list"):
+        model.predict({"a": 1, "b": "p"})
+    assert len(model.predict([{"a": 1, "b": "p"}])) == 1
+
+
+def test_an_array_of_bytes_has_the_labels_of_their_text():
+    X, y = np.arange(40.0)[:, None], np.array([b"no", b"yes"] * 20)
+    model = fit_quietly(TabularClassifier(hidden_layer_sizes=(4,), max_iter=2), X, y)
+    assert model.classes_.tolist() == ["no", "yes"] and 0 <= model.score(X, y) <= 1

@@ -385,3 +385,11 @@ def test_measurements_without_a_name_are_no_numbers_of_rows():
     fitted = TabularPreprocessor().fit(frame)
     assert [column["kind"] for column in fitted.columns_] == ["numeric", "dropped"]
     assert fitted.columns_[1]["reason"] == "numbers of rows, without a name"
+
+
+def test_a_table_of_the_target_alone(tmp_path):
+    with pytest.raises(DataError, match="no column but the target 'y'; features are needed"):
+        train_table(pd.DataFrame({"y": range(9)}))
+    (tmp_path / "t.csv").write_text("a,y\n1,2\n")
+    with pytest.raises(DataError, match="column 'y' is the target, which cannot be left out"):
+        read_table(tmp_path / "t.csv", target="y", drop=["y"])
