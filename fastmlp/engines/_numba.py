@@ -145,8 +145,9 @@ def require_compiler() -> None:
         )
     if numba.config.BOUNDSCHECK:
         raise DeviceError(
-            "fastmlp's compiled code does not run with the checks of NUMBA_BOUNDSCHECK (or "
-            "numba.config.BOUNDSCHECK); unset it"
+            "fastmlp's compiled code reads memory by views that do not know its size, and the "
+            "checks of NUMBA_BOUNDSCHECK (or numba.config.BOUNDSCHECK) would take each such read "
+            "for one out of range; unset it"
         )
 
 

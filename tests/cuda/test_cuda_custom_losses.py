@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_cuda_engine import cuda_engine, problem, scheduled
 
+from fastmlp import CustomLossError, DivergenceError, MLPRegressor
 from fastmlp.network.plan import Loss
 
 N_KEPT = 16
@@ -129,3 +130,34 @@ def test_machine_code_of_forgotten_losses_is_freed(monkeypatch):
     del plan, choice, kernel, compiled
     gc.collect()
     assert [[one() is not None for one in refs] for refs in alive] == [[False] * 3, [True] * 3]
+
+
+def partial_costs(in_value):
+    """A squared error whose value, or else its derivative, raises an exception for target 3."""
+    costs = (1.0, 5.0, 2.0)
+
+    def value(y, p):
+        return (costs[int(y)] if in_value else 1.0) * (p - y) ** 2
+
+    def derivative(y, p):
+        return 2 * (1.0 if in_value else costs[int(y)]) * (p - y)
+
+    return value, derivative
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("in_value", [True, False])
+@pytest.mark.parametrize("options", [{}, {"clip_value": 0.1}, {"clip_norm": 0.1}, {"max_norm": 1}])
+def test_a_loss_that_raises_is_an_error(simulator, in_value, options):
+    """No option makes a number of the NaN that stands for an exception on the device."""
+    X = np.arange(12.0).reshape(6, 2) / 12
+    y = np.array([0, 1, 2, 0, 1, 3.0])
+    model = MLPRegressor(
+        partial_costs(in_value), hidden_layer_sizes=(3,), max_iter=2, batch_size=6,
+        random_state=0, device="cuda", diagnose=False, **options,
+    )  # fmt: skip
+    with scheduled(0), pytest.raises((CustomLossError, DivergenceError)):
+        model.fit(X, y)
+    with scheduled(0):
+        y[-1] = 2
+        assert np.isfinite(model.set_params(max_iter=1).fit(X, y).loss_)

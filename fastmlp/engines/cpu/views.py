@@ -190,7 +190,8 @@ def arrays_of(typing_context, network):
     """Borrow the arena, layers, settings and calls of a network.
 
     The sizes of the arena and of calls, and the number of rows of layers, are not known here:
-    they are given as 0.
+    they are given as 0. That is why numba's checks of bounds are refused: to them, each element of
+    these arrays is out of range.
 
     Parameters
     ----------
