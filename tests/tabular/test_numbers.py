@@ -228,7 +228,7 @@ def test_categories_and_columns_called_text_are_not_read_as_numbers():
     frame["price"] = [f"{i % 5},5" for i in range(60)]
     model = train_table(frame.astype({"price": "category"}), **QUICK)
     assert model.columns_[0]["kind"] == "text"
-    frame.attrs["reading"] = {"text": ["price"]}
+    frame.attrs["reading"] = {"header": True, "na_values": [], "text": ["price"]}
     assert train_table(frame, **QUICK).columns_[0]["kind"] == "text"
 
 
