@@ -37,6 +37,7 @@ from .recognition import (
 from .sources import Source
 
 NO_ROWS = "there is a header but no row below it"
+_MOST_ALIKE = 5  # columns of which the same is said
 _SAMPLE = 1 << 18  # characters that the separator and the first lines are recognised from
 
 
@@ -367,7 +368,7 @@ class Table:
 
     def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> pd.DataFrame:
         """Keep a target of classes such as 01 as text, and remark on features of such codes."""
-        target = self._target(frame)
+        target, coded = self._target(frame), []
         for place, code in seen.codes.items():
             name = frame.columns[place]
             if name == target and self.reading.task != "regression":
@@ -380,10 +381,14 @@ class Table:
                     frame = frame.assign(**{name: text.where(frame[name].notna())})
                     continue
             if not self.reading.known and name not in self.reading.drop:
-                self._warn(
-                    f"column {name!r} is read as numbers, {code!r} as well; if these are codes, "
-                    f"use text={[name]!r}"
-                )
+                coded.append((name, code))
+        for name, code in coded[:_MOST_ALIKE]:
+            self._warn(
+                f"column {name!r} is read as numbers, {code!r} as well; if these are codes, use "
+                f"text={[name]!r}"
+            )
+        if (n_more := len(coded) - _MOST_ALIKE) > 0:
+            self._warn(f"{n_more} more column{'s have' if n_more > 1 else ' has'} such numbers")
         return frame
 
     def _remark_on(self, frame: pd.DataFrame, seen: Examination) -> None:
