@@ -25,6 +25,7 @@ from .frames import with_booleans
 from .recognition import (
     better_separator,
     first_row_is_data,
+    first_row_is_names,
     has_integers,
     has_wide_gaps,
     is_number,
@@ -167,6 +168,12 @@ class Table:
                 f"{self.name}: the first line, {shown[:60]!r}, looks like a title above the names "
                 f"of the columns ({', '.join(map(repr, records[above][:3]))}, ...); remove what is "
                 "above these"
+            )
+        if not self.reading.header and first_row_is_names(records):
+            remedy = "remove it" if self.reading.known else "use header=True"
+            self._warn(
+                "the first line looks like names of columns rather than data "
+                f"({', '.join(records[0][:4])}); if it is, {remedy}"
             )
         if records and len(records[0]) == 1:
             lines = beginning.lines[beginning.n_skipped :]
