@@ -25,6 +25,7 @@ from .recognition import (
     better_separator,
     check_encoding,
     first_row_is_data,
+    first_row_is_names,
     has_integers,
     has_wide_gaps,
     is_number,
@@ -37,6 +38,7 @@ from .recognition import (
 from .sources import Source
 
 NO_ROWS = "there is a header but no row below it"
+_MOST_ALIKE = 5  # columns of which the same is said
 _SAMPLE = 1 << 18  # characters that the separator and the first lines are recognised from
 
 
@@ -190,6 +192,12 @@ class TableReader:
                 f"{self.name}: the first line, {shown[:60]!r}, looks like a title above the names "
                 f"of the columns ({', '.join(map(repr, records[above][:3]))}, ...); remove what is "
                 "above these"
+            )
+        if not self.reading.header and first_row_is_names(records):
+            remedy = "remove it" if self.reading.known else "use header=True"
+            self._warn(
+                "the first line looks like names of columns rather than data "
+                f"({', '.join(records[0][:4])}); if it is, {remedy}"
             )
         if records and len(records[0]) == 1:
             lines = beginning.lines[beginning.n_skipped :]
@@ -396,7 +404,7 @@ class TableReader:
 
     def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Keep a target of classes such as 01 as text, and remark on features of such codes."""
-        target = self._target(frame)
+        target, coded = self._target(frame), []
         for place, code in seen.codes.items():
             name = frame.columns[place]
             if name == target and self.reading.task != "regression":
@@ -409,10 +417,14 @@ class TableReader:
                     frame[name] = text.where(frame[name].notna())
                     continue
             if not self.reading.known and name not in self.reading.drop:
-                self._warn(
-                    f"column {name!r} is read as numbers, {code!r} as well; if these are codes, "
-                    f"use text={[name]!r}"
-                )
+                coded.append((name, code))
+        for name, code in coded[:_MOST_ALIKE]:
+            self._warn(
+                f"column {name!r} is read as numbers, {code!r} as well; if these are codes, use "
+                f"text={[name]!r}"
+            )
+        if (n_more := len(coded) - _MOST_ALIKE) > 0:
+            self._warn(f"{n_more} more column{'s have' if n_more > 1 else ' has'} such numbers")
 
     def _remark_on(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Warn of what can be read, but looks wrong."""

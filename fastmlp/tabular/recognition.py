@@ -422,6 +422,14 @@ def first_row_is_data(names: Sequence[str], frame: pd.DataFrame) -> bool:
     return bool(repeats) or not _are_counts([names[i] for i in numeric])
 
 
+def first_row_is_names(records: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first record of a headless table has text where others have numbers."""
+    if len(records) < 2 or any(not name.strip() or is_number(name) for name in records[0]):
+        return False
+    columns = list(zip(*records[1:], strict=False))
+    return any(all(is_number(value) for value in column) for column in columns)
+
+
 def _has_numbers(column: pd.Series) -> bool:
     is_bool = pd.api.types.is_bool_dtype(column)
     return pd.api.types.is_numeric_dtype(column) and not is_bool and bool(column.notna().any())

@@ -431,3 +431,9 @@ def test_digits_of_a_target_that_are_lost(numbers, is_said):
         warnings.simplefilter("always")
         read_table(io.StringIO("x,y\n" + "".join(f"{i % 7},{y}\n" for i, y in enumerate(numbers))))
     assert any("lose the last ones" in str(w.message) for w in caught) == is_said
+
+
+def test_many_columns_of_codes_are_counted():
+    names = ",".join(f"c{i}" for i in range(12))
+    _, remarks = read(f"{names},y\n" + "".join("01," * 12 + f"{i}.5\n" for i in range(9)))
+    assert len(remarks) == 6 and remarks[-1] == "the file: 7 more columns have such numbers"

@@ -340,3 +340,14 @@ def test_columns_that_blanks_align():
     _, remarks = read("a   b    y\n" + "".join(f"{i}   {i % 3}    {i}.5\n" for i in range(9)))
     assert len(remarks) == 1 and "leave only one of them in each place" in remarks[0]
     assert not read("names of people\nAnn  Ray\nBob Lee\n")[1]
+
+
+def test_names_in_a_table_without_header():
+    text = "size,wood\n" + "1.5,oak\n2,ash\n" * 9
+    _, remarks = read(text, header=False)
+    assert remarks == [
+        "the file: the first line looks like names of columns rather than data (size, wood); if "
+        "it is, use header=True"
+    ]
+    for first in ("1,ash\n", ",ash\n", "?,3\n"):
+        assert not read(first + "1.5,oak\nx,ash\n", header=False)[1]
