@@ -7,7 +7,8 @@ from typing import IO, Any
 import pandas as pd
 
 from ..exceptions import DataError
-from .parsing import NO_ROWS, Reading, TableReader, one_line
+from .parsing import NO_ROWS, TableReader, one_line
+from .reading import Reading
 from .recognition import other_encoding
 from .sources import BROKEN_ARCHIVE, Source
 

@@ -29,7 +29,7 @@ from .csv import Origin, how_read, listed, missing_word, read
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .numbers import misread_note
-from .parsing import Reading
+from .reading import Reading
 from .regressor import TabularRegressor
 from .table import Table, settle_table, warn_of
 from .targets import (

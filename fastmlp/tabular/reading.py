@@ -1,0 +1,61 @@
+"""What the user, or a model, says of how a table is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..exceptions import DataError
+from .recognition import check_encoding
+
+
+@dataclass
+class Reading:
+    """How a table is read; :func:`fastmlp.tabular.csv.read_table` explains most of it.
+
+    Attributes
+    ----------
+    verbatim : set of str
+        Columns whose text is kept as it stands; only empty fields are missing.
+    as_text : set of str
+        Further columns that are text. Those that the table does not have are ignored.
+    known : set of str
+        Columns that a model knows: nothing is remarked on a table with a header of them, since
+        it is read as in training, and other columns are not used.
+    names : mapping of int to sequence of str, or None
+        Names of the columns of a table without header, by their number. None is 1, 2, and so on.
+
+    Raises
+    ------
+    DataError
+        When the separator, the decimal mark or the encoding cannot be used.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+    na_values: Sequence[str] = ()
+    header: bool = True
+    verbatim: set[str] = field(default_factory=set)
+    as_text: set[str] = field(default_factory=set)
+    drop: Sequence[str] = ()
+    target: Any = None
+    task: str = "auto"
+    allow_empty: bool = False
+    known: set[str] = field(default_factory=set)
+    names: Mapping[int, Sequence[str]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.separator in ("tab", r"\t"):
+            self.separator = "\t"
+        separator = self.separator
+        if separator is not None and (
+            len(separator) != 1 or not separator.isascii() or separator in '\r\n"\0'
+        ):
+            raise DataError(
+                f"the separator must be a single character of ASCII, no quotation mark and no line "
+                f"end, not {separator!r}"
+            )
+        if self.decimal not in (None, ",", "."):
+            raise DataError(f"the decimal mark must be ',' or '.', not {self.decimal!r}")
+        if self.encoding is not None:
+            self.encoding = check_encoding(self.encoding)
