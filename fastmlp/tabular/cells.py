@@ -67,6 +67,13 @@ def cells_of(column: pd.Series, called: str) -> Cells:
     """
     try:
         codes, distinct = pd.factorize(column)
+    except OverflowError:  # older pandas compares long integers as floats
+        places: dict[Any, int] = {}
+        codes = np.array(
+            [-1 if pd.isna(value) else places.setdefault(value, len(places)) for value in column],
+            dtype=np.intp,
+        )
+        distinct = pd.Index(list(places), dtype=object)
     except (TypeError, ValueError):
         # Lists and the like have no hash, and NumPy compares arrays by their elements.
         codes, distinct = np.empty(0, np.intp), pd.Index([])

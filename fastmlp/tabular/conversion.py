@@ -15,6 +15,8 @@ MISSING_WORDS = frozenset(
      "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 )  # fmt: skip
 _TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_FEWEST_DIGITS = 19  # of an integer that needs more than 64 bits
 _BLANKS = " \t\u00a0"
 SHORTEST_LONG = 1e12  # the least that the shortest of long integers may be
 
@@ -24,8 +26,14 @@ def as_floats_if_long(column: pd.Series) -> pd.Series:
 
     They become text if float64 has no such number. Other columns stay as they are.
     """
-    is_object = pd.api.types.is_object_dtype(column)
-    if not is_object or pd.api.types.infer_dtype(column, skipna=True) != "integer":
+    if not pd.api.types.is_object_dtype(column):
+        return column
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind == "string":  # older pandas leaves such integers as text
+        values = column.dropna()
+        if values.map(len).max() < _FEWEST_DIGITS or not all(map(_INTEGER.fullmatch, values)):
+            return column
+    elif kind != "integer":
         return column
     try:
         return column.astype(np.float64)

@@ -288,7 +288,7 @@ class TableReader:
         as_text = reading.verbatim | reading.as_text
         new = {}
         for name in frame.columns:
-            column = as_floats_if_long(frame[name])
+            column = frame[name] if name in as_text else as_floats_if_long(frame[name])
             if is_text(column) and watched.has_blanks:
                 column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
             is_unsettled = watched.has_blanks or reading.decimal is not None
