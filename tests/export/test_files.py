@@ -46,9 +46,11 @@ def parts(folder):
 def test_what_a_killed_writer_left_is_removed_and_a_living_one_is_left_alone(tmp_path):
     old = tmp_path / "model"
     old.write_text("old")
-    dead, living = start(old, "die"), start(tmp_path / "other", "wait")
+    living = start(tmp_path / "other", "wait")
+    assert living.stdout.readline() == "writing\n"
+    dead = start(old, "die")
     dead.communicate()
-    assert dead.returncode == -signal.SIGKILL and living.stdout.readline() == "writing\n"
+    assert dead.returncode == -signal.SIGKILL
     assert len(parts(tmp_path)) == 2 and old.read_text() == "old"
     with written_aside(tmp_path / "third") as aside:
         aside.write_text("whole")
