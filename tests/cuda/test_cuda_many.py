@@ -308,7 +308,7 @@ def test_interrupt_before_all_have_begun(has_begun, monkeypatch):
     assert not any(hasattr(model, "coefs_") for model in models)
 
 
-@pytest.mark.parametrize("most, expected", [(4, [3, 3]), (2, [2, 2, 2]), (1, None), (0, None)])
+@pytest.mark.parametrize("most, expected", [(4, [3, 3]), (2, [2, 2, 2]), (1, []), (0, [])])
 def test_groups_are_smaller_where_threads_cannot_be_started(most, expected, monkeypatch, launches):
     start = threading.Thread.start
 
@@ -320,10 +320,6 @@ def test_groups_are_smaller_where_threads_cannot_be_started(most, expected, monk
 
     monkeypatch.setattr(threading.Thread, "start", start_few)
     models = [network(random_state=seed, max_iter=1) for seed in range(6)]
-    if expected is None:
-        with pytest.raises(RuntimeError, match="can't start"):
-            in_time(fit_many, models, X, Y, n_jobs=6)
-        return
     in_time(fit_many, models, X, Y, n_jobs=6)
     assert launches == expected
     monkeypatch.undo()
