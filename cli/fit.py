@@ -305,14 +305,9 @@ def _check_model_path(path: Path) -> Path:
     from fastmlp.export.files import check_output
 
     check_output(path)
-    if path.exists() and path.stat().st_size:  # an empty file may be replaced
-        from fastmlp.exceptions import ModelFileError
-        from fastmlp.export.model_file import read_manifest
-
-        try:
-            read_manifest(path)
-        except ModelFileError as error:
-            raise UserError(
-                f"{path}: exists and is not a model of fastmlp; choose another name with -o"
-            ) from error
+    # An empty file may be replaced.
+    if path.exists() and path.stat().st_size and not is_model(path):
+        raise UserError(
+            f"{path}: exists and is not a model of fastmlp; choose another name with -o"
+        )
     return path
