@@ -1,5 +1,12 @@
 """Commands that tests run, and options that make them quick."""
 
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+import termios
+
 from click.testing import CliRunner
 from fastmlp_cli.main import main
 
@@ -20,3 +27,25 @@ def fails(*args):
     lines = [line for line in result.stderr.splitlines() if not line.startswith("target: ")]
     assert len(lines) == 1 and len(lines[0]) < 600, result.stderr
     return lines[0]
+
+
+def on_terminal(*args, number=None):
+    """Run a command whose standard error is a terminal.
+
+    The signal `number`, if there is one, is sent when the progress bar shows a loss. Returns the
+    exit code, the standard output, and what the terminal has shown.
+    """
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
+    command = [sys.executable, "-m", "fastmlp_cli", *args]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, text=True)
+    os.close(end)
+    shown = ""
+    with contextlib.suppress(OSError):  # how a pseudo-terminal says that there is no more
+        while part := os.read(terminal, 10_000):
+            if number is not None and "loss=" not in shown and "loss=" in shown + part.decode():
+                process.send_signal(number)
+            shown += part.decode()
+    os.close(terminal)
+    out = process.communicate()[0]
+    return process.returncode, out, shown

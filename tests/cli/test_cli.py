@@ -4,12 +4,10 @@ import contextlib
 import io
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
-import termios
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from commands import QUICK, fails, run
+from commands import QUICK, fails, on_terminal, run
 
 from fastmlp import MLPClassifier, TabularRegressor, load_model, save_model
 
@@ -387,22 +385,11 @@ def test_control_c_keeps_the_weights(here):
     # Noise can be learned by heart for longer than it takes to press two keys.
     noise = np.random.default_rng(0).normal(size=(4000, 30)).round(6)
     pd.DataFrame(noise).add_prefix("x").to_csv("noise.csv", index=False)
-    terminal, end = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 100))
     options = ["--hidden", "300,300", "--epochs", "100000", "--learning-rate", "0.0001"]
-    command = [sys.executable, "-m", "fastmlp_cli", "fit", "noise.csv", "--no-early-stopping"]
-    command += options
-    fit = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, text=True)
-    os.close(end)
-    shown = ""
-    with contextlib.suppress(OSError):
-        while part := os.read(terminal, 10_000):
-            if "loss=" not in shown and "loss=" in shown + part.decode():
-                fit.send_signal(signal.SIGINT)
-            shown += part.decode()
-    os.close(terminal)
-    table = fit.communicate()[0]
-    assert fit.returncode == 0, shown
+    code, table, shown = on_terminal(
+        "fit", "noise.csv", "--no-early-stopping", *options, number=signal.SIGINT
+    )
+    assert code == 0, shown
     epochs = int(re.search(r"interrupted after (\d+) epochs; the weights are kept", shown)[1])
     assert load_model("noise.fastmlp").report_["epochs"] == epochs
     assert "R2" in table and "Traceback" not in shown
@@ -419,16 +406,7 @@ def test_rows_too_long_are_refused_whatever_the_filter_of_warnings(here):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 def test_progress_bar_on_a_terminal(data):
-    terminal, end = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 100))
-    command = [sys.executable, "-m", "fastmlp_cli", "fit", "data.csv", *QUICK]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, text=True)
-    os.close(end)
-    shown = ""
-    with contextlib.suppress(OSError):  # how a pseudo-terminal says that there is no more
-        while part := os.read(terminal, 10_000):
-            shown += part.decode()
-    os.close(terminal)
-    assert result.returncode == 0
+    code, out, shown = on_terminal("fit", "data.csv", *QUICK)
+    assert code == 0
     assert "20/20" in shown and "loss=" in shown
-    assert "loss=" not in result.stdout
+    assert "loss=" not in out

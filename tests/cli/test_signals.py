@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from commands import QUICK, run
+from commands import QUICK, on_terminal, run
 from fastmlp_cli.main import main
 
 from fastmlp import load_model
@@ -56,21 +56,9 @@ def test_a_fit_keeps_what_it_has_learned(data, monkeypatch, number):
 def test_a_process_that_is_asked_to_end_keeps_what_it_has_learned(here, number):
     noise = np.random.default_rng(0).normal(size=(2000, 9)).round(4)
     pd.DataFrame(noise).add_prefix("x").to_csv("noise.csv", index=False)
-    terminal, end = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 100))
     options = ["--epochs", "1000000", "--no-early-stopping", "--set", "n_iter_no_change=1000000"]
-    command = [sys.executable, "-m", "fastmlp_cli", "fit", "noise.csv", *options]
-    fit = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, text=True)
-    os.close(end)
-    shown = ""
-    with contextlib.suppress(OSError):
-        while part := os.read(terminal, 10_000):
-            if "loss=" not in shown and "loss=" in shown + part.decode():
-                fit.send_signal(number)
-            shown += part.decode()
-    os.close(terminal)
-    table = fit.communicate()[0]
-    assert fit.returncode == 0, shown
+    code, table, shown = on_terminal("fit", "noise.csv", *options, number=number)
+    assert code == 0, shown
     epochs = int(re.search(r"interrupted after (\d+) epochs; the weights are kept", shown)[1])
     assert load_model("noise.fastmlp").report_["epochs"] == epochs
     assert "R2" in table and "Traceback" not in shown
