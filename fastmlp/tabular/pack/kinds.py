@@ -1,0 +1,204 @@
+"""The kinds of networks in a pack, and how many of which a table gets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+# Name and range of each group of a preprocessor's inputs.
+Groups = Mapping[str, tuple[int, int]]
+
+LINEAR = "linear"
+_N_BINS = 12
+# Above this number of rows, kinds that one fold gives no weight are trained on no further fold.
+_MOST_ROWS_WITHOUT_RACE = 3000
+# Up to so many rows there are so many folds; above the last, four of five folds are held out once.
+_FOLDS = ((1500, 8), (3000, 5))
+_FOLDS_OF_MANY_ROWS = 5, 4
+# Up to so many training rows a batch has so many rows; above the last it has 256.
+_BATCHES = ((800, 32), (2500, 64), (12000, 128))
+_LARGEST_BATCH = 256
+# Above so many rows each epoch has so many steps that fewer epochs, and fewer folds, are enough.
+_MANY_ROWS = 25_000
+_FEWEST_EPOCHS = 8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of network. Where two numbers are given, the second one is for regression.
+
+    Parameters
+    ----------
+    name : str
+    first, last : str
+        The groups of inputs that it sees: from the first to the last one.
+    hidden : tuple of int
+        Units of the hidden layers; () for the linear model.
+    activations : tuple of str
+    rates : tuple of float
+        Peak of the learning rate.
+    weight_decay : float
+    dropout : float
+    epochs : int
+    """
+
+    name: str
+    first: str
+    last: str
+    hidden: tuple[int, ...] = ()
+    activations: tuple[str, str] = ("relu", "relu")
+    rates: tuple[float, float] = (0.002, 0.003)
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    epochs: int = 0
+
+    def columns(self, groups: Groups) -> tuple[int, int]:
+        """Return the range of the inputs that networks of this kind see."""
+        return groups[self.first][0], groups[self.last][1]
+
+    def network_parameters(self, task: str, n_rows: int) -> dict[str, Any]:
+        """Return the parameters of a network of this kind.
+
+        Parameters
+        ----------
+        task : {'classification', 'regression'}
+        n_rows : int
+            Number of the rows that it is trained on.
+
+        Returns
+        -------
+        dict of str to object
+            Parameters of :class:`fastmlp.MLPClassifier` or :class:`fastmlp.MLPRegressor`.
+        """
+        is_regression = task == "regression"
+        epochs = max(_FEWEST_EPOCHS, round(self.epochs * min(1.0, _MANY_ROWS / n_rows)))
+        return {
+            "hidden_layer_sizes": self.hidden,
+            "activation": self.activations[is_regression],
+            "solver": "adamw",
+            "alpha": 0.0,
+            "batch_size": min(n_rows, batch_rows(n_rows)),
+            "learning_rate_init": self.rates[is_regression],
+            "lr_schedule": "multi_cycle",
+            "max_iter": min(self.epochs, epochs),
+            "beta_2": 0.95,
+            "weight_decay": self.weight_decay,
+            "dropout": self.dropout,
+            "early_stopping": True,
+            "scoring": "loss",
+            "tol": 0.0,
+            "n_iter_no_change": inf,
+            "diagnose": False,
+        }
+
+
+WIDE = Kind("wide", "base", "bins", (256, 256, 256), weight_decay=0.3, epochs=32)
+KINDS = (
+    WIDE,
+    Kind(
+        "tree",
+        "tree",
+        "base",
+        (128, 128, 128),
+        activations=("selu", "silu"),
+        dropout=0.15,
+        epochs=40,
+    ),
+    Kind("plain", "base", "base", (256, 256, 256), rates=(0.003, 0.0045), weight_decay=0.15,
+         epochs=48),
+    Kind("ple", "base", "bins", (256, 64), rates=(0.004, 0.006), weight_decay=0.3, epochs=32),
+    Kind(LINEAR, "base", "linear"),
+)  # fmt: skip
+_OF_LOW_EFFORT = replace(WIDE, epochs=12)
+
+
+def batch_rows(n_rows: int) -> int:
+    """Return the number of rows of a mini-batch for so many training rows."""
+    for most, size in _BATCHES:
+        if n_rows <= most:
+            return size
+    return _LARGEST_BATCH
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which networks a pack tries.
+
+    Parameters
+    ----------
+    kinds : tuple of Kind
+        The most useful ones first.
+    n_folds : int
+        Number of parts that the rows are cut into.
+    n_held : int
+        Number of parts that are held out, each by one network of each kind.
+    has_race : bool
+        Whether kinds that the first fold gives no weight are trained no further.
+    why : str
+        What decided, as a clause for the user.
+    """
+
+    kinds: tuple[Kind, ...]
+    n_folds: int
+    n_held: int
+    has_race: bool
+    why: str
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """The parameters of the preprocessor that makes the inputs of all kinds."""
+        groups = {group for kind in self.kinds for group in (kind.first, kind.last)}
+        edges = {(True, True): "both", (False, True): "tree"}.get(
+            (bool(groups & {"bins", "linear"}), "tree" in groups), "quantile"
+        )
+        return {
+            "n_bins": _N_BINS if groups & {"tree", "bins", "linear"} else 0,
+            "bin_edges": edges,
+            "target_means": True,
+            "linear": "linear" in groups,
+        }
+
+
+def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
+    """Choose the networks of a pack.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows with a weight.
+    effort : {'low', 'default', 'high'}
+    members : int or 'auto'
+        About how many networks there shall be at most, beside the linear one.
+
+    Returns
+    -------
+    Plan
+    """
+    n_folds, n_held = _FOLDS_OF_MANY_ROWS
+    for most, number in _FOLDS:
+        if n_rows <= most:
+            n_folds = n_held = number
+            break
+    has_race = n_rows > _MOST_ROWS_WITHOUT_RACE
+    if n_rows > 2 * _MANY_ROWS:
+        n_folds, n_held = 10, 2
+    kinds, why = KINDS, f"effort={effort!r}"
+    if effort == "low":
+        kinds, n_held, has_race = (_OF_LOW_EFFORT,), 1, False
+    elif effort == "high":
+        n_held, has_race = n_folds, False
+    if not isinstance(members, str):
+        kinds, n_held, why = *_within(members, kinds, n_folds), f"members={members}"
+        n_folds, has_race = max(n_folds, n_held), False
+    n_folds = max(2, min(n_folds, n_rows))
+    return Plan(kinds, n_folds, min(n_held, n_folds), has_race, why)
+
+
+def _within(members: int, kinds: tuple[Kind, ...], n_folds: int) -> tuple[tuple[Kind, ...], int]:
+    """Choose kinds, and the number of folds held out, for at most so many networks.
+
+    Several kinds come before several folds. The linear model costs next to nothing beside them.
+    """
+    networks = tuple(kind for kind in kinds if kind.hidden)[:members]
+    others = tuple(kind for kind in kinds if not kind.hidden) if members > 1 else ()
+    return networks + others, max(1, members // len(networks))

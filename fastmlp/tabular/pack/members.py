@@ -1,0 +1,179 @@
+"""What remains of a pack when it is trained: networks and weights, which predict."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class MemberDone(NamedTuple):
+    """What a callback is told of each network of a pack that is trained.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of the network.
+    fold : int
+        Number of the fold that it has not seen, from 0.
+    done : int
+        Number of networks that are trained.
+    planned : int
+        Number of networks that will be trained in all, these included. It can fall when kinds
+        turn out to be of no use.
+    score : float
+        Negative loss on the fold: log loss, or root mean squared error in units of the target.
+    seconds : float
+        Time since the fit began.
+    seconds_left : float
+        Estimate of the time until its end.
+    """
+
+    kind: str
+    fold: int
+    done: int
+    planned: int
+    score: float
+    seconds: float
+    seconds_left: float
+
+
+MemberDone.__module__ = "fastmlp.tabular.pack.members"
+
+
+@dataclass
+class Member:
+    """One network of a pack.
+
+    Parameters
+    ----------
+    kind : str
+    fold : int
+        Number of the fold that was held out.
+    network : MLPClassifier or MLPRegressor
+        A classifier predicts the number of a class in the pack's ``classes_``.
+    start, stop : int
+        The range of the inputs that it sees.
+    score : float
+        Loss on the fold.
+    seconds : float
+        Time of its training.
+    """
+
+    kind: str
+    fold: int
+    network: Any
+    start: int
+    stop: int
+    score: float
+    seconds: float
+
+
+class Pack:
+    """Networks of several kinds, whose predictions are averaged.
+
+    The members of a kind have equal weights, and the kinds those that were found on rows which the
+    members have not seen.
+
+    Parameters
+    ----------
+    members : list of Member
+    weights : dict of str to float
+        Weight of each kind; they sum to 1.
+    classes : ndarray of shape (n_classes,), optional
+        The labels of a classification.
+    bounds : tuple of float, optional
+        Lowest and highest prediction of each member of a regression.
+    kinds : list of dict
+        What each kind that was tried is like: 'kind', 'weight', 'folds', 'loss' (on held-out
+        rows), 'epochs', 'seconds' and 'inputs'.
+    why : str
+        What chose the model, as a clause.
+    loss : float
+        Loss on the rows that members have not seen: log loss, or root mean squared error in units
+        of the target.
+    score : float
+        Accuracy or R^2 on these rows.
+
+    Attributes
+    ----------
+    n_iter_ : int
+        Number of epochs that the members were trained, all together.
+    classes_ : ndarray of shape (n_classes,)
+        Defined only for a classification.
+    """
+
+    def __init__(
+        self,
+        members: list[Member],
+        weights: dict[str, float],
+        *,
+        classes: NDArray[Any] | None = None,
+        bounds: tuple[float, float] | None = None,
+        kinds: list[dict[str, Any]] | None = None,
+        why: str = "",
+        loss: float = np.nan,
+        score: float = np.nan,
+    ) -> None:
+        self.members, self.weights, self.bounds = members, weights, bounds
+        self.kinds, self.why = kinds or [], why
+        self.loss, self.score = loss, score
+        self.n_iter_ = sum(int(member.network.n_iter_) for member in members)
+        if classes is not None:
+            self.classes_ = classes
+
+    def member_weights(self) -> list[float]:
+        """Return the weight of each member: that of its kind, by the number of its members."""
+        counts = {kind: sum(m.kind == kind for m in self.members) for kind in self.weights}
+        return [self.weights[member.kind] / counts[member.kind] for member in self.members]
+
+    def predict_proba(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n_rows, n_inputs), float32
+            The inputs of all kinds, from the preprocessor.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes), float32
+        """
+        return self._mean(inputs).astype(np.float32)
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Predict the label, or the standardised number, of each row.
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n_rows, n_inputs), float32
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Where two classes are equally probable, the first one.
+        """
+        if not hasattr(self, "classes_"):
+            return self._mean(inputs)
+        labels: NDArray[Any] = self.classes_[np.argmax(self.predict_proba(inputs), axis=1)]
+        return labels
+
+    def _mean(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        total: Any = 0.0
+        for member, weight in zip(self.members, self.member_weights(), strict=True):
+            total = total + weight * outputs_of(member, inputs, self.bounds)
+        mean: NDArray[np.float64] = total
+        return mean
+
+
+def outputs_of(
+    member: Member, inputs: NDArray[np.float32], bounds: tuple[float, float] | None = None
+) -> NDArray[np.float64]:
+    """Return what one member predicts: probabilities, or numbers within the bounds."""
+    X, network = inputs[:, member.start : member.stop], member.network
+    if hasattr(network, "predict_proba"):
+        probabilities: NDArray[Any] = network.predict_proba(X)
+        return probabilities.astype(np.float64)
+    numbers: NDArray[Any] = network.predict(X)
+    numbers = numbers.astype(np.float64)
+    return numbers if bounds is None else np.clip(numbers, *bounds)

@@ -1,0 +1,464 @@
+"""Training of a pack: its members in threads, the race among kinds, and limits of time."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, r2_score
+
+from ...engines.devices import cpu_threads
+from ...estimators.fit_many import fit_many
+from ...exceptions import DivergenceError, collected_warnings
+from .kinds import LINEAR, Groups, Kind, Plan
+from .linear import fit_ridge
+from .members import Member, MemberDone, Pack, outputs_of
+from .weighting import greedy_weights, held_out_loss
+
+# ``make_network(kind, n_rows, seed)`` makes the network of a member with so many training rows.
+MakeNetwork = Callable[[Kind, int, int], Any]
+# ``listener(done, pack)`` is told of each member; ``pack()`` makes the pack of all so far. When it
+# returns True no more members are trained.
+Listener = Callable[[MemberDone, Callable[[], Pack]], Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the members of a pack learn.
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (n_rows, n_inputs), float32
+    groups : dict of str to tuple of int
+        The range of each group of inputs.
+    targets : ndarray of shape (n_rows,)
+        The number of each row's class, or its standardised value.
+    folds : ndarray of shape (n_rows,), of int
+    make_network : callable
+    labels : ndarray of shape (n_rows,)
+        What the networks are given as targets.
+    given_weight : ndarray of shape (n_rows,) or None
+        What the networks are given as weights of the rows.
+    weight : ndarray of shape (n_rows,) or None
+        Weight of each row in losses, that of its class included.
+    classes : ndarray of shape (n_classes,) or None
+        None for a regression.
+    scale : float
+        Unit of the targets; losses are reported in units of the numbers to predict.
+    bounds : tuple of float or None
+        The lowest and highest number that members may predict.
+    """
+
+    inputs: NDArray[np.float32]
+    groups: Groups
+    targets: NDArray[Any]
+    folds: NDArray[np.intp]
+    make_network: MakeNetwork
+    labels: NDArray[Any]
+    given_weight: NDArray[np.float64] | None = None
+    weight: NDArray[np.float64] | None = None
+    classes: NDArray[Any] | None = None
+    scale: float = 1.0
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What a pack predicts for rows that its members have not seen.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_held_rows,), of int
+    predicted : ndarray of shape (n_held_rows, n_classes) or (n_held_rows,)
+        Probabilities, or standardised numbers.
+    """
+
+    rows: NDArray[np.intp]
+    predicted: NDArray[np.float64]
+
+
+@dataclass(eq=False)
+class _Job:
+    """One network to train."""
+
+    kind: Kind
+    fold: int
+    network: Any
+    cost: float
+    seconds: float = 0.0
+    predicted: NDArray[np.float64] | None = None
+    is_kept: bool = False
+
+
+@dataclass(eq=False)
+class PackTraining:
+    """Trains the members that a plan wants; see :meth:`run`.
+
+    Parameters
+    ----------
+    problem : Problem
+    plan : Plan
+    random_state : numpy.random.RandomState
+    n_jobs : int or None
+        Number of threads, each of which trains one member at a time.
+    device : str
+        Members of a kind are trained together where it is not 'cpu'.
+    began : float
+        When the fit began, by ``time.perf_counter``.
+    time_limit : float or None
+        Seconds from then on after which training ends.
+    listener : callable or None
+
+    Attributes
+    ----------
+    is_interrupted : bool
+        Whether Ctrl-C ended training.
+    is_cut_short : bool
+        Whether the limit of time left members out, or ended the training of some.
+    warnings : list of Warning
+        Warnings of the members, each once.
+    """
+
+    problem: Problem
+    plan: Plan
+    random_state: np.random.RandomState
+    n_jobs: int | None = None
+    device: str = "cpu"
+    began: float = field(default_factory=time.perf_counter)
+    time_limit: float | None = None
+    listener: Listener | None = None
+    is_interrupted: bool = False
+    is_cut_short: bool = False
+    warnings: list[Warning] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        problem, plan = self.problem, self.plan
+        n_seeds = len(plan.kinds) * plan.n_held
+        seeds = self.random_state.randint(2**31 - 1, size=n_seeds).reshape(-1, plan.n_held)
+        self._jobs = [
+            self._job(kind, fold, int(seeds[number, fold]))
+            for number, kind in enumerate(plan.kinds)
+            for fold in range(plan.n_held)
+        ]
+        self._planned = list(self._jobs)
+        self._members: list[Member] = []
+        shape = (len(problem.targets),)
+        if problem.classes is not None:
+            shape = (*shape, len(problem.classes))
+        self._predicted = {kind.name: np.zeros(shape, np.float32) for kind in plan.kinds}
+        self._active = [kind.name for kind in plan.kinds]
+        self._columns = {kind.name: kind.columns(problem.groups) for kind in plan.kinds}
+        self._inputs: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._stop = threading.Event()
+        self._failure: DivergenceError | None = None
+        self._n_threads = 1 if self.device != "cpu" else cpu_threads(self.n_jobs)
+
+    def run(self) -> Pack:
+        """Train the members, and weigh their kinds.
+
+        Returns
+        -------
+        Pack
+
+        Raises
+        ------
+        DivergenceError
+            When all members diverged.
+        KeyboardInterrupt
+            When Ctrl-C came before a network had learned anything.
+        """
+        first = [job for job in self._jobs if job.fold == 0]
+        others = [job for job in self._jobs if job.fold > 0]
+        with ThreadPoolExecutor(self._n_threads, "fastmlp-pack") as pool:
+            try:
+                if self.plan.has_race:
+                    self._train(pool, first)
+                    if self._members:
+                        self._active = list(self._weights()[0])
+                    others = [job for job in others if job.kind.name in self._active]
+                    self._planned = [job for job in self._planned if job in first + others]
+                    self._train(pool, others)
+                else:
+                    self._train(pool, first + others)
+            except KeyboardInterrupt:
+                self._stop.set()
+                self.is_interrupted = True
+            except BaseException:
+                self._stop.set()
+                raise
+        if not self._members:
+            if self._failure is not None:
+                raise self._failure
+            raise KeyboardInterrupt
+        return self.pack()
+
+    def pack(self) -> Pack:
+        """Return the pack of the members that are trained."""
+        problem, weights = self.problem, self._weights()[0]
+        members = [member for member in self._members if member.kind in weights]
+        order = {name: number for number, name in enumerate(self._columns)}
+        members.sort(key=lambda member: (order[member.kind], member.fold))
+        unseen = self.out_of_fold()
+        return Pack(
+            members,
+            weights,
+            classes=problem.classes,
+            bounds=problem.bounds,
+            kinds=[self._described(kind.name, weights) for kind in self.plan.kinds],
+            loss=self._loss(unseen.predicted, unseen.rows),
+            score=self._score(unseen),
+        )
+
+    def out_of_fold(self) -> OutOfFold:
+        """Return what the pack predicts for the rows that were held out."""
+        weights, rows = self._weights()
+        predicted: Any = sum(w * self._predicted[name][rows] for name, w in weights.items())
+        return OutOfFold(rows, predicted)
+
+    # ---- jobs --------------------------------------------------------------------------------
+
+    def _job(self, kind: Kind, fold: int, seed: int) -> _Job:
+        n_rows = int(np.sum(self.problem.folds != fold))
+        network = self.problem.make_network(kind, n_rows, seed)
+        start, stop = kind.columns(self.problem.groups)
+        units = [stop - start, *kind.hidden, 1]
+        n_weights = sum(a * b for a, b in zip(units[:-1], units[1:], strict=True))
+        return _Job(kind, fold, network, float(n_rows) * n_weights * (kind.epochs or 10))
+
+    def _train(self, pool: ThreadPoolExecutor, jobs: list[_Job]) -> None:
+        """Train networks in threads, the first fold before the others and long ones first."""
+        waiting = self._batches(sorted(jobs, key=lambda job: (job.fold > 0, -job.cost)))
+        running: dict[Future[None], list[_Job]] = {}
+        while waiting or running:
+            while waiting and len(running) < self._n_threads and not self._stop.is_set():
+                batch = waiting.pop(0)
+                if self._has_time_for(batch, running):
+                    running[pool.submit(self._fit, batch)] = batch
+                else:
+                    self.is_cut_short = True
+                    self._planned = [job for job in self._planned if job not in batch]
+            if self._stop.is_set():
+                waiting = []
+            if not running:
+                continue
+            try:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._keep(running[future], future)
+                    del running[future]
+            except KeyboardInterrupt:  # those in training keep what they have learned
+                self._stop.set()
+                self.is_interrupted = True
+
+    def _batches(self, jobs: list[_Job]) -> list[list[_Job]]:
+        """Group jobs that are trained by one call: on a GPU those of a kind."""
+        if self.device == "cpu":
+            return [[job] for job in jobs]
+        return [[j for j in jobs if j.kind is kind] for kind in dict.fromkeys(j.kind for j in jobs)]
+
+    def _fit(self, batch: list[_Job]) -> None:
+        """Fit the networks of one kind in this thread, and predict what they have not seen."""
+        problem, began = self.problem, time.perf_counter()
+        kind = batch[0].kind
+        X = self._inputs_of(kind)
+        held = [np.flatnonzero(problem.folds == job.fold) for job in batch]
+        with collected_warnings() as caught:
+            if kind.name == LINEAR and problem.classes is None:
+                for job, rows in zip(batch, held, strict=True):
+                    self._fit_ridge(job, X, rows)
+            else:
+                fit_many(
+                    [job.network for job in batch],
+                    X,
+                    problem.labels,
+                    problem.given_weight,
+                    n_jobs=1 if self.device == "cpu" else self.n_jobs,
+                    held_out=held,
+                    should_stop=_StopsAfterAnEpoch(self._is_over),
+                )
+            for job, rows in zip(batch, held, strict=True):
+                if hasattr(job.network, "coefs_"):
+                    _make_small(job.network)
+                    member = self._member(job)
+                    inputs = X[rows]
+                    member = replace(member, start=0, stop=X.shape[1])
+                    job.predicted = outputs_of(member, inputs, problem.bounds)
+                job.seconds = (time.perf_counter() - began) / len(batch)
+        known = {(type(warning), str(warning)) for warning in self.warnings}
+        self.warnings += [w for w in caught if (type(w), str(w)) not in known]
+
+    def _fit_ridge(self, job: _Job, X: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
+        problem = self.problem
+        others = np.setdiff1d(np.arange(len(X)), rows, assume_unique=True)
+        weight = self._weight_of(others)
+        fit_ridge(job.network, X[others], problem.labels[others], weight)
+
+    def _inputs_of(self, kind: Kind) -> NDArray[np.float32]:
+        """Return the inputs of a kind, which are copied once: kernels take whole rows."""
+        start, stop = self._columns[kind.name]
+        if (start, stop) not in self._inputs:
+            self._inputs[start, stop] = np.ascontiguousarray(self.problem.inputs[:, start:stop])
+        return self._inputs[start, stop]
+
+    def _keep(self, batch: list[_Job], future: "Future[None]") -> None:
+        """Add the networks that a thread has trained to the members, and tell of them."""
+        error = future.exception()
+        if isinstance(error, DivergenceError):
+            self._failure = self._failure or error
+        elif error is not None:
+            raise error
+        for job in batch:
+            if job.is_kept:  # Ctrl-C came after that
+                continue
+            job.is_kept = True
+            if job.predicted is None:
+                self._planned.remove(job)
+                continue
+            rows = np.flatnonzero(self.problem.folds == job.fold)
+            self._predicted[job.kind.name][rows] = job.predicted
+            member = self._member(job)
+            member.score = self._loss(job.predicted, rows)
+            self._members.append(member)
+            if self.listener is None or self.is_interrupted:
+                continue
+            if self.listener(self._done(member), self.pack):
+                self._stop.set()
+
+    def _member(self, job: _Job) -> Member:
+        start, stop = self._columns[job.kind.name]
+        return Member(job.kind.name, job.fold, job.network, start, stop, np.nan, job.seconds)
+
+    def _done(self, member: Member) -> MemberDone:
+        seconds = time.perf_counter() - self.began
+        return MemberDone(
+            member.kind,
+            member.fold,
+            len(self._members),
+            len(self._planned),
+            -member.score,
+            seconds,
+            self._seconds_left(),
+        )
+
+    # ---- time --------------------------------------------------------------------------------
+
+    def _is_over(self) -> bool:
+        """Tell whether training shall end now."""
+        if self._stop.is_set():
+            return True
+        if self._left() > 0:
+            return False
+        self.is_cut_short = True
+        return True
+
+    def _left(self) -> float:
+        """Return the seconds until the limit of time."""
+        if self.time_limit is None:
+            return np.inf
+        return self.time_limit - (time.perf_counter() - self.began)
+
+    def _expected_seconds(self, job: _Job) -> float:
+        """Estimate the time of a job: that of members of its kind, or else by its cost."""
+        alike = [m.seconds for m in self._members if m.kind == job.kind.name]
+        if alike:
+            return float(np.mean(alike))
+        known = [j for j in self._jobs if j.seconds and j.kind.hidden]
+        if not known or not job.kind.hidden:
+            return 0.0
+        return job.cost * sum(j.seconds for j in known) / sum(j.cost for j in known)
+
+    def _has_time_for(self, batch: list[_Job], running: dict[Any, Any]) -> bool:
+        """Tell whether jobs can be done in time. Something is trained in any case."""
+        if self.time_limit is None or not (self._members or running):
+            return True
+        return sum(map(self._expected_seconds, batch)) < self._left()
+
+    def _seconds_left(self) -> float:
+        trained = {(member.kind, member.fold) for member in self._members}
+        waiting = [job for job in self._planned if (job.kind.name, job.fold) not in trained]
+        seconds = sum(map(self._expected_seconds, waiting)) / self._n_threads
+        return float(max(0.0, min(seconds, self._left())))
+
+    # ---- results -----------------------------------------------------------------------------
+
+    def _weights(self) -> tuple[dict[str, float], NDArray[np.intp]]:
+        """Weigh the kinds by the rows that all of them have predicted.
+
+        While training goes on these are the kinds of the fold that most of them are through with.
+
+        Returns
+        -------
+        weights : dict of str to float
+        rows : ndarray of shape (n_held_rows,), of int
+        """
+        folds: dict[str, set[int]] = {}
+        for member in self._members:
+            if member.kind in self._active:
+                folds.setdefault(member.kind, set()).add(member.fold)
+        counts = [sum(f in done for done in folds.values()) for f in range(self.plan.n_held)]
+        fold = int(np.argmax(counts))
+        kinds = [name for name in self._active if fold in folds.get(name, ())]
+        common = set.intersection(*(folds[name] for name in kinds))
+        rows = np.flatnonzero(np.isin(self.problem.folds, sorted(common)))
+        weight = self._weight_of(rows)
+        predicted = {name: self._predicted[name][rows] for name in kinds}
+        return greedy_weights(predicted, self.problem.targets[rows], weight), rows
+
+    def _loss(self, predicted: NDArray[Any], rows: NDArray[np.intp]) -> float:
+        weight = self._weight_of(rows)
+        loss = held_out_loss(predicted, self.problem.targets[rows], weight)
+        return loss * self.problem.scale
+
+    def _score(self, unseen: OutOfFold) -> float:
+        """Return the accuracy or R^2 on rows that members have not seen."""
+        targets, weight = self.problem.targets[unseen.rows], self._weight_of(unseen.rows)
+        if self.problem.classes is None:
+            if len(targets) < 2:
+                return np.nan
+            return float(r2_score(targets, unseen.predicted, sample_weight=weight))
+        found = unseen.predicted.argmax(axis=1)
+        return float(accuracy_score(targets, found, sample_weight=weight))
+
+    def _weight_of(self, rows: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        return None if self.problem.weight is None else self.problem.weight[rows]
+
+    def _described(self, name: str, weights: dict[str, float]) -> dict[str, Any]:
+        """Describe a kind in plain values."""
+        members = [member for member in self._members if member.kind == name]
+        folds = sorted(member.fold for member in members)
+        rows = np.flatnonzero(np.isin(self.problem.folds, folds))
+        start, stop = self._columns[name]
+        return {
+            "kind": name,
+            "weight": weights.get(name, 0.0),
+            "folds": len(folds),
+            "loss": self._loss(self._predicted[name][rows], rows) if folds else None,
+            "epochs": sum(int(member.network.n_iter_) for member in members),
+            "seconds": round(sum(member.seconds for member in members), 3),
+            "inputs": stop - start,
+        }
+
+
+class _StopsAfterAnEpoch:
+    """Tells fits to end, but none before its first epoch: it is called before that, too."""
+
+    def __init__(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+        self._has_begun = False
+
+    def __call__(self) -> bool:
+        has_begun, self._has_begun = self._has_begun, True
+        return has_begun and self._is_over()
+
+
+def _make_small(network: Any) -> None:
+    """Let a trained network forget what only further training would need."""
+    for name in ("_optimizer", "_random_state"):
+        vars(network).pop(name, None)
+    network._best_coefs = network._best_intercepts = None
+    network.coefs_ = [w.astype(np.float32, copy=False) for w in network.coefs_]
+    network.intercepts_ = [b.astype(np.float32, copy=False) for b in network.intercepts_]

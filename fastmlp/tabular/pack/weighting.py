@@ -1,0 +1,81 @@
+"""Weights of the kinds in a pack, by their predictions of rows that they have not seen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROUNDS = 20
+_SMALLEST_PROBABILITY = 1e-7
+
+
+def held_out_loss(
+    predicted: NDArray[Any], targets: NDArray[Any], weight: NDArray[np.float64] | None = None
+) -> float:
+    """Compute the log loss of probabilities, or the root of the mean squared error of numbers.
+
+    Parameters
+    ----------
+    predicted : ndarray of shape (n_rows, n_classes) or (n_rows,)
+    targets : ndarray of shape (n_rows,)
+        The number of each row's class, or its value.
+    weight : ndarray of shape (n_rows,), optional
+
+    Returns
+    -------
+    float
+        Infinite where a prediction is not finite.
+    """
+    if not np.isfinite(predicted).all():
+        return np.inf
+    if predicted.ndim == 1:
+        squared = np.square(predicted.astype(np.float64) - targets)
+        return float(np.sqrt(np.average(squared, weights=weight)))
+    own = predicted[np.arange(len(targets)), targets].astype(np.float64)
+    return float(np.average(-np.log(np.maximum(own, _SMALLEST_PROBABILITY)), weights=weight))
+
+
+def greedy_weights(
+    predicted: Mapping[str, NDArray[Any]],
+    targets: NDArray[Any],
+    weight: NDArray[np.float64] | None = None,
+) -> dict[str, float]:
+    """Weigh kinds of networks by greedy selection (Caruana et al., 2004).
+
+    The best kind comes first. Then, again and again, the one is added, with replacement, with which
+    the mean of all that were chosen has the lowest loss. The weights are the shares among the
+    first ones, up to the round with the lowest loss of all.
+
+    Parameters
+    ----------
+    predicted : dict of str to ndarray of shape (n_rows, n_classes) or (n_rows,)
+        Predictions of the same rows by each kind, which it was not trained on.
+    targets : ndarray of shape (n_rows,)
+        As for :func:`held_out_loss`.
+    weight : ndarray of shape (n_rows,), optional
+
+    Returns
+    -------
+    dict of str to float
+        Kinds with a weight above 0, in the order of `predicted`. The weights sum to 1.
+    """
+    names = list(predicted)
+    columns = [np.asarray(predicted[name], dtype=np.float64) for name in names]
+    if columns[0].ndim == 2:
+        # The log loss depends on the probability of the true class alone.
+        rows = np.arange(len(targets))
+        columns = [column[rows, targets][:, None] for column in columns]
+        targets = np.zeros(len(targets), dtype=np.intp)
+    total: Any = 0.0
+    chosen: list[int] = []
+    losses: list[float] = []
+    for n_chosen in range(1, _ROUNDS + 1):
+        trials = [held_out_loss((total + c) / n_chosen, targets, weight) for c in columns]
+        best = int(np.argmin(trials))
+        total = total + columns[best]
+        chosen.append(best)
+        losses.append(trials[best])
+    n_kept = int(np.argmin(losses)) + 1
+    kept = chosen[:n_kept]
+    return {name: kept.count(i) / n_kept for i, name in enumerate(names) if i in kept}
