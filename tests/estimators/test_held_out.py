@@ -141,7 +141,7 @@ def test_rows_that_cannot_be_held_out(held_out, message):
 
 def test_rows_that_cannot_be_scored():
     model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2)
-    with pytest.raises(ValueError, match="held_out has one row, and R.2 needs two"):
+    with pytest.raises(ValueError, match=r"held_out has one row, and R.2 needs two"):
         fit_many([model], X, Y, held_out=[[1]])
     weight = np.ones(len(X))
     weight[RANGE] = 0
