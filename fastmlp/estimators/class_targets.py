@@ -206,8 +206,13 @@ class ClassTargets:
         if isinstance(given, list):
             raise ValueError("a list of class weights is for multilabel y; pass a dict of weights")
         classes = self.binarizer.classes_
-        by_class = compute_class_weight(
-            given, classes=classes, y=counted_y, sample_weight=counted_weight
+        # A class without a counted row has no balanced weight: each of its rows counts as one.
+        has_weight = np.ones(len(classes), dtype=bool)
+        if isinstance(given, str):
+            has_weight = np.isin(classes, counted_y)
+        by_class = np.ones(len(classes))
+        by_class[has_weight] = compute_class_weight(
+            given, classes=classes[has_weight], y=counted_y, sample_weight=counted_weight
         )
         return by_class[np.searchsorted(classes, y)]
 

@@ -3,16 +3,17 @@
 import math
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.utils import check_array
+from sklearn.utils.validation import _num_samples
 
 from ..engines.devices import (
     cpu_threads,
@@ -23,8 +24,10 @@ from ..engines.devices import (
     open_engine,
 )
 from ..exceptions import InterruptedTrainingWarning, warn_user
+from ..training.history import Epoch
 from ._sklearn import get_feature_names
 from .base import BaseMLP
+from .holdout import HeldRows
 from .sparse_inputs import check_sparse
 
 # Largest number of networks that are trained together on a GPU, each by a thread that mostly waits.
@@ -33,6 +36,8 @@ _MOST_TOGETHER = 512
 _BYTES_TOGETHER = 2**32
 
 _Network = TypeVar("_Network", bound=BaseMLP)
+# It is told of each estimator that is fitted, and of its number.
+_Told: TypeAlias = Callable[[Any, int], Any]
 
 
 def fit_many(
@@ -42,6 +47,9 @@ def fit_many(
     sample_weight: Any = None,
     *,
     n_jobs: int | None = None,
+    held_out: Sequence[Any] | None = None,
+    callback: _Told | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> list[_Network]:
     """Fit estimators on the same data, each on a thread of its own.
 
@@ -67,6 +75,24 @@ def fit_many(
         Number of estimators that are fitted at a time. None is numba's limit of threads, and 512
         for those that share a GPU. There are fewer on a GPU where their copies of the data, such
         as early stopping makes, would take more than 4 GiB, or where so many threads cannot start.
+    held_out : sequence of array-like of int or None, optional
+        For each estimator the numbers of rows that it is not trained on, or None. They validate it
+        after each epoch as those of ``fit(..., eval_set=...)`` do: their loss and score are in
+        ``history_``, and with ``early_stopping=True`` the score decides which weights are kept. The
+        result is that of a fit of the other rows, but that the classifier knows all classes of y,
+        and that these rows are not copied (except by ``solver='lbfgs'``). The weights of balanced
+        classes are those of the rows that are trained on, and 1 for a class that has none there.
+    callback : callable, optional
+        It is called as ``callback(estimator, number)`` with each estimator whose fit is complete,
+        and its number among `estimators`. This happens in the thread of the fit, one call at a
+        time. When it returns True the other fits end as if `should_stop` had returned True.
+    should_stop : callable, optional
+        It is called without arguments before each fit and after each of its epochs, in the thread
+        of the fit, so in several threads at a time. Once it returns True all fits end with that
+        epoch, and keep what they have learned: with early stopping the weights of their best epoch.
+        Fits that have not begun never do. Of these three kinds, only estimators whose fit is
+        complete are told to `callback`, and those that were never fitted have no ``coefs_``.
+        ``lambda: time.monotonic() > end`` is a limit of time.
 
     Returns
     -------
@@ -78,8 +104,9 @@ def fit_many(
     TypeError
         When an estimator is of another class.
     ValueError
-        When one estimator occurs twice, and where ``fit`` raises it. If fits fail, all others are
-        completed before the error of the first one is raised.
+        When one estimator occurs twice, when `held_out` does not fit the estimators or the rows,
+        and where ``fit`` raises it. If fits fail, all others are completed before the error of the
+        first one is raised. An error of `callback` or `should_stop` ends all fits.
 
     Warns
     -----
@@ -101,10 +128,12 @@ def fit_many(
     if n_threads < 1:
         raise ValueError(f"n_jobs must be None or an integer other than 0, got {n_jobs}")
     most = _MOST_TOGETHER if n_jobs is None or n_jobs < 0 else min(n_jobs, _MOST_TOGETHER)
-    fits = _Fits(_as_fits_read(X), host_array(y), host_array(sample_weight))
+    y = host_array(y)
+    held_rows = _checked_rows(held_out, len(fitted), y)
+    fits = _Fits(_as_fits_read(X), y, host_array(sample_weight), callback, should_stop)
     with ThreadPoolExecutor(n_threads, "fastmlp-fit") as pool:
         try:
-            fits.start(fitted, pool, n_threads, most)
+            fits.start(fitted, held_rows, pool, n_threads, most)
             failures = fits.failures(fitted)
         except KeyboardInterrupt:
             fits.stop_requested.set()
@@ -130,13 +159,72 @@ def _check_distinct(estimators: Sequence[Any]) -> None:
         raise ValueError("an estimator occurs twice; pass a clone of it")
 
 
-class _StopRequest(threading.Event):
-    """A callback of fits that ends them once it is set."""
+def _checked_rows(
+    held_out: Sequence[Any] | None, n_estimators: int, y: Any
+) -> list[HeldRows | None]:
+    """Check the rows that are held out, and return them for each estimator.
+
+    Raises
+    ------
+    ValueError
+        The message says which estimator's rows are wrong, and how.
+    """
+    if held_out is None:
+        return [None] * n_estimators
+    if len(held_out) != n_estimators:
+        raise ValueError(
+            f"held_out has {len(held_out)} entries for {n_estimators} estimators; give each an "
+            "array of row numbers, or None"
+        )
+    n_rows = _num_samples(y)
+    return [
+        None if rows is None else HeldRows(_row_numbers(f"held_out[{i}]", rows, n_rows), n_rows)
+        for i, rows in enumerate(held_out)
+    ]
+
+
+def _row_numbers(name: str, rows: Any, n_rows: int) -> np.ndarray:
+    """Return the numbers of different rows, but not of all, as int64; raise ValueError else."""
+    numbers = np.asarray(rows)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not numbers.size:
+        remedy = "; use np.flatnonzero of a mask" if numbers.dtype.kind == "b" else ""
+        what = f"{numbers.dtype} of shape {numbers.shape}"
+        raise ValueError(f"{name} must be a vector of row numbers, or None, got {what}{remedy}")
+    least, most = int(numbers.min()), int(numbers.max())
+    if least < 0 or most >= n_rows:
+        wrong = least if least < 0 else most
+        raise ValueError(f"{name} has row {wrong}, and the {n_rows} rows count from 0")
+    found, counts = np.unique(numbers, return_counts=True)
+    if found.size < numbers.size:
+        raise ValueError(f"{name} has row {found[counts.argmax()]} more than once")
+    if numbers.size == n_rows:
+        raise ValueError(f"{name} has all {n_rows} rows, and leaves none to train on")
+    return numbers.astype(np.int64)
+
+
+class _FitCallback:
+    """The callback of a fit, which ends it once a stop is requested.
+
+    Parameters
+    ----------
+    is_stop_requested : callable
+
+    Attributes
+    ----------
+    is_cut_short : bool
+        Whether the fit was ended before its last epoch.
+    """
 
     sees_estimator = False  # so that no epoch takes time to bring the estimator up to date
 
-    def __call__(self, epoch: Any) -> bool:
-        return self.is_set()
+    def __init__(self, is_stop_requested: Callable[[], bool]) -> None:
+        self._is_stop_requested = is_stop_requested
+        self.is_cut_short = False
+
+    def __call__(self, epoch: Epoch) -> bool:
+        if epoch.epoch < epoch.max_epochs:
+            self.is_cut_short = self._is_stop_requested()
+        return self.is_cut_short
 
 
 class _Fits:
@@ -147,26 +235,46 @@ class _Fits:
     X : array-like or sparse matrix of shape (n_samples, n_features)
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,) or None
+    callback, should_stop : callable or None
+        See :func:`fit_many`.
     """
 
-    def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def __init__(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        callback: _Told | None,
+        should_stop: Callable[[], bool] | None,
+    ) -> None:
         self._data = X, y, sample_weight
+        self._callback, self._should_stop = callback, should_stop
+        self._telling = threading.Lock()
+        # For each estimator its number and the rows that it is validated on.
+        self._places: dict[int, tuple[int, HeldRows | None]] = {}
         self._config = get_config()  # each thread has one of its own
         self._futures: dict[int, Future[None]] = {}
         # Fits that no thread has begun, and whether there is a thread that will.
         self._waiting: deque[tuple[BaseMLP, Future[None]]] = deque()
         self._has_thread = False
         self._handed_over: list[Future[None]] = []
-        self.stop_requested = _StopRequest()
+        self.stop_requested = threading.Event()
 
     def start(
-        self, estimators: Sequence[BaseMLP], pool: ThreadPoolExecutor, n_threads: int, most: int
+        self,
+        estimators: Sequence[BaseMLP],
+        held_rows: Sequence[HeldRows | None],
+        pool: ThreadPoolExecutor,
+        n_threads: int,
+        most: int,
     ) -> None:
         """Start all fits; those that share a GPU have ended when this returns.
 
         Parameters
         ----------
         estimators : sequence of BaseMLP
+        held_rows : sequence of HeldRows or None
+            For each estimator the rows that validate it.
         pool : ThreadPoolExecutor
             Its threads fit what does not share a GPU.
         n_threads : int
@@ -174,15 +282,16 @@ class _Fits:
         most : int
             Largest number of estimators that are trained together on a GPU.
         """
-        X, y, _ = self._data
+        X = self._data[0]
         sharing = []
-        for estimator in estimators:
+        for number, (estimator, held) in enumerate(zip(estimators, held_rows, strict=True)):
+            self._places[id(estimator)] = number, held
             if estimator.device == "cpu" or issparse(X) or is_device_array(X):
                 self._submit(pool, estimator)
             else:
                 sharing.append(estimator)
         while sharing:
-            group = sharing[: _n_together(sharing[:most], X, y)]
+            group = sharing[: self._n_together(sharing[:most])]
             shared = fit_group(len(group), n_threads) if len(group) > 1 else None
             if shared is None:
                 for estimator in group:
@@ -229,17 +338,45 @@ class _Fits:
         """Fit an estimator in this thread, with an engine in a slot of a group if there is one."""
         X, y, sample_weight = self._data
         with limit_threads(1), config_context(**self._config):
-            if self.stop_requested.is_set():
+            if self._is_stop_requested():
                 return
+            number, held = self._places[id(estimator)]
+            told = _FitCallback(self._is_stop_requested)
+            options: dict[str, Any] = {} if held is None else {"eval_set": held}
             if slot is not None:
                 # A subclass may have a fit of its own: it need not know how the engine is opened.
                 estimator._open_engine = partial(open_engine, slot=slot)
             try:
                 with slot or nullcontext():
-                    estimator.fit(X, y, sample_weight, callback=self.stop_requested)
+                    estimator.fit(X, y, sample_weight, callback=told, **options)
             finally:
                 # The estimator's own fit may have failed before ours used it.
                 estimator.__dict__.pop("_open_engine", None)
+            if not told.is_cut_short:
+                self._tell(estimator, number)
+
+    def _is_stop_requested(self) -> bool:
+        """Tell whether fits shall end, and remember it where the caller says so now."""
+        if self._should_stop is not None and not self.stop_requested.is_set():
+            try:
+                if self._should_stop():
+                    self.stop_requested.set()
+            except BaseException:
+                self.stop_requested.set()
+                raise
+        return self.stop_requested.is_set()
+
+    def _tell(self, estimator: BaseMLP, number: int) -> None:
+        """Tell the caller of a fit that is complete."""
+        if self._callback is None:
+            return
+        with self._telling:
+            try:
+                if self._callback(estimator, number):
+                    self.stop_requested.set()
+            except BaseException:
+                self.stop_requested.set()
+                raise
 
     def _fit_together(self, estimators: Sequence[BaseMLP], group: Any) -> bool:
         """Fit a group of estimators that share a GPU, each in a thread of its own.
@@ -282,6 +419,25 @@ class _Fits:
                 raise
         return True
 
+    def _n_together(self, estimators: Sequence[BaseMLP]) -> int:
+        """Return the number of estimators, at least one, whose copies of the data fit in memory."""
+        X, y, _ = self._data
+        n_X, n_y = (math.prod(getattr(array, "shape", ())) for array in (X, y))
+        size = getattr(getattr(X, "dtype", None), "itemsize", 8)
+        is_converted = not isinstance(X, np.ndarray)
+        n_bytes = 0.0
+        for number, estimator in enumerate(estimators):
+            # To hold a share of the rows out copies X, y and the encoded targets of all rows. Where
+            # they are given by their numbers they alone are copied.
+            held = self._places[id(estimator)][1]
+            copied = float(bool(estimator.early_stopping))
+            if held is not None:
+                copied = held.numbers.size / held.n_rows
+            n_bytes += size * ((is_converted + copied) * n_X + 2 * copied * n_y)
+            if n_bytes > _BYTES_TOGETHER:
+                return max(1, number)
+        return len(estimators)
+
 
 def _as_fits_read(X: Any) -> Any:
     """Convert X as each fit would; return it as it is where fits have to read it themselves.
@@ -299,18 +455,3 @@ def _as_fits_read(X: Any) -> Any:
                 types = [np.float64, np.float32]
                 return check_array(X, accept_sparse="csr", dtype=types, ensure_all_finite=False)
     return X
-
-
-def _n_together(estimators: Sequence[BaseMLP], X: Any, y: Any) -> int:
-    """Return the number of estimators, at least one, whose copies of the data fit into memory."""
-    n_X, n_y = (math.prod(getattr(array, "shape", ())) for array in (X, y))
-    size = getattr(getattr(X, "dtype", None), "itemsize", 8)
-    is_converted = not isinstance(X, np.ndarray)
-    n_bytes = 0
-    for number, estimator in enumerate(estimators):
-        # To hold rows out copies X, y and the encoded targets of all rows.
-        is_split = bool(estimator.early_stopping)
-        n_bytes += size * ((is_converted + is_split) * n_X + 2 * is_split * n_y)
-        if n_bytes > _BYTES_TOGETHER:
-            return max(1, number)
-    return len(estimators)

@@ -6,34 +6,34 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ..engines import devices
-from ..engines.custom_functions import without_number
-from ..engines.engine import Data, Engine, Matrix, OpenEngine
-from ..exceptions import (
-    DivergenceError,
-    InterruptedTrainingWarning,
-    TrainingWarning,
-    warn_user,
-)
+from ..engines.engine import Data, Engine, OpenEngine
 from ..network import inspection, weights
 from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
 from ..schedules import LearningRate, schedule_for
-from ..training import diagnosis
 from ..training.callbacks import Listener, Reached
 from ..training.history import History, OptimizerState, Outcome
 from ..training.lbfgs import LbfgsRun
 from ..training.loop import EpochLoop, EpochMetrics, StoppingRule
-from . import inputs, memory, parameters, planning, records
+from . import inputs, memory, parameters, planning, records, reporting
 from .callbacks import Showing
-from .holdout import FixedWeights, Rows, Validator, hold_out, read_eval_set
+from .holdout import (
+    FixedWeights,
+    HeldRows,
+    Rows,
+    TrainedRows,
+    Validator,
+    hold_out,
+    read_eval_set,
+)
+from .prediction import predict_outputs
 from .targets import Targets
 from .transaction import Transaction
 
-# Largest number of rows on which dead units are counted: after each epoch, and after a fit.
-_MONITORED_ROWS, _DIAGNOSED_ROWS = 2000, 1000
+# Largest number of rows on which dead units are counted after each epoch.
+_MONITORED_ROWS = 2000
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Job:
         A draft, which already has initial weights and a record of training.
     targets : Targets
         They have learned the classes of y.
-    rows : Rows
+    trained : TrainedRows
         The rows to train on.
     held : Rows or None
         The rows to validate on after each epoch; None for no validation.
@@ -64,7 +64,7 @@ class Job:
 
     estimator: Any
     targets: Targets
-    rows: Rows
+    trained: TrainedRows
     held: Rows | None
     wants_validation_loss: bool
     incremental: bool
@@ -79,8 +79,9 @@ class Job:
         return self.listener
 
     def open(self, plan: TrainingPlan, theta: np.ndarray, n_epochs: int) -> Engine:
-        """Open an engine with the rows to train on; see :class:`OpenEngine`."""
-        data = Data(self.rows.X, self.targets.to_train(self.rows.Y), self.rows.weight)
+        """Open an engine with the rows to train on among its rows; see :class:`OpenEngine`."""
+        rows = self.trained.rows
+        data = Data(rows.X, self.targets.to_train(rows.Y), rows.weight)
         estimator = self.estimator
         return self.open_engine(
             estimator.device, plan, theta, data, n_jobs=estimator.n_jobs, n_epochs=n_epochs
@@ -95,7 +96,8 @@ class Job:
             )
         if not self.estimator.monitor:
             return EpochMetrics(validate)
-        X = inspection.some_rows(self.rows.X, _MONITORED_ROWS)
+        rows, numbers = self.trained
+        X = inspection.some_rows(rows.X, _MONITORED_ROWS, numbers)
         predict = partial(predict_outputs, self.estimator)
 
         def dead_units(engine: Engine) -> list[float]:
@@ -122,7 +124,7 @@ def run(
     estimator : BaseMLP
         It gets the fitted attributes when training ends. Each of its parameters is valid by itself.
     X, y, sample_weight, eval_set
-        The arguments of ``fit``.
+        The arguments of ``fit``; `eval_set` may also be a :class:`HeldRows`.
     incremental : bool, default=False
         Whether this is ``partial_fit``.
     listener : Listener
@@ -149,7 +151,11 @@ def run(
     records.separate(estimator)
     try:
         first_pass = not hasattr(estimator, "coefs_") or not (estimator.warm_start or incremental)
-        targets, rows = _read(estimator, targets, X, y, sample_weight, first_pass, incremental)
+        apart = eval_set if isinstance(eval_set, HeldRows) else None
+        targets, trained = _read(
+            estimator, targets, X, y, sample_weight, first_pass, incremental, apart
+        )
+        rows, numbers = trained
         held = None if eval_set is None else read_eval_set(estimator, targets, eval_set, rows)
         n_outputs = rows.Y.shape[1]
         if not first_pass:
@@ -169,10 +175,11 @@ def run(
             rows, held = hold_out(
                 rows, targets, estimator.validation_fraction, estimator._random_state
             )
+            trained = TrainedRows(rows)
         job = Job(
             estimator,
             targets,
-            rows,
+            trained,
             held,
             wants_loss,
             incremental,
@@ -187,14 +194,9 @@ def run(
         transaction.rollback()
         raise
     # Warnings may be turned into errors, and must not undo what was learned.
-    _report(estimator, targets, outcome, rows, incremental)
+    reporting.report(estimator, targets, outcome, trained, incremental)
     if estimator.diagnose and not incremental:
-        _diagnose(estimator, X, n_before)
-
-
-def predict_outputs(estimator: Any, plan: TrainingPlan, theta: np.ndarray, X: Matrix) -> np.ndarray:
-    """Compute the outputs of a network on the device of an estimator."""
-    return devices.predict(estimator.device, plan, theta, X, estimator.n_jobs)
+        reporting.diagnose(estimator, X, numbers, n_before)
 
 
 def _read(
@@ -205,8 +207,12 @@ def _read(
     sample_weight: Any,
     first_pass: bool,
     incremental: bool,
-) -> tuple[Targets, Rows]:
-    """Check the data, set the estimator's attributes about features and classes, and encode y."""
+    apart: HeldRows | None,
+) -> tuple[Targets, TrainedRows]:
+    """Check the data, set the estimator's attributes about features and classes, and encode y.
+
+    All but the rows `apart` are to be trained on; classes are balanced by these.
+    """
     X, y = inputs.read_rows(estimator, X, y, reset=first_pass, is_numeric=targets.is_numeric)
     if targets.is_learned and (estimator.warm_start or incremental):
         targets.check_known(y, all_required=not incremental)
@@ -215,7 +221,12 @@ def _read(
     vars(estimator).update(targets.attributes())
     Y = targets.encode(y)
     given = inputs.read_weight(sample_weight, X)
-    return targets, Rows(X, Y, targets.row_weight(y, given, incremental), y, given)
+    numbers = counted = None
+    if apart is not None:
+        numbers = apart.others(X.shape[0])
+        counted = y[numbers], None if given is None else given[numbers]
+    weight = targets.row_weight(y, given, incremental, counted)
+    return targets, TrainedRows(Rows(X, Y, weight, y, given), numbers)
 
 
 def _check_network(
@@ -259,7 +270,7 @@ def _initialise(estimator: Any, targets: Targets, layer_units: list[int], dtype:
 def _train_epochs(job: Job) -> Outcome:
     """Train by epochs, and set the fitted attributes."""
     estimator, incremental = job.estimator, job.incremental
-    n_rows = job.rows.X.shape[0]
+    order = job.trained.order
     state = _optimizer_state(estimator, incremental)
     dtype = estimator.coefs_[0].dtype
     parameters.check_representable(estimator, dtype)
@@ -268,7 +279,7 @@ def _train_epochs(job: Job) -> Outcome:
         job.targets,
         planning.layer_units(estimator),
         dtype,
-        planning.batch_size(estimator, n_rows),
+        planning.batch_size(estimator, order.size),
     )
     seed = estimator._random_state.randint(2**32, dtype=np.uint32) if plan.dropout else 0
     plan = replace(plan, **state.constants, **planning.step_options(estimator), seed=int(seed))
@@ -294,7 +305,7 @@ def _train_epochs(job: Job) -> Outcome:
         loop = EpochLoop(
             engine,
             theta,
-            np.arange(n_rows),
+            order,
             StoppingRule(
                 max_epochs, estimator.tol, estimator.n_iter_no_change, estimator.early_stopping
             ),
@@ -344,13 +355,15 @@ def _optimizer_state(estimator: Any, incremental: bool) -> OptimizerState:
 def _train_lbfgs(job: Job) -> Outcome:
     """Train by L-BFGS, and set the fitted attributes."""
     estimator = job.estimator
+    # L-BFGS takes all rows of its engine as one batch.
+    job = replace(job, trained=job.trained.all_as_one())
     history = History.by_loss(loss_curve=estimator.loss_curve_, numbers=estimator.history_)
     plan = planning.objective_plan(
         estimator,
         job.targets,
         planning.layer_units(estimator),
         np.float64,
-        job.rows.X.shape[0],
+        job.trained.rows.X.shape[0],
     )
     theta = weights.flatten(estimator.coefs_, estimator.intercepts_, plan.dtype)
 
@@ -401,86 +414,3 @@ def _read_only(theta: np.ndarray) -> np.ndarray:
 
 def _set_weights(estimator: Any, theta: np.ndarray, plan: TrainingPlan) -> None:
     estimator.coefs_, estimator.intercepts_ = weights.views(theta, plan.layer_units)
-
-
-# ---- warnings and errors -----------------------------------------------------------------
-
-
-def _report(
-    estimator: Any, targets: Targets, outcome: Outcome, rows: Rows, incremental: bool
-) -> None:
-    """Warn or raise where training did not end as it should."""
-    is_lbfgs = estimator.solver == "lbfgs"
-    if outcome.failure is not None:
-        raise diagnosis.failed(outcome.failure, outcome.n_epochs + 1, is_lbfgs)
-    if outcome.diverged and not outcome.is_best:
-        rate = None if is_lbfgs else estimator.learning_rate_init
-        # An iteration of L-BFGS that diverges is not among the completed ones.
-        epoch = outcome.n_epochs + is_lbfgs
-        message = diagnosis.diverged(epoch, rate, targets.needs_scale)
-        raise DivergenceError(message + _about_custom_loss(estimator, targets, rows))
-    if outcome.diverged:
-        warn_user(diagnosis.stopped(outcome.n_epochs), TrainingWarning)
-        return
-    if outcome.interrupted:
-        warn_user("Training interrupted by user.", InterruptedTrainingWarning)
-    if is_lbfgs:
-        if not outcome.converged:
-            message = diagnosis.lbfgs_stopped(outcome.n_epochs, estimator.max_iter, outcome.message)
-            warn_user(message, ConvergenceWarning)
-        return
-    is_planned_end = not incremental and estimator._optimizer.schedule.schedule.has_horizon
-    if not (outcome.converged or incremental or is_planned_end):
-        warn_user(
-            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
-            f"optimization hasn't converged yet.{_advice(estimator)}",
-            ConvergenceWarning,
-        )
-    if estimator.swa_start is not None and not outcome.is_mean:
-        warn_user(
-            f"training ended after {outcome.n_epochs} epochs, before swa_start="
-            f"{estimator.swa_start}: the weights are the last ones, not a mean",
-            TrainingWarning,
-        )
-
-
-def _about_custom_loss(estimator: Any, targets: Targets, rows: Rows) -> str:
-    """Say for which row a custom loss gives no finite number, with the weights that are kept."""
-    if targets.custom_loss is None:
-        return ""
-    found = None
-    if not devices.is_device_array(rows.X):
-        X, Y = rows.X[:_DIAGNOSED_ROWS], targets.to_train(rows.Y[:_DIAGNOSED_ROWS])
-        plan = planning.prediction_plan(estimator)
-        theta = weights.flatten(estimator.coefs_, estimator.intercepts_, plan.dtype)
-        outputs = predict_outputs(estimator, plan, theta, X)
-        found = without_number(targets.custom_loss, Y, outputs)
-    return f" The loss is custom: {found or 'its value or its derivative may not be finite'}."
-
-
-def _advice(estimator: Any) -> str:
-    """Return advice for a fit that reached its limit of epochs, or '' without `diagnose`."""
-    if not estimator.diagnose:
-        return ""
-    losses = estimator.loss_curve_[-estimator.n_iter_ :]
-    return f" {diagnosis.still_improving(losses, estimator.tol)}"
-
-
-def _diagnose(estimator: Any, X: Matrix, n_before: int) -> None:
-    """Warn of what went wrong in a fit that followed `n_before` epochs of earlier fits."""
-    losses = estimator.loss_curve_[n_before:]
-    validation_losses = estimator.history_.get("validation_loss", [])
-    validation_losses = validation_losses[max(0, len(validation_losses) - len(losses)) :]
-    findings = [diagnosis.diverging(losses, estimator.tol, estimator.early_stopping)]
-    if not estimator.early_stopping:  # early stopping keeps the best weights
-        findings.append(diagnosis.overfitting(losses, validation_losses, estimator.tol))
-    plan = planning.prediction_plan(estimator)
-    if inspection.relu_layers(plan):
-        theta = weights.flatten(estimator.coefs_, estimator.intercepts_, plan.dtype)
-        few = inspection.some_rows(X, _DIAGNOSED_ROWS)
-        shares = inspection.dead_units(plan, theta, few, partial(predict_outputs, estimator))
-        units = [plan.layer_units[layer + 1] for layer in inspection.relu_layers(plan)]
-        findings.append(diagnosis.dying(shares, units))
-    for finding in findings:
-        if finding is not None:
-            warn_user(f"{finding}. (diagnose=False silences this.)", TrainingWarning)

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.metrics import check_scoring, get_scorer_names
@@ -32,6 +32,71 @@ class Rows(NamedTuple):
     """Targets as they were given, of shape (n_rows,) or (n_rows, n_outputs)."""
     given_weight: Weight
     """Sample weights as they were given, which scorers get; None for one each."""
+
+
+class TrainedRows(NamedTuple):
+    """The rows to train on, which may be some of those that an engine gets."""
+
+    rows: Rows
+    numbers: np.ndarray | None = None
+    """Their numbers, int64, in increasing order; None for all rows."""
+
+    @property
+    def order(self) -> np.ndarray:
+        """Their numbers as an array, in the order of the first epoch before it is shuffled."""
+        return np.arange(self.rows.X.shape[0]) if self.numbers is None else self.numbers
+
+    def all_as_one(self) -> Self:
+        """Return the same rows without others among them, which copies them if there are any."""
+        if self.numbers is None:
+            return self
+        return self._replace(rows=_taken(self.rows, self.numbers), numbers=None)
+
+
+class HeldRows(NamedTuple):
+    """Numbers of rows of X that are not trained on, and validate a fit after each epoch.
+
+    :func:`fastmlp.fit_many` gives them to ``fit`` in place of an `eval_set`.
+    """
+
+    numbers: np.ndarray
+    """Different numbers, int64, of at least one row and not of all."""
+    n_rows: int
+    """Number of rows of X."""
+
+    def others(self, n_rows: int) -> np.ndarray:
+        """Return the numbers of all other rows, in increasing order.
+
+        Raises
+        ------
+        ValueError
+            When X has not as many rows as the numbers are for.
+        """
+        if n_rows != self.n_rows:
+            raise ValueError(f"held_out is for {self.n_rows} rows, and X has {n_rows}")
+        is_trained = np.ones(self.n_rows, dtype=bool)
+        is_trained[self.numbers] = False
+        return np.flatnonzero(is_trained)
+
+    def of(self, estimator: Any, targets: Targets, rows: Rows) -> Rows:
+        """Take these rows, as :func:`read_eval_set` reads those of an `eval_set`.
+
+        Raises
+        ------
+        ValueError
+            When they cannot be scored.
+        """
+        held = _taken(rows, self.numbers)
+        _check_weight(held, "the rows of held_out")
+        _check_score(estimator, targets, held, "held_out")
+        return held
+
+
+def _taken(rows: Rows, numbers: np.ndarray) -> Rows:
+    """Take rows by their numbers, as views where they lie one after the other."""
+    first, is_range = int(numbers[0]), bool((np.diff(numbers) == 1).all())
+    which = slice(first, first + numbers.size) if is_range else numbers
+    return Rows._make(None if array is None else array[which] for array in rows)
 
 
 def hold_out(
@@ -102,9 +167,10 @@ def read_eval_set(estimator: Any, targets: Targets, eval_set: Any, trained: Rows
         Its attributes about features have been set.
     targets : Targets
         They have learned the classes of the rows to train on.
-    eval_set : tuple (X, y) or (X, y, sample_weight)
+    eval_set : tuple (X, y), tuple (X, y, sample_weight) or HeldRows
     trained : Rows
-        The rows to train on, by which the weights of balanced classes are computed.
+        The rows to train on, by which the weights of balanced classes are computed, or those that
+        have the rows of a :class:`HeldRows` among them.
 
     Returns
     -------
@@ -115,6 +181,8 @@ def read_eval_set(estimator: Any, targets: Targets, eval_set: Any, trained: Rows
     ValueError
         When `eval_set` is no such tuple, or does not fit the rows to train on.
     """
+    if isinstance(eval_set, HeldRows):
+        return eval_set.of(estimator, targets, trained)
     if not isinstance(eval_set, tuple | list) or len(eval_set) not in (2, 3):
         raise ValueError(
             "eval_set must be a tuple (X, y) or (X, y, sample_weight), "
@@ -140,9 +208,14 @@ def read_eval_set(estimator: Any, targets: Targets, eval_set: Any, trained: Rows
         ) from error
     rows = Rows(X, Y, row_weight, y, given)
     _check_weight(rows, "eval_set")
-    if X.shape[0] < 2 and estimator.scoring is None and not targets.is_scored_alone:
-        raise ValueError("eval_set has one row, and R^2 needs two; pass more, or scoring='loss'")
+    _check_score(estimator, targets, rows, "eval_set")
     return rows
+
+
+def _check_score(estimator: Any, targets: Targets, held: Rows, which: str) -> None:
+    is_alone = held.X.shape[0] < 2
+    if is_alone and estimator.scoring is None and not targets.is_scored_alone:
+        raise ValueError(f"{which} has one row, and R^2 needs two; pass more, or scoring='loss'")
 
 
 def _described(value: Any) -> str:

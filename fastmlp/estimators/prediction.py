@@ -39,6 +39,11 @@ class _Known(NamedTuple):
 _KNOWN: weakref.WeakKeyDictionary[Any, _Known] = weakref.WeakKeyDictionary()
 
 
+def predict_outputs(estimator: Any, plan: TrainingPlan, theta: np.ndarray, X: Matrix) -> np.ndarray:
+    """Compute the outputs of a network on the device of an estimator."""
+    return devices.predict(estimator.device, plan, theta, X, estimator.n_jobs)
+
+
 def outputs(estimator: Any, X: Any, owner: Any) -> np.ndarray:
     """Compute the activations of the output layer of a fitted estimator.
 

@@ -94,18 +94,24 @@ def dead_units(plan: TrainingPlan, theta: np.ndarray, X: Any, predict: Predict) 
     return shares
 
 
-def some_rows(X: Any, most: int) -> Any:
+def some_rows(X: Any, most: int, among: np.ndarray | None = None) -> Any:
     """Select rows of X, evenly spaced, since neighbouring rows are often alike.
 
     Parameters
     ----------
     X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
     most : int
-        Largest number of rows to select; X itself is returned where it has no more.
+        Largest number of rows to select.
+    among : ndarray of int or None
+        Numbers of the rows to select from; None is all, and then X itself is returned where it has
+        no more than `most`.
 
     Returns
     -------
     ndarray, DeviceMatrix or scipy.sparse matrix of shape (min(n_rows, most), n_features)
     """
-    n_rows = X.shape[0]
-    return X if n_rows <= most else X[np.linspace(0, n_rows - 1, most).astype(np.intp)]
+    n_rows = X.shape[0] if among is None else among.size
+    if n_rows <= most:
+        return X if among is None else X[among]
+    chosen = np.linspace(0, n_rows - 1, most).astype(np.intp)
+    return X[chosen if among is None else among[chosen]]

@@ -115,6 +115,26 @@ def test_results_are_those_of_single_fits(sample_weight, launches):
     assert launches == [sum(n > epoch for n in n_epochs) for epoch in range(max(n_epochs))]
 
 
+def test_rows_held_out_by_number_are_those_of_single_fits(launches):
+    stopping = {"early_stopping": True, "scoring": "loss", "batch_size": 5}
+    cases = [
+        network(**stopping),
+        network(dropout=0.3, random_state=1, **stopping),
+        network(MLPRegressor, (4,)),
+        network(),
+    ]
+    held_out = [[1, 5, 20], np.arange(15, 20), [3, 2], None]
+    models = [clone(model) for model in cases]
+    fit_many(models, X, Y, WEIGHT, held_out=held_out)
+    assert max(launches) == len(models)
+    for model, case, held in zip(models, cases, held_out, strict=True):
+        rest = np.setdiff1d(np.arange(len(X)), [] if held is None else held)
+        eval_set = None if held is None else (X[held], Y[held], WEIGHT[held])
+        expected = clone(case).fit(X[rest], Y[rest], WEIGHT[rest], eval_set=eval_set)
+        np.testing.assert_array_equal(learned(model), learned(expected))
+        assert model.history_.get("validation_loss") == expected.history_.get("validation_loss")
+
+
 def test_float64_networks_have_launches_of_their_own(launches):
     models = [network(random_state=seed, warm_start=True) for seed in range(3)]
     models[1].fit(X.astype(np.float64), Y)
