@@ -19,8 +19,12 @@ from .types import DataPath, FilePath, FiniteRange
 _MOST_UNITS = 2**31 - 1
 
 
-def _integers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+def _integers(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
     """Read the value of ``--hidden``, a list of positive integers that may be empty."""
+    if text is None:
+        return None
     try:
         values = tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
@@ -39,8 +43,12 @@ def _shortened(text: str) -> str:
     return repr(text if len(text) <= 100 else text[:100] + "...")
 
 
-def _names(context: click.Context, parameter: click.Parameter, text: str) -> str | tuple[str, ...]:
+def _names(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> str | tuple[str, ...] | None:
     """Read the value of ``--activation``, one name or several."""
+    if text is None:
+        return None
     names = tuple(part.strip() for part in text.split(","))
     return names[0] if len(names) == 1 else names
 
@@ -114,28 +122,22 @@ def _further_parameters(
 @click.option(
     "--hidden",
     "hidden_layer_sizes",
-    default="128,64",
-    show_default=True,
     callback=_integers,
     metavar="N,...",
-    help="Units of the hidden layers; '' for a linear model.",
+    help="Units of the hidden layers of a single network; '' for a linear model.",
 )
 @click.option(
     "--activation",
-    default="relu",
-    show_default=True,
     callback=_names,
     metavar="NAME,...",
     help="Activation of the hidden layers, or one for each: identity, logistic, tanh, relu, "
-    "leaky_relu, elu, selu, gelu, silu, softplus.",
+    "leaky_relu, elu, selu, gelu, silu, softplus.  [default: relu in a single network]",
 )
 @click.option(
     "--epochs",
     "max_iter",
     type=click.IntRange(1),
-    default=200,
-    show_default=True,
-    help="Most passes over the training rows.",
+    help="Most passes of a single network over the training rows.  [default: 200]",
 )
 @click.option(
     "--batch-size",
@@ -146,11 +148,13 @@ def _further_parameters(
     "--learning-rate",
     "learning_rate_init",
     type=FiniteRange(0, min_open=True),
-    default=0.001,
-    show_default=True,
-    help="Initial learning rate, of any solver.",
+    help="Initial learning rate of a single network, with any solver.  [default: 0.001]",
 )
-@click.option("--alpha", type=FiniteRange(0), default=0.0001, show_default=True, help="L2 penalty.")
+@click.option(
+    "--alpha",
+    type=FiniteRange(0),
+    help="L2 penalty of a single network.  [default: 0.0001]",
+)
 @click.option(
     "--class-weight",
     type=click.Choice(["balanced"]),

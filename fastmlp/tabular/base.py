@@ -34,6 +34,20 @@ from .targets import check_complete, check_learnable, target_called
 Callback = Callable[[Any], Any]
 
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
+# What 'auto' stands for in a single network, and where a network of a pack is described.
+_SINGLE_NETWORK: dict[str, Any] = {
+    "hidden_layer_sizes": (128, 64),
+    "activation": "relu",
+    "solver": "adam",
+    "alpha": 0.0001,
+    "learning_rate_init": 0.001,
+    "max_iter": 200,
+    "n_iter_no_change": 12,
+    "tol": 0.0001,
+    "beta_2": 0.999,
+    "dropout": 0.0,
+    "validation_fraction": 0.1,
+}
 # Parameters of a network that an estimator for tables does not have. Every fit learns columns and
 # levels anew, so that it cannot continue from earlier weights, and a callback can print progress.
 _NOT_FOR_TABLES = {"verbose", "warm_start"}
@@ -56,6 +70,7 @@ def constraints_of(network: Any) -> dict[str, list[Any]]:
     constraints = {k: v for k, v in constraints.items() if k not in _NOT_FOR_TABLES}
     return {
         **constraints,
+        **{name: [StrOptions({"auto"}), *constraints[name]] for name in _SINGLE_NETWORK},
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "effort": [StrOptions({"low", "default", "high"})],
         "members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -68,6 +83,14 @@ _OWN_PARAMETERS = {
     "hidden_layer_sizes": """\
     hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(128, 64)
         Number of units of each hidden layer; ``()`` is a linear model.
+""",
+    "beta_1": """\
+    beta_1 : float, default=0.9
+        Decay of the running mean of the gradient, for 'adam', 'adamw' and 'nadam'.
+""",
+    "beta_2": """\
+    beta_2 : float, default=0.999
+        Decay of the running mean of the gradient's square, for the same solvers.
 """,
     "batch_size": """\
     batch_size : int or 'auto', default='auto'
@@ -174,6 +197,13 @@ def with_shared_docs(cls: _Class) -> _Class:
     meaning and default are the same.
     """
     entries = {**parameter_docs(), **_OWN_PARAMETERS}
+    for name, value in _SINGLE_NETWORK.items():
+        header, text = entries[name].split("\n", 1)
+        header = header.rpartition(", default=")[0]
+        entries[name] = (
+            f"{header} or 'auto', default='auto'\n{text}"
+            f"        In a single network 'auto' is {value!r}.\n"
+        )
     parameters = "".join(entries[name] for name in signature(cls).parameters if name in entries)
     network = cls._network_class.__name__
     places = {
@@ -370,19 +400,22 @@ class BaseTabular(WholeReads, BaseEstimator):
     def _network_parameters(self, values: NDArray[Any]) -> dict[str, Any]:
         """Return the parameters of the network for a target of shape (n_rows,)."""
         parameters: dict[str, Any] = self.get_params(deep=False)
-        n_rows = len(values)
+        for name, value in _SINGLE_NETWORK.items():
+            if isinstance(parameters[name], str) and parameters[name] == "auto":
+                parameters[name] = value
+        n_rows, solver = len(values), parameters["solver"]
         early_stopping = self.early_stopping
         if isinstance(early_stopping, str):
             early_stopping = n_rows >= _FEWEST_ROWS_FOR_EARLY_STOPPING and self.swa_start is None
         early_stopping = bool(early_stopping) and self._can_hold_out(values)
-        if parameters["learning_rate"] != "constant" and self.solver not in ("gd", "sgd"):
+        if parameters["learning_rate"] != "constant" and solver not in ("gd", "sgd"):
             raise ValueError(
                 f"learning_rate={parameters['learning_rate']!r} is a schedule for solver='sgd' and "
-                f"'gd', and this is {self.solver!r}; use lr_schedule"
+                f"'gd', and this is {solver!r}; use lr_schedule"
             )
         batch_size = self.batch_size
         # The solver 'gd' takes all rows in each step, and refuses a batch size.
-        if self.solver != "gd":
+        if solver != "gd":
             if isinstance(batch_size, str):
                 batch_size = int(np.clip(n_rows // 50, 16, 256))
             most = max(1, int(0.9 * n_rows)) if early_stopping else n_rows
