@@ -1,5 +1,6 @@
 """Metrics of predictions for a table, and of a trivial prediction to compare them with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from sklearn.metrics import (
     roc_auc_score,
     root_mean_squared_error,
 )
+
+from .quantiles import quantile_metrics
 
 
 def regression_metrics(y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
@@ -80,7 +83,9 @@ def classification_metrics(
     return metrics
 
 
-def baseline_metrics(task: str, y_train: NDArray[Any], y_test: NDArray[Any]) -> dict[str, float]:
+def baseline_metrics(
+    task: str, y_train: NDArray[Any], y_test: NDArray[Any], levels: Sequence[float] = ()
+) -> dict[str, float]:
     """Compute the metrics of a prediction that is the same for every row.
 
     Parameters
@@ -92,12 +97,18 @@ def baseline_metrics(task: str, y_train: NDArray[Any], y_test: NDArray[Any]) -> 
         The labels or numbers that the shares or the mean are computed from.
     y_test : ndarray of shape (n_test_rows,)
         The labels or numbers that the prediction is compared with.
+    levels : sequence of float, default=()
+        Levels of quantiles, if these are predicted.
 
     Returns
     -------
     dict of str to float
-        As from :func:`regression_metrics` or :func:`classification_metrics`.
+        As from :func:`regression_metrics` or :func:`classification_metrics`, or for quantiles
+        from :func:`fastmlp.tabular.quantiles.quantile_metrics`.
     """
+    if levels:
+        quantiles = np.quantile(y_train, levels)
+        return quantile_metrics(y_test, np.tile(quantiles, (len(y_test), 1)), levels)
     if task == "regression":
         return regression_metrics(y_test, np.full(len(y_test), np.mean(y_train)))
     classes, counts = np.unique(y_train, return_counts=True)

@@ -9,11 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..estimators.regression_targets import quantile_score
 from ..estimators.regressor import MLPRegressor
 from ..estimators.transaction import whole
 from ..schedules import Schedule
 from .base import BaseTabular, Callback, constraints_of, with_shared_docs
 from .frames import read_target
+from .pack.training import OutOfFold
+from .quantiles import conformal_offsets, quantile_levels
 from .targets import numeric_target
 
 
@@ -35,9 +38,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     huber_delta : float, default=1.0
         Error at which the Huber loss turns from squared to linear, in standard deviations of
         the target.
-    quantiles : float, default=0.5
-        Level of the quantile that ``loss='quantile'`` predicts. A model of a table predicts a
-        single quantile.
+    quantiles : float or sequence of float, default=0.5
+        Levels of the quantiles that ``loss='quantile'`` predicts, in increasing order. A pack
+        corrects them by rows that its networks have not seen, so that a share of about each level
+        lies below its quantile (conformal prediction).
     <parameters of packs>
 
     Attributes
@@ -46,6 +50,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         The mean of the target, which is subtracted before training; 0 with 'poisson'.
     target_scale_ : float
         The standard deviation of the target, by which it is divided before training.
+    quantile_offsets_ : ndarray of shape (n_levels,)
+        What is added to each quantile, in units of the target. Defined only for quantiles of a
+        pack.
     <shared attributes>
 
     See Also
@@ -205,7 +212,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
         Returns
         -------
-        ndarray of shape (n_rows,), float64
+        ndarray of shape (n_rows,) or (n_rows, n_levels), float64
+            A column for each of several `quantiles`, in increasing order.
 
         Raises
         ------
@@ -219,13 +227,35 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         """
         model = whole(self)
         inputs = model._inputs(X)
+        n_levels = np.size(model.quantiles) if quantile_levels(model) else 1
         if not len(inputs):
-            return np.empty(0)
-        predicted: NDArray[Any] = model.estimator_.predict(inputs)
-        return predicted.astype(np.float64) * model.target_scale_ + model.target_mean_
+            return np.empty((0, n_levels) if n_levels > 1 else 0)
+        return model._predictions(model.estimator_.predict(inputs))
+
+    def _predictions(self, standardised: NDArray[Any]) -> NDArray[np.float64]:
+        """Return predictions in units of the target, with quantiles that cover what they should."""
+        predicted = standardised.astype(np.float64) * self.target_scale_ + self.target_mean_
+        offsets = getattr(self, "quantile_offsets_", None)
+        if offsets is not None:
+            predicted = predicted + (offsets if predicted.ndim == 2 else offsets[0])
+        # Offsets, and means over networks, may bring quantiles out of order.
+        return np.sort(predicted, axis=1) if predicted.ndim == 2 else predicted
+
+    def _see_unseen(
+        self, unseen: OutOfFold, values: NDArray[Any], weight: NDArray[np.float64] | None
+    ) -> None:
+        if not (levels := quantile_levels(self)):
+            return
+        rows = unseen.rows
+        predicted = self._predictions(unseen.predicted)
+        self.quantile_offsets_ = conformal_offsets(
+            values[rows], predicted, levels, None if weight is None else weight[rows]
+        )
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the coefficient of determination, R^2, of the predictions.
+        """Return the coefficient of determination, R^2, or for quantiles their mean D^2.
+
+        D^2 is the share by which the pinball loss is below that of constant quantiles.
 
         Parameters
         ----------
@@ -242,11 +272,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         """
         check_is_fitted(self)
         form = getattr(self, "target_format_", "")  # a model of an older version has none
-        return super().score(X, self._target(read_target(self, y), form), sample_weight)
+        values = self._target(read_target(self, y), form)
+        if len(levels := quantile_levels(self)) > 1:
+            return quantile_score(values, self.predict(X), levels, sample_weight)
+        return super().score(X, values, sample_weight)
 
     def _target(self, y: pd.Series, form: str = "") -> NDArray[np.float64]:
-        if np.size(self.quantiles) > 1:
-            raise ValueError("a model of a table predicts one quantile; fit a model for each")
         return numeric_target(y, "TabularClassifier takes text", form)
 
     def _encode(self, values: NDArray[Any]) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ _LARGEST_BATCH = 256
 # Above so many rows each epoch has so many steps that fewer epochs, and fewer folds, are enough.
 _MANY_ROWS = 25_000
 _FEWEST_EPOCHS = 8
+_EPOCHS_OF_LINEAR_QUANTILES = 48
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class Kind:
         """Return the range of the inputs that networks of this kind see."""
         return groups[self.first][0], groups[self.last][1]
 
-    def network_parameters(self, task: str, n_rows: int) -> dict[str, Any]:
+    def network_parameters(
+        self, task: str, n_rows: int, levels: tuple[float, ...] = ()
+    ) -> dict[str, Any]:
         """Return the parameters of a network of this kind.
 
         Parameters
@@ -69,6 +72,8 @@ class Kind:
         task : {'classification', 'regression'}
         n_rows : int
             Number of the rows that it is trained on.
+        levels : tuple of float, default=()
+            Levels of the quantiles that it predicts, if it does.
 
         Returns
         -------
@@ -76,8 +81,7 @@ class Kind:
             Parameters of :class:`fastmlp.MLPClassifier` or :class:`fastmlp.MLPRegressor`.
         """
         is_regression = task == "regression"
-        epochs = max(_FEWEST_EPOCHS, round(self.epochs * min(1.0, _MANY_ROWS / n_rows)))
-        if not self.hidden:
+        if not self.hidden and not levels:
             return {
                 "hidden_layer_sizes": (),
                 "solver": "lbfgs",
@@ -86,7 +90,11 @@ class Kind:
                 "tol": _TOLERANCE_OF_LINEAR,
                 "diagnose": False,
             }
+        # The pinball loss has no curvature that L-BFGS could use.
+        most = self.epochs or _EPOCHS_OF_LINEAR_QUANTILES
+        epochs = max(_FEWEST_EPOCHS, round(most * min(1.0, _MANY_ROWS / n_rows)))
         return {
+            **({"loss": "quantile", "quantiles": levels} if levels else {}),
             "hidden_layer_sizes": self.hidden,
             "activation": self.activations[is_regression],
             "solver": "adamw",
@@ -94,7 +102,7 @@ class Kind:
             "batch_size": min(n_rows, batch_rows(n_rows)),
             "learning_rate_init": self.rates[is_regression],
             "lr_schedule": "multi_cycle",
-            "max_iter": min(self.epochs, epochs),
+            "max_iter": min(most, epochs),
             "beta_2": 0.95,
             "weight_decay": self.weight_decay,
             "dropout": self.dropout,

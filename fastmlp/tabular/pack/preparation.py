@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from ...estimators.class_targets import ClassTargets
 from ...estimators.inputs import read_weight
 from ..preprocessing import TabularPreprocessor
+from ..quantiles import quantile_levels
 from ..table import Table
 from .folds import stratified_folds
 from .kinds import Kind, Plan, plan_for
@@ -26,10 +27,13 @@ NETWORK = "network"
 def set_parameters(estimator: Any) -> list[str]:
     """List the parameters of a network that differ from the defaults of an estimator for tables."""
     defaults = {k: p.default for k, p in signature(type(estimator)).parameters.items()}
+    not_counted = _OF_NO_NETWORK
+    if quantile_levels(estimator):  # what is predicted says nothing of the networks
+        not_counted = not_counted | {"loss", "quantiles"}
     return [
         name
         for name, default in defaults.items()
-        if name not in _OF_NO_NETWORK and not _is_same(getattr(estimator, name), default)
+        if name not in not_counted and not _is_same(getattr(estimator, name), default)
     ]
 
 
@@ -101,6 +105,7 @@ def prepare(
         When the weights cannot be used.
     """
     task, is_set = estimator._task, bool(set_parameters(estimator))
+    levels = quantile_levels(estimator)
     random_state = check_random_state(estimator.random_state)
     given = read_weight(sample_weight, np.empty((len(values), 1)))
     classes, targets, weight = None, estimator._encode(values), given
@@ -129,7 +134,7 @@ def prepare(
             if parameters["batch_size"] != "auto":
                 parameters["batch_size"] = min(parameters["batch_size"], n_trained)
         else:
-            parameters = kind.network_parameters(task, n_trained)
+            parameters = kind.network_parameters(task, n_trained, levels)
             for name in ("n_jobs", "device", "monitor"):
                 parameters[name] = getattr(estimator, name)
         return estimator._network_class(**{**parameters, "random_state": seed})
@@ -147,6 +152,7 @@ def prepare(
         classes=classes,
         scale=1.0 if classes is not None else estimator.target_scale_,
         bounds=None if is_set or classes is not None else (targets.min(), targets.max()),
+        levels=levels,
     )
     training = PackTraining(
         problem,

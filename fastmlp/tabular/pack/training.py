@@ -17,7 +17,9 @@ from threadpoolctl import threadpool_limits
 from ...engines.devices import cpu_threads, limit_threads
 from ...estimators.fit_many import fit_many
 from ...estimators.holdout import HeldRows
+from ...estimators.regression_targets import quantile_score
 from ...exceptions import DivergenceError, collected_warnings
+from ..quantiles import as_columns
 from .kinds import LINEAR, Groups, Kind, Plan
 from .linear import fit_ridge
 from .members import Member, MemberDone, Pack, outputs_of
@@ -55,6 +57,8 @@ class Problem:
         Unit of the targets; losses are reported in units of the numbers to predict.
     bounds : tuple of float or None
         The lowest and highest number that members may predict.
+    levels : tuple of float
+        Levels of the quantiles that members predict; () for means and classes.
     """
 
     inputs: NDArray[np.float32]
@@ -68,6 +72,7 @@ class Problem:
     classes: NDArray[Any] | None = None
     scale: float = 1.0
     bounds: tuple[float, float] | None = None
+    levels: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,8 @@ class PackTraining:
         shape = (len(problem.targets),)
         if problem.classes is not None:
             shape = (*shape, len(problem.classes))
+        elif len(problem.levels) > 1:
+            shape = (*shape, len(problem.levels))
         self._predicted = {kind.name: np.zeros(shape, np.float32) for kind in plan.kinds}
         self._active = [kind.name for kind in plan.kinds]
         self._columns = {kind.name: kind.columns(problem.groups) for kind in plan.kinds}
@@ -281,7 +288,7 @@ class PackTraining:
         X = self._inputs_of(kind)
         held = [np.flatnonzero(problem.folds == job.fold) for job in batch]
         with collected_warnings() as caught:
-            if kind.name == LINEAR and problem.classes is None:
+            if kind.name == LINEAR and problem.classes is None and not problem.levels:
                 for job, rows in zip(batch, held, strict=True):
                     self._fit_ridge(job, X, rows)
             elif self.device == "cpu":
@@ -431,19 +438,22 @@ class PackTraining:
         rows = np.flatnonzero(np.isin(self.problem.folds, sorted(common)))
         weight = self._weight_of(rows)
         predicted = {name: self._predicted[name][rows] for name in kinds}
-        return greedy_weights(predicted, self.problem.targets[rows], weight), rows
+        targets, levels = self.problem.targets[rows], self.problem.levels
+        return greedy_weights(predicted, targets, weight, levels), rows
 
     def _loss(self, predicted: NDArray[Any], rows: NDArray[np.intp]) -> float:
         weight = self._weight_of(rows)
-        loss = held_out_loss(predicted, self.problem.targets[rows], weight)
+        loss = held_out_loss(predicted, self.problem.targets[rows], weight, self.problem.levels)
         return loss * self.problem.scale
 
     def _score(self, unseen: OutOfFold) -> float:
-        """Return the accuracy or R^2 on rows that members have not seen."""
+        """Return the accuracy, R^2 or D^2 on rows that members have not seen."""
         targets, weight = self.problem.targets[unseen.rows], self._weight_of(unseen.rows)
         if self.problem.classes is None:
             if len(targets) < 2:
                 return np.nan
+            if levels := self.problem.levels:
+                return quantile_score(targets, as_columns(unseen.predicted), levels, weight)
             return float(r2_score(targets, unseen.predicted, sample_weight=weight))
         found = unseen.predicted.argmax(axis=1)
         return float(accuracy_score(targets, found, sample_weight=weight))

@@ -1,26 +1,33 @@
 """Weights of the kinds in a pack, by their predictions of rows that they have not seen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..quantiles import pinball_loss
 
 _ROUNDS = 20
 _SMALLEST_PROBABILITY = 1e-7
 
 
 def held_out_loss(
-    predicted: NDArray[Any], targets: NDArray[Any], weight: NDArray[np.float64] | None = None
+    predicted: NDArray[Any],
+    targets: NDArray[Any],
+    weight: NDArray[np.float64] | None = None,
+    levels: Sequence[float] = (),
 ) -> float:
     """Compute the log loss of probabilities, or the root of the mean squared error of numbers.
 
     Parameters
     ----------
-    predicted : ndarray of shape (n_rows, n_classes) or (n_rows,)
+    predicted : ndarray of shape (n_rows, n_classes), (n_rows,) or (n_rows, n_levels)
     targets : ndarray of shape (n_rows,)
         The number of each row's class, or its value.
     weight : ndarray of shape (n_rows,), optional
+    levels : sequence of float, default=()
+        Levels of the quantiles that are predicted; their loss is the mean pinball loss.
 
     Returns
     -------
@@ -29,6 +36,8 @@ def held_out_loss(
     """
     if not np.isfinite(predicted).all():
         return np.inf
+    if levels:
+        return pinball_loss(predicted, targets, levels, weight)
     if predicted.ndim == 1:
         squared = np.square(predicted.astype(np.float64) - targets)
         return float(np.sqrt(np.average(squared, weights=weight)))
@@ -40,6 +49,7 @@ def greedy_weights(
     predicted: Mapping[str, NDArray[Any]],
     targets: NDArray[Any],
     weight: NDArray[np.float64] | None = None,
+    levels: Sequence[float] = (),
 ) -> dict[str, float]:
     """Weigh kinds of networks by greedy selection (Caruana et al., 2004).
 
@@ -54,6 +64,8 @@ def greedy_weights(
     targets : ndarray of shape (n_rows,)
         As for :func:`held_out_loss`.
     weight : ndarray of shape (n_rows,), optional
+    levels : sequence of float, default=()
+        As for :func:`held_out_loss`.
 
     Returns
     -------
@@ -62,7 +74,7 @@ def greedy_weights(
     """
     names = list(predicted)
     columns = [np.asarray(predicted[name], dtype=np.float64) for name in names]
-    if columns[0].ndim == 2:
+    if columns[0].ndim == 2 and not levels:
         # The log loss depends on the probability of the true class alone.
         rows = np.arange(len(targets))
         columns = [column[rows, targets][:, None] for column in columns]
@@ -71,7 +83,7 @@ def greedy_weights(
     chosen: list[int] = []
     losses: list[float] = []
     for n_chosen in range(1, _ROUNDS + 1):
-        trials = [held_out_loss((total + c) / n_chosen, targets, weight) for c in columns]
+        trials = [held_out_loss((total + c) / n_chosen, targets, weight, levels) for c in columns]
         best = int(np.argmin(trials))
         total = total + columns[best]
         chosen.append(best)
