@@ -17,6 +17,7 @@ from ..estimators.planning import prediction_plan
 from ..network.plan import PREDICTION_LOSSES, Optimizer
 from ..network.weights import n_parameters
 from ..tabular.base import BaseTabular
+from ..tabular.encoders.assembly import GROUPS
 from .archive import RefusedError
 from .nodes import called
 
@@ -220,58 +221,89 @@ def _check_preprocessor(prepared: Any, place: str) -> int:
     _require(is_known, _within(place, "_sklearn_output_config"), "is unknown")
     n_numeric, n_text = kinds.count("numeric"), kinds.count("text")
     _require(n_numeric + n_text, where, "are all dropped")
-    return _check_numeric(prepared, n_numeric, place) + _check_text(prepared, n_text, place)
+    _check_parameters(prepared, place)
+    widths = _check_numbers(prepared, n_numeric, place)
+    widths["base"] += _check_levels(prepared, n_text, place)
+    return _check_groups(prepared, widths, place)
 
 
 def _names(columns: Iterable[dict[str, Any]]) -> list[Any]:
     return [column["name"] for column in columns]
 
 
-def _check_numeric(prepared: Any, n_columns: int, place: str) -> int:
-    """Check what converts numeric columns, and return the number of its results."""
-    imputer, scaler = prepared.imputer_, prepared.scaler_
-    where = _within(place, "imputer_")
-    parts = (imputer is not None, scaler is not None)
-    _require(parts == (n_columns > 0,) * 2, where, f"does not fit {n_columns} numeric columns")
-    if not n_columns:
-        return 0
-    is_fit = imputer.n_features_in_ == n_columns and imputer.statistics_.shape == (n_columns,)
-    _require(is_fit, where, f"does not fit {n_columns} numeric columns")
-    # A column whose median is not-a-number would be left out.
-    _require(np.isfinite(imputer.statistics_).all(), where, "has a median that is not finite")
-    indicator, n_indicators = imputer.indicator_, 0
-    if indicator is not None:
-        features, n_indicators = indicator.features_, len(indicator.features_)
-        is_fit = indicator.n_features_in_ == indicator._n_features == n_columns
-        is_fit = is_fit and np.array_equal(np.unique(features), features)
-        is_fit = is_fit and (not n_indicators or (features[0] >= 0 and features[-1] < n_columns))
-        _require(is_fit, f"{where}.indicator_", f"does not fit {n_columns} numeric columns")
-    where, n_results = _within(place, "scaler_"), n_columns + n_indicators
-    shapes = {scaler.mean_.shape, scaler.var_.shape, scaler.scale_.shape}
-    is_fit = scaler.n_features_in_ == n_results and shapes == {(n_results,)}
-    _require(is_fit, where, f"does not fit {n_results} numbers of a row")
+def _check_numbers(prepared: Any, n_numbers: int, place: str) -> dict[str, int]:
+    """Check what converts numbers, and return the number of its results in some groups."""
+    for name in ("fill_values_", "centres_", "scales_", "is_binary_"):
+        array, where = getattr(prepared, name), _within(place, name)
+        _require(array.shape == (n_numbers,), where, f"does not fit {n_numbers} numbers of a row")
+        _require(np.isfinite(array).all(), where, "has a value that is not finite")
+    n_indicators = _check_places(prepared, "indicator_columns_", n_numbers, place)
+    shape, where = prepared.indicator_values_.shape, _within(place, "indicator_values_")
+    _require(shape == (n_indicators, 2), where, f"does not fit {n_indicators} indicators")
+    n_linear = _check_places(prepared, "linear_columns_", n_numbers, place)
+    n_pieces = len(prepared.piece_columns_)
+    _check_range(prepared, "piece_columns_", n_numbers, place)
+    for name, n in (
+        ("linear_means_", n_linear),
+        ("linear_scales_", n_linear),
+        ("piece_starts_", n_pieces),
+        ("piece_widths_", n_pieces),
+    ):
+        array, where = getattr(prepared, name), _within(place, name)
+        _require(array.shape == (n,), where, f"does not fit {n} inputs")
+        _require(np.isfinite(array).all(), where, "has a value that is not finite")
+    _require((prepared.piece_widths_ > 0).all(), _within(place, "piece_widths_"), "has no widths")
+    return {"base": n_numbers + n_indicators, "pieces": n_pieces, "linear": n_linear}
+
+
+def _check_places(prepared: Any, name: str, n_numbers: int, place: str) -> int:
+    """Check positions of numbers, each of which stands there once, and return how many."""
+    columns, where = getattr(prepared, name), _within(place, name)
+    _require(np.array_equal(np.unique(columns), columns), where, "is not in increasing order")
+    _check_range(prepared, name, n_numbers, place)
+    return len(columns)
+
+
+def _check_range(prepared: Any, name: str, n_numbers: int, place: str) -> None:
+    columns = getattr(prepared, name)
+    is_fit = np.all((columns >= 0) & (columns < n_numbers))
+    _require(is_fit, _within(place, name), f"does not fit {n_numbers} numbers of a row")
+
+
+def _check_levels(prepared: Any, n_columns: int, place: str) -> int:
+    """Check what converts text columns, and return the number of its results."""
+    where, n_results = _within(place, "levels_"), 0
+    _require(len(prepared.levels_) == n_columns, where, f"does not fit {n_columns} text columns")
+    for levels in prepared.levels_:
+        _require(len(set(levels)) == len(levels), where, "has a level twice")
+    for name in ("level_inputs_", "level_means_"):
+        tables, where = getattr(prepared, name), _within(place, name)
+        _require(len(tables) == n_columns, where, f"does not fit {n_columns} text columns")
+        for levels, table in zip(prepared.levels_, tables, strict=True):
+            n_rows, n_inputs = table.shape
+            is_fit = 0 < n_rows <= len(levels) + 1 if name == "level_inputs_" else (
+                not n_inputs or n_rows == len(levels) + 1
+            )  # fmt: skip
+            _require(is_fit, where, f"has {n_rows} rows for {len(levels)} levels")
+            _require(table.dtype == np.float32, where, "is not float32")
+            n_results += n_inputs
     return n_results
 
 
-def _check_text(prepared: Any, n_columns: int, place: str) -> int:
-    """Check what converts text columns, and return the number of its results."""
-    encoder, levels = prepared.encoder_, prepared.levels_
-    where = _within(place, "levels_")
-    _require(len(levels) == n_columns, where, f"does not fit {n_columns} text columns")
-    for of_column in levels:
-        _require(len(set(of_column)) == len(of_column), where, "has a level twice")
-    where = _within(place, "encoder_")
-    is_fit = (encoder is not None) == (n_columns > 0)
-    _require(is_fit, where, f"does not fit {n_columns} text columns")
-    if not n_columns:
-        return 0
-    sizes = [len(codes) for codes in encoder.categories_]
-    is_fit = encoder.n_features_in_ == n_columns == len(sizes)
-    is_fit = is_fit and encoder._n_features_outs == sizes
-    _require(is_fit, where, f"does not fit {n_columns} text columns")
-    for codes, of_column in zip(encoder.categories_, levels, strict=True):
-        # The last code stands for all levels that are rare or unknown.
-        known = np.isin(codes, np.arange(len(of_column) + 1)).all()
-        in_order = len(codes) > 0 and np.array_equal(np.unique(codes), codes)
-        _require(known and in_order, where, "has codes that stand for no level")
-    return sum(sizes)
+def _check_groups(prepared: Any, widths: dict[str, int], place: str) -> int:
+    """Check the groups of inputs by the numbers of their inputs, and return their number."""
+    groups, where = prepared.groups_, _within(place, "groups_")
+    names = [name for name in GROUPS if name in groups]
+    _require("base" in groups and set(groups) == set(names), where, "are unknown")
+    _require(list(groups) == names, where, "are in another order")
+    at = 0
+    for name in names:
+        is_fit = len(groups[name]) == 2 and groups[name][0] == at <= groups[name][1]
+        _require(is_fit, where, "do not follow each other")
+        at = groups[name][1]
+    found = {name: stop - start for name, (start, stop) in groups.items()}
+    found["pieces"] = found.pop("tree", 0) + found.pop("bins", 0)
+    same = {"linear": 0, **found} == widths
+    _require(same, where, "have other sizes than what is in them")
+    _require(at > 0, where, "are empty")
+    return at

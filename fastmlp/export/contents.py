@@ -36,6 +36,8 @@ def check_contents(record: Record, place: str = "") -> None:
         The attribute that it belongs to, for messages; empty for the model itself.
     """
     cls, checks = record.cls, _ATTRIBUTES[record.cls]
+    if cls is TabularPreprocessor and "imputer_" in record.state:
+        checks = _EARLIER_PREPROCESSOR
     parameters = signature(cls).parameters if cls in _WITH_PARAMETERS else ()
     if missing := checks.keys() - record.state.keys() - _MAY_LACK:
         raise RefusedError(f"{called(place)} has no attribute {missing.pop()!r}")
@@ -360,6 +362,19 @@ _TABULAR: dict[str, Check] = {
     "na_values_": _sequence(_label),
     "report_": _report,
 }
+_PREPROCESSOR: dict[str, Check] = {
+    **_FEATURES,
+    "columns_": _sequence(_column),
+    "levels_": _sequence(_sequence(_text)),
+    "_sklearn_output_config": _output_config,
+}
+# In files of version 0.1 it had transformers of scikit-learn.
+_EARLIER_PREPROCESSOR: dict[str, Check] = {
+    **_PREPROCESSOR,
+    "imputer_": _optional(_object(SimpleImputer)),
+    "scaler_": _optional(_object(StandardScaler)),
+    "encoder_": _optional(_object(OneHotEncoder)),
+}
 
 _ATTRIBUTES: dict[Any, dict[str, Check]] = {
     MLPClassifier: {
@@ -376,13 +391,16 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
         "target_scale_": _number,
     },
     TabularPreprocessor: {
-        **_FEATURES,
-        "columns_": _sequence(_column),
-        "levels_": _sequence(_sequence(_text)),
-        "imputer_": _optional(_object(SimpleImputer)),
-        "scaler_": _optional(_object(StandardScaler)),
-        "encoder_": _optional(_object(OneHotEncoder)),
-        "_sklearn_output_config": _output_config,
+        **_PREPROCESSOR,
+        "groups_": _dict(_sequence(_count, tuple)),
+        "level_inputs_": _sequence(_array("f", 2)),
+        "level_means_": _sequence(_array("f", 2)),
+        "is_binary_": _array("b"),
+        "indicator_values_": _array("f", 2),
+        **dict.fromkeys(("indicator_columns_", "piece_columns_", "linear_columns_"), _array("i")),
+        **dict.fromkeys(("fill_values_", "centres_", "scales_"), _array("f")),
+        **dict.fromkeys(("piece_starts_", "piece_widths_"), _array("f")),
+        **dict.fromkeys(("linear_means_", "linear_scales_"), _array("f")),
     },
     OptimizerState: {
         "schedule": _object(schedules.LearningRate),

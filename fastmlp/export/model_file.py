@@ -46,7 +46,8 @@ from .making import made
 from .nodes import Record, UnknownTypeError, read_root
 from .others import save_advice
 
-_FORMAT = 1
+_FORMAT = 2
+_READ_FORMATS = (1, 2)  # preprocessors have had transformers of scikit-learn in format 1
 _KEYS = ("fastmlp", "scikit-learn", "holds", "created")
 _LONGEST_WORD = 100
 # The classes that a file may hold at its top, each with an attribute that only fitted models have.
@@ -212,7 +213,7 @@ def _manifest(file: IO[bytes], path: str | PathLike[str]) -> dict[str, Any]:
     is_whole = isinstance(manifest, dict) and type(manifest.get("format")) is int
     if not (is_whole and all(_is_word(manifest.get(key)) for key in _KEYS)):
         raise ModelFileError(f"{path}: this is not a model written by fastmlp")
-    if manifest["format"] != _FORMAT:
+    if manifest["format"] not in _READ_FORMATS:
         raise ModelFileError(
             f"{path}: written by fastmlp {manifest['fastmlp']} in another format; "
             f"this is fastmlp {__version__}"

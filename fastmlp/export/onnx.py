@@ -24,7 +24,7 @@ from ..network.formulas.activations import (
 from ..network.plan import Activation
 from ..tabular.base import BaseTabular
 from ..tabular.columns import level_places
-from ..tabular.preprocessing import SQUASH_BOUND, SQUASH_LIMIT
+from ..tabular.encoders.scaling import LARGEST_DISTANCE, SQUASH_BOUND, SQUASH_LIMIT
 from .files import written_aside
 from .graph import Graph, import_onnx
 from .others import export_advice, scaler_steps
@@ -245,22 +245,20 @@ def _write_outputs(
 
 def _write_table_model(graph: Graph, model: Any) -> None:
     """Add the inputs, the preprocessing, the network and the outputs of a table's model."""
-    parts, prepared = [], model.preprocessor_
+    prepared = model.preprocessor_
     numeric, text = (
         [str(column["name"]) for column in prepared.columns_ if column["kind"] == kind]
         for kind in ("numeric", "text")
     )
     graph.reserve((*numeric, *text))
+    parts = []
     if numeric:
         columns = [graph.input(name, np.float64, 1) for name in numeric]
-        parts.append(_write_numbers(graph, columns, prepared.imputer_, prepared.scaler_))
-    all_codes = prepared.encoder_.categories_ if text else []
-    for name, levels, codes in zip(text, prepared.levels_, all_codes, strict=True):
+        parts += _write_numbers(graph, columns, prepared)
+    for name, levels, table in zip(text, prepared.levels_, prepared.level_inputs_, strict=True):
         column = graph.input(name, str, 1)
-        parts.append(_write_text(graph, column, levels, codes))
-    x = graph.node("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-    x = _write_squash(graph, x)
-    x, dtype = graph.cast(x, np.float32), model.estimator_.coefs_[0].dtype
+        parts.append(_write_text(graph, column, levels, table))
+    x, dtype = graph.node("Concat", *parts, axis=1), model.estimator_.coefs_[0].dtype
     if dtype != np.float32:  # L-BFGS computes in float64
         x = graph.cast(x, dtype)
     p = _write_network(graph, model.estimator_, x)
@@ -270,22 +268,35 @@ def _write_table_model(graph: Graph, model: Any) -> None:
     _write_outputs(graph, model.estimator_, p, scale)
 
 
-def _write_numbers(graph: Graph, columns: Sequence[str], imputer: Any, scaler: Any) -> str:
-    """Add imputation, indicators of missing values, and standardisation of numeric columns."""
+def _write_numbers(graph: Graph, columns: Sequence[str], prepared: Any) -> list[str]:
+    """Add the scaling of numeric columns, and the indicators of missing values."""
     x = graph.node("Concat", *columns, axis=1)
     missing = graph.node("IsNaN", x)
-    x = graph.node("Where", missing, graph.constant(imputer.statistics_[None]), x)
-    if imputer.indicator_ is not None and len(imputer.indicator_.features_):
-        indicators = graph.node(
-            "Gather", missing, graph.constant(imputer.indicator_.features_.astype(np.int64)), axis=1
+    x = graph.node("Where", missing, graph.constant(prepared.fill_values_[None]), x)
+    x = graph.node("Sub", x, graph.constant(prepared.centres_[None]))
+    limits = (graph.constant(np.float64(limit)) for limit in (-LARGEST_DISTANCE, LARGEST_DISTANCE))
+    x = graph.node("Clip", x, *limits)
+    x = graph.node("Mul", x, graph.constant(prepared.scales_[None]))
+    squashed = _write_squash(graph, x)
+    if prepared.is_binary_.any():
+        clipped = graph.node(
+            "Clip", x, graph.constant(np.float64(-1)), graph.constant(np.float64(1))
         )
-        x = graph.node("Concat", x, graph.cast(indicators, np.float64), axis=1)
-    x = graph.node("Sub", x, graph.constant(scaler.mean_[None]))
-    return graph.node("Div", x, graph.constant(scaler.scale_[None]))
+        is_binary = graph.constant(prepared.is_binary_[None])
+        squashed = graph.node("Where", is_binary, clipped, squashed)
+    parts = [graph.cast(squashed, np.float32)]
+    if len(prepared.indicator_columns_):
+        indicators = graph.node(
+            "Gather", missing, graph.constant(prepared.indicator_columns_), axis=1
+        )
+        values = prepared.indicator_values_.astype(np.float32)
+        low, high = (graph.constant(values[None, :, i]) for i in (0, 1))
+        parts.append(graph.node("Where", indicators, high, low))
+    return parts
 
 
-def _write_text(graph: Graph, column: str, levels: Sequence[str], codes: NDArray[Any]) -> str:
-    """Add the one-hot encoding of a text column.
+def _write_text(graph: Graph, column: str, levels: Sequence[str], table: NDArray[Any]) -> str:
+    """Add the inputs for the levels of a text column.
 
     Parameters
     ----------
@@ -293,23 +304,24 @@ def _write_text(graph: Graph, column: str, levels: Sequence[str], codes: NDArray
     column : str
         The input.
     levels : list of str
-        The levels with a code of their own; each code is a position in this list, and
-        ``len(levels)`` is the code of all other text.
-    codes : ndarray of shape (n_codes,)
-        The codes that have a column in the result.
+        The levels that are told apart.
+    table : ndarray of shape (n_rows, n_inputs), float32
+        The inputs for each of them; the last row is for all other text.
     """
+    other = len(table) - 1
+    places = {text: min(place, other) for text, place in level_places(levels).items()}
     # The operator needs a key; where all levels are rare, it is one of the others.
-    places = level_places(levels) or {"": len(levels)}
+    places = places or {"": other}
     code = graph.node(
         "LabelEncoder",
         column,
         domain="ai.onnx.ml",
         keys_strings=list(places),
         values_int64s=list(places.values()),
-        default_int64=len(levels),
+        default_int64=other,
     )
-    one_hot = graph.node("Equal", code, graph.constant(codes.astype(np.int64)[None]))
-    return graph.cast(one_hot, np.float64)
+    code = graph.node("Squeeze", code, graph.constant(np.array([1])))
+    return graph.node("Gather", graph.constant(table), code, axis=0)
 
 
 def _write_squash(graph: Graph, x: str) -> str:

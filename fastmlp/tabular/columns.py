@@ -17,7 +17,7 @@ from .numbers import common_unit, looks_like_number, plain_number
 
 _MOST_INTEGER_CLASSES = 20
 _MOST_DATE_LEVELS = 20
-_MOST_LEVELS = 100
+_MOST_LEVELS = 64
 _FEWEST_NUMBERS = 10
 _FEWEST_ROWS_BESIDE_ONE = 20
 MISSING = "(missing)"
@@ -193,25 +193,20 @@ def _mixed_forms(texts: Sequence[str]) -> str:
 # ---- levels ------------------------------------------------------------------------------
 
 
-def frequent_levels(column: pd.Series, fewest: int, most: int = _MOST_LEVELS) -> list[str]:
-    """List the levels of a text column that get an input of their own.
+def level_counts(column: pd.Series) -> list[tuple[str, int]]:
+    """Count the rows of each level of a text column.
 
     Parameters
     ----------
     column : pandas.Series
         A text column. Missing values and blanks are a level of their own, named ``MISSING``.
         Blanks around other text do not matter.
-    fewest : int
-        The number of rows that a level must have at least.
-    most : int, default=100
-        The number of inputs that the column may have at most. If there are more levels, one of
-        the inputs is for the group of those without an input of their own.
 
     Returns
     -------
-    list of str
-        The most frequent level comes first. The word "(missing)" has a blank at its end, so that
-        it differs from a missing value.
+    list of tuple
+        The names of the levels and their numbers of rows; the most frequent level comes first.
+        The word "(missing)" has a blank at its end, so that it differs from a missing value.
     """
     cells = cells_of(column, called(column.name))
     names = [_stored(text) for text in texts_of(cells)]
@@ -220,10 +215,29 @@ def frequent_levels(column: pd.Series, fewest: int, most: int = _MOST_LEVELS) ->
     for name, count in zip(names, per_value.tolist(), strict=True):
         counts[name] += count
     counts = +counts  # removes levels that do not occur
-    ranked = sorted((-count, level) for level, count in counts.items() if count >= fewest)
-    if len(counts) > most:
-        ranked = ranked[: most - 1]
-    return [level for _, level in ranked]
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def frequent_levels(
+    counts: Sequence[tuple[str, int]], fewest: int, most: int = _MOST_LEVELS
+) -> list[str]:
+    """List the levels of a text column that get an input of their own.
+
+    Parameters
+    ----------
+    counts : list of tuple
+        As from :func:`level_counts`.
+    fewest : int
+        The number of rows that a level must have at least.
+    most : int, default=64
+        The number of levels that may have inputs. All others are one group.
+
+    Returns
+    -------
+    list of str
+        The most frequent level comes first.
+    """
+    return [level for level, count in counts[:most] if count >= fewest]
 
 
 def _stored(text: str) -> str:
@@ -261,7 +275,7 @@ def level_codes(column: pd.Series, levels: Sequence[str]) -> NDArray[np.intp]:
     column : pandas.Series
         Of any type. A number is the level of its digits: 1, 1.0 and '1' are alike.
     levels : list of str
-        As from :func:`frequent_levels`.
+        As from :func:`frequent_levels`, for its column.
 
     Returns
     -------

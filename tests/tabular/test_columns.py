@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fastmlp.tabular.columns import decide_task, frequent_levels, level_codes
+from fastmlp.tabular.columns import decide_task, frequent_levels, level_codes, level_counts
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,10 @@ def test_task_is_decided_by_the_target(values, task):
 
 def test_levels_and_their_codes():
     column = pd.Series(["b", "a", "a", None, "b", "c", "b", None, "d"])
-    assert frequent_levels(column, fewest=2) == ["b", "(missing)", "a"]
-    assert frequent_levels(column, fewest=1, most=3) == ["b", "(missing)"]
-    assert frequent_levels(column, fewest=1, most=5) == ["b", "(missing)", "a", "c", "d"]
+    counts = level_counts(column)
+    assert frequent_levels(counts, fewest=2) == ["b", "(missing)", "a"]
+    assert frequent_levels(counts, fewest=1, most=2) == ["b", "(missing)"]
+    assert frequent_levels(counts, fewest=1, most=5) == ["b", "(missing)", "a", "c", "d"]
     codes = level_codes(pd.Series(["a", None, "new", "b"]), ["b", "(missing)", "a"])
     np.testing.assert_array_equal(codes, [2, 1, 3, 0])
     assert list(level_codes(pd.Series([None, None], dtype=object), ["b"])) == [1, 1]

@@ -10,7 +10,7 @@ from helpers import fit_quietly
 
 from fastmlp import TabularPreprocessor, TabularRegressor, export_onnx, load_model, save_model
 from fastmlp.exceptions import DataError, DataWarning
-from fastmlp.tabular.columns import frequent_levels, level_codes, unknown_levels
+from fastmlp.tabular.columns import frequent_levels, level_codes, level_counts, unknown_levels
 from fastmlp.tabular.train import evaluate, train_table
 
 QUICK = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
@@ -38,7 +38,7 @@ def test_blanks_make_no_level():
 
 def test_blanks_alone_are_missing():
     column = pd.Series(["a", "b", " ", "", None, "a", "b"], dtype=object)
-    assert frequent_levels(column, 1) == ["(missing)", "a", "b"]
+    assert frequent_levels(level_counts(column), 1) == ["(missing)", "a", "b"]
     assert level_codes(column, ["(missing)", "a", "b"]).tolist() == [1, 2, 0, 0, 0, 1, 2]
     assert level_codes(column, ["b", "a"]).tolist() == [1, 0, 2, 2, 2, 1, 0]
 

@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmlp import TabularPreprocessor
 from fastmlp.exceptions import DataError
-from fastmlp.tabular.preprocessing import squash
+from fastmlp.tabular.encoders.scaling import squash
 
 
 @parametrize_with_checks([TabularPreprocessor()])
@@ -47,15 +47,27 @@ def test_numbers_and_names(features):
         "job_clerk", "job_cook", "job_(missing)",
     ]  # fmt: skip
     columns = dict(zip(prepared.get_feature_names_out(), inputs.T, strict=True))
-    age = (features["age"] - features["age"].mean()) / features["age"].std(ddof=0)
+    first, third = features["age"].quantile([0.25, 0.75])
+    age = (features["age"] - features["age"].median()) / (third - first)
     np.testing.assert_allclose(columns["age"], squash(age), rtol=1e-6)
-    income = features["income"].fillna(features["income"].median())
-    income = (income - income.mean()) / income.std(ddof=0)
+    first, median, third = features["income"].quantile([0.25, 0.5, 0.75])
+    income = (features["income"].fillna(median) - median) / (third - first)
     np.testing.assert_allclose(columns["income"], squash(income), rtol=1e-5, atol=1e-6)
+    member = np.where(features["member"].to_numpy(), 1.0, -1.0)
+    np.testing.assert_array_equal(columns["member"], member)
     np.testing.assert_array_equal(columns["city_Oslo"] > 0, features["city"] == "Oslo")
     np.testing.assert_array_equal(columns["missing_income"] > 0, features["income"].isna())
-    assert set(columns["job_cook"]) == {0, np.float32(squash(1.0))}
+    assert set(columns["job_cook"]) == {0, 1}
     np.testing.assert_array_equal(inputs, TabularPreprocessor().fit_transform(features))
+
+
+def test_numbers_can_be_standardised(features):
+    prepared = TabularPreprocessor(scaling="standard").fit(features)
+    columns = dict(
+        zip(prepared.get_feature_names_out(), prepared.transform(features).T, strict=True)
+    )
+    age = (features["age"] - features["age"].mean()) / features["age"].std(ddof=0)
+    np.testing.assert_allclose(columns["age"], squash(age), rtol=1e-6)
 
 
 def test_rare_levels_have_a_name(features):
@@ -137,7 +149,7 @@ def test_a_failed_fit_changes_nothing(features):
 def test_a_fit_forgets_the_one_before(features):
     prepared = TabularPreprocessor().fit(features).fit(features[["age"]].to_numpy())
     assert not hasattr(prepared, "feature_names_in_") and prepared.n_features_in_ == 1
-    assert prepared.encoder_ is None and prepared.levels_ == []
+    assert prepared.level_inputs_ == [] and prepared.levels_ == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""The matrix of a network's inputs, written group by group.
+
+The groups stand in the order of ``GROUPS``, so that some that belong together are one range of
+columns: pieces by trees, scaled numbers with levels, pieces by quantiles, and numbers that are not
+squashed. What is written is in the fitted attributes of a preprocessor.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bins import Pieces
+from .scaling import Scaling
+
+GROUPS = ("tree", "base", "bins", "linear")
+_BLOCK_CELLS = 2**19  # inputs that are made at a time, in float64
+
+
+def scaling_of(fitted: Any) -> Scaling:
+    """Return how a preprocessor scales numbers."""
+    return Scaling(fitted.fill_values_, fitted.centres_, fitted.scales_, fitted.is_binary_)
+
+
+def lay_out(widths: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """Give each group its range of columns, by the numbers of their inputs."""
+    groups, start = {}, 0
+    for name in GROUPS:
+        if name in widths:
+            groups[name] = (start, start + widths[name])
+            start += widths[name]
+    return groups
+
+
+def make_inputs(
+    fitted: Any,
+    numbers: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    crossed: Sequence[NDArray[np.float32]] | None = None,
+) -> NDArray[np.float32]:
+    """Make the inputs of some rows.
+
+    Parameters
+    ----------
+    fitted : TabularPreprocessor
+    numbers : ndarray of shape (n_rows, n_numbers), float64
+        Not-a-number is missing.
+    codes : ndarray of shape (n_rows, n_text_columns), int
+        The position of each value among the levels; that behind them is an unknown one.
+    crossed : sequence of ndarray of shape (n_rows, n_means), optional
+        For training rows, what stands in the place of ``level_means_``, for each text column.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_inputs), float32, C-contiguous
+    """
+    n_rows = len(numbers)
+    n_inputs = max(stop for _, stop in fitted.groups_.values())
+    inputs = np.empty((n_rows, n_inputs), dtype=np.float32)
+    at_a_time = max(1, _BLOCK_CELLS // n_inputs)
+    for start in range(0, n_rows, at_a_time):
+        rows = slice(start, start + at_a_time)
+        _write_numbers(fitted, numbers[rows], inputs[rows])
+    at = fitted.groups_["base"][0] + len(fitted.centres_) + len(fitted.indicator_columns_)
+    for i, table in enumerate(fitted.level_inputs_):
+        stop = at + table.shape[1]
+        inputs[:, at:stop] = table[np.minimum(codes[:, i], len(table) - 1)]
+        at = stop
+    for i, table in enumerate(fitted.level_means_):
+        stop = at + table.shape[1]
+        if stop > at:
+            inputs[:, at:stop] = table[codes[:, i]] if crossed is None else crossed[i]
+        at = stop
+    return inputs
+
+
+def _write_numbers(fitted: Any, numbers: NDArray[np.float64], inputs: NDArray[np.float32]) -> None:
+    """Write all inputs that depend on numbers alone."""
+    if not numbers.shape[1]:
+        return
+    scaling, groups = scaling_of(fitted), fitted.groups_
+    x, is_missing = scaling.apply(numbers), np.isnan(numbers)
+    at = groups["base"][0]
+    inputs[:, at : at + x.shape[1]] = x
+    at += x.shape[1]
+    if len(columns := fitted.indicator_columns_):
+        low, high = fitted.indicator_values_.T
+        inputs[:, at : at + len(columns)] = np.where(is_missing[:, columns], high, low)
+    if len(fitted.piece_columns_):
+        x[is_missing] = -np.inf
+        n_first = 0
+        for name in ("tree", "bins"):
+            start, stop = groups.get(name, (0, 0))
+            chosen = slice(n_first, n_first + stop - start)
+            inputs[:, start:stop] = Pieces(
+                fitted.piece_columns_[chosen],
+                fitted.piece_starts_[chosen],
+                fitted.piece_widths_[chosen],
+            ).apply(x)
+            n_first = chosen.stop
+    if len(columns := fitted.linear_columns_):
+        unsquashed = Scaling(
+            fitted.fill_values_[columns], fitted.linear_means_, fitted.linear_scales_,
+            np.zeros(len(columns), dtype=bool),
+        )  # fmt: skip
+        start, stop = groups["linear"]
+        inputs[:, start:stop] = unsquashed.apply_unsquashed(numbers[:, columns])

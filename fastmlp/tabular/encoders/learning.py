@@ -1,0 +1,138 @@
+"""What is learned of the numbers and levels of a table, as fitted attributes of a preprocessor."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .assembly import lay_out
+from .bins import Pieces, bins_of_each, pieces_between, quantile_edges, tree_edges
+from .levels import level_table
+from .means import level_means
+from .scaling import Scaling, learn_scaling, learn_unsquashed
+from .target import Target, read_folds
+
+# Rows by which quantiles and the edges of pieces are chosen.
+_SAMPLE_ROWS = 100_000
+_EDGE_ROWS = 10_000
+
+
+def learn_inputs(
+    settings: Any,
+    numbers: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    n_levels: Sequence[tuple[int, int]],
+    target: Target | None,
+    folds: Any,
+) -> tuple[dict[str, Any], list[NDArray[np.float32]]]:
+    """Learn how numbers and levels become inputs.
+
+    Parameters
+    ----------
+    settings : TabularPreprocessor
+        Its parameters are used.
+    numbers : ndarray of shape (n_rows, n_numbers), float64
+        Not-a-number is missing.
+    codes : ndarray of shape (n_rows, n_text_columns), int
+    n_levels : sequence of tuple of int
+        For each text column the number of levels with inputs of their own, and the number of
+        levels with means, which is 0 for a column without means.
+    target : Target or None
+        None where no parameter makes use of it.
+    folds : array-like of shape (n_rows,) or None
+
+    Returns
+    -------
+    attributes : dict
+    crossed : list of ndarray of shape (n_rows, n_means), float32
+        What stands for the training rows in the place of ``level_means_``.
+    """
+    attributes, widths = _learn_numbers(settings, numbers, target)
+    tables = [
+        level_table(np.minimum(codes[:, i], n_hot), n_hot) for i, (n_hot, _) in enumerate(n_levels)
+    ]
+    none = np.empty((0, 0), dtype=np.float32)
+    means, crossed = [none] * len(n_levels), [none] * len(n_levels)
+    if target is not None and any(n for _, n in n_levels):
+        averaged = target.averaged()
+        of_rows = read_folds(folds, len(numbers), settings.random_state)
+        for i, (_, n_with_means) in enumerate(n_levels):
+            if n_with_means:
+                means[i], crossed[i] = level_means(codes[:, i], n_with_means, averaged, of_rows)
+    widths["base"] += sum(table.shape[1] for table in (*tables, *means))
+    attributes |= {
+        "level_inputs_": tables,
+        "level_means_": means,
+        "groups_": lay_out(widths),
+    }
+    return attributes, crossed
+
+
+def _learn_numbers(
+    settings: Any, numbers: NDArray[np.float64], target: Target | None
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Learn how numbers become inputs, and how many there are in each group."""
+    rng = np.random.default_rng(0)
+    sample = _drawn(rng, np.arange(len(numbers)), _SAMPLE_ROWS)
+    scaling = learn_scaling(numbers, settings.scaling, sample)
+    gaps = np.flatnonzero(np.isnan(numbers).any(axis=0))
+    bends = np.flatnonzero((scaling.scales != 0) & ~scaling.is_binary)
+    widths = {"base": numbers.shape[1] + len(gaps)}
+    pieces = []
+    rows = _drawn(rng, sample, _EDGE_ROWS)
+    for group, how in (("tree", "tree"), ("bins", "quantile")):
+        if settings.n_bins and settings.bin_edges in (how, "both"):
+            y = target if how == "tree" else None
+            pieces.append(_learn_pieces(settings.n_bins, numbers, scaling, bends, rows, y))
+            widths[group] = len(pieces[-1].columns)
+    linear = bends if settings.linear else bends[:0]
+    if settings.linear:
+        widths["linear"] = len(linear)
+    unsquashed = learn_unsquashed(numbers, scaling, linear)
+    return {
+        "fill_values_": scaling.fills,
+        "centres_": scaling.centres,
+        "scales_": scaling.scales,
+        "is_binary_": scaling.is_binary,
+        "indicator_columns_": gaps.astype(np.int64),
+        "indicator_values_": np.tile([0.0, 1.0], (len(gaps), 1)),
+        "piece_columns_": _joined([p.columns for p in pieces], np.int64),
+        "piece_starts_": _joined([p.starts for p in pieces], np.float64),
+        "piece_widths_": _joined([p.widths for p in pieces], np.float64),
+        "linear_columns_": linear.astype(np.int64),
+        "linear_means_": unsquashed.centres,
+        "linear_scales_": unsquashed.scales,
+    }, widths
+
+
+def _drawn(rng: np.random.Generator, rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Draw rows if there are too many, and keep their order."""
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+
+
+def _joined(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype=dtype), *parts])
+
+
+def _learn_pieces(
+    n_bins: int,
+    numbers: NDArray[np.float64],
+    scaling: Scaling,
+    columns: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    target: Target | None,
+) -> Pieces:
+    """Choose the pieces of some columns, by a tree if there is a target."""
+    most = bins_of_each(n_bins, len(columns))
+    edges = [np.empty(0)] * numbers.shape[1]
+    if most:
+        x = scaling.apply(numbers[rows])
+        for j in columns:
+            is_there = ~np.isnan(numbers[rows, j])
+            if target is None:
+                edges[j] = quantile_edges(x[is_there, j], most)
+            else:
+                y = target.values[rows][is_there]
+                edges[j] = tree_edges(x[is_there, j], y, most, target.n_classes > 0)
+    return pieces_between(edges)
