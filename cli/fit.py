@@ -94,6 +94,24 @@ def _further_parameters(
     help="Kind of the target.",
 )
 @click.option(
+    "--effort",
+    type=click.Choice(["low", "default", "high"]),
+    default="default",
+    show_default=True,
+    help="How much is tried where no option of a network is set: one network, a pack, or all.",
+)
+@click.option(
+    "--members",
+    type=click.IntRange(1),
+    help="About how many networks there are at most.  [default: depends on the rows]",
+)
+@click.option(
+    "--time-limit",
+    type=FiniteRange(0, min_open=True),
+    metavar="SECONDS",
+    help="End the training in time, with what was learned until then.",
+)
+@click.option(
     "--hidden",
     "hidden_layer_sizes",
     default="128,64",
@@ -200,12 +218,13 @@ def fit(
     further: dict[str, Any],
     **parameters: Any,
 ) -> None:
-    """Train a network on the CSV file DATA and write the model.
+    """Train a network, or a pack of several, on the CSV file DATA and write the model.
 
     DATA may be compressed, and - is standard input.
-    Text columns are one-hot encoded, numbers standardised, missing values filled. A part of
-    the rows is held out; the metrics printed are those on it, beside those of always
-    predicting the mean or the class shares.
+    Unless an option says what the network is like, networks of several kinds are trained and
+    weighed by how well they predict rows that they have not seen. A further part of the rows is
+    held out; the metrics printed are those on it, beside those of always predicting the mean or
+    the class shares.
 
     Ctrl-C ends the training early: what was learned so far is measured and written, and the
     exit code is 0. Before the end of the first epoch nothing is written, and it is 130. The
@@ -213,8 +232,8 @@ def fit(
     """
     from fastmlp.tabular.csv import read_table
 
-    from .output import describe, print_json, print_metrics, print_rows, remarks
-    from .progress import epoch_bar
+    from .output import describe, print_json, print_kinds, print_metrics, print_rows, remarks
+    from .progress import progress_bar
 
     if is_model(Path(data)):
         raise UserError(f"{data}: this is a model, and not a table to train on")
@@ -237,7 +256,7 @@ def fit(
         remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
     from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
 
-    with about(Path(called(data))), epoch_bar(parameters["max_iter"], quiet) as callback:
+    with about(Path(called(data))), progress_bar(quiet) as callback:
         model = train_table(
             frame, target, na_values=na_values, callback=callback, **parameters, **further
         )
@@ -249,16 +268,25 @@ def fit(
         for line in remarks(model):
             remark(line)
     if report["interrupted"]:
-        remark(f"interrupted after {report['epochs']} epochs; the weights are kept")
+        remark(f"interrupted after {_trained(report)}")
     with signals_held():
         _save(model, output)
     if as_json:
         print_json({**report, "model": str(output)})
         return
     print_rows([*describe(report), ("model", str(output))])
+    print_kinds(report)
     if "test" in report:
         echo()
         print_metrics(report["test"], report["baseline"])
+
+
+def _trained(report: dict[str, Any]) -> str:
+    """Say how far an interrupted training has come."""
+    if "networks" in report:
+        n_networks = sum(kind["folds"] for kind in report["pack"])
+        return f"{n_networks} network{'s' * (n_networks > 1)} of a pack; they are kept"
+    return f"{report['epochs']} epochs; the weights are kept"
 
 
 def _save(model: Any, path: Path) -> None:

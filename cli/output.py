@@ -71,6 +71,26 @@ def print_metrics(
         echo(line)
 
 
+def print_kinds(report: Mapping[str, Any]) -> None:
+    """Print the kinds of networks that a pack has, or nothing for a single network."""
+    kinds = [kind for kind in report.get("pack", ()) if kind["weight"]]
+    if not kinds:
+        return
+    loss = "RMSE" if report["task"] == "regression" else "log loss"
+    echo()
+    width = max(len("kind"), *(len(visible(kind["kind"])) for kind in kinds))
+    echo(
+        f"{'kind':<{width}}  {'weight':>6}  {'networks':>8}  {'inputs':>6}  {'epochs':>6}  {loss:>9}"
+    )
+    for kind in sorted(kinds, key=lambda kind: -kind["weight"]):
+        echo(
+            f"{visible(kind['kind']):<{width}}  {kind['weight']:>6.2f}  {kind['folds']:>8}  "
+            f"{kind['inputs']:>6}  {kind['epochs']:>6}  {kind['loss']:>9.4g}"
+        )
+    echo(f"{'together':<{width}}  {'':>6}  {report['networks']:>8}  {'':>6}  {'':>6}  "
+         f"{report['loss']:>9.4g}")  # fmt: skip
+
+
 def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the rows of the table that describes a fit."""
     kinds = []
@@ -84,10 +104,21 @@ def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("features", f"{', '.join(kinds)}; {report['inputs']} inputs"),
         ("target", report["target"]),
         ("task", f"{report['task']}{reason}"),
-        ("network", "-".join(map(str, report["layers"]))),
+        ("chosen", report.get("why", "")),
+        _form(report),
         ("epochs", str(report["epochs"])),
         ("seconds", f"{report['seconds']:.2f}"),
     ]
+
+
+def _form(report: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the row that says what is trained."""
+    layers = "-".join(map(str, report["layers"]))
+    if "networks" not in report:
+        return "network", layers
+    tried = sum(kind["folds"] for kind in report["pack"])
+    more = f", of {tried} that were tried" if tried > report["networks"] else ""
+    return "networks", f"{report['networks']}{more}"
 
 
 def remarks(model: Any) -> Iterator[str]:
@@ -96,6 +127,8 @@ def remarks(model: Any) -> Iterator[str]:
     if report["task_reason"]:
         yield f"task: {report['task']}, {report['task_reason']} (choose with --task)"
     yield from dropped_lines(report["dropped_columns"])
+    if report.get("cut_short") and not report["interrupted"]:
+        yield "the time limit left out networks that were planned (see --time-limit)"
     if not report["converged"] and not report["interrupted"]:
         yield f"stopped at the limit of {report['epochs']} epochs (see --epochs)"
 

@@ -1,4 +1,4 @@
-"""A progress bar of epochs on stderr."""
+"""A progress bar on stderr, of epochs or of the networks of a pack."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,22 +7,41 @@ from typing import Any
 
 from .terminal import is_terminal
 
+# The library's estimate of the time left knows how long each kind of network takes.
+_FORMAT_OF_MEMBERS = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} networks [{elapsed}{postfix}]"
+
 
 @contextmanager
-def epoch_bar(max_epochs: int, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
+def progress_bar(quiet: bool) -> Iterator[Callable[[Any], None] | None]:
     """Give a callback for ``fit`` that draws a bar, or None where nobody would see it."""
     if quiet or not is_terminal(sys.stderr):
         yield None
         return
     from tqdm import tqdm
 
-    with tqdm(total=max_epochs, unit="epoch", file=sys.stderr) as bar:
+    bar: Any = None
 
-        def show(epoch: Any) -> None:
-            values = {"loss": f"{epoch.loss:.4f}"}
-            if epoch.validation_score is not None:
-                values["validation"] = f"{epoch.validation_score:.4f}"
+    def show(event: Any) -> None:
+        nonlocal bar
+        if hasattr(event, "epoch"):
+            if bar is None:
+                bar = tqdm(total=event.max_epochs, unit="epoch", file=sys.stderr)
+            values = {"loss": f"{event.loss:.4f}"}
+            if event.validation_score is not None:
+                values["validation"] = f"{event.validation_score:.4f}"
             bar.set_postfix(values, refresh=False)
             bar.update()
+            return
+        if bar is None:
+            bar = tqdm(total=event.planned, file=sys.stderr, bar_format=_FORMAT_OF_MEMBERS)
+        bar.total = event.planned
+        loss = f"{event.kind} loss={-event.score:.4g}"
+        bar.set_postfix_str(f"about {event.seconds_left:.0f} s left, {loss}", refresh=False)
+        bar.update(event.done - bar.n)
+        bar.refresh()
 
+    try:
         yield show
+    finally:
+        if bar is not None:
+            bar.close()

@@ -139,16 +139,16 @@ def info(model: Path, as_json: bool) -> None:
     """Say what the file MODEL holds."""
     from fastmlp.export.model_file import load_model, read_manifest
 
-    from .output import describe, format_metrics, print_json, print_rows
+    from .output import describe, format_metrics, print_json, print_kinds, print_rows
 
     manifest = read_manifest(model)
     loaded = load_model(model)
     columns, report = getattr(loaded, "columns_", None), getattr(loaded, "report_", None)
-    network = getattr(loaded, "estimator_", loaded)
-    coefs = getattr(network, "coefs_", [])
-    layers = [w.shape[0] for w in coefs[:1]] + [w.shape[1] for w in coefs]
+    networks = _networks(getattr(loaded, "estimator_", loaded))
+    layers = [_layers(network) for network in networks]
     if as_json:
-        print_json({**manifest, "layers": layers, "columns": columns, "report": report})
+        first = layers[0] if layers else []
+        print_json({**manifest, "layers": first, "columns": columns, "report": report})
         return
     rows = [
         ("file", f"{model}, {model.stat().st_size / 1024:.0f} KiB, skops archive"),
@@ -157,7 +157,8 @@ def info(model: Path, as_json: bool) -> None:
                     f"scikit-learn {manifest['scikit-learn']}"),
     ]  # fmt: skip
     if report is None:
-        rows.append(("network", "-".join(map(str, layers))))
+        shown = dict.fromkeys("-".join(map(str, units)) for units in layers)
+        rows.append(("networks" if len(layers) > 1 else "network", ", ".join(shown)))
     else:
         rows += describe(report)
         rows += [("test", format_metrics(report.get("test", {})))]
@@ -170,6 +171,20 @@ def info(model: Path, as_json: bool) -> None:
         if hasattr(loaded, "classes_"):
             rows.append(("classes", ", ".join(map(str, loaded.classes_))))
     print_rows(rows)
+    if report is not None:
+        print_kinds(report)
+
+
+def _networks(model: Any) -> list[Any]:
+    """Return the networks of a pack, or the one of another model."""
+    members = getattr(model, "members", None)
+    return [model] if members is None else [member.network for member in members]
+
+
+def _layers(network: Any) -> list[int]:
+    """Return the number of units of each layer, the inputs first."""
+    coefs = getattr(network, "coefs_", [])
+    return [w.shape[0] for w in coefs[:1]] + [w.shape[1] for w in coefs]
 
 
 @click.command(cls=Command)

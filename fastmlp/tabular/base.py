@@ -1,7 +1,12 @@
 """The common base of TabularClassifier and TabularRegressor: preparing and training on a table."""
 
 import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -12,16 +17,21 @@ from sklearn.utils import Tags, check_consistent_length
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators._sklearn import StrOptions, validate_parameters
+from ..estimators._sklearn import Interval, StrOptions, validate_parameters
 from ..estimators.parameters import parameter_docs
 from ..estimators.transaction import Transaction, WholeReads
-from ..exceptions import DivergenceError
-from ..training.callbacks import Callback
+from ..exceptions import DivergenceError, InterruptedTrainingWarning, warn_user
 from ..training.history import Epoch
 from .frames import read_frame, read_target
+from .pack.members import MemberDone, Pack
+from .pack.preparation import is_one_network, prepare
+from .pack.training import OutOfFold
 from .preprocessing import TabularPreprocessor
 from .table import Table, copies_of_target, settle_table, warn_of
 from .targets import check_complete, check_learnable, target_called
+
+# It is told of each epoch of a single network, or of each network of a pack.
+Callback = Callable[[Any], Any]
 
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
 # Parameters of a network that an estimator for tables does not have. Every fit learns columns and
@@ -44,7 +54,13 @@ def constraints_of(network: Any) -> dict[str, list[Any]]:
     """
     constraints: dict[str, list[Any]] = network._parameter_constraints
     constraints = {k: v for k, v in constraints.items() if k not in _NOT_FOR_TABLES}
-    return {**constraints, "early_stopping": [StrOptions({"auto"}), "boolean"]}
+    return {
+        **constraints,
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
+        "effort": [StrOptions({"low", "default", "high"})],
+        "members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "time_limit": [None, Interval(Real, 0, None, closed="neither")],
+    }
 
 
 # The parameters whose defaults or meanings are not those of the networks.
@@ -86,22 +102,43 @@ _OWN_PARAMETERS = {
         units of each layer. To measure them takes a little time in each step and epoch.
 """,
 }
+_OF_PACKS = {
+    "effort": """\
+    effort : {'low', 'default', 'high'}, default='default'
+        How much is tried where no parameter of a network is set. With 'default' the model is a
+        pack: networks of several kinds over folds of the rows, weighed by how well they predict
+        rows that they have not seen. 'low' trains one network, 'high' every kind on every fold.
+""",
+    "members": """\
+    members : int or 'auto', default='auto'
+        About how many networks a pack has at most. Where a parameter of a network is set 'auto' is
+        a single one, and a number that many networks of these parameters, each of which holds out
+        another fold of the rows; predictions are their mean.
+""",
+    "time_limit": """\
+    time_limit : float or None, default=None
+        Seconds that a fit may take. The model then is what was trained until the limit; the
+        result depends on the speed of the machine.
+""",
+}
 
 _FIT_ARGUMENTS = """\
         sample_weight : array-like of shape (n_rows,), optional
             Weight of each row in the loss and in the validation score. The columns and the
             target are prepared as if all rows had the same weight.
         callback : callable, optional
-            It is called after each epoch with a :class:`fastmlp.Epoch`; training stops when it
-            returns True. While it runs the estimator is as if training had ended with this epoch:
-            it can predict, and be copied or saved.
+            It is called after each epoch of a single network with a :class:`fastmlp.Epoch`, and
+            after each network of a pack with a ``fastmlp.tabular.pack.members.MemberDone``;
+            training stops when it returns True. While it runs the estimator is as if training had
+            ended with this epoch or network: it can predict, and be copied or saved.
 """
 
 _SHARED_ATTRIBUTES = """\
     preprocessor_ : TabularPreprocessor
-        Converts the columns of a table to the network's inputs.
-    estimator_ : {network}
-        The trained network.
+        Converts the columns of a table to the inputs of the networks.
+    estimator_ : {network} or Pack
+        The trained network, or the trained networks of a pack, which is a
+        ``fastmlp.tabular.pack.members.Pack``.
     columns_ : list of dict
         Describes each column, as ``columns_`` of :class:`fastmlp.TabularPreprocessor`.
     target_name_ : object
@@ -110,7 +147,7 @@ _SHARED_ATTRIBUTES = """\
         How the numbers of y were written as text, such as ``1.234,5 EUR``; '' for plain numbers
         and for classes.
     n_iter_ : int
-        Number of epochs that were trained.
+        Number of epochs that were trained, by all networks together.
     n_features_in_ : int
         Number of columns seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_columns,)
@@ -141,6 +178,7 @@ def with_shared_docs(cls: _Class) -> _Class:
     network = cls._network_class.__name__
     places = {
         "    <shared parameters>\n": parameters,
+        "    <parameters of packs>\n": "".join(_OF_PACKS.values()),
         "    <shared attributes>\n": _SHARED_ATTRIBUTES.replace("{network}", network),
         "        <arguments of fit>\n": _FIT_ARGUMENTS,
     }
@@ -163,6 +201,12 @@ class BaseTabular(WholeReads, BaseEstimator):
     batch_size: int | str
     solver: str
     swa_start: int | None
+    device: str
+    n_jobs: int | None
+    random_state: Any
+    effort: str
+    members: int | str
+    time_limit: float | None
 
     # scikit-learn's metadata routing splits metadata by rows, and a callback has no rows.
     __metadata_request__fit = {"callback": UNUSED}  # noqa: RUF012
@@ -198,31 +242,28 @@ class BaseTabular(WholeReads, BaseEstimator):
         raise NotImplementedError
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, callback: Callback | None) -> Self:
+        began = time.perf_counter()
         validate_parameters(self)
         transaction = Transaction(self, ("estimator_", "n_iter_"))
         try:
             y = read_target(transaction.draft, y)
-            remarks, raised = transaction.draft._train(X, y, sample_weight, callback, transaction)
+            fit = _TableFit(transaction, began, self.time_limit, callback, sample_weight)
+            remarks, raised = transaction.draft._train(X, y, fit)
             transaction.commit()
         except BaseException:
             transaction.rollback()
             raise
         if raised is not None:
             raise raised
+        for warning in fit.warnings:
+            warn_user(warning)
         warn_of(remarks)
         return self
 
-    def _train(
-        self,
-        X: Any,
-        y: pd.Series,
-        sample_weight: Any,
-        callback: Callback | None,
-        transaction: Transaction,
-    ) -> tuple[list[str], Warning | None]:
+    def _train(self, X: Any, y: pd.Series, fit: "_TableFit") -> tuple[list[str], Warning | None]:
         """Set the fitted attributes of this draft, and return remarks on the table for the user.
 
-        A callback sees the attributes of each epoch.
+        A callback sees the attributes of each epoch, or of each network of a pack.
 
         X may be a :class:`Table`, whose columns have been looked at before. A filter may turn the
         warnings of the network's fit into errors. The network keeps what it has learned then, and
@@ -234,41 +275,97 @@ class BaseTabular(WholeReads, BaseEstimator):
         check_consistent_length(frame, y)
         check_complete(y)
         table = X if isinstance(X, Table) else settle_table(frame, y)
-        preprocessor = TabularPreprocessor().set_output(transform="default")
-        inputs = preprocessor._learn_inputs(table)
         values = self._target(y, table.target_form)
-        check_learnable(values, self._task, target_called(y))
-        for i, column in enumerate(preprocessor.columns_):
-            if column["kind"] != "dropped" and not column["note"]:
-                column["note"] = copies_of_target(table.frame.iloc[:, i], values, self._task)
-        targets = self._encode(values)
-        network = self._network_class(**self._network_parameters(values))
-        self.preprocessor_, self.columns_ = preprocessor, preprocessor.columns_
+        self._check_learnable(values, target_called(y))
         self.target_name_ = y.name
         self.target_format_ = table.target_form if self._task == "regression" else ""
+        train = self._train_network if is_one_network(self) else self._train_pack
+        raised = train(table, values, fit)
+        self.n_iter_ = self.estimator_.n_iter_
+        remarks = self.preprocessor_._remarks()
+        if self.target_format_:
+            remarks.insert(0, f"{target_called(y)} {table.target_note}")
+        return remarks, raised
 
-        def tell(epoch: Epoch) -> Any:
-            def complete(shown: Any, is_copied: bool) -> None:
-                shown.estimator_, shown.n_iter_ = copy.copy(network), epoch.epoch
+    def _check_learnable(self, values: NDArray[Any], called: str) -> None:
+        """Raise an error for a target that cannot be learned with the parameters."""
+        check_learnable(values, self._task, called)
 
-            assert callback is not None
-            return transaction.show(complete, callback, epoch)
+    def _train_network(
+        self, table: Table, values: NDArray[Any], fit: "_TableFit"
+    ) -> Warning | None:
+        """Train one network; see :meth:`_train`."""
+        preprocessor = TabularPreprocessor().set_output(transform="default")
+        inputs = preprocessor._learn_inputs(table)
+        self._know_columns(preprocessor, table, values)
+        targets = self._encode(values)
+        network = self._network_class(**self._network_parameters(values))
 
-        told = None if callback is None else tell
+        def complete(epoch: Epoch, shown: Any, is_copied: bool) -> None:
+            shown.estimator_, shown.n_iter_ = copy.copy(network), epoch.epoch
+
+        told: Callback | None = None
+        if fit.callback is not None:
+            told = partial(fit.tell, complete)
+        elif self.time_limit is not None:
+            told = _Clock(fit)
         raised = None
         try:
-            network.fit(inputs, targets, sample_weight, callback=told)
+            network.fit(inputs, targets, fit.sample_weight, callback=told)
         except DivergenceError as error:
             # The notes tell of weights that are kept, but this network is thrown away.
             error.__notes__.clear()
             raise
         except Warning as warning:
             raised = warning
-        self.estimator_, self.n_iter_ = network, network.n_iter_
-        remarks = preprocessor._remarks()
-        if self.target_format_:
-            remarks.insert(0, f"{target_called(y)} {table.target_note}")
-        return remarks, raised
+        self.estimator_ = network
+        return raised
+
+    def _train_pack(self, table: Table, values: NDArray[Any], fit: "_TableFit") -> None:
+        """Train several networks; see :meth:`_train`."""
+
+        def listener(done: MemberDone, pack: Callable[[], Pack]) -> bool:
+            def complete(done: MemberDone, shown: Any, is_copied: bool) -> None:
+                shown.estimator_ = pack()
+                shown.n_iter_ = shown.estimator_.n_iter_
+
+            return fit.tell(complete, done)
+
+        told = None if fit.callback is None else listener
+        preprocessor, training = prepare(self, table, values, fit.sample_weight, fit.began, told)
+        self._know_columns(preprocessor, table, values)
+        try:
+            self.estimator_ = training.run()
+        except DivergenceError as error:
+            error.__notes__.clear()
+            raise
+        self._see_unseen(training.out_of_fold(), values, training.problem.weight)
+        fit.warnings += training.warnings()
+        if training.is_interrupted:
+            fit.warnings.append(InterruptedTrainingWarning("Training interrupted by user."))
+
+    def _know_columns(
+        self, preprocessor: TabularPreprocessor, table: Table, values: NDArray[Any]
+    ) -> None:
+        """Keep the preprocessor, and note which columns are copies of the target."""
+        for i, column in enumerate(preprocessor.columns_):
+            if column["kind"] != "dropped" and not column["note"]:
+                column["note"] = copies_of_target(table.frame.iloc[:, i], values, self._task)
+        self.preprocessor_, self.columns_ = preprocessor, preprocessor.columns_
+
+    def _see_unseen(
+        self, unseen: OutOfFold, values: NDArray[Any], weight: NDArray[np.float64] | None
+    ) -> None:
+        """Learn what the predictions of rows tell that the members of a pack have not seen.
+
+        Parameters
+        ----------
+        unseen : OutOfFold
+        values : ndarray of shape (n_rows,)
+            The target of all rows.
+        weight : ndarray of shape (n_rows,) or None
+            Weight of each row, that of its class included.
+        """
 
     def _network_parameters(self, values: NDArray[Any]) -> dict[str, Any]:
         """Return the parameters of the network for a target of shape (n_rows,)."""
@@ -290,6 +387,8 @@ class BaseTabular(WholeReads, BaseEstimator):
                 batch_size = int(np.clip(n_rows // 50, 16, 256))
             most = max(1, int(0.9 * n_rows)) if early_stopping else n_rows
             batch_size = min(batch_size, most)
+        for name in ("effort", "members", "time_limit", "threshold"):
+            parameters.pop(name, None)
         return {**parameters, "early_stopping": early_stopping, "batch_size": batch_size}
 
     def _can_hold_out(self, values: NDArray[Any]) -> bool:
@@ -305,3 +404,45 @@ class BaseTabular(WholeReads, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         return tags
+
+
+@dataclass
+class _TableFit:
+    """What one call of ``fit`` is given, and the warnings that it will end with."""
+
+    transaction: Transaction
+    began: float
+    time_limit: float | None
+    callback: Callback | None
+    sample_weight: Any
+    warnings: list[Warning] = field(default_factory=list)
+
+    def is_over(self) -> bool:
+        """Tell whether the limit of time is reached."""
+        limit = self.time_limit
+        return limit is not None and time.perf_counter() - self.began > limit
+
+    def tell(self, complete: Callable[[Any, Any, bool], None], told: Any) -> bool:
+        """Tell the callback of an epoch or of a member, and return whether training shall end.
+
+        Parameters
+        ----------
+        complete : callable
+            ``complete(told, estimator, is_copied)`` sets the attributes that are known only now.
+        told : Epoch or MemberDone
+        """
+        assert self.callback is not None
+        stop = self.transaction.show(partial(complete, told), self.callback, told)
+        return bool(stop) or self.is_over()
+
+
+class _Clock:
+    """A callback that ends the training of a network at the limit of time."""
+
+    sees_estimator = False
+
+    def __init__(self, fit: _TableFit) -> None:
+        self._fit = fit
+
+    def __call__(self, epoch: Epoch) -> bool:
+        return self._fit.is_over()

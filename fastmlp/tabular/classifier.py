@@ -1,6 +1,7 @@
 """TabularClassifier: a network that predicts the class of each row of a table."""
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -9,13 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..estimators._sklearn import Interval, StrOptions
 from ..estimators.classifier import MLPClassifier
 from ..estimators.transaction import whole
 from ..schedules import Schedule
-from ..training.callbacks import Callback
-from .base import BaseTabular, constraints_of, with_shared_docs
+from .base import BaseTabular, Callback, constraints_of, with_shared_docs
 from .frames import read_target
+from .pack.preparation import is_one_network
+from .pack.training import OutOfFold
 from .targets import class_labels, labels_like
+from .thresholds import check_threshold, choose_threshold
 
 
 @with_shared_docs
@@ -39,11 +43,20 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Share of each target's probability that 'log_loss' spreads over all classes.
     rho : float, default=1.0
         The margin from which on the margin loss is zero, in [1e-6, 1].
+    <parameters of packs>
+    threshold : float, 'f1', dict or None, default=None
+        For two classes, the probability above which ``predict`` says the second one; None is one
+        half. 'f1' chooses it for the highest F1 score of the second class. A dict such as
+        ``{'no': 1, 'yes': 10}`` chooses it for the lowest cost, where each number is the cost of a
+        row of this class that is predicted wrongly. Both choose by rows that the members of a pack
+        have not seen. Probabilities do not change.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels that were seen in ``fit``; text and dates are strings.
+    threshold_ : float
+        The threshold that ``predict`` uses. Defined only where `threshold` is set.
     <shared attributes>
 
     See Also
@@ -62,7 +75,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     __module__ = "fastmlp"  # where users and model files find it
 
-    _parameter_constraints = constraints_of(MLPClassifier)
+    _parameter_constraints = {  # noqa: RUF012
+        **constraints_of(MLPClassifier),
+        "threshold": [None, Interval(Real, 0, 1, closed="neither"), StrOptions({"f1"}), dict],
+    }
     _network_class = MLPClassifier
     _task = "classification"
 
@@ -110,6 +126,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         loss: str = "log_loss",
         label_smoothing: float = 0.0,
         rho: float = 1.0,
+        effort: str = "default",
+        members: int | str = "auto",
+        time_limit: float | None = None,
+        threshold: float | str | Mapping[Any, float] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -152,6 +172,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self.loss = loss
         self.label_smoothing = label_smoothing
         self.rho = rho
+        self.effort = effort
+        self.members = members
+        self.time_limit = time_limit
+        self.threshold = threshold
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, callback: Callback | None = None
@@ -213,7 +237,13 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """
         model = whole(self)
         inputs = model._inputs(X)
-        return model.estimator_.predict(inputs) if len(inputs) else model.classes_[:0]
+        if not len(inputs):
+            return model.classes_[:0]
+        threshold = getattr(model, "threshold_", None)
+        if threshold is None:
+            return model.estimator_.predict(inputs)
+        is_second = model.estimator_.predict_proba(inputs)[:, 1] > threshold
+        return model.classes_[is_second.astype(int)]
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Predict the probability of each class, in the order of ``classes_``.
@@ -249,7 +279,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         inputs = model._inputs(X)
         if not len(inputs):
             return np.empty((0, len(model.classes_)), dtype=np.float32)
-        return model.estimator_.predict_log_proba(inputs)
+        with np.errstate(divide="ignore"):
+            return np.log(model.estimator_.predict_proba(inputs))
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of rows whose class is predicted correctly.
@@ -282,6 +313,27 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _encode(self, values: NDArray[Any]) -> NDArray[Any]:
         return values
+
+    def _check_learnable(self, values: NDArray[Any], called: str) -> None:
+        super()._check_learnable(values, called)
+        if self.threshold is None:
+            return
+        check_threshold(self.threshold, np.unique(values), not is_one_network(self))
+        if isinstance(self.threshold, Real):
+            self.threshold_ = float(self.threshold)
+
+    def _see_unseen(
+        self, unseen: OutOfFold, values: NDArray[Any], weight: NDArray[np.float64] | None
+    ) -> None:
+        if self.threshold is None:
+            return
+        self.threshold_ = choose_threshold(
+            self.threshold,
+            self.classes_,
+            values[unseen.rows] == self.classes_[1],
+            unseen.predicted[:, 1],
+            None if weight is None else weight[unseen.rows],
+        )
 
     def _can_hold_out(self, values: NDArray[Any]) -> bool:
         # The split is stratified if there are two classes, and then needs two rows of each.

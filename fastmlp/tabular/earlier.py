@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .encoders.scaling import squash
 
 # What is empty in all of them.
-_NONE_THEN = ("piece_starts_", "piece_widths_", "linear_means_", "linear_scales_")
+_NO_NUMBERS = ("piece_starts_", "piece_widths_", "linear_means_", "linear_scales_")
+_NO_PLACES = ("piece_columns_", "linear_columns_")
 
 
 def without_transformers(state: dict[str, Any]) -> dict[str, Any]:
@@ -34,36 +36,66 @@ def without_transformers(state: dict[str, Any]) -> dict[str, Any]:
         return state
     names = ("imputer_", "scaler_", "encoder_")
     imputer, scaler, encoder = (state[name] for name in names)
-    state = {name: value for name, value in state.items() if name not in names}
-    medians = np.empty(0) if imputer is None else np.array(imputer.statistics_, dtype=np.float64)
-    means, scales = (
-        (np.empty(0), np.empty(0)) if scaler is None else (scaler.mean_, 1 / scaler.scale_)
-    )
-    n, indicator = len(medians), None if imputer is None else imputer.indicator_
-    columns = np.empty(0, dtype=np.int64) if indicator is None else indicator.features_
-    if means.shape != scales.shape or means.shape != (n + len(columns),):
-        raise ValueError(f"a scaler of {len(means)} numbers does not fit {n} columns")
-    both = (np.array([0.0, 1.0]) - means[n:, None]) * scales[n:, None]
-    tables = []
-    all_codes = [] if encoder is None else encoder.categories_
-    for levels, codes in zip(state["levels_"], all_codes, strict=True):
-        if not np.isin(codes, np.arange(len(levels) + 1)).all():
-            raise ValueError("the encoder has codes that stand for no level")
-        table = np.zeros((len(levels) + 1, len(codes)))
-        table[codes.astype(np.intp), np.arange(len(codes))] = squash(np.ones(len(codes)))
-        tables.append(table.astype(np.float32))
-    n_inputs = len(means) + sum(table.shape[1] for table in tables)
+    numbers = _of_numbers(imputer, scaler)
+    tables = _of_levels(encoder, state["levels_"])
+    n_inputs = len(numbers["centres_"]) + len(numbers["indicator_columns_"])
+    n_inputs += sum(table.shape[1] for table in tables)
     return {
-        **state,
+        **{name: value for name, value in state.items() if name not in names},
+        **numbers,
+        "level_inputs_": tables,
+        "level_means_": [np.empty((0, 0), dtype=np.float32) for _ in tables],
+        **{name: np.empty(0, dtype=np.int64) for name in _NO_PLACES},
+        **{name: np.empty(0) for name in _NO_NUMBERS},
+        "groups_": {"base": (0, n_inputs)},
+    }
+
+
+def _require_fit(condition: Any) -> None:
+    if not condition:
+        raise ValueError("the transformers of columns do not fit each other")
+
+
+def _of_numbers(imputer: Any, scaler: Any) -> dict[str, Any]:
+    """Return what an imputer and a scaler have learned of numbers."""
+    _require_fit((imputer is None) == (scaler is None))
+    medians = means = scales = np.empty(0)
+    gaps = np.empty(0, dtype=np.int64)
+    n = 0
+    if imputer is not None:
+        medians, indicator = imputer.statistics_.astype(np.float64), imputer.indicator_
+        n = len(medians)
+        _require_fit(imputer.n_features_in_ == n and np.isfinite(medians).all())
+        if indicator is not None:
+            gaps = indicator.features_.astype(np.int64)
+            _require_fit(indicator.n_features_in_ == indicator._n_features == n)
+        shapes = {scaler.mean_.shape, scaler.var_.shape, scaler.scale_.shape}
+        _require_fit(scaler.n_features_in_ == n + len(gaps) and shapes == {(n + len(gaps),)})
+        means, scales = scaler.mean_, 1 / scaler.scale_
+    both = (np.array([0.0, 1.0]) - means[n:, None]) * scales[n:, None]
+    return {
         "fill_values_": medians,
         "centres_": means[:n],
         "scales_": scales[:n],
         "is_binary_": np.zeros(n, dtype=bool),
-        "indicator_columns_": np.asarray(columns, dtype=np.int64),
+        "indicator_columns_": gaps,
         "indicator_values_": squash(both),
-        "level_inputs_": tables,
-        "level_means_": [np.empty((len(t), 0), dtype=np.float32) for t in tables],
-        **dict.fromkeys(("piece_columns_", "linear_columns_"), np.empty(0, dtype=np.int64)),
-        **dict.fromkeys(_NONE_THEN, np.empty(0)),
-        "groups_": {"base": (0, n_inputs)},
     }
+
+
+def _of_levels(encoder: Any, levels: list[list[str]]) -> list[NDArray[np.float32]]:
+    """Return the inputs of the levels of each text column."""
+    all_codes = [] if encoder is None else encoder.categories_
+    _require_fit(len(all_codes) == len(levels))
+    if encoder is not None:
+        sizes = [len(codes) for codes in all_codes]
+        _require_fit(encoder.n_features_in_ == len(sizes) and encoder._n_features_outs == sizes)
+    tables = []
+    for of_column, codes in zip(levels, all_codes, strict=True):
+        # The last code stands for all levels that are rare or unknown.
+        is_known = np.isin(codes, np.arange(len(of_column) + 1)).all()
+        _require_fit(is_known and len(codes) and np.array_equal(np.unique(codes), codes))
+        table = np.zeros((len(of_column) + 1, len(codes)), dtype=np.float32)
+        table[codes.astype(np.intp), np.arange(len(codes))] = squash(np.ones(1))
+        tables.append(table)
+    return tables

@@ -39,6 +39,7 @@ def classification_metrics(
     probabilities: NDArray[Any],
     classes: NDArray[Any],
     known: NDArray[np.bool_] | None = None,
+    threshold: float = 0.5,
 ) -> dict[str, float]:
     """Compute accuracy, balanced accuracy, log loss and the area under the ROC curve.
 
@@ -64,7 +65,7 @@ def classification_metrics(
     known = np.ones(len(y), bool) if known is None else known
     predicted = classes[np.argmax(probabilities, axis=1)]
     if len(classes) == 2:
-        predicted = classes[(probabilities[:, 1] > 0.5).astype(int)]
+        predicted = classes[(probabilities[:, 1] > threshold).astype(int)]
     metrics = {"accuracy": float(accuracy_score(y, predicted))}
     # scikit-learn's own function warns where a class is predicted that no row has.
     places = np.unique(y, return_inverse=True)[1]

@@ -12,8 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators.regressor import MLPRegressor
 from ..estimators.transaction import whole
 from ..schedules import Schedule
-from ..training.callbacks import Callback
-from .base import BaseTabular, constraints_of, with_shared_docs
+from .base import BaseTabular, Callback, constraints_of, with_shared_docs
 from .frames import read_target
 from .targets import numeric_target
 
@@ -39,6 +38,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     quantiles : float, default=0.5
         Level of the quantile that ``loss='quantile'`` predicts. A model of a table predicts a
         single quantile.
+    <parameters of packs>
 
     Attributes
     ----------
@@ -111,6 +111,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         loss: str | Sequence[Callable[..., Any]] = "squared_error",
         huber_delta: float = 1.0,
         quantiles: float | Sequence[float] | NDArray[Any] = 0.5,
+        effort: str = "default",
+        members: int | str = "auto",
+        time_limit: float | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -152,6 +155,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         self.loss = loss
         self.huber_delta = huber_delta
         self.quantiles = quantiles
+        self.effort = effort
+        self.members = members
+        self.time_limit = time_limit
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, callback: Callback | None = None

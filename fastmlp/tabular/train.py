@@ -22,13 +22,15 @@ from ..exceptions import (
     collected_warnings,
     warn_user,
 )
-from ..training.callbacks import Callback
+from .base import Callback
 from .classifier import TabularClassifier
 from .columns import decide_task
 from .csv import Origin, how_read, listed, missing_word, read
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .numbers import misread_note
+from .pack.members import Pack
+from .pack.preparation import why
 from .reading import Reading
 from .regressor import TabularRegressor
 from .table import Table, settle_table, warn_of
@@ -80,7 +82,7 @@ def train_table(
         Marks of missing values in the file that the frame was read from, unless it comes from
         :func:`fastmlp.tabular.csv.read_table`. The model remembers them for :func:`read_for`.
     callback : callable, optional
-        It is called after each epoch with a :class:`fastmlp.Epoch`.
+        It is called after each epoch, or after each network of a pack; see the estimators.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
 
@@ -88,9 +90,10 @@ def train_table(
     -------
     TabularClassifier or TabularRegressor
         The fitted model with two more attributes: ``na_values_``, and ``report_``. The latter is
-        a dict of the numbers of rows, columns, epochs and seconds, and of whether training
-        converged or was interrupted. Unless `test_size` is 0, it also has the metrics on the
-        test rows, 'test', and those of a trivial prediction, 'baseline'.
+        a dict of the numbers of rows, columns, epochs and seconds, of what has chosen the form of
+        the model, 'why', and of whether training converged or was interrupted. For a pack it has
+        the kinds of networks with their weights, 'pack'. Unless `test_size` is 0, it also has the
+        metrics on the test rows, 'test', and those of a trivial prediction, 'baseline'.
 
     Raises
     ------
@@ -393,8 +396,6 @@ def _fit(model: Any, X: Table, y: pd.Series, callback: Callback | None) -> dict[
 def _report(model: Any, seconds: float) -> dict[str, Any]:
     """Collect what ``report_`` says about a fitted model itself."""
     kinds = [column["kind"] for column in model.columns_]
-    network = model.estimator_
-    units = [network.coefs_[0].shape[0], *(w.shape[1] for w in network.coefs_)]
     return {
         "numeric_columns": kinds.count("numeric"),
         "text_columns": kinds.count("text"),
@@ -403,17 +404,48 @@ def _report(model: Any, seconds: float) -> dict[str, Any]:
             for column in model.columns_
             if column["kind"] == "dropped"
         },
+        "epochs": int(model.n_iter_),
+        "seconds": round(seconds, 3),
+        "why": why(model),
+        **(_of_pack if isinstance(model.estimator_, Pack) else _of_network)(model.estimator_),
+    }
+
+
+def _of_network(network: Any) -> dict[str, Any]:
+    """Report on the network of a model."""
+    units = _layers(network)
+    return {
         "inputs": units[0],
         "layers": units,
-        "epochs": int(network.n_iter_),
-        "seconds": round(seconds, 3),
         "loss": float(network.loss_) if network.loss_curve_ else None,
         "validation_score": network.best_validation_score_,
     }
+
+
+def _of_pack(pack: Pack) -> dict[str, Any]:
+    """Report on a pack: the layers are those of a member of the kind with the largest weight."""
+    first = max(pack.weights, key=lambda kind: pack.weights[kind])
+    return {
+        "inputs": max(member.stop for member in pack.members),
+        "layers": _layers(next(m.network for m in pack.members if m.kind == first)),
+        "loss": pack.loss,
+        "validation_score": pack.score,
+        "pack": pack.kinds,
+        "networks": len(pack.members),
+        "cut_short": pack.is_cut_short,
+    }
+
+
+def _layers(network: Any) -> list[int]:
+    """Return the number of units of each layer, the inputs first."""
+    return [network.coefs_[0].shape[0], *(w.shape[1] for w in network.coefs_)]
 
 
 def _metrics(model: Any, frame: pd.DataFrame, values: NDArray[Any]) -> dict[str, float]:
     if not is_classifier(model):
         return regression_metrics(values, model.predict(frame))
     known = np.isin(values, model.classes_)
-    return classification_metrics(values, model.predict_proba(frame), model.classes_, known)
+    threshold = getattr(model, "threshold_", 0.5)
+    return classification_metrics(
+        values, model.predict_proba(frame), model.classes_, known, threshold
+    )

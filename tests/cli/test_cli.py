@@ -355,14 +355,14 @@ def test_broken_pipe_is_no_error(data, model):
 
 def test_interrupted_training_keeps_the_weights(data, monkeypatch):
     @contextlib.contextmanager
-    def bar(max_iter, quiet):
+    def bar(quiet):
         def interrupt(epoch):
             if epoch.epoch == 3:
                 raise KeyboardInterrupt
 
         yield interrupt
 
-    monkeypatch.setattr("fastmlp_cli.progress.epoch_bar", bar)
+    monkeypatch.setattr("fastmlp_cli.progress.progress_bar", bar)
     result = run("fit", "data.csv", *QUICK)
     assert "interrupted after 3 epochs; the weights are kept" in result.stderr
     assert load_model("data.fastmlp").report_["epochs"] == 3

@@ -37,10 +37,10 @@ def bar_that(monkeypatch, act):
     """Let a function be called with the number of each epoch that ends."""
 
     @contextlib.contextmanager
-    def bar(max_iter, quiet):
+    def bar(quiet):
         yield lambda epoch: act(epoch.epoch)
 
-    monkeypatch.setattr("fastmlp_cli.progress.epoch_bar", bar)
+    monkeypatch.setattr("fastmlp_cli.progress.progress_bar", bar)
 
 
 @pytest.mark.parametrize("number", ENDING)

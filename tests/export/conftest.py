@@ -1,10 +1,14 @@
 """Good model files, from which tests make others."""
 
+import json
 import warnings
+from pathlib import Path
 
 import pytest
+import sklearn
 from crafted import FRAME, LABELS, QUICK, ROWS, Crafted
 
+import fastmlp
 from fastmlp import MLPClassifier, save_model, train_table
 from fastmlp.schedules import Plateau
 
@@ -37,3 +41,13 @@ def table(table_file):
 @pytest.fixture
 def network(network_file):
     return Crafted(network_file)
+
+
+@pytest.fixture
+def earlier_table():
+    """A file of version 0.1, which has transformers of scikit-learn, as if written today."""
+    crafted = Crafted(Path(__file__).parent.parent / "data" / "models" / "table-0.1.0.fastmlp")
+    manifest = json.loads(crafted.members["fastmlp.json"])
+    manifest |= {"fastmlp": fastmlp.__version__, "scikit-learn": sklearn.__version__}
+    crafted.members["fastmlp.json"] = json.dumps(manifest).encode()
+    return crafted

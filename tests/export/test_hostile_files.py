@@ -14,6 +14,7 @@ from crafted import (
     LABELS,
     QUICK,
     ROWS,
+    Crafted,
     node,
     npy,
     object_node,
@@ -30,6 +31,7 @@ from sklearn.svm import SVC
 from fastmlp import (
     MLPClassifier,
     ModelFileError,
+    TabularPreprocessor,
     TabularRegressor,
     load_model,
     save_model,
@@ -99,7 +101,7 @@ TRICKS = {
 }  # fmt: skip
 PLACES = [
     ("alpha",), ("estimator_",), ("preprocessor_",), ("report_", "test"), ("columns_", 0),
-    ("preprocessor_", "encoder_", "categories_", 0), ("estimator_", "coefs_", 1), ("predict",),
+    ("preprocessor_", "level_inputs_", 0), ("estimator_", "coefs_", 1), ("predict",),
     ("estimator_", "_optimizer", "schedule"), ("estimator_", "_random_state"), ("callbacks",),
 ]  # fmt: skip
 
@@ -125,18 +127,33 @@ def test_only_one_protocol_is_known(table, tmp_path, protocol):
 
 def test_objects_stand_in_their_places_alone(table, tmp_path):
     """Types of the list that stand where another belongs."""
-    net, encoder = table.node("estimator_"), table.node("preprocessor_", "encoder_")
-    scaler, frame = table.node("preprocessor_", "scaler_"), table.node("preprocessor_")
+    net, frame = table.node("estimator_"), table.node("preprocessor_")
     swaps = [
-        (net, "preprocessor_"), (frame, "estimator_"), (encoder, "preprocessor_", "scaler_"),
-        (scaler, "preprocessor_", "imputer_"), (net, "preprocessor_", "encoder_"),
-        (net, "alpha"), (scaler, "lr_schedule"), (net, "report_"), (scaler, "columns_", 0),
-        (encoder, "estimator_", "_label_binarizer"), (net, "estimator_", "_optimizer"),
+        (net, "preprocessor_"), (frame, "estimator_"), (frame, "preprocessor_", "scales_"),
+        (net, "preprocessor_", "level_inputs_"), (net, "alpha"), (net, "report_"),
+        (frame, "lr_schedule"), (frame, "columns_", 0), (net, "estimator_", "_optimizer"),
         (table.schema, "estimator_"), (net, "target_name_"), (net, "new_"),
         (plain(None), "estimator_"), (plain([]), "preprocessor_"),
     ]  # fmt: skip
     for what, *names in swaps:
         crafted = table.copy()
+        crafted.put(what, *names)
+        refused(crafted.write(tmp_path / "evil"))
+
+
+def test_objects_stand_in_their_places_alone_in_earlier_files(earlier_table, tmp_path):
+    net, frame = earlier_table.node("estimator_"), earlier_table.node("preprocessor_")
+    encoder, scaler = (
+        earlier_table.node("preprocessor_", name) for name in ("encoder_", "scaler_")
+    )
+    swaps = [
+        (encoder, "preprocessor_", "scaler_"), (scaler, "preprocessor_", "imputer_"),
+        (net, "preprocessor_", "encoder_"), (scaler, "lr_schedule"), (scaler, "columns_", 0),
+        (encoder, "estimator_", "_label_binarizer"), (frame, "preprocessor_", "encoder_"),
+        (scaler, "preprocessor_", "scales_"),
+    ]  # fmt: skip
+    for what, *names in swaps:
+        crafted = earlier_table.copy()
         crafted.put(what, *names)
         refused(crafted.write(tmp_path / "evil"))
 
@@ -205,11 +222,34 @@ WRONG_VALUES = {
     ("estimator_", "_label_binarizer", "neg_label"): -1,
     ("estimator_", "_label_binarizer", "sparse_output"): True,
     ("preprocessor_", "levels_"): [], ("preprocessor_", "levels_", 0): ["green", "green"],
-    ("preprocessor_", "encoder_"): None, ("preprocessor_", "imputer_"): None,
     ("preprocessor_", "_sklearn_output_config"): {"transform": "pandas"},
     ("preprocessor_", "columns_", 0, "kind"): "text",
     ("preprocessor_", "columns_", 0, "name"): "weight",
     ("preprocessor_", "columns_", 0, "reason"): 1,
+    ("preprocessor_", "scaling"): "none", ("preprocessor_", "n_bins"): -1,
+    ("preprocessor_", "level_inputs_"): [], ("preprocessor_", "level_means_"): [],
+    ("preprocessor_", "fill_values_"): None, ("preprocessor_", "scales_"): [1.0, 1.0],
+    ("preprocessor_", "groups_", "base"): [0, 6],
+    ("preprocessor_", "groups_", "base", 0): 1, ("preprocessor_", "groups_", "base", 1): 7,
+    ("preprocessor_", "groups_", "bins"): 1, ("preprocessor_", "groups_"): [],
+    ("report_", "layers"): [1, 2, 3], ("report_", "task"): "regression",
+    ("report_", "seconds"): "x", ("report_", "test"): {"accuracy": "x"},
+    ("report_", "dropped_columns"): ["x"], ("report_", "numeric_columns"): None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", WRONG_VALUES, ids=str)
+def test_values_that_do_not_fit_are_refused(table, tmp_path, names):
+    value = WRONG_VALUES[names]
+    names = names if isinstance(names, tuple) else (names,)
+    table.put(plain(value), *names)
+    refused(table.write(tmp_path / "evil"))
+
+
+OF_EARLIER_FILES = {
+    ("preprocessor_", "encoder_"): None, ("preprocessor_", "imputer_"): None,
+    ("preprocessor_", "scaler_"): None, ("preprocessor_", "levels_"): [],
+    ("preprocessor_", "levels_", 0): ["green", "green"],
     ("preprocessor_", "imputer_", "strategy"): "constant",
     ("preprocessor_", "imputer_", "missing_values"): 0,
     ("preprocessor_", "imputer_", "add_indicator"): False,
@@ -223,18 +263,13 @@ WRONG_VALUES = {
     ("preprocessor_", "encoder_", "_n_features_outs"): [1],
     ("preprocessor_", "encoder_", "drop_idx_"): 0,
     ("preprocessor_", "encoder_", "_sklearn_output_config"): {"transform": "pandas"},
-    ("report_", "layers"): [1, 2, 3], ("report_", "task"): "regression",
-    ("report_", "seconds"): "x", ("report_", "test"): {"accuracy": "x"},
-    ("report_", "dropped_columns"): ["x"], ("report_", "numeric_columns"): None,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("names", WRONG_VALUES, ids=str)
-def test_values_that_do_not_fit_are_refused(table, tmp_path, names):
-    value = WRONG_VALUES[names]
-    names = names if isinstance(names, tuple) else (names,)
-    table.put(plain(value), *names)
-    refused(table.write(tmp_path / "evil"))
+@pytest.mark.parametrize("names", OF_EARLIER_FILES, ids=str)
+def test_values_that_do_not_fit_are_refused_in_earlier_files(earlier_table, tmp_path, names):
+    earlier_table.put(plain(OF_EARLIER_FILES[names]), *names)
+    refused(earlier_table.write(tmp_path / "evil"))
 
 
 READINGS = [
@@ -273,6 +308,27 @@ WRONG_ARRAYS = {
     ("estimator_", "classes_"): [np.array(["a"]), np.array(["no", "maybe", "yes"])],
     ("estimator_", "_optimizer", "first"): [np.ones(3, "f4"), np.ones((1, 43), "f4")],
     ("estimator_", "_random_state", "state", "key"): [np.ones(3, np.uint32), np.ones(624)],
+    ("preprocessor_", "fill_values_"): [np.ones(3), np.array([N, 1]), np.ones(2, int)],
+    ("preprocessor_", "centres_"): [np.ones(3), np.array([np.inf, 1]), np.ones((2, 1))],
+    ("preprocessor_", "scales_"): [np.ones(3), np.array([N, 1]), np.ones(2, int)],
+    ("preprocessor_", "is_binary_"): [np.ones(3, bool), np.ones(2)],
+    ("preprocessor_", "indicator_columns_"): [
+        np.array([2]), np.array([-1]), np.array([0, 0]), np.array([1, 0]), np.array([0.0]),
+        np.array([0, 1]), np.array([10**12]),
+    ],
+    ("preprocessor_", "indicator_values_"): [np.ones(2), np.ones((2, 2)), np.ones((1, 3))],
+    ("preprocessor_", "level_inputs_", 0): [
+        np.ones((5, 3), "f4"), np.ones((0, 3), "f4"), np.ones((4, 2), "f4"), np.ones((4, 3)),
+        np.ones(3, "f4"), np.ones((4, 3), int),
+    ],
+    ("preprocessor_", "level_means_", 0): [np.ones((3, 1), "f4"), np.ones((4, 1), "f4")],
+    ("preprocessor_", "piece_columns_"): [np.zeros(1, int), np.zeros(0)],
+    ("preprocessor_", "piece_starts_"): [np.zeros(1)],
+    ("preprocessor_", "piece_widths_"): [np.ones(1)],
+    ("preprocessor_", "linear_columns_"): [np.zeros(1, int)],
+    ("preprocessor_", "linear_means_"): [np.zeros(1)],
+}  # fmt: skip
+ARRAYS_OF_EARLIER_FILES = {
     ("preprocessor_", "imputer_", "statistics_"): [np.ones(3), np.array([N, 1]), np.ones(2, int)],
     ("preprocessor_", "imputer_", "indicator_", "features_"): [
         np.array([2]), np.array([-1]), np.array([0, 0]), np.array([1, 0]), np.array([0.0]),
@@ -294,17 +350,50 @@ WRONG_ARRAYS = {
     ids=lambda part: getattr(part, "dtype", None) and f"{part.dtype}{part.shape}",
 )
 def test_arrays_that_do_not_fit_are_refused(table, tmp_path, names, value):
+    table.members[table.node(*names)["file"]] = npy(value)
+    refused(table.write(tmp_path / "evil"))
+
+
+@pytest.mark.parametrize(
+    ("names", "value"),
+    [(names, value) for names, values in ARRAYS_OF_EARLIER_FILES.items() for value in values],
+    ids=lambda part: getattr(part, "dtype", None) and f"{part.dtype}{part.shape}",
+)
+def test_arrays_that_do_not_fit_are_refused_in_earlier_files(earlier_table, tmp_path, names, value):
     if names[-1] == "file":
-        member = table.node(*names[:-1])["content"]["file"]
+        member = earlier_table.node(*names[:-1])["content"]["file"]
     else:
-        member = table.node(*names)["file"]
+        member = earlier_table.node(*names)["file"]
     if value.dtype == object:
         file = io.BytesIO()
         np.save(file, value, allow_pickle=True)
-        table.members[member] = file.getvalue()
+        earlier_table.members[member] = file.getvalue()
     else:
-        table.members[member] = npy(value)
-    refused(table.write(tmp_path / "evil"))
+        earlier_table.members[member] = npy(value)
+    refused(earlier_table.write(tmp_path / "evil"))
+
+
+def test_pieces_stand_among_the_numbers(tmp_path):
+    """Pieces of positive width, of a number that the preprocessor has."""
+    settings = {"n_bins": 4, "bin_edges": "both", "target_means": 2, "linear": True}
+    prepared = TabularPreprocessor(**settings).fit(FRAME[["size", "weight", "colour"]], LABELS)
+    save_model(prepared, tmp_path / "model")
+    good = Crafted(tmp_path / "model")
+    load_model(good.write(tmp_path / "good"))
+    n = len(prepared.piece_columns_)
+    for name, value in (
+        ("piece_columns_", np.full(n, 2)), ("piece_columns_", np.full(n, -1)),
+        ("piece_widths_", np.zeros(n)), ("piece_widths_", np.full(n, N)),
+        ("piece_starts_", np.full(n, N)), ("linear_columns_", np.array([0, 0])),
+        ("linear_columns_", np.array([0, 2])), ("linear_scales_", np.full(2, N)),
+    ):  # fmt: skip
+        crafted = good.copy()
+        crafted.members[crafted.node(name)["file"]] = npy(value)
+        refused(crafted.write(tmp_path / "evil"), name)
+    crafted = good.copy()
+    _, stop = prepared.groups_["bins"]
+    crafted.put(plain(stop - 1), "groups_", "bins", 1)
+    refused(crafted.write(tmp_path / "evil"), "groups_")
 
 
 def test_weights_may_have_any_value(table, tmp_path):
@@ -365,8 +454,8 @@ def test_inner_parts_are_named(table_file, tmp_path):
     with pytest.raises(ModelFileError, match=r"`estimator_\.coefs_` has arrays of several types"):
         save_model(model, tmp_path / "model")
     model = load_model(table_file)
-    model.preprocessor_.scaler_ = len
-    with pytest.raises(ModelFileError, match=r"`preprocessor_\.scaler_` holds objects"):
+    model.preprocessor_.scales_ = len
+    with pytest.raises(ModelFileError, match=r"`preprocessor_\.scales_` holds objects"):
         save_model(model, tmp_path / "model")
 
 

@@ -146,7 +146,7 @@ def test_manifests_that_are_none(tmp_path, content):
 
 
 def test_files_of_a_later_format_say_so(tmp_path, classifier):
-    manifest = {**read_manifest(save(classifier, tmp_path)), "format": 2, "fastmlp": "9.0.0"}
+    manifest = {**read_manifest(save(classifier, tmp_path)), "format": 3, "fastmlp": "9.0.0"}
     path = manifest_file(tmp_path / "later", json.dumps(manifest))
     with pytest.raises(ModelFileError, match=r"written by fastmlp 9\.0\.0 in another format"):
         load_model(path)

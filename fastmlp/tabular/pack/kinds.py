@@ -9,6 +9,10 @@ from typing import Any
 Groups = Mapping[str, tuple[int, int]]
 
 LINEAR = "linear"
+# The penalty of the logistic regression, 1 / C in scikit-learn's terms. That of the ridge
+# regression is chosen by the rows.
+_ALPHA_OF_LINEAR = 1.0
+_ITERATIONS_OF_LINEAR = 300
 _N_BINS = 12
 # Above this number of rows, kinds that one fold gives no weight are trained on no further fold.
 _MOST_ROWS_WITHOUT_RACE = 3000
@@ -72,6 +76,14 @@ class Kind:
         """
         is_regression = task == "regression"
         epochs = max(_FEWEST_EPOCHS, round(self.epochs * min(1.0, _MANY_ROWS / n_rows)))
+        if not self.hidden:
+            return {
+                "hidden_layer_sizes": (),
+                "solver": "lbfgs",
+                "alpha": _ALPHA_OF_LINEAR,
+                "max_iter": _ITERATIONS_OF_LINEAR,
+                "diagnose": False,
+            }
         return {
             "hidden_layer_sizes": self.hidden,
             "activation": self.activations[is_regression],
@@ -134,15 +146,12 @@ class Plan:
         Number of parts that are held out, each by one network of each kind.
     has_race : bool
         Whether kinds that the first fold gives no weight are trained no further.
-    why : str
-        What decided, as a clause for the user.
     """
 
     kinds: tuple[Kind, ...]
     n_folds: int
     n_held: int
     has_race: bool
-    why: str
 
     @property
     def encoding(self) -> dict[str, Any]:
@@ -182,19 +191,19 @@ def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
     has_race = n_rows > _MOST_ROWS_WITHOUT_RACE
     if n_rows > 2 * _MANY_ROWS:
         n_folds, n_held = 10, 2
-    kinds, why = KINDS, f"effort={effort!r}"
+    kinds = KINDS
     if effort == "low":
         kinds, n_held, has_race = (_OF_LOW_EFFORT,), 1, False
     elif effort == "high":
         n_held, has_race = n_folds, False
     if not isinstance(members, str):
-        kinds, n_held, why = *_within(members, kinds, n_folds), f"members={members}"
+        kinds, n_held = _within(members, kinds)
         n_folds, has_race = max(n_folds, n_held), False
     n_folds = max(2, min(n_folds, n_rows))
-    return Plan(kinds, n_folds, min(n_held, n_folds), has_race, why)
+    return Plan(kinds, n_folds, min(n_held, n_folds), has_race)
 
 
-def _within(members: int, kinds: tuple[Kind, ...], n_folds: int) -> tuple[tuple[Kind, ...], int]:
+def _within(members: int, kinds: tuple[Kind, ...]) -> tuple[tuple[Kind, ...], int]:
     """Choose kinds, and the number of folds held out, for at most so many networks.
 
     Several kinds come before several folds. The linear model costs next to nothing beside them.

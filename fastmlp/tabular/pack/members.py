@@ -93,13 +93,13 @@ class Pack:
     kinds : list of dict
         What each kind that was tried is like: 'kind', 'weight', 'folds', 'loss' (on held-out
         rows), 'epochs', 'seconds' and 'inputs'.
-    why : str
-        What chose the model, as a clause.
     loss : float
         Loss on the rows that members have not seen: log loss, or root mean squared error in units
         of the target.
     score : float
         Accuracy or R^2 on these rows.
+    is_cut_short : bool
+        Whether a limit of time or Ctrl-C left out networks that were planned.
 
     Attributes
     ----------
@@ -117,13 +117,13 @@ class Pack:
         classes: NDArray[Any] | None = None,
         bounds: tuple[float, float] | None = None,
         kinds: list[dict[str, Any]] | None = None,
-        why: str = "",
         loss: float = np.nan,
         score: float = np.nan,
+        is_cut_short: bool = False,
     ) -> None:
         self.members, self.weights, self.bounds = members, weights, bounds
-        self.kinds, self.why = kinds or [], why
-        self.loss, self.score = loss, score
+        self.kinds = kinds or []
+        self.loss, self.score, self.is_cut_short = loss, score, is_cut_short
         self.n_iter_ = sum(int(member.network.n_iter_) for member in members)
         if classes is not None:
             self.classes_ = classes

@@ -5,14 +5,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context, get_config
 from sklearn.metrics import accuracy_score, r2_score
 
-from ...engines.devices import cpu_threads
+from ...engines.devices import cpu_threads, limit_threads
 from ...estimators.fit_many import fit_many
+from ...estimators.holdout import HeldRows
 from ...exceptions import DivergenceError, collected_warnings
 from .kinds import LINEAR, Groups, Kind, Plan
 from .linear import fit_ridge
@@ -92,6 +95,7 @@ class _Job:
     seconds: float = 0.0
     predicted: NDArray[np.float64] | None = None
     is_kept: bool = False
+    warnings: list[Warning] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -119,8 +123,6 @@ class PackTraining:
         Whether Ctrl-C ended training.
     is_cut_short : bool
         Whether the limit of time left members out, or ended the training of some.
-    warnings : list of Warning
-        Warnings of the members, each once.
     """
 
     problem: Problem
@@ -133,7 +135,6 @@ class PackTraining:
     listener: Listener | None = None
     is_interrupted: bool = False
     is_cut_short: bool = False
-    warnings: list[Warning] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         problem, plan = self.problem, self.plan
@@ -153,6 +154,7 @@ class PackTraining:
         self._active = [kind.name for kind in plan.kinds]
         self._columns = {kind.name: kind.columns(problem.groups) for kind in plan.kinds}
         self._inputs: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._config = get_config()  # each thread has one of its own
         self._stop = threading.Event()
         self._failure: DivergenceError | None = None
         self._n_threads = 1 if self.device != "cpu" else cpu_threads(self.n_jobs)
@@ -211,6 +213,7 @@ class PackTraining:
             kinds=[self._described(kind.name, weights) for kind in self.plan.kinds],
             loss=self._loss(unseen.predicted, unseen.rows),
             score=self._score(unseen),
+            is_cut_short=self.is_cut_short or self.is_interrupted,
         )
 
     def out_of_fold(self) -> OutOfFold:
@@ -219,6 +222,14 @@ class PackTraining:
         predicted: Any = sum(w * self._predicted[name][rows] for name, w in weights.items())
         return OutOfFold(rows, predicted)
 
+    def warnings(self) -> list[Warning]:
+        """Return the warnings of the members, the first one of each category."""
+        found: dict[type[Warning], Warning] = {}
+        for job in self._jobs:
+            for warning in job.warnings:
+                found.setdefault(type(warning), warning)
+        return list(found.values())
+
     # ---- jobs --------------------------------------------------------------------------------
 
     def _job(self, kind: Kind, fold: int, seed: int) -> _Job:
@@ -226,7 +237,7 @@ class PackTraining:
         network = self.problem.make_network(kind, n_rows, seed)
         start, stop = kind.columns(self.problem.groups)
         units = [stop - start, *kind.hidden, 1]
-        n_weights = sum(a * b for a, b in zip(units[:-1], units[1:], strict=True))
+        n_weights = sum(a * b for a, b in pairwise(units))
         return _Job(kind, fold, network, float(n_rows) * n_weights * (kind.epochs or 10))
 
     def _train(self, pool: ThreadPoolExecutor, jobs: list[_Job]) -> None:
@@ -270,13 +281,16 @@ class PackTraining:
             if kind.name == LINEAR and problem.classes is None:
                 for job, rows in zip(batch, held, strict=True):
                     self._fit_ridge(job, X, rows)
+            elif self.device == "cpu":
+                for job, rows in zip(batch, held, strict=True):
+                    self._fit_network(job, X, rows)
             else:
                 fit_many(
                     [job.network for job in batch],
                     X,
                     problem.labels,
                     problem.given_weight,
-                    n_jobs=1 if self.device == "cpu" else self.n_jobs,
+                    n_jobs=self.n_jobs,
                     held_out=held,
                     should_stop=_StopsAfterAnEpoch(self._is_over),
                 )
@@ -288,8 +302,16 @@ class PackTraining:
                     member = replace(member, start=0, stop=X.shape[1])
                     job.predicted = outputs_of(member, inputs, problem.bounds)
                 job.seconds = (time.perf_counter() - began) / len(batch)
-        known = {(type(warning), str(warning)) for warning in self.warnings}
-        self.warnings += [w for w in caught if (type(w), str(w)) not in known]
+        batch[0].warnings = caught
+
+    def _fit_network(self, job: _Job, X: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
+        """Fit a network in this thread, on all but some rows."""
+        if self._stop.is_set():
+            return
+        problem, told = self.problem, _StopsAtAnEpoch(self._is_over)
+        held = HeldRows(rows, len(X))
+        with limit_threads(1), config_context(**self._config):
+            job.network.fit(X, problem.labels, problem.given_weight, eval_set=held, callback=told)
 
     def _fit_ridge(self, job: _Job, X: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
         problem = self.problem
@@ -441,6 +463,18 @@ class PackTraining:
             "seconds": round(sum(member.seconds for member in members), 3),
             "inputs": stop - start,
         }
+
+
+class _StopsAtAnEpoch:
+    """A callback of a fit, which ends it when training is over."""
+
+    sees_estimator = False  # so that no epoch takes time to bring the estimator up to date
+
+    def __init__(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+
+    def __call__(self, epoch: Any) -> bool:
+        return epoch.epoch < epoch.max_epochs and self._is_over()
 
 
 class _StopsAfterAnEpoch:

@@ -1,0 +1,168 @@
+"""From an estimator for tables and its table to what a pack is trained on."""
+
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from ...estimators.class_targets import ClassTargets
+from ...estimators.inputs import read_weight
+from ..preprocessing import TabularPreprocessor
+from ..table import Table
+from .folds import stratified_folds
+from .kinds import Kind, Plan, plan_for
+from .training import Listener, PackTraining, Problem
+
+# Parameters of an estimator that describe no network: they do not decide which kind of model it is.
+_OF_NO_NETWORK = {
+    "random_state", "n_jobs", "device", "class_weight", "monitor", "diagnose", "effort", "members",
+    "time_limit", "threshold",
+}  # fmt: skip
+NETWORK = "network"
+
+
+def set_parameters(estimator: Any) -> list[str]:
+    """List the parameters of a network that differ from the defaults of an estimator for tables."""
+    defaults = {k: p.default for k, p in signature(type(estimator)).parameters.items()}
+    return [
+        name
+        for name, default in defaults.items()
+        if name not in _OF_NO_NETWORK and not _is_same(getattr(estimator, name), default)
+    ]
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    if default is None or isinstance(default, str | bool):
+        return value is default or (isinstance(value, str) and value == default)
+    try:
+        return bool(np.array_equal(value, default))
+    except (TypeError, ValueError):
+        return False
+
+
+def is_one_network(estimator: Any) -> bool:
+    """Tell whether the parameters of an estimator describe a single network."""
+    members = estimator.members
+    is_single = isinstance(members, str) or members == 1
+    return is_single and bool(set_parameters(estimator))
+
+
+def why(estimator: Any) -> str:
+    """Say in a clause what has chosen the form of the model, for its user."""
+    names = set_parameters(estimator)
+    members = estimator.members
+    said = "" if isinstance(members, str) else f"members={members}"
+    if names:
+        shown = [f"`{name}`" for name in names]
+        listed = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+        reason = f"because {listed} {'are' if len(names) > 1 else 'is'} set"
+        if is_one_network(estimator):
+            return f"one network, {reason}"
+        return f"networks of one kind, {reason}; {said}"
+    said = said or f"effort={estimator.effort!r}"
+    return f"a pack, because no parameter of a network is set; {said}"
+
+
+def prepare(
+    estimator: Any,
+    table: Table,
+    values: NDArray[Any],
+    sample_weight: Any,
+    began: float,
+    listener: Listener | None,
+) -> tuple[TabularPreprocessor, PackTraining]:
+    """Plan a pack, cut the rows into folds, and make the inputs.
+
+    Parameters
+    ----------
+    estimator : TabularClassifier or TabularRegressor
+        A regressor learns how its target is standardised.
+    table : Table
+        The feature columns.
+    values : ndarray of shape (n_rows,)
+        The labels or numbers of the target.
+    sample_weight : array-like of shape (n_rows,) or None
+    began : float
+        When the fit began, by ``time.perf_counter``.
+    listener : callable or None
+
+    Returns
+    -------
+    preprocessor : TabularPreprocessor
+    training : PackTraining
+
+    Raises
+    ------
+    DataError
+        When the columns cannot be learned from.
+    ValueError
+        When the weights cannot be used.
+    """
+    task, is_set = estimator._task, bool(set_parameters(estimator))
+    random_state = check_random_state(estimator.random_state)
+    given = read_weight(sample_weight, np.empty((len(values), 1)))
+    classes, targets, weight = None, estimator._encode(values), given
+    if task == "classification":
+        classes, targets = np.unique(values, return_inverse=True)
+        weights = ClassTargets("log_loss", class_weight=estimator.class_weight)
+        weight = weights.learned_from(values).row_weight(values, given)
+    n_rows = len(values) if weight is None else int(np.sum(weight > 0))
+    if n_rows < 2:
+        raise ValueError(
+            f"the weights leave {n_rows} rows to learn from: check class_weight and sample_weight"
+        )
+    plan = _plan(estimator, is_set, n_rows)
+    folds = stratified_folds(values, task, plan.n_folds, random_state, weight)
+    preprocessor = TabularPreprocessor().set_output(transform="default")
+    if is_set:
+        inputs = preprocessor._learn_inputs(table)
+    else:
+        preprocessor.set_params(**plan.encoding, task=task)
+        of_columns = values if task == "regression" else targets
+        inputs = preprocessor._learn_inputs(table, of_columns, folds=folds)
+
+    def make_network(kind: Kind, n_trained: int, seed: int) -> Any:
+        if is_set:
+            parameters = estimator._network_parameters(values)
+            if parameters["batch_size"] != "auto":
+                parameters["batch_size"] = min(parameters["batch_size"], n_trained)
+        else:
+            parameters = kind.network_parameters(task, n_trained)
+            for name in ("n_jobs", "device", "monitor"):
+                parameters[name] = getattr(estimator, name)
+        return estimator._network_class(**{**parameters, "random_state": seed})
+
+    problem = Problem(
+        inputs,
+        preprocessor.groups_,
+        targets,
+        folds,
+        make_network,
+        # A set network knows the labels, by which its parameters may name classes.
+        labels=values if is_set and classes is not None else targets,
+        given_weight=given if is_set else weight,
+        weight=weight,
+        classes=classes,
+        scale=1.0 if classes is not None else estimator.target_scale_,
+        bounds=None if is_set or classes is not None else (targets.min(), targets.max()),
+    )
+    training = PackTraining(
+        problem,
+        plan,
+        random_state,
+        n_jobs=estimator.n_jobs,
+        device=estimator.device,
+        began=began,
+        time_limit=estimator.time_limit,
+        listener=listener,
+    )
+    return preprocessor, training
+
+
+def _plan(estimator: Any, is_set: bool, n_rows: int) -> Plan:
+    if not is_set:
+        return plan_for(n_rows, estimator.effort, estimator.members)
+    n_folds = max(2, min(estimator.members, n_rows))
+    return Plan((Kind(NETWORK, "base", "base"),), n_folds, n_folds, has_race=False)
