@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 from ...estimators.class_targets import class_probabilities
 from ...estimators.prediction import outputs
 
+# What a network of a pack has beside its parameters.
+_KEPT = {
+    "coefs_", "intercepts_", "n_features_in_", "n_outputs_", "n_layers_", "n_iter_",
+    "out_activation_", "classes_", "_label_binarizer", "_quantile_levels",
+}  # fmt: skip
 # Rows are predicted in parts, since the inputs of each kind are copied.
 _ROWS_AT_A_TIME = 8192
 
@@ -75,6 +80,9 @@ class Member:
     seconds: float
 
 
+Member.__module__ = "fastmlp"  # where model files find it
+
+
 class Pack:
     """Networks of several kinds, whose predictions are averaged.
 
@@ -108,6 +116,8 @@ class Pack:
     classes_ : ndarray of shape (n_classes,)
         Defined only for a classification.
     """
+
+    __module__ = "fastmlp"  # where model files find it
 
     def __init__(
         self,
@@ -177,6 +187,14 @@ class Pack:
                     known[columns] = np.ascontiguousarray(inputs[rows, slice(*columns)])
                 mean[rows] += weight * _outputs(member.network, known[columns], self.bounds)
         return mean
+
+
+def make_small(network: Any) -> None:
+    """Let a trained network forget what no prediction needs, and predict in float32."""
+    for name in vars(network).keys() - network.get_params(deep=False).keys() - _KEPT:
+        delattr(network, name)
+    network.coefs_ = [w.astype(np.float32, copy=False) for w in network.coefs_]
+    network.intercepts_ = [b.astype(np.float32, copy=False) for b in network.intercepts_]
 
 
 def outputs_of(
