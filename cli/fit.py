@@ -38,6 +38,23 @@ def _integers(
     return values
 
 
+def _levels(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> float | tuple[float, ...] | None:
+    """Read the value of ``--quantiles``, one level or several."""
+    if text is None:
+        return None
+    try:
+        levels = tuple(sorted({float(part) for part in text.split(",") if part.strip()}))
+    except ValueError:
+        levels = ()
+    if not levels or not all(0 < level < 1 for level in levels):
+        raise click.BadParameter(
+            f"{_shortened(text)} is not a list of numbers between 0 and 1 such as 0.1,0.5,0.9"
+        )
+    return levels if len(levels) > 1 else levels[0]
+
+
 def _shortened(text: str) -> str:
     """Quote what was typed, so that a very long text leaves room for what is wrong with it."""
     return repr(text if len(text) <= 100 else text[:100] + "...")
@@ -161,6 +178,13 @@ def _further_parameters(
     help="Make all classes count the same, however rare.",
 )
 @click.option(
+    "--quantiles",
+    callback=_levels,
+    metavar="LEVEL,...",
+    help="Predict quantiles instead of the mean, such as 0.1,0.5,0.9; a share of about each level "
+    "of the rows lies below.",
+)
+@click.option(
     "--early-stopping/--no-early-stopping",
     default=None,
     help="Hold a tenth of the training rows out to stop in time.  [default: from 300 rows on]",
@@ -244,6 +268,10 @@ def fit(
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
     # Options without a value are left to the library's defaults.
     parameters = {name: value for name, value in parameters.items() if value is not None}
+    if "quantiles" in parameters:
+        if further.get("loss", "quantile") != "quantile":
+            raise UserError("--quantiles needs the loss 'quantile', and --set chooses another one")
+        further = {**further, "loss": "quantile"}
     frame = read_table(
         opened(data),
         separator=separator,

@@ -15,6 +15,7 @@ _METRIC_NAMES = {
     "r2": "R2",
     "rmse": "RMSE",
     "mae": "MAE",
+    "pinball_loss": "pinball loss",
 }
 
 
@@ -47,10 +48,15 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
         echo(f"{name:<{width}}  {value}")
 
 
+def _shown_metric(name: str) -> str:
+    """Return the name of a metric for people; those of quantiles have levels."""
+    return _METRIC_NAMES.get(name, name.replace("below_", "rows below "))
+
+
 def format_metrics(metrics: Mapping[str, float]) -> str:
     """Write metrics in one line."""
     return "   ".join(
-        f"{_METRIC_NAMES.get(name, name)} {value:.4g}" for name, value in metrics.items()
+        f"{_shown_metric(name)} {value:.4g}" for name, value in metrics.items()
     )
 
 
@@ -58,7 +64,7 @@ def print_metrics(
     metrics: Mapping[str, float], baseline: Mapping[str, float] | None = None, what: str = "test"
 ) -> None:
     """Print metrics below each other, beside those of the baseline."""
-    names = [_METRIC_NAMES[name] for name in metrics]
+    names = [_shown_metric(name) for name in metrics]
     width = max(map(len, names))
     header = f"{'':<{width}}  {what:>10}"
     if baseline:
@@ -77,6 +83,8 @@ def print_kinds(report: Mapping[str, Any]) -> None:
     if not kinds:
         return
     metric = "RMSE" if report["task"] == "regression" else "log loss"
+    if "pinball_loss" in report.get("test", ()):
+        metric = "pinball"
     echo()
     lines = [("kind", "weight", "networks", "inputs", "epochs", metric)]
     for kind in sorted(kinds, key=lambda kind: kind["weight"], reverse=True):

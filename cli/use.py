@@ -69,7 +69,8 @@ def _predictions(model: Any, frame: Any, proba: bool) -> Any:
     """Return a frame of the predictions for a table.
 
     Its columns are the target and, with `proba`, probability_CLASS for each class. The target is
-    called prediction where a class makes a column of the target's name.
+    called prediction where a class makes a column of the target's name. Several quantiles have a
+    column each, which is called by the target and the level.
     """
     import pandas as pd
 
@@ -86,7 +87,11 @@ def _predictions(model: Any, frame: Any, proba: bool) -> Any:
             columns[column] = probability
         if name in columns:
             name = "prediction"
-    return pd.DataFrame({name: model.predict(rows), **columns}).iloc[: len(frame)]
+    predicted = model.predict(rows)
+    if predicted.ndim == 2:
+        levels = [f"{name}_{level:g}" for level in model.quantiles]
+        return pd.DataFrame(predicted, columns=levels).iloc[: len(frame)]
+    return pd.DataFrame({name: predicted, **columns}).iloc[: len(frame)]
 
 
 def _print_table(frame: Any) -> None:

@@ -19,6 +19,7 @@ from ..network.weights import n_parameters
 from ..tabular.base import BaseTabular
 from ..tabular.encoders.assembly import GROUPS
 from ..tabular.pack.members import Member, Pack
+from ..tabular.quantiles import fitted_levels
 from .archive import RefusedError
 from .nodes import called
 
@@ -185,6 +186,7 @@ def _check_table_model(model: Any) -> None:
         _check_network(net, "estimator_")
         _check_network_of_table(net, "estimator_", n_inputs)
     _check_threshold(model)
+    _check_quantiles(model)
     same = model.n_features_in_ == preprocessor.n_features_in_ and _equal_columns(
         model.columns_, preprocessor.columns_
     )
@@ -210,7 +212,9 @@ def _check_network_of_table(net: Any, place: str, n_inputs: int) -> None:
     _require(is_fit, place, f"has {net.n_features_in_} inputs, and needs {n_inputs}")
     is_fit = not hasattr(net, "classes_") or net.out_activation_ == "softmax" or net.n_outputs_ == 1
     _require(is_fit, place, "has more than one output for a column")
-    _require(hasattr(net, "classes_") or net.n_outputs_ == 1, place, "has several outputs")
+    # There is one for each quantile that is predicted.
+    is_fit = hasattr(net, "classes_") or net.n_outputs_ == max(1, len(net._fitted_quantiles()))
+    _require(is_fit, place, "has several outputs")
 
 
 def _check_threshold(model: Any) -> None:
@@ -222,13 +226,21 @@ def _check_threshold(model: Any) -> None:
     _require(0 < threshold < 1, "threshold_", "is not between 0 and 1")
 
 
+def _check_quantiles(model: Any) -> None:
+    offsets = getattr(model, "quantile_offsets_", None)
+    if offsets is not None:
+        n_levels = len(fitted_levels(model)) if model._task == "regression" else 0
+        is_fit = offsets.shape == (n_levels,) and np.isfinite(offsets).all()
+        _require(is_fit, "quantile_offsets_", f"does not fit {n_levels} quantiles")
+
+
 def _check_pack(pack: Pack, place: str, n_inputs: int, task: str) -> None:
     """Check a pack whose members see ranges of so many inputs."""
     where = _within(place, "members")
     _require(pack.members, where, "is empty")
     n_epochs = sum(member.network.n_iter_ for member in pack.members)
     _require(pack.n_iter_ == n_epochs, _within(place, "n_iter_"), f"is not {n_epochs}")
-    n_outputs = 1
+    n_outputs = pack.members[0].network.n_outputs_
     if task == "classification":
         _require(hasattr(pack, "classes_"), place, "has no classes_")
         _check_labels(pack.classes_, _within(place, "classes_"))

@@ -352,7 +352,7 @@ _OF_A_KIND: dict[str, Check] = {
 # What models of tables may have beside the attributes of all of them.
 _NEW_ATTRIBUTES: dict[str, Check] = {
     "target_format_": _form,
-    "reading_": _reading,
+    "reading_": _reading, "quantile_offsets_": _array("f"),
     "threshold_": _number,
 }
 

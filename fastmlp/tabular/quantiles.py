@@ -26,6 +26,22 @@ def quantile_levels(estimator: Any) -> tuple[float, ...]:
     return tuple(float(level) for level in np.atleast_1d(estimator.quantiles))
 
 
+def fitted_levels(model: Any) -> tuple[float, ...]:
+    """Return the levels of the quantiles that a fitted model predicts; () for anything else.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+
+    Returns
+    -------
+    tuple of float
+    """
+    members = getattr(model.estimator_, "members", None)
+    network = model.estimator_ if members is None else members[0].network
+    return tuple(getattr(network, "_quantile_levels", ()))
+
+
 def as_columns(predicted: NDArray[Any]) -> NDArray[Any]:
     """Return predictions as a matrix with a column for each level."""
     return predicted.reshape(len(predicted), -1)

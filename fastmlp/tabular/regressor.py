@@ -16,7 +16,7 @@ from ..schedules import Schedule
 from .base import BaseTabular, Callback, constraints_of, with_shared_docs
 from .frames import read_target
 from .pack.training import OutOfFold
-from .quantiles import conformal_offsets, quantile_levels
+from .quantiles import conformal_offsets, fitted_levels, quantile_levels
 from .targets import numeric_target
 
 
@@ -227,7 +227,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         """
         model = whole(self)
         inputs = model._inputs(X)
-        n_levels = np.size(model.quantiles) if quantile_levels(model) else 1
+        n_levels = len(fitted_levels(model))
         if not len(inputs):
             return np.empty((0, n_levels) if n_levels > 1 else 0)
         return model._predictions(model.estimator_.predict(inputs))
@@ -273,7 +273,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         check_is_fitted(self)
         form = getattr(self, "target_format_", "")  # a model of an older version has none
         values = self._target(read_target(self, y), form)
-        if len(levels := quantile_levels(self)) > 1:
+        if len(levels := fitted_levels(self)) > 1:
             return quantile_score(values, self.predict(X), levels, sample_weight)
         return super().score(X, values, sample_weight)
 

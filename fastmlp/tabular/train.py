@@ -31,7 +31,7 @@ from .metrics import baseline_metrics, classification_metrics, regression_metric
 from .numbers import misread_note
 from .pack.members import Pack
 from .pack.preparation import why
-from .quantiles import quantile_levels, quantile_metrics
+from .quantiles import fitted_levels, quantile_metrics
 from .reading import Reading
 from .regressor import TabularRegressor
 from .table import Table, settle_table, warn_of
@@ -163,7 +163,7 @@ def train_table(
     }
     if len(test):
         model.report_["test"] = _metrics(model, features.iloc[test], values[test])
-        levels = quantile_levels(model)
+        levels = fitted_levels(model)
         model.report_["baseline"] = baseline_metrics(task, values[train], values[test], levels)
     return model
 
@@ -444,7 +444,7 @@ def _layers(network: Any) -> list[int]:
 
 
 def _metrics(model: Any, frame: pd.DataFrame, values: NDArray[Any]) -> dict[str, float]:
-    if levels := quantile_levels(model):
+    if levels := fitted_levels(model):
         return quantile_metrics(values, model.predict(frame), levels)
     if not is_classifier(model):
         return regression_metrics(values, model.predict(frame))

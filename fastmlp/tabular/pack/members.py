@@ -166,11 +166,11 @@ class Pack:
 
         Returns
         -------
-        ndarray of shape (n_rows,)
+        ndarray of shape (n_rows,), or (n_rows, n_levels) for several quantiles
             Where two classes are equally probable, the first one.
         """
         if not hasattr(self, "classes_"):
-            return self._mean(inputs)[:, 0]
+            return _numbers(self._mean(inputs))
         labels: NDArray[Any] = self.classes_[np.argmax(self.predict_proba(inputs), axis=1)]
         return labels
 
@@ -202,7 +202,12 @@ def outputs_of(
 ) -> NDArray[np.float64]:
     """Return what one member predicts: probabilities, or numbers within the bounds."""
     found = _outputs(member.network, inputs[:, member.start : member.stop], bounds)
-    return class_probabilities(found) if hasattr(member.network, "classes_") else found[:, 0]
+    return class_probabilities(found) if hasattr(member.network, "classes_") else _numbers(found)
+
+
+def _numbers(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the outputs of a regression as a vector, where there is one for each row."""
+    return found[:, 0] if found.shape[1] == 1 else found
 
 
 def _outputs(
