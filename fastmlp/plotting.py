@@ -80,9 +80,10 @@ def learning_curve(model: Any, ax: Axes | None = None, *, beside: str | None = "
         ("validation_loss", "validation loss", "--"),
     ):
         if name in history:
-            (line,) = ax.plot(epochs, history[name], style, color=COLORS[len(lines)], label=label)
+            color = COLORS[len(lines)]
+            (line,) = ax.plot(*_known(epochs, history[name]), style, color=color, label=label)
             lines.append(line)
-    losses = np.concatenate([line.get_ydata() for line in lines])
+    losses = np.concatenate([np.asarray(line.get_ydata()) for line in lines])
     if losses.min() > 0 and losses.max() > 50 * losses.min():
         ax.set_yscale("log")
     ax.set_xlabel("iteration" if network.solver == "lbfgs" else "epoch")
@@ -95,8 +96,7 @@ def learning_curve(model: Any, ax: Axes | None = None, *, beside: str | None = "
         for k, column in enumerate(values.T):
             label = words if values.shape[1] == 1 else f"{words}, layer {k + 1}"
             lines += right.plot(
-                epochs,
-                column,
+                *_known(epochs, column),
                 LINE_STYLES[(k + 2) % len(LINE_STYLES)],
                 color=COLORS[(k + 2) % len(COLORS)],
                 label=label,
@@ -486,6 +486,13 @@ def _history(network: Any) -> dict[str, Any]:
         if name not in history and values is not None:
             history[name] = values
     return history
+
+
+def _known(epochs: NDArray[Any], values: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the epochs whose number is known, and the numbers; there are gaps where none is."""
+    numbers = np.asarray(values, dtype=float)
+    is_known = ~np.isnan(numbers)
+    return epochs[is_known], numbers[is_known]
 
 
 def _one_column(y: ArrayLike) -> NDArray[Any]:

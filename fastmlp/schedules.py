@@ -6,11 +6,12 @@ one, and estimators can be cloned and compared. What changes during a fit is in 
 """
 
 from dataclasses import dataclass
-from math import cos, inf, isnan, nan, pi
+from math import cos, inf, isnan, log2, nan, pi
 from numbers import Integral
 
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
+_MOST_CYCLES = 50
 
 
 @dataclass
@@ -68,7 +69,8 @@ class LearningRate:
         n_samples_seen : int
             Number of rows trained on so far.
         watched : float or None
-            The number that the epoch is judged by: the smaller the better.
+            The number that the epoch is judged by: the smaller the better. It is infinite for an
+            epoch that nobody has judged, which is no improvement.
         tol : float
             Only a change by more than this counts as an improvement.
         """
@@ -80,6 +82,16 @@ class LearningRate:
             self.waited_at_rate = 0 if has_improved else self.waited_at_rate + 1
             self.best = min(self.best, watched)
         self._change(self._checked(self.schedule.next_rate(self)))
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether early stopping judges the epoch that has just been run with the current rate."""
+        return self.schedule.is_judged(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether early stopping ends training with the epoch that has just ended."""
+        return self.schedule.is_over(self)
 
     def _change(self, rate: float) -> None:
         """Set the rate, and count epochs at this rate from 0 if it is a new one."""
@@ -157,6 +169,35 @@ class Schedule:
             None ends training.
         """
         return None
+
+    def is_judged(self, state: LearningRate) -> bool:
+        """Tell whether early stopping scores an epoch, which it always does by default.
+
+        Parameters
+        ----------
+        state : LearningRate
+            The state before that epoch, of which `learning_rate` is its rate.
+
+        Returns
+        -------
+        bool
+            An epoch that is not scored has no validation score, and its weights are not kept.
+        """
+        return True
+
+    def is_over(self, state: LearningRate) -> bool:
+        """Tell whether early stopping ends training after an epoch, beside its own reasons.
+
+        Parameters
+        ----------
+        state : LearningRate
+            The state after that epoch, with the rate of the next one.
+
+        Returns
+        -------
+        bool
+        """
+        return False
 
     @property
     def has_horizon(self) -> bool:
@@ -348,6 +389,67 @@ class OneCycle(Schedule):
         return True
 
 
+@dataclass(frozen=True)
+class MultiCycle(Schedule):
+    r"""Raise and lower the rate in cycles, each of them about twice as long as the one before.
+
+    In the middle of epoch e of n = ``max_iter``, :math:`t = (e + 1/2) / n`, the rate is
+    :math:`\eta\, (1 - \cos(2 \pi \log_2(1 + (2^c - 1)\, t))) / 2` for c cycles, where
+    :math:`\eta` is the initial rate. This is the schedule 'coslog' of RealMLP (Holzmüller et al.,
+    2024).
+
+    Early stopping keeps weights of a valley between two cycles: it scores an epoch only where the
+    rate is at most half its peak, and the last one of each cycle. Training ends with a cycle that
+    has brought no better score than those before. Set ``n_iter_no_change=np.inf`` so that it does
+    not end within a cycle.
+
+    Parameters
+    ----------
+    cycles : int, default=4
+        Number of cycles, from 1 to 50.
+    """
+
+    cycles: int = 4
+
+    def __post_init__(self) -> None:
+        is_number = isinstance(self.cycles, Integral) and 1 <= self.cycles <= _MOST_CYCLES
+        _require(is_number, f"cycles must be an integer from 1 to {_MOST_CYCLES}", self)
+
+    def first_rate(self, state: LearningRate) -> float:
+        return self.next_rate(state)
+
+    def next_rate(self, state: LearningRate) -> float:
+        return state.initial * (1 - cos(2 * pi * self._reached(state.epoch, state.horizon))) / 2
+
+    def is_judged(self, state: LearningRate) -> bool:
+        is_low = state.learning_rate <= state.initial / 2
+        return is_low or self._is_last_of_cycle(state.epoch, state.horizon)
+
+    def is_over(self, state: LearningRate) -> bool:
+        last = state.epoch - 1
+        if not self._is_last_of_cycle(last, state.horizon):
+            return False
+        cycle, first = self._cycle(last, state.horizon), last
+        while first > 0 and self._cycle(first - 1, state.horizon) == cycle:
+            first -= 1
+        return state.waited > last - first
+
+    def _reached(self, epoch: int, horizon: int) -> float:
+        """Return the number of cycles that are over in the middle of an epoch, with a fraction."""
+        done = min(1.0, (epoch + 0.5) / horizon)
+        return log2(1 + (2**self.cycles - 1) * done)
+
+    def _cycle(self, epoch: int, horizon: int) -> int:
+        return int(self._reached(epoch, horizon))
+
+    def _is_last_of_cycle(self, epoch: int, horizon: int) -> bool:
+        return self._cycle(epoch, horizon) < self._cycle(epoch + 1, horizon)
+
+    @property
+    def has_horizon(self) -> bool:
+        return True
+
+
 SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
     "invscaling": InverseScaling,
@@ -356,6 +458,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "step": Step,
     "cosine": Cosine,
     "one_cycle": OneCycle,
+    "multi_cycle": MultiCycle,
 }
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.utils import check_array
-from sklearn.utils.validation import _num_samples
 
 from ..engines.devices import (
     cpu_threads,
@@ -75,7 +74,7 @@ def fit_many(
         Number of estimators that are fitted at a time. None is numba's limit of threads, and 512
         for those that share a GPU. There are fewer on a GPU where their copies of the data, such
         as early stopping makes, would take more than 4 GiB, or where so many threads cannot start.
-    held_out : sequence of array-like of int or None, optional
+    held_out : sequence of array-like of shape (n_held,) or None, optional
         For each estimator the numbers of rows that it is not trained on, or None. They validate it
         after each epoch as those of ``fit(..., eval_set=...)`` do: their loss and score are in
         ``history_``, and with ``early_stopping=True`` the score decides which weights are kept. The
@@ -176,7 +175,7 @@ def _checked_rows(
             f"held_out has {len(held_out)} entries for {n_estimators} estimators; give each an "
             "array of row numbers, or None"
         )
-    n_rows = _num_samples(y)
+    n_rows = int((np.shape(y) or (0,))[0])
     return [
         None if rows is None else HeldRows(_row_numbers(f"held_out[{i}]", rows, n_rows), n_rows)
         for i, rows in enumerate(held_out)

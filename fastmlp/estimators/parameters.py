@@ -381,10 +381,10 @@ _FURTHER_PARAMETERS = """\
         after `clip_value` was applied (Pascanu et al., 2013); None is no limit.
     lr_schedule : str, Schedule or None, default=None
         Schedule of the learning rate, for every solver but 'lbfgs': 'constant', 'invscaling',
-        'adaptive', 'plateau', 'step', 'cosine', 'one_cycle', or an object of
+        'adaptive', 'plateau', 'step', 'cosine', 'one_cycle', 'multi_cycle', or an object of
         :mod:`fastmlp.schedules`, which has further settings. None follows `learning_rate`.
-        'cosine' and 'one_cycle' are complete after `max_iter` epochs; with the others a fit that
-        takes so many may end with a ConvergenceWarning.
+        'cosine', 'one_cycle' and 'multi_cycle' are complete after `max_iter` epochs; with the
+        others a fit that takes so many may end with a ConvergenceWarning.
     scoring : str, callable or None, default=None
         The score of the validation rows, by which early stopping judges epochs: the name of a
         scorer of :mod:`sklearn.metrics`, a callable ``(estimator, X, y)``, or 'loss' for the
@@ -412,8 +412,9 @@ _SHARED_ATTRIBUTES = """\
     loss_curve_ : list of float
         Mean loss of each epoch, with penalties.
     validation_scores_ : list of float or None
-        Validation score after each epoch; None without early stopping. The scores of an `eval_set`
-        without early stopping are in ``history_``.
+        Validation score after each epoch, NaN for those that ``lr_schedule='multi_cycle'`` leaves
+        out; None without early stopping. The scores of an `eval_set` without early stopping are in
+        ``history_``.
     best_validation_score_ : float or None
         Largest validation score; None without early stopping.
     history_ : dict of str to list

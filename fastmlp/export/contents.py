@@ -476,6 +476,7 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
     schedules.Constant: {},
     schedules.Cosine: {"min_rate": _number},
     schedules.InverseScaling: {"power_t": _number},
+    schedules.MultiCycle: {"cycles": _count},
     schedules.OneCycle: dict.fromkeys(("warmup", "start_factor", "end_factor"), _number),
     schedules.Plateau: {"factor": _number, "patience": _number, "min_rate": _number},
     schedules.Step: {"every": _count, "factor": _number},

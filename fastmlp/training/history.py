@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field, replace
-from math import inf
+from math import inf, nan
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -26,7 +26,8 @@ class Epoch(NamedTuple):
     loss : float
         Mean training loss of the epoch's batches, each before its update, penalty included.
     validation_score : float or None
-        Score on the validation part; None without one.
+        Score on the validation part; None without one, and for an epoch that early stopping does
+        not score (see :class:`fastmlp.schedules.MultiCycle`).
     learning_rate : float or None
         Learning rate of the epoch; None for lbfgs.
     seconds : float
@@ -108,7 +109,8 @@ class History:
         Highest score so far, minus infinity before the first epoch; None where the training
         loss is what counts.
     validation_scores : list of float or None
-        Score after each epoch; None where the training loss is what counts.
+        Score after each epoch, NaN for one that was not scored; None where the training loss is
+        what counts.
     best_theta : ndarray of shape (n_parameters,) or None
         The parameters with the best score; None before there are any.
     loss_curve : list of float
@@ -166,8 +168,8 @@ class History:
         """Add the loss and the score of an epoch to the curves."""
         self.loss_curve.append(epoch.loss)
         if self.validation_scores is not None:
-            assert epoch.validation_score is not None
-            self.validation_scores.append(epoch.validation_score)
+            score = epoch.validation_score
+            self.validation_scores.append(nan if score is None else score)
 
     def followed_by(self, epochs: list[Epoch]) -> Self:
         """Return a copy whose `numbers` have some more epochs."""
@@ -180,6 +182,8 @@ class History:
 
     def judge(self, loss: float, score: float | None, tol: float) -> bool:
         """Compare an epoch with the best one so far, and count epochs without an improvement.
+
+        Where the score is what counts, an epoch without a score changes nothing.
 
         Parameters
         ----------
@@ -198,8 +202,10 @@ class History:
         if self.best_loss is not None:
             is_stale, is_best = loss > self.best_loss - tol, False
             self.best_loss = min(self.best_loss, loss)
+        elif score is None:
+            return False
         else:
-            assert score is not None and self.best_validation_score is not None
+            assert self.best_validation_score is not None
             # A score of NaN is not less than any number, and so an improvement, as in scikit-learn.
             is_stale = score < self.best_validation_score + tol
             is_best = score > self.best_validation_score

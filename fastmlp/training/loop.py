@@ -173,6 +173,7 @@ class EpochLoop:
                 del scores[n_scores + n_epochs :]
             history.set_progress(progress)
             add_epochs(history.numbers, self._epochs)
+        self._judge_the_last()
         return self._outcome(stopped, interrupted)
 
     @property
@@ -218,12 +219,13 @@ class EpochLoop:
         history.n_samples_seen += self.order.size
         if history.judge(loss, epoch.validation_score, rule.tol):
             history.best_theta = engine.pull()
+        goes_on = True
         if self._follows_epochs:
             self.schedule.epoch_ends(history.n_samples_seen, self._watched(epoch), rule.tol)
+            goes_on = not (rule.by_score and self.schedule.is_over)
         if self.swa_start is not None:
             self._average.epoch_ends(epoch.epoch, engine)
-        goes_on = True
-        if history.no_improvement_count > rule.patience:
+        if goes_on and history.no_improvement_count > rule.patience:
             goes_on = self.schedule.on_plateau()
             if self.verbose:
                 _report_plateau(rule, self.schedule, goes_on)
@@ -238,7 +240,9 @@ class EpochLoop:
     def _measure(self, loss: float, learning_rate: float) -> Epoch:
         """Measure the epoch that has just been run."""
         engine, metrics = self.engine, self.metrics
-        validation = Validation() if metrics.validate is None else metrics.validate(engine)
+        validation = Validation()
+        if metrics.validate is not None and self._is_judged:
+            validation = metrics.validate(engine)
         return Epoch(
             len(self._epochs) + 1,
             self.rule.max_epochs,
@@ -251,11 +255,28 @@ class EpochLoop:
             None if metrics.dead_units is None else metrics.dead_units(engine),
         )
 
+    @property
+    def _is_judged(self) -> bool:
+        """Whether the current epoch is scored, which is up to the schedule in early stopping."""
+        is_open = self.rule.by_score and self._follows_epochs
+        return not is_open or self.schedule.is_judged
+
+    def _judge_the_last(self) -> None:
+        """Score the last epoch, where training ended before the first one that is scored."""
+        history, validate = self.history, self.metrics.validate
+        is_unknown = self.rule.by_score and history.best_theta is None and self._epochs
+        if not is_unknown or validate is None or self._failure is not None or self._has_diverged:
+            return
+        epoch = self._epochs[-1]
+        if epoch.validation_score is None and history.judge(
+            epoch.loss, validate(self.engine).score, self.rule.tol
+        ):
+            history.best_theta = self.engine.pull()
+
     def _watched(self, epoch: Epoch) -> float:
         """Return the number by which a schedule judges an epoch: the smaller the better."""
         if self.rule.by_score:
-            assert epoch.validation_score is not None
-            return -epoch.validation_score
+            return inf if epoch.validation_score is None else -epoch.validation_score
         return epoch.loss if epoch.validation_loss is None else epoch.validation_loss
 
     def _outcome(self, stopped: bool, interrupted: bool) -> Outcome:

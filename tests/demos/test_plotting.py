@@ -95,6 +95,23 @@ def test_learning_curve_of_a_history(ax):
     assert len(styles) == 4
 
 
+def test_epochs_that_were_not_scored_are_gaps(ax):
+    options = {"lr_schedule": "multi_cycle", "early_stopping": True, "scoring": "loss"}
+    model = classifier(n_iter_no_change=99, tol=0, **options)
+    scores = np.array(model.validation_scores_)
+    scored = np.flatnonzero(~np.isnan(scores))
+    assert 0 < scored.size < scores.size
+    plotting.learning_curve(model, ax)
+    (right,) = [other for other in ax.figure.axes if other is not ax]
+    for axes, label, expected in (
+        (ax, "validation loss", -scores[scored]),
+        (right, "validation score", scores[scored]),
+    ):
+        drawn = lines(axes)[label]
+        np.testing.assert_array_equal(drawn.get_xdata(), scored + 1)
+        np.testing.assert_array_equal(drawn.get_ydata(), expected)
+
+
 def test_learning_curve_of_one_line_has_no_legend(ax):
     plotting.learning_curve(classifier(), ax)
     assert ax.get_legend() is None and len(ax.figure.axes) == 1 and ax.get_yscale() == "linear"

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import partial
 
 import naive
 import numpy as np
@@ -21,6 +22,7 @@ from fastmlp.schedules import (
     Cosine,
     InverseScaling,
     LearningRate,
+    MultiCycle,
     OneCycle,
     Plateau,
     Schedule,
@@ -146,6 +148,7 @@ def test_adaptive_divides_by_five_until_it_is_small():
         st.builds(Step, st.integers(1, 20), st.floats(0.01, 1)),
         st.builds(Cosine, st.floats(0, 1e-4)),
         st.builds(OneCycle, st.floats(0, 0.99), st.floats(1e-3, 1), st.floats(0, 1)),
+        st.builds(MultiCycle, st.integers(1, 50)),
         st.builds(Plateau, st.floats(0.01, 0.99), st.integers(0, 9), st.floats(0, 1)),
     ),
     initial=st.floats(1e-4, 10),
@@ -155,6 +158,8 @@ def test_adaptive_divides_by_five_until_it_is_small():
 def test_the_initial_rate_is_the_peak(schedule, initial, horizon, watched):
     found = np.array(rates(schedule, 70, initial=initial, horizon=horizon, watched=watched))
     assert (found >= 0).all() and (found <= initial * (1 + 1e-12)).all()
+    if isinstance(schedule, MultiCycle):
+        return
     if isinstance(schedule, OneCycle):
         turn = found.argmax()
         assert (np.diff(found[: turn + 1]) >= -1e-12).all()
@@ -205,7 +210,7 @@ def test_weights_are_those_of_a_plain_implementation(solver):
     assert model.history_["learning_rate"] == pytest.approx(expected_rates)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", Cosine(1e-5)])
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "multi_cycle", Cosine(1e-5)])
 def test_reaching_the_horizon_is_convergence(schedule):
     model = regressor(lr_schedule=schedule, max_iter=5)
     with warnings.catch_warnings():
@@ -315,6 +320,9 @@ def test_schedule_for():
         (lambda: Step(every=0), "every must be an integer of at least 1"),
         (lambda: Step(factor=0), "factor must be above 0"),
         (lambda: Cosine(-1.0), "min_rate must not be negative"),
+        (lambda: MultiCycle(0), "cycles must be an integer from 1 to 50"),
+        (lambda: MultiCycle(2.5), "cycles must be an integer"),
+        (lambda: MultiCycle(51), "cycles must be an integer"),
         (lambda: OneCycle(warmup=1), "warmup must be at least 0 and below 1"),
         (lambda: OneCycle(start_factor=0), "start_factor must be above 0"),
         (lambda: OneCycle(end_factor=2), "end_factor must be between 0 and 1"),
@@ -326,3 +334,99 @@ def test_schedule_for():
 def test_mistakes(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# ---- cycles ------------------------------------------------------------------------------
+
+
+def test_multi_cycle_by_formula():
+    n = 37
+    t = (np.arange(n) + 0.5) / n
+    for cycles in (1, 2, 4):
+        expected = 3 * (1 - np.cos(2 * np.pi * np.log2(1 + (2**cycles - 1) * t))) / 2
+        found = rates(MultiCycle(cycles), n, initial=3.0)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    # Beyond its last epoch the rate stays at zero.
+    assert rates(MultiCycle(), 6, horizon=4)[4:] == pytest.approx([0, 0])
+
+
+def cycles_of(n_epochs, cycles=4):
+    """Number of the cycle of each epoch."""
+    t = (np.arange(n_epochs) + 0.5) / n_epochs
+    return np.log2(1 + (2**cycles - 1) * t).astype(int)
+
+
+def in_cycles(scores=None, n_epochs=64, n_cycles=4, callback=None, **options):
+    """Fit with early stopping, where scored epochs get the given scores one after the other."""
+    given_scores = iter(scores or ())
+    scoring = (lambda model, X, y: next(given_scores)) if scores else "loss"
+    model = regressor(
+        lr_schedule=MultiCycle(n_cycles), max_iter=n_epochs, early_stopping=True, scoring=scoring,
+        **{"tol": 0, "n_iter_no_change": np.inf, **options},
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return model.fit(X, Y, callback=None if callback is None else partial(callback, model))
+
+
+def is_scored(n_epochs, n_cycles=4):
+    is_low = np.array(rates(MultiCycle(n_cycles), n_epochs)) <= 0.5
+    return is_low | np.append(np.diff(cycles_of(n_epochs, n_cycles)) > 0, True)
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 3, 4, 11, 64])
+def test_only_epochs_in_valleys_are_scored(n_epochs):
+    model = in_cycles(list(range(100)), n_epochs)
+    expected = is_scored(n_epochs)
+    assert model.n_iter_ == n_epochs
+    assert (~np.isnan(model.validation_scores_) == expected).all()
+    recorded = [score is not None for score in model.history_["validation_score"]]
+    assert recorded == expected.tolist()
+    assert model.best_validation_score_ == expected.sum() - 1
+
+
+@pytest.mark.parametrize("last_good", [0, 1, 2])
+def test_training_ends_with_a_cycle_without_a_better_score(last_good):
+    cycle, scored = cycles_of(64), is_scored(64)
+    weights = []
+
+    def keep(model, epoch):
+        weights.append(flat(model))
+
+    # Each cycle is better than the one before, up to one; no later one is.
+    scores = np.minimum(cycle, last_good)[scored].tolist()
+    model = in_cycles(scores, callback=keep)
+    assert model.n_iter_ == (cycle <= last_good + 1).sum()
+    assert model.best_validation_score_ == last_good
+    best = np.flatnonzero(scored & (cycle == last_good))[0]
+    np.testing.assert_array_equal(flat(model), weights[best])
+
+
+def test_epochs_without_a_score_are_not_stale():
+    scored = np.flatnonzero(is_scored(64, 1))
+    n_in_first_valley = int((scored < 32).sum())
+    model = in_cycles([1.0] + [0.0] * 99, n_cycles=1, n_iter_no_change=n_in_first_valley)
+    # It ends with the first epoch after more stale ones than that.
+    assert model.n_iter_ == scored[n_in_first_valley + 1] + 1 > 32
+
+
+def test_without_early_stopping_all_epochs_are_validated():
+    model = regressor(lr_schedule=MultiCycle(2), max_iter=12, diagnose=False)
+    model.fit(X, Y, eval_set=(X, Y))
+    assert model.n_iter_ == 12
+    assert None not in model.history_["validation_loss"]
+
+
+def test_a_fit_that_ends_before_the_first_score_is_scored_at_its_end():
+    assert not is_scored(24)[0]
+    model = in_cycles(n_epochs=24, callback=lambda model, epoch: epoch.validation_score is None)
+    assert model.n_iter_ == 1 and np.isnan(model.validation_scores_).all()
+    assert -np.inf < model.best_validation_score_ < 0
+
+
+def test_a_model_file_keeps_the_schedule(tmp_path):
+    model = in_cycles(n_epochs=11)
+    save_model(model, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    assert loaded.lr_schedule == MultiCycle(4)
+    np.testing.assert_array_equal(loaded.validation_scores_, model.validation_scores_)
