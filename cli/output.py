@@ -76,19 +76,17 @@ def print_kinds(report: Mapping[str, Any]) -> None:
     kinds = [kind for kind in report.get("pack", ()) if kind["weight"]]
     if not kinds:
         return
-    loss = "RMSE" if report["task"] == "regression" else "log loss"
+    metric = "RMSE" if report["task"] == "regression" else "log loss"
     echo()
-    width = max(len("kind"), *(len(visible(kind["kind"])) for kind in kinds))
-    echo(
-        f"{'kind':<{width}}  {'weight':>6}  {'networks':>8}  {'inputs':>6}  {'epochs':>6}  {loss:>9}"
-    )
-    for kind in sorted(kinds, key=lambda kind: -kind["weight"]):
-        echo(
-            f"{visible(kind['kind']):<{width}}  {kind['weight']:>6.2f}  {kind['folds']:>8}  "
-            f"{kind['inputs']:>6}  {kind['epochs']:>6}  {kind['loss']:>9.4g}"
-        )
-    echo(f"{'together':<{width}}  {'':>6}  {report['networks']:>8}  {'':>6}  {'':>6}  "
-         f"{report['loss']:>9.4g}")  # fmt: skip
+    lines = [("kind", "weight", "networks", "inputs", "epochs", metric)]
+    for kind in sorted(kinds, key=lambda kind: kind["weight"], reverse=True):
+        numbers = (str(kind[name]) for name in ("folds", "inputs", "epochs"))
+        weight, loss = f"{kind['weight']:.2f}", f"{kind['loss']:.4g}"
+        lines.append((visible(kind["kind"]), weight, *numbers, loss))
+    lines.append(("together", "", str(report["networks"]), "", "", f"{report['loss']:.4g}"))
+    width = max(len(name) for name, *_ in lines)
+    for name, *numbers in lines:
+        echo(f"{name:<{width}}" + "".join(f"  {number:>8}" for number in numbers))
 
 
 def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ LINEAR = "linear"
 # The penalty of the logistic regression, 1 / C in scikit-learn's terms. That of the ridge
 # regression is chosen by the rows.
 _ALPHA_OF_LINEAR = 1.0
-_ITERATIONS_OF_LINEAR = 300
+_ITERATIONS_OF_LINEAR = 100
+_TOLERANCE_OF_LINEAR = 1e-3
 _N_BINS = 12
 # Above this number of rows, kinds that one fold gives no weight are trained on no further fold.
 _MOST_ROWS_WITHOUT_RACE = 3000
@@ -82,6 +83,7 @@ class Kind:
                 "solver": "lbfgs",
                 "alpha": _ALPHA_OF_LINEAR,
                 "max_iter": _ITERATIONS_OF_LINEAR,
+                "tol": _TOLERANCE_OF_LINEAR,
                 "diagnose": False,
             }
         return {

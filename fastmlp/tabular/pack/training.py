@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context, get_config
 from sklearn.metrics import accuracy_score, r2_score
+from threadpoolctl import threadpool_limits
 
 from ...engines.devices import cpu_threads, limit_threads
 from ...estimators.fit_many import fit_many
@@ -175,7 +176,9 @@ class PackTraining:
         """
         first = [job for job in self._jobs if job.fold == 0]
         others = [job for job in self._jobs if job.fold > 0]
-        with ThreadPoolExecutor(self._n_threads, "fastmlp-pack") as pool:
+        # Threads of BLAS beside those of the members would wait for each other.
+        blas = threadpool_limits(1, user_api="blas")
+        with blas, ThreadPoolExecutor(self._n_threads, "fastmlp-pack") as pool:
             try:
                 if self.plan.has_race:
                     self._train(pool, first)
