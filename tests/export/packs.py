@@ -3,14 +3,32 @@
 import warnings
 
 import numpy as np
+from crafted import FRAME, LABELS, QUICK, ROWS
 
-from fastmlp import MLPClassifier, MLPRegressor, TabularPreprocessor
+from fastmlp import (
+    MLPClassifier,
+    MLPRegressor,
+    TabularClassifier,
+    TabularPreprocessor,
+    TabularRegressor,
+)
 from fastmlp.tabular.pack.kinds import KINDS
 from fastmlp.tabular.pack.members import Member, Pack
 from fastmlp.tabular.pack.training import make_small
 
 WEIGHTS = {"wide": 0.2, "tree": 0.3, "plain": 0.1, "ple": 0.15, "linear": 0.25}
 N_FOLDS = 2
+TABLE = FRAME.drop(columns="kind").assign(city=[f"city {i * i % 23}" for i in range(60)])
+TARGETS = {"labels": LABELS, "two": LABELS == "no", "numbers": ROWS[:, 0]}
+
+
+def fitted(name, **parameters):
+    """Make a model of ``TABLE`` with a pack for one of the ``TARGETS``."""
+    cls = TabularRegressor if name == "numbers" else TabularClassifier
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of few epochs
+        model = cls((3,), **QUICK, **parameters).fit(TABLE, TARGETS[name])
+    return with_pack(model, TABLE, TARGETS[name])
 
 
 def with_pack(model, frame, y, **encoding):
