@@ -55,9 +55,7 @@ def _shown_metric(name: str) -> str:
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
     """Write metrics in one line."""
-    return "   ".join(
-        f"{_shown_metric(name)} {value:.4g}" for name, value in metrics.items()
-    )
+    return "   ".join(f"{_shown_metric(name)} {value:.4g}" for name, value in metrics.items())
 
 
 def print_metrics(

@@ -352,7 +352,8 @@ _OF_A_KIND: dict[str, Check] = {
 # What models of tables may have beside the attributes of all of them.
 _NEW_ATTRIBUTES: dict[str, Check] = {
     "target_format_": _form,
-    "reading_": _reading, "quantile_offsets_": _array("f"),
+    "reading_": _reading,
+    "quantile_offsets_": _array("f"),
     "threshold_": _number,
 }
 
@@ -453,6 +454,7 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
         "stop": _count,
         "score": _number,
         "seconds": _number,
+        "log_target": _optional(_sequence(_number, tuple)),
     },
     OptimizerState: {
         "schedule": _object(schedules.LearningRate),

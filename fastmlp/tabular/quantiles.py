@@ -1,4 +1,4 @@
-"""Quantiles of the target of a table: their levels, their correction by unseen rows, and metrics."""
+"""Quantiles of the target of a table: their levels, their correction, and metrics."""
 
 from collections.abc import Sequence
 from math import ceil, floor

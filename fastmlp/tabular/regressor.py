@@ -274,7 +274,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         form = getattr(self, "target_format_", "")  # a model of an older version has none
         values = self._target(read_target(self, y), form)
         if len(levels := fitted_levels(self)) > 1:
-            return quantile_score(values, self.predict(X), levels, sample_weight)
+            weight = None if sample_weight is None else np.asarray(sample_weight)
+            return quantile_score(values, self.predict(X), levels, weight)
         return super().score(X, values, sample_weight)
 
     def _target(self, y: pd.Series, form: str = "") -> NDArray[np.float64]:

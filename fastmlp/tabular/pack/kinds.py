@@ -46,6 +46,8 @@ class Kind:
     weight_decay : float
     dropout : float
     epochs : int
+    is_of_log : bool
+        Whether it learns the logarithm of the target.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Kind:
     weight_decay: float = 0.0
     dropout: float = 0.0
     epochs: int = 0
+    is_of_log: bool = False
 
     def columns(self, groups: Groups) -> tuple[int, int]:
         """Return the range of the inputs that networks of this kind see."""
@@ -131,6 +134,8 @@ KINDS = (
     Kind("ple", "base", "bins", (256, 64), rates=(0.004, 0.006), weight_decay=0.3, epochs=32),
     Kind(LINEAR, "base", "linear"),
 )  # fmt: skip
+# It is tried for a target with a heavy tail.
+OF_LOG = replace(next(kind for kind in KINDS if kind.name == "ple"), name="log", is_of_log=True)
 _OF_LOW_EFFORT = replace(WIDE, epochs=12)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ...estimators.class_targets import class_probabilities
 from ...estimators.prediction import outputs
+from .tails import LogTarget
 
 # What a network of a pack has beside its parameters.
 _KEPT = {
@@ -69,6 +70,9 @@ class Member:
         Loss on the fold.
     seconds : float
         Time of its training.
+    log_target : tuple of float or None
+        How the network's target was made of the pack's, as a :class:`LogTarget`, if it is not the
+        same.
     """
 
     kind: str
@@ -78,6 +82,7 @@ class Member:
     stop: int
     score: float
     seconds: float
+    log_target: tuple[float, float, float] | None = None
 
 
 Member.__module__ = "fastmlp"  # where model files find it
@@ -185,7 +190,7 @@ class Pack:
                 columns = member.start, member.stop
                 if columns not in known:  # kernels take whole rows
                     known[columns] = np.ascontiguousarray(inputs[rows, slice(*columns)])
-                mean[rows] += weight * _outputs(member.network, known[columns], self.bounds)
+                mean[rows] += weight * _outputs(member, known[columns], self.bounds)
         return mean
 
 
@@ -201,7 +206,7 @@ def outputs_of(
     member: Member, inputs: NDArray[np.float32], bounds: tuple[float, float] | None = None
 ) -> NDArray[np.float64]:
     """Return what one member predicts: probabilities, or numbers within the bounds."""
-    found = _outputs(member.network, inputs[:, member.start : member.stop], bounds)
+    found = _outputs(member, inputs[:, member.start : member.stop], bounds)
     return class_probabilities(found) if hasattr(member.network, "classes_") else _numbers(found)
 
 
@@ -211,14 +216,17 @@ def _numbers(found: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _outputs(
-    network: Any, X: NDArray[np.float32], bounds: tuple[float, float] | None
+    member: Member, X: NDArray[np.float32], bounds: tuple[float, float] | None
 ) -> NDArray[np.float64]:
-    """Return the outputs of a network for inputs that are known to be good.
+    """Return what a member predicts for its inputs, which are known to be good.
 
     Returns
     -------
     ndarray of shape (n_rows, n_outputs), float64
         Probabilities, of two classes that of the second one; or numbers within the bounds.
     """
+    network = member.network
     found: NDArray[Any] = outputs(network, X, network).astype(np.float64)
+    if member.log_target is not None:
+        found = LogTarget(*member.log_target).change_back(found)
     return found if bounds is None else np.clip(found, *bounds)

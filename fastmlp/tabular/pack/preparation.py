@@ -1,5 +1,6 @@
 """From an estimator for tables and its table to what a pack is trained on."""
 
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -13,7 +14,8 @@ from ..preprocessing import TabularPreprocessor
 from ..quantiles import quantile_levels
 from ..table import Table
 from .folds import stratified_folds
-from .kinds import Kind, Plan, plan_for
+from .kinds import OF_LOG, Kind, Plan, plan_for
+from .tails import LogTarget
 from .training import Listener, PackTraining, Problem
 
 # Parameters of an estimator that describe no network: they do not decide which kind of model it is.
@@ -118,7 +120,11 @@ def prepare(
         raise ValueError(
             f"the weights leave {n_rows} rows to learn from: check class_weight and sample_weight"
         )
-    plan = _plan(estimator, is_set, n_rows)
+    plan, log_target = _plan(estimator, is_set, n_rows), None
+    if task == "regression" and not levels and estimator.effort != "low":
+        log_target = LogTarget.learn(targets, -estimator.target_mean_ / estimator.target_scale_)
+        if log_target is not None and not is_set:
+            plan = replace(plan, kinds=(*plan.kinds, OF_LOG))
     folds = stratified_folds(values, task, plan.n_folds, random_state, weight)
     preprocessor = TabularPreprocessor().set_output(transform="default")
     if is_set:
@@ -152,6 +158,7 @@ def prepare(
         classes=classes,
         scale=1.0 if classes is not None else estimator.target_scale_,
         bounds=None if is_set or classes is not None else (targets.min(), targets.max()),
+        log_target=log_target,
         levels=levels,
     )
     training = PackTraining(

@@ -23,6 +23,7 @@ from ..quantiles import as_columns
 from .kinds import LINEAR, Groups, Kind, Plan
 from .linear import fit_ridge
 from .members import Member, MemberDone, Pack, make_small, outputs_of
+from .tails import LogTarget
 from .weighting import greedy_weights, held_out_loss
 
 # ``make_network(kind, n_rows, seed)`` makes the network of a member with so many training rows.
@@ -57,6 +58,8 @@ class Problem:
         Unit of the targets; losses are reported in units of the numbers to predict.
     bounds : tuple of float or None
         The lowest and highest number that members may predict.
+    log_target : LogTarget or None
+        What kinds of the logarithm learn instead of the target.
     levels : tuple of float
         Levels of the quantiles that members predict; () for means and classes.
     """
@@ -72,7 +75,14 @@ class Problem:
     classes: NDArray[Any] | None = None
     scale: float = 1.0
     bounds: tuple[float, float] | None = None
+    log_target: LogTarget | None = None
     levels: tuple[float, ...] = ()
+
+    def labels_of(self, kind: Kind) -> NDArray[Any]:
+        """Return what networks of a kind are given as targets."""
+        if kind.is_of_log and self.log_target is not None:
+            return self.log_target.change(self.labels)
+        return self.labels
 
 
 @dataclass(frozen=True)
@@ -153,7 +163,7 @@ class PackTraining:
         ]
         self._planned = list(self._jobs)
         self._members: list[Member] = []
-        shape = (len(problem.targets),)
+        shape: tuple[int, ...] = (len(problem.targets),)
         if problem.classes is not None:
             shape = (*shape, len(problem.classes))
         elif len(problem.levels) > 1:
@@ -298,7 +308,7 @@ class PackTraining:
                 fit_many(
                     [job.network for job in batch],
                     X,
-                    problem.labels,
+                    problem.labels_of(kind),
                     problem.given_weight,
                     n_jobs=self.n_jobs,
                     held_out=held,
@@ -321,7 +331,8 @@ class PackTraining:
         problem, told = self.problem, _StopsAtAnEpoch(self._is_over)
         held = HeldRows(rows, len(X))
         with limit_threads(1), config_context(**self._config):
-            job.network.fit(X, problem.labels, problem.given_weight, eval_set=held, callback=told)
+            labels = problem.labels_of(job.kind)
+            job.network.fit(X, labels, problem.given_weight, eval_set=held, callback=told)
 
     def _fit_ridge(self, job: _Job, X: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
         problem = self.problem
@@ -362,7 +373,12 @@ class PackTraining:
 
     def _member(self, job: _Job) -> Member:
         start, stop = self._columns[job.kind.name]
-        return Member(job.kind.name, job.fold, job.network, start, stop, np.nan, job.seconds)
+        log_target = None
+        if job.kind.is_of_log and (change := self.problem.log_target) is not None:
+            log_target = change.shift, change.mean, change.scale  # files hold plain values
+        return Member(
+            job.kind.name, job.fold, job.network, start, stop, np.nan, job.seconds, log_target
+        )
 
     def _done(self, member: Member) -> MemberDone:
         seconds = time.perf_counter() - self.began
