@@ -18,7 +18,11 @@ from fastmlp.tabular.pack.training import make_small
 
 WEIGHTS = {"wide": 0.2, "tree": 0.3, "plain": 0.1, "ple": 0.15, "linear": 0.25}
 N_FOLDS = 2
-TABLE = FRAME.drop(columns="kind").assign(city=[f"city {i * i % 23}" for i in range(60)])
+TABLE = FRAME.drop(columns="kind").assign(
+    city=[f"city {i * i % 23}" for i in range(60)],
+    flag=[float(i % 5 > 2) for i in range(60)],
+    side=[("left", "right")[i % 11 > 5] for i in range(60)],
+)
 TARGETS = {"labels": LABELS, "two": LABELS == "no", "numbers": ROWS[:, 0]}
 
 
