@@ -17,6 +17,7 @@ from ..network.formulas.activations import (
 )
 from ..network.plan import Activation
 from ..tabular.pack.members import Member, Pack
+from ..tabular.pack.tails import LARGEST_EXPONENT, LogTarget
 from .graph import Graph
 
 _OUTPUT_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -91,6 +92,8 @@ def write_pack(graph: Graph, pack: Pack, x: str, n_inputs: int) -> str:
             limits = (graph.constant(np.array([at])) for at in (start, stop, 1))
             ranges[start, stop] = graph.node("Slice", x, *limits)
         p = write_networks(graph, [m.network for m in members], ranges[start, stop])
+        if (change := members[0].log_target) is not None:
+            p = _write_change_back(graph, p, LogTarget(*change))
         if pack.bounds is not None:
             p = graph.node("Clip", p, *(graph.constant(np.float32(limit)) for limit in pack.bounds))
         if len(members) > 1:
@@ -105,7 +108,16 @@ def _form(member: Member) -> Any:
     shapes = tuple(w.shape for w in network.coefs_)
     activations = prediction_plan(network).activations
     # Those of one kind have equal weights, too.
-    return member.kind, member.start, member.stop, shapes, activations, network.out_activation_
+    form = member.kind, member.start, member.stop, shapes, activations, network.out_activation_
+    return *form, member.log_target
+
+
+def _write_change_back(graph: Graph, p: str, change: LogTarget) -> str:
+    """Add what :meth:`LogTarget.change_back` computes."""
+    p = graph.node("Mul", p, graph.constant(np.float32(change.scale)))
+    p = graph.node("Add", p, graph.constant(np.float32(change.mean)))
+    p = graph.node("Min", p, graph.constant(np.float32(LARGEST_EXPONENT)))
+    return graph.node("Sub", graph.node("Exp", p), graph.constant(np.float32(change.shift)))
 
 
 def _write_activation(
@@ -151,7 +163,7 @@ def write_numbers(
     p: str,
     dtype: np.dtype[Any],
     n_outputs: int,
-    scale: tuple[float, float] | None = None,
+    scale: tuple[float, Any] | None = None,
 ) -> None:
     """Add the output of a regression.
 
@@ -164,12 +176,15 @@ def write_numbers(
         Their type.
     n_outputs : int
     scale : tuple of float, optional
-        The factor and the offset that convert output activations to predicted numbers.
+        The factor and the offset that convert output activations to predicted numbers. Offsets can
+        be one for each output; several outputs are sorted then, since they are quantiles.
     """
     if scale is not None:
         dtype = np.dtype(np.float64)
         p = graph.node("Mul", graph.cast(p, dtype), graph.constant(np.float64(scale[0])))
-        p = graph.node("Add", p, graph.constant(np.float64(scale[1])))
+        p = graph.node("Add", p, graph.constant(np.asarray(scale[1], np.float64)))
+        if n_outputs > 1:
+            p = write_sorted(graph, p, n_outputs)
     graph.output(p, "prediction", dtype, n_outputs)
 
 

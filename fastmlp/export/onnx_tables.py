@@ -40,7 +40,8 @@ def write_table_model(graph: Graph, model: Any) -> None:
             x = graph.cast(x, dtype)
         p = write_networks(graph, [fitted], x)
     if hasattr(model, "target_scale_"):
-        write_numbers(graph, p, dtype, n_outputs, (model.target_scale_, model.target_mean_))
+        offset = model.target_mean_ + getattr(model, "quantile_offsets_", 0.0)
+        write_numbers(graph, p, dtype, n_outputs, (model.target_scale_, offset))
     else:
         threshold = getattr(model, "threshold_", 0.5)
         write_classes(graph, p, dtype, n_outputs, fitted.classes_, threshold)

@@ -10,7 +10,7 @@ from scipy.stats import skew
 _SMALLEST_SKEWNESS = 1.5
 # The logarithm must take away this share of it at least.
 _SHARE_TAKEN = 0.5
-_LARGEST_EXPONENT = 80.0
+LARGEST_EXPONENT = 80.0
 
 
 class LogTarget(NamedTuple):
@@ -59,11 +59,11 @@ class LogTarget(NamedTuple):
 
     def change(self, targets: NDArray[Any]) -> NDArray[np.float32]:
         """Return u for targets of shape (n_rows,)."""
-        tiny = np.exp(self.mean - _LARGEST_EXPONENT)
+        tiny = np.exp(self.mean - LARGEST_EXPONENT)
         logs = np.log(np.maximum(targets.astype(np.float64) + self.shift, tiny))
         return ((logs - self.mean) / self.scale).astype(np.float32)
 
     def change_back(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return t for predictions of u, in an array of any shape."""
-        logs = np.minimum(predicted * self.scale + self.mean, _LARGEST_EXPONENT)
+        logs = np.minimum(predicted * self.scale + self.mean, LARGEST_EXPONENT)
         return np.exp(logs) - self.shift
