@@ -198,6 +198,15 @@ def _check_table_model(model: Any) -> None:
         nets = [m.network for m in net.members] if isinstance(net, Pack) else [net]
         is_fit = report["task"] == model._task and report["layers"] in map(_units, nets)
         _require(is_fit, "report_", "is about another model")
+        if isinstance(net, Pack):
+            _check_report_of_pack(report, net)
+
+
+def _check_report_of_pack(report: dict[str, Any], pack: Pack) -> None:
+    _require({"pack", "networks"} <= report.keys(), "report_", "is about no pack")
+    is_fit = report["networks"] == len(pack.members) and report["loss"] is not None
+    is_fit = is_fit and all(kind["loss"] is not None for kind in report["pack"] if kind["weight"])
+    _require(is_fit, "report_", "is about another pack")
 
 
 def _units(net: Any) -> list[int]:

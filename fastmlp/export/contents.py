@@ -268,13 +268,31 @@ _OF_A_COLUMN: dict[str, Check] = {
 }
 
 
+def _kind_of_pack(value: Any, place: str) -> None:
+    """Accept how a pack describes a kind of its networks, and further plain values."""
+    _dict(_plain, *_OF_A_KIND)(value, place)
+    for name, check in _OF_A_KIND.items():
+        check(value[name], f"{place}[{name!r}]")
+
+
+_OF_A_KIND: dict[str, Check] = {
+    "kind": _text,
+    "weight": _number,
+    "folds": _count,
+    "loss": _optional(_number),
+    "epochs": _count,
+    "seconds": _number,
+    "inputs": _count,
+}
+
+
 def _report(value: Any, place: str) -> None:
     """Accept what :func:`fastmlp.train_table` reports, and further plain values."""
     _dict(_plain, *_REPORTED)(value, place)
     for name, check in _REPORTED.items():
         check(value[name], f"{place}[{name!r}]")
-    for name in {"test", "baseline"} & value.keys():
-        _dict(_number)(value[name], f"{place}[{name!r}]")
+    for name in _ALSO_REPORTED.keys() & value.keys():
+        _ALSO_REPORTED[name](value[name], f"{place}[{name!r}]")
 
 
 def _labelled_texts(value: Any, place: str) -> None:
@@ -304,6 +322,15 @@ _REPORTED: dict[str, Check] = {
     "converged": _truth,
     "interrupted": _truth,
 }
+# What not every report has.
+_ALSO_REPORTED: dict[str, Check] = {
+    "test": _dict(_number),
+    "baseline": _dict(_number),
+    "why": _text,
+    "pack": _sequence(_kind_of_pack),
+    "networks": _count,
+    "cut_short": _truth,
+}
 
 
 def _reading(value: Any, place: str) -> None:
@@ -330,24 +357,6 @@ _OF_A_READING: dict[str, Check] = {
     "n_columns": _n_columns,
     "na_values": _sequence(_text),
     "text": _sequence(_text),
-}
-
-
-def _kind_of_pack(value: Any, place: str) -> None:
-    """Accept how a pack describes a kind of its networks, and further plain values."""
-    _dict(_plain, *_OF_A_KIND)(value, place)
-    for name, check in _OF_A_KIND.items():
-        check(value[name], f"{place}[{name!r}]")
-
-
-_OF_A_KIND: dict[str, Check] = {
-    "kind": _text,
-    "weight": _number,
-    "folds": _count,
-    "loss": _optional(_number),
-    "epochs": _count,
-    "seconds": _number,
-    "inputs": _count,
 }
 # What models of tables may have beside the attributes of all of them.
 _NEW_ATTRIBUTES: dict[str, Check] = {
