@@ -409,7 +409,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             for i, (column, levels) in enumerate(zip(text, self.levels_, strict=True)):
                 column["rare_share"] = float(np.mean(codes[:, i] == len(levels)))
             attributes, crossed = learn_inputs(self, numbers, codes, n_levels, target, folds)
-            vars(self).update(attributes)
+            for name, value in attributes.items():
+                setattr(self, name, value)
         return (numbers, codes), crossed
 
     def _needs_target(self) -> bool:
