@@ -249,8 +249,9 @@ def _check_pack(pack: Pack, place: str, n_inputs: int, task: str) -> None:
         _require(pack.bounds is None, _within(place, "bounds"), "is for numbers alone")
     else:
         _require(not hasattr(pack, "classes_"), _within(place, "classes_"), "is of no regression")
-    if pack.bounds is not None:
-        is_fit = len(pack.bounds) == 2 and -inf < pack.bounds[0] <= pack.bounds[1] < inf
+    limits: Any = pack.bounds
+    if limits is not None:
+        is_fit = len(limits) == 2 and -inf < limits[0] <= limits[1] < inf
         _require(is_fit, _within(place, "bounds"), "is no range of numbers")
     for i, member in enumerate(pack.members):
         _check_member(member, f"{where}[{i}]", n_inputs)

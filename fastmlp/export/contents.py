@@ -335,6 +335,8 @@ _ALSO_REPORTED: dict[str, Check] = {
     "test": _dict(_number),
     "baseline": _dict(_number),
     "why": _text,
+    "date_columns": _count,
+    "words_columns": _count,
     "pack": _sequence(_kind_of_pack),
     "networks": _count,
     "cut_short": _truth,
