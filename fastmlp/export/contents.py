@@ -14,6 +14,7 @@ from .. import schedules
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
 from ..tabular.classifier import TabularClassifier
+from ..tabular.dates import DATE_FORMS
 from ..tabular.numbers import is_form
 from ..tabular.pack.members import Member, Pack
 from ..tabular.preprocessing import TabularPreprocessor
@@ -113,6 +114,12 @@ def _form(value: Any, place: str) -> None:
     """Accept a form of numbers that this version reads, or empty text."""
     if not isinstance(value, str) or not is_form(value):
         _refuse(place, "form of numbers")
+
+
+def _date_form(value: Any, place: str) -> None:
+    """Accept a way of writing dates that this version reads."""
+    if not isinstance(value, str) or value not in DATE_FORMS:
+        _refuse(place, "form of dates")
 
 
 def _truth(value: Any, place: str) -> None:
@@ -265,6 +272,25 @@ _OF_A_COLUMN: dict[str, Check] = {
     **dict.fromkeys(("kind", "reason", "note"), _text),
     "number_format": _form,
     "rare_share": _number,
+    "date_form": _date_form,
+}
+
+
+def _kind_of_pack(value: Any, place: str) -> None:
+    """Accept how a pack describes a kind of its networks, and further plain values."""
+    _dict(_plain, *_OF_A_KIND)(value, place)
+    for name, check in _OF_A_KIND.items():
+        check(value[name], f"{place}[{name!r}]")
+
+
+_OF_A_KIND: dict[str, Check] = {
+    "kind": _text,
+    "weight": _number,
+    "folds": _count,
+    "loss": _optional(_number),
+    "epochs": _count,
+    "seconds": _number,
+    "inputs": _count,
 }
 
 
@@ -273,8 +299,8 @@ def _report(value: Any, place: str) -> None:
     _dict(_plain, *_REPORTED)(value, place)
     for name, check in _REPORTED.items():
         check(value[name], f"{place}[{name!r}]")
-    for name in {"test", "baseline"} & value.keys():
-        _dict(_number)(value[name], f"{place}[{name!r}]")
+    for name in _ALSO_REPORTED.keys() & value.keys():
+        _ALSO_REPORTED[name](value[name], f"{place}[{name!r}]")
 
 
 def _labelled_texts(value: Any, place: str) -> None:
@@ -304,6 +330,17 @@ _REPORTED: dict[str, Check] = {
     "converged": _truth,
     "interrupted": _truth,
 }
+# What not every report has.
+_ALSO_REPORTED: dict[str, Check] = {
+    "test": _dict(_number),
+    "baseline": _dict(_number),
+    "why": _text,
+    "date_columns": _count,
+    "words_columns": _count,
+    "pack": _sequence(_kind_of_pack),
+    "networks": _count,
+    "cut_short": _truth,
+}
 
 
 def _reading(value: Any, place: str) -> None:
@@ -330,24 +367,6 @@ _OF_A_READING: dict[str, Check] = {
     "n_columns": _n_columns,
     "na_values": _sequence(_text),
     "text": _sequence(_text),
-}
-
-
-def _kind_of_pack(value: Any, place: str) -> None:
-    """Accept how a pack describes a kind of its networks, and further plain values."""
-    _dict(_plain, *_OF_A_KIND)(value, place)
-    for name, check in _OF_A_KIND.items():
-        check(value[name], f"{place}[{name!r}]")
-
-
-_OF_A_KIND: dict[str, Check] = {
-    "kind": _text,
-    "weight": _number,
-    "folds": _count,
-    "loss": _optional(_number),
-    "epochs": _count,
-    "seconds": _number,
-    "inputs": _count,
 }
 # What models of tables may have beside the attributes of all of them.
 _NEW_ATTRIBUTES: dict[str, Check] = {
@@ -426,6 +445,10 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
     TabularPreprocessor: {
         **_PREPROCESSOR,
         "groups_": _dict(_sequence(_count, tuple)),
+        "date_parts_": _sequence(_sequence(_text)),
+        "word_terms_": _sequence(_array("i")),
+        "word_weights_": _sequence(_array("f")),
+        "word_components_": _sequence(_array("f", 2)),
         "level_inputs_": _sequence(_array("f", 2)),
         "level_means_": _sequence(_array("f", 2)),
         "is_binary_": _array("b"),

@@ -61,7 +61,8 @@ def _write_inputs(graph: Graph, prepared: Any) -> tuple[str, int]:
         if column["kind"] not in ("numeric", "text", "dropped"):
             holds = _HOLDS.get(column["kind"], column["kind"])
             raise InputError(
-                f"{called(column['name'])} holds {holds}, which ONNX cannot read; train without it"
+                f"{called(column['name'])} holds {holds}, which an ONNX graph cannot read; train "
+                "without it, or on columns made of it"
             )
     numeric, text = (
         [str(column["name"]) for column in prepared.columns_ if column["kind"] == kind]

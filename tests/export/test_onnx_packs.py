@@ -106,5 +106,7 @@ def test_thresholds_of_labels_are_in_the_graph():
 def test_columns_that_onnx_cannot_read_are_refused(kind, holds):
     model = fitted("two")
     model.preprocessor_.columns_[2]["kind"] = kind
-    with pytest.raises(InputError, match=f"column 'colour' holds {holds}, which ONNX cannot"):
+    with pytest.raises(
+        InputError, match=f"column 'colour' holds {holds}, which an ONNX graph cannot"
+    ):
         to_onnx(model)

@@ -10,7 +10,7 @@ import pytest
 from crafted import LABELS, QUICK, Crafted, npy, plain, refused
 from packs import TABLE, TARGETS, fitted, with_pack
 
-from fastmlp import ModelFileError, TabularClassifier, load_model, save_model
+from fastmlp import ModelFileError, TabularClassifier, load_model, save_model, train_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -99,6 +99,39 @@ def test_large_arrays_are_stored_as_they_are(tmp_path):
             )
     loaded = load_model(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(TABLE), model.predict_proba(TABLE))
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    """A file of a pack that was really trained: networks of given parameters over folds."""
+    table = TABLE.assign(t=TARGETS["labels"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = train_table(table, "t", hidden_layer_sizes=(3,), members=2, **QUICK)
+    save_model(model, folder / "trained")
+    return model, folder / "trained"
+
+
+def test_packs_that_were_trained_come_back_equal(trained):
+    model, path = trained
+    loaded = load_model(path)
+    assert loaded.report_ == model.report_ and loaded.report_["networks"] == 2
+    np.testing.assert_array_equal(loaded.predict_proba(TABLE), model.predict_proba(TABLE))
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        (7, ("networks",)), ("x", ("networks",)), (5, ("pack",)), ([{}], ("pack",)),
+        (None, ("loss",)), (None, ("pack", 0, "loss")), ("x", ("pack", 0, "folds")),
+        (1, ("why",)), ("x", ("date_columns",)), ([1, 2], ("layers",)), (1, ("cut_short",)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_reports_of_other_packs_are_refused(trained, tmp_path, value, names):
+    crafted = Crafted(trained[1])
+    crafted.put(plain(value), "report_", *names)
+    refused(crafted.write(tmp_path / "evil"), "damaged.*`report_")
 
 
 # ---- files that were changed -------------------------------------------------------------

@@ -246,7 +246,8 @@ def test_in_a_pipeline(people, features):
     pipeline = make_pipeline(FunctionTransformer(with_age_of_clerks), TabularClassifier(**SMALL))
     fit_quietly(pipeline, features, people["class"])
     assert pipeline.score(features, people["class"]) > 0.9
-    parts = make_pipeline(TabularPreprocessor(), MLPClassifier(**SMALL, random_state=0))
+    network = MLPClassifier(**{**SMALL, "max_iter": 60}, random_state=0)
+    parts = make_pipeline(TabularPreprocessor(), network)
     fit_quietly(parts, features, people["class"])
     assert parts.score(features, people["class"]) > 0.9
 
