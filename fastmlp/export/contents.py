@@ -271,6 +271,8 @@ def _report(value: Any, place: str) -> None:
     _dict(_plain, *_REPORTED)(value, place)
     for name, check in _REPORTED.items():
         check(value[name], f"{place}[{name!r}]")
+    for name in {"date_columns", "words_columns"} & value.keys():  # not in files of version 0.1
+        _count(value[name], f"{place}[{name!r}]")
     for name in {"test", "baseline"} & value.keys():
         _dict(_number)(value[name], f"{place}[{name!r}]")
 
