@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 from . import quality_data, quality_peers
@@ -18,11 +19,11 @@ ONE_NETWORK = {"hidden_layer_sizes": (128, 64), "power_t": 0.4}
 
 
 def fastmlp(split, seed, threads, **parameters):
-    """The tabular estimators with all defaults but the seed, or with the `parameters` given."""
+    """The tabular estimators, all defaults but seed and threads, or the `parameters` given."""
     from fastmlp import TabularClassifier, TabularRegressor
 
     kind = TabularClassifier if split.task == "classification" else TabularRegressor
-    model = kind(random_state=seed, **parameters)
+    model = kind(**{"random_state": seed, "n_jobs": threads} | parameters)
     return quality_peers.runs(model, split.train, split.train_y, split.test)
 
 
@@ -54,7 +55,9 @@ def carry_out(job):
     )
     model = OURS.get(job["model"]) or quality_peers.PEERS[job["model"]][0]
     split = quality_data.split(*quality_data.read(table), job["seed"], job["most_rows"])
+    needs = quality_peers.PEERS.get(job["model"], (None, None))[1] or "scikit-learn"
     about = {
+        "version": f"{needs} {version(needs)}",
         "task": split.task,
         "n_classes": split.n_classes,
         "n_train": len(split.train),
@@ -75,15 +78,7 @@ def carry_out(job):
         return about | {"failed": f"{type(error).__name__}: {error}"[:500]}
 
 
-def limit_processors(threads):
-    """Let the process use only so many of the processors that it may use."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-
-
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     job = json.loads(sys.argv[1])
-    limit_processors(job["threads"])
-    result = carry_out(job)
-    print("\n" + json.dumps(result))
+    print("\n" + json.dumps(carry_out(job)))

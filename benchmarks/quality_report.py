@@ -179,6 +179,12 @@ def remarks(found, labels, left_out, sources):
         if used - {sources}:
             kinds = "several states" if len(used) > 1 else "another state"
             lines.append(f"- {label} was measured with {kinds} of fastmlp's sources than these.")
+    versions = sorted({value["version"] for value in found.values() if "version" in value})
+    threads = sorted({str(value["threads"]) for value in found.values() if "threads" in value})
+    if versions:
+        lines.append(f"- With {', '.join(versions)}.")
+    if threads:
+        lines.append(f"- Number of threads: {', '.join(threads)}.")
     return "\n".join(lines)
 
 
