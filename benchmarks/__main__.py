@@ -48,7 +48,11 @@ assert len({case.name for case in CASES}) == len(CASES)
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
 @click.option("--name", default="cpu", show_default=True, help="Start of the result files' names.")
 def main(parts, name):
-    """Measure PARTS (all by default) and write each table to benchmarks/results."""
+    """Measure PARTS (all by default) and write each table to benchmarks/results.
+
+    Two others are commands of their own: python -m benchmarks.gpu measures on a GPU, and
+    python -m benchmarks.quality compares models on real tables.
+    """
     RESULTS.mkdir(exist_ok=True)
     others = [p for p in ("torch", "jax") if p in str(list(available_peers()))]
     versions = "".join(f", {p} {version(p)}" for p in others)
