@@ -53,6 +53,8 @@ class Predictor(Protocol):
         Parameters
         ----------
         X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
+            An engine may keep it, or a copy, for the next call with the same object: its values
+            must not change in between.
 
         Returns
         -------
@@ -141,8 +143,9 @@ class Engine(Predictor, Protocol):
 
         Parameters
         ----------
-        order : ndarray of shape (n_rows,), int64
-            Rows in the order in which batches are cut.
+        order : ndarray of shape (n_trained,), int64
+            Rows to train on, which may be some of those that the engine has, in the order in which
+            batches are cut.
         learning_rate : float
 
         Returns

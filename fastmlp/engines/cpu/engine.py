@@ -15,7 +15,7 @@ from .custom_loss import raise_failure
 from .dispatch import training_calls
 from .inputs import aligned, input_arrays, kernel_input
 from .outputs import clears_padding
-from .prediction import NetworkInPlace
+from .prediction import NetworkInPlace, RowPrediction, prediction_in_training
 from .row_losses import row_losses
 from .sparse import work_size
 from .threads import Team, default_n_threads
@@ -163,6 +163,8 @@ class CpuEngine:
         # The places of the parameters from the start of the last two epochs; the newest is last.
         self._kept_at = [first, first + int(self._settings[at.N_PARAMETERS])]
         self._n_kept = 0
+        # The X that was predicted last, and its prediction, which validation repeats.
+        self._predicted: tuple[Matrix, RowPrediction] | None = None
         self.push(theta)
 
     def _set_constants(self) -> None:
@@ -183,6 +185,7 @@ class CpuEngine:
 
     def close(self) -> None:
         """See :meth:`fastmlp.engines.engine.Engine.close`."""
+        self._predicted = None
         self._team.close()
 
     def _room_for_entries(self, n_threads: int) -> np.ndarray:
@@ -343,7 +346,12 @@ class CpuEngine:
 
     def outputs(self, X: Matrix) -> np.ndarray:
         """See :meth:`fastmlp.engines.engine.Predictor.outputs`."""
-        return outputs(self.plan, self.pull(), X, self._n_jobs)
+        if self._predicted is None or self._predicted[0] is not X:
+            n_threads = _prediction_threads(self.plan.layer_units, X, self._n_jobs)
+            start = int(self._start())
+            prediction = prediction_in_training(self.plan, self._arena, start, X, n_threads)
+            self._predicted = X, prediction
+        return self._predicted[1].outputs()
 
     def row_losses(self, Y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """See :meth:`fastmlp.engines.engine.Predictor.row_losses`."""
@@ -394,8 +402,12 @@ def predict_rows(
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    n_inputs = network.plan.layer_units[0]
-    if X.shape[1] != n_inputs:
-        raise ValueError(f"X {X.shape} does not fit a network of {n_inputs} inputs")
-    is_much = X.shape[0] * network.n_parameters >= _TEAM_PREDICTION
-    return network.outputs(arrays, X, resolve_n_threads(n_jobs) if is_much else 1)
+    return network.outputs(arrays, X, _prediction_threads(network.plan.layer_units, X, n_jobs))
+
+
+def _prediction_threads(units: Sequence[int], X: Matrix, n_jobs: int | None) -> int:
+    """Return how many threads predict; raise ValueError where X does not fit the network."""
+    if X.shape[1] != units[0]:
+        raise ValueError(f"X {X.shape} does not fit a network of {units[0]} inputs")
+    is_much = X.shape[0] * n_parameters(units) >= _TEAM_PREDICTION
+    return resolve_n_threads(n_jobs) if is_much else 1

@@ -86,8 +86,6 @@ class NetworkInPlace:
     def outputs(self, arrays: Sequence[np.ndarray], X: Matrix, n_threads: int) -> np.ndarray:
         """Compute the activations of the output layer.
 
-        A long prediction is handed to the threads in parts, so that Ctrl-C acts between them.
-
         Parameters
         ----------
         arrays : sequence of ndarray
@@ -99,15 +97,9 @@ class NetworkInPlace:
         -------
         ndarray of shape (n_rows, n_outputs)
         """
-        plan, n_rows, is_sparse = self.plan, X.shape[0], issparse(X)
-        is_packed = n_rows > _FEW_ROWS
-        # Threads share blocks of rows: where there are fewer of these, no more threads have work.
-        block = at.block_rows(plan.layer_units[is_sparse:], plan.dtype.itemsize)
-        n_threads = max(1, min(n_threads, -(-n_rows // block)))
-        layout = at.prediction_layout(
-            plan.layer_units, plan.activation, plan.loss, plan.dtype, n_threads, is_packed,
-            is_sparse,
-        )  # fmt: skip
+        plan = self.plan
+        is_packed = X.shape[0] > _FEW_ROWS
+        n_threads, layout = _layout(plan, X, n_threads, is_packed)
         if is_packed:
             arena = aligned(layout.size, plan.dtype)
             n_layers, start = len(layout.layers), int(layout.settings[at.PARAMETERS])
@@ -116,25 +108,7 @@ class NetworkInPlace:
         else:
             arena = aligned(layout.size + self._room_for_copies, plan.dtype, np.empty)
             tables = self._in_place(arrays, arena, layout)
-        calls = prediction_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
-        inputs = input_arrays(X, plan.dtype)
-        order = np.arange(n_rows) if is_sparse else NO_STARTS
-        result = np.empty((n_rows, plan.n_outputs), dtype=plan.dtype)
-        # They are in the order of the numbers in kernels.py.
-        described = *tables, calls, *inputs, order, result
-        job = describe(described)
-        piece = self._rows_of_a_piece(X, n_threads * block)
-        with Team(n_threads) as team:
-            for first in range(0, n_rows, piece):
-                if n_rows > piece:
-                    rows = slice(first, first + piece)
-                    number, whole = (
-                        (kernels.ORDER, order) if is_sparse else (kernels.VALUES, inputs[0])
-                    )
-                    set_array(job, number, whole[rows])
-                    set_array(job, kernels.OUTPUTS, result[rows])
-                team.run(kernels.predict, arena, job, keeps=(described, arrays))
-        return result
+        return RowPrediction(plan, tables, arena, X, n_threads, arrays).outputs()
 
     def _in_place(
         self, arrays: Sequence[np.ndarray], arena: np.ndarray, layout: at.Layout
@@ -177,14 +151,121 @@ class NetworkInPlace:
         """Write the places of all weights, and then of all biases, into a layer table."""
         layers[:, at.WEIGHTS], layers[:, at.BIASES] = places.reshape(2, -1)
 
-    def _rows_of_a_piece(self, X: Matrix, multiple: int) -> int:
-        """Compute how many rows are handed over at once, a multiple of what the threads share."""
-        units, n_rows = self.plan.layer_units, X.shape[0]
-        work = n_rows * self.n_parameters
-        if issparse(X):
-            work += (X.nnz - n_rows * units[0]) * units[1]
-        n_pieces = -(-work // _PIECE_MULTIPLY_ADDS)
-        return max(1, n_rows // multiple // max(1, n_pieces)) * multiple
+
+class RowPrediction:
+    """The prediction of some rows, which can be repeated when the network's weights have changed.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    tables : tuple of ndarray
+        The layer table and the settings, by which kernels find the weights from the arena.
+    arena : ndarray of shape (n_elements,)
+        It has a block of rows for each thread.
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+        Its values must not change.
+    n_threads : int
+    keeps : object
+        What holds the weights.
+    """
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        tables: tuple[np.ndarray, np.ndarray],
+        arena: np.ndarray,
+        X: Matrix,
+        n_threads: int,
+        keeps: object,
+    ) -> None:
+        is_sparse, n_rows = issparse(X), X.shape[0]
+        calls = prediction_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
+        inputs = input_arrays(X, plan.dtype)
+        order = np.arange(n_rows) if is_sparse else NO_STARTS
+        self._shape, self._dtype = (n_rows, plan.n_outputs), plan.dtype
+        self._arena, self._n_threads = arena, n_threads
+        # They are in the order of the numbers in kernels.py; the outputs come last.
+        described = *tables, calls, *inputs, order, np.empty((0, plan.n_outputs), plan.dtype)
+        self._job = describe(described)
+        self._keeps = described, keeps
+        # The array of the job that long predictions take in parts, with its number.
+        self._whole = (kernels.ORDER, order) if is_sparse else (kernels.VALUES, inputs[0])
+        block = int(tables[1][at.BLOCK_ROWS])
+        self._piece = _rows_of_a_piece(plan, X, n_threads * block)
+
+    def outputs(self) -> np.ndarray:
+        """Compute the activations of the output layer with the current weights.
+
+        A long prediction is handed to the threads in parts, so that Ctrl-C acts between them.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs)
+        """
+        result = np.empty(self._shape, self._dtype)
+        n_rows, piece, job = len(result), self._piece, self._job
+        set_array(job, kernels.OUTPUTS, result)
+        with Team(self._n_threads) as team:
+            for first in range(0, n_rows, piece):
+                if n_rows > piece:
+                    rows = slice(first, first + piece)
+                    number, whole = self._whole
+                    set_array(job, number, whole[rows])
+                    set_array(job, kernels.OUTPUTS, result[rows])
+                team.run(kernels.predict, self._arena, job, keeps=(self._keeps, result))
+        return result
+
+
+def prediction_in_training(
+    plan: TrainingPlan, trained: np.ndarray, start: int, X: Matrix, n_threads: int
+) -> RowPrediction:
+    """Prepare the prediction of some rows by a network that is in training.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    trained : ndarray of shape (n_elements,)
+        The arena of the training, in which weights lie in panels. They are used where they lie.
+    start : int
+        Where the first parameter lies in it.
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+        Its values must not change.
+    n_threads : int
+
+    Returns
+    -------
+    RowPrediction
+    """
+    n_threads, layout = _layout(plan, X, n_threads, True)
+    arena = aligned(layout.size, plan.dtype, np.empty)
+    settings = layout.settings.copy()
+    # Places are distances from the start of the arena, also those of numbers outside of it.
+    distance = (trained.ctypes.data - arena.ctypes.data) // plan.dtype.itemsize
+    settings[at.PARAMETERS] = distance + start
+    return RowPrediction(plan, (layout.layers, settings), arena, X, n_threads, trained)
+
+
+def _layout(
+    plan: TrainingPlan, X: Matrix, n_threads: int, is_packed: bool
+) -> tuple[int, at.Layout]:
+    """Return how many of the threads have work in a prediction, and its layout for so many."""
+    is_sparse = issparse(X)
+    # Threads share blocks of rows: where there are fewer of these, no more threads have work.
+    block = at.block_rows(plan.layer_units[is_sparse:], plan.dtype.itemsize)
+    n_threads = max(1, min(n_threads, -(-X.shape[0] // block)))
+    return n_threads, at.prediction_layout(
+        plan.layer_units, plan.activation, plan.loss, plan.dtype, n_threads, is_packed, is_sparse
+    )
+
+
+def _rows_of_a_piece(plan: TrainingPlan, X: Matrix, multiple: int) -> int:
+    """Compute how many rows are handed over at once, a multiple of what the threads share."""
+    units, n_rows = plan.layer_units, X.shape[0]
+    work = n_rows * n_parameters(units)
+    if issparse(X):
+        work += (X.nnz - n_rows * units[0]) * units[1]
+    n_pieces = -(-work // _PIECE_MULTIPLY_ADDS)
+    return max(1, n_rows // multiple // max(1, n_pieces)) * multiple
 
 
 def _form(array: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...], np.dtype]:
