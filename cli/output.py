@@ -7,6 +7,7 @@ from typing import Any
 
 from .terminal import echo, visible
 
+KINDS = ("numeric", "text", "date", "words")  # of columns that a model uses
 _METRIC_NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -91,10 +92,8 @@ def print_kinds(report: Mapping[str, Any]) -> None:
 
 def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the rows of the table that describes a fit."""
-    kinds = []
-    for key, kind in (("numeric_columns", "numeric"), ("text_columns", "text")):
-        if report[key]:
-            kinds.append(f"{report[key]} {kind}")
+    counts = {kind: report.get(f"{kind}_columns") for kind in KINDS}  # an older one has fewer
+    kinds = [f"{n_columns} {kind}" for kind, n_columns in counts.items() if n_columns]
     reason = f" ({report['task_reason']})" if report["task_reason"] else ""
     parts = f" ({report['train_rows']} training, {report['test_rows']} test)"
     return [

@@ -139,7 +139,7 @@ def info(model: Path, as_json: bool) -> None:
     """Say what the file MODEL holds."""
     from fastmlp.export.model_file import load_model, read_manifest
 
-    from .output import describe, format_metrics, print_json, print_kinds, print_rows
+    from .output import KINDS, describe, format_metrics, print_json, print_kinds, print_rows
 
     manifest = read_manifest(model)
     loaded = load_model(model)
@@ -163,7 +163,7 @@ def info(model: Path, as_json: bool) -> None:
         rows += describe(report)
         rows += [("test", format_metrics(report.get("test", {})))]
     if columns is not None:
-        for kind in ("numeric", "text"):
+        for kind in KINDS:
             names = [str(c["name"]) for c in columns if c["kind"] == kind]
             rows.append((kind, ", ".join(names)))
         dropped = [f"{c['name']} ({c['reason']})" for c in columns if c["kind"] == "dropped"]

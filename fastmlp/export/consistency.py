@@ -18,10 +18,12 @@ from ..network.plan import PREDICTION_LOSSES, Optimizer
 from ..network.weights import n_parameters
 from ..tabular.base import BaseTabular
 from ..tabular.encoders.assembly import GROUPS
+from ..tabular.encoders.dates import DATE_PARTS
+from ..tabular.encoders.words import N_TERMS, SIZES
 from .archive import RefusedError
 from .nodes import called
 
-_KINDS = ("numeric", "text", "dropped")
+_KINDS = ("numeric", "text", "date", "words", "dropped")
 # The constants of an optimiser, as the fit that made it has set them.
 _CONSTANTS = {"optimizer", "momentum", "averages_gradients", "beta_1", "beta_2", "epsilon"}
 
@@ -219,16 +221,42 @@ def _check_preprocessor(prepared: Any, place: str) -> int:
         ("default",) if place else ("default", "pandas", "polars")
     )
     _require(is_known, _within(place, "_sklearn_output_config"), "is unknown")
-    n_numeric, n_text = kinds.count("numeric"), kinds.count("text")
-    _require(n_numeric + n_text, where, "are all dropped")
+    _require(set(kinds) != {"dropped"}, where, "are all dropped")
     _check_parameters(prepared, place)
-    widths = _check_numbers(prepared, n_numeric, place)
-    widths["base"] += _check_levels(prepared, n_text, place)
+    n_numbers = kinds.count("numeric") + _check_parts(
+        prepared, kinds.count("date"), kinds.count("words"), place
+    )
+    widths = _check_numbers(prepared, n_numbers, place)
+    widths["base"] += _check_levels(prepared, kinds.count("text"), place)
     return _check_groups(prepared, widths, place)
 
 
 def _names(columns: Iterable[dict[str, Any]]) -> list[Any]:
     return [column["name"] for column in columns]
+
+
+def _check_parts(prepared: Any, n_dates: int, n_words: int, place: str) -> int:
+    """Check what converts dates and free text, and return the number of their numbers."""
+    parts, where = prepared.date_parts_, _within(place, "date_parts_")
+    _require(len(parts) == n_dates, where, f"does not fit {n_dates} columns of dates")
+    _require(all(set(of_column) <= set(DATE_PARTS) for of_column in parts), where, "are unknown")
+    n_numbers = sum(map(len, parts))
+    for name in ("word_terms_", "word_weights_", "word_components_"):
+        n, where = len(getattr(prepared, name)), _within(place, name)
+        _require(n == n_words, where, f"does not fit {n_words} columns of text")
+    for terms, weights, components in zip(
+        prepared.word_terms_, prepared.word_weights_, prepared.word_components_, strict=True
+    ):
+        where = _within(place, "word_terms_")
+        in_order = np.array_equal(np.unique(terms), terms)
+        is_known = not len(terms) or (terms[0] >= 0 and terms[-1] < N_TERMS)
+        _require(in_order and is_known, where, "has terms that do not exist")
+        same = weights.shape == terms.shape and len(components) == len(terms)
+        _require(same, where, "does not fit the weights and the components")
+        is_finite = np.isfinite(weights).all() and np.isfinite(components).all()
+        _require(is_finite, where, "has weights or components that are not finite")
+        n_numbers += components.shape[1] + len(SIZES)
+    return n_numbers
 
 
 def _check_numbers(prepared: Any, n_numbers: int, place: str) -> dict[str, int]:

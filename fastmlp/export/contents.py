@@ -14,6 +14,7 @@ from .. import schedules
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
 from ..tabular.classifier import TabularClassifier
+from ..tabular.dates import DATE_FORMS
 from ..tabular.numbers import is_form
 from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
@@ -103,6 +104,12 @@ def _form(value: Any, place: str) -> None:
     """Accept a form of numbers that this version reads, or empty text."""
     if not isinstance(value, str) or not is_form(value):
         _refuse(place, "form of numbers")
+
+
+def _date_form(value: Any, place: str) -> None:
+    """Accept a way of writing dates that this version reads."""
+    if not isinstance(value, str) or value not in DATE_FORMS:
+        _refuse(place, "form of dates")
 
 
 def _truth(value: Any, place: str) -> None:
@@ -255,6 +262,7 @@ _OF_A_COLUMN: dict[str, Check] = {
     **dict.fromkeys(("kind", "reason", "note"), _text),
     "number_format": _form,
     "rare_share": _number,
+    "date_form": _date_form,
 }
 
 
@@ -393,6 +401,10 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
     TabularPreprocessor: {
         **_PREPROCESSOR,
         "groups_": _dict(_sequence(_count, tuple)),
+        "date_parts_": _sequence(_sequence(_text)),
+        "word_terms_": _sequence(_array("i")),
+        "word_weights_": _sequence(_array("f")),
+        "word_components_": _sequence(_array("f", 2)),
         "level_inputs_": _sequence(_array("f", 2)),
         "level_means_": _sequence(_array("f", 2)),
         "is_binary_": _array("b"),

@@ -246,6 +246,13 @@ def _write_outputs(
 def _write_table_model(graph: Graph, model: Any) -> None:
     """Add the inputs, the preprocessing, the network and the outputs of a table's model."""
     prepared = model.preprocessor_
+    for column in prepared.columns_:
+        if column["kind"] in ("date", "words"):
+            what = "dates" if column["kind"] == "date" else "free text"
+            raise InputError(
+                f"column {column['name']!r} holds {what}, which an ONNX graph cannot read; train "
+                "without it, or on columns made of it"
+            )
     numeric, text = (
         [str(column["name"]) for column in prepared.columns_ if column["kind"] == kind]
         for kind in ("numeric", "text")

@@ -12,12 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .cells import LARGEST_EXACT, Cells, cells_of, is_text, texts_of, to_numbers
-from .dates import are_dates, are_times
+from .dates import TIME_OF_DAY, are_dates, are_times, date_form
 from .numbers import common_unit, looks_like_number, plain_number
 
 _MOST_INTEGER_CLASSES = 20
 _MOST_DATE_LEVELS = 20
 _MOST_LEVELS = 64
+_IDENTIFIER_SHARE = 0.95
+_FEWEST_WORDS = 3  # of a text, on average, that is no level
 _FEWEST_NUMBERS = 10
 _FEWEST_ROWS_BESIDE_ONE = 20
 MISSING = "(missing)"
@@ -36,7 +38,8 @@ class Column:
     ----------
     name : hashable
         The column's name in the table: mostly a str, but an int for the columns of an array.
-    kind : {'numeric', 'text', 'dropped'}
+    kind : {'numeric', 'text', 'date', 'words', 'dropped'}
+        'date' is one of dates or times of the day, and 'words' one of free text.
     reason : str, default=''
         Says why the column was dropped; empty for the others.
     note : str, default=''
@@ -45,6 +48,8 @@ class Column:
         How numbers are written as text, such as ``1.234,5 EUR``; empty for plain numbers.
     rare_share : float, default=0.0
         The share of rows whose text has no input of its own.
+    date_form : str, default=''
+        How dates are written as text, as from :func:`fastmlp.tabular.dates.date_form`.
     """
 
     name: Hashable
@@ -53,12 +58,13 @@ class Column:
     note: str = ""
     number_format: str = ""
     rare_share: float = 0.0
+    date_form: str = ""
 
 
 def describe_column(
     column: pd.Series, note: str = "", number_format: str = "", reason: str = ""
 ) -> Column:
-    """Decide whether a feature column is numeric, text, or dropped.
+    """Decide whether a feature column holds numbers, levels, dates or words, or is dropped.
 
     Parameters
     ----------
@@ -76,8 +82,8 @@ def describe_column(
     Column
     """
 
-    def described(kind: str, reason: str = "") -> Column:
-        return Column(column.name, kind, reason, note, number_format)
+    def described(kind: str, reason: str = "", form: str = "") -> Column:
+        return Column(column.name, kind, reason, note, number_format, 0.0, form)
 
     if not is_text(column):
         n_distinct, n_present = column.nunique(dropna=True), int(column.notna().sum())
@@ -95,18 +101,74 @@ def describe_column(
         return described("dropped", reason)
     if not is_text(column):
         return described("numeric")
+    present = [text for text in texts if text]
     if n_distinct > _MOST_DATE_LEVELS:
-        some = [text for text in texts if text][:1000]
-        if pd.api.types.is_datetime64_any_dtype(column) or are_dates(some):
-            return described("dropped", "dates; add columns such as year or weekday to learn "
-                             "from them")  # fmt: skip
-        if are_times(some):
-            return described("dropped", "times; add a column such as the hour to learn from them")
+        if pd.api.types.is_datetime64_any_dtype(column) or are_dates(present[:1000]):
+            form = date_form(present)
+            if form and not note:
+                note = f"holds dates, of which the {form.replace(' ', ' is ')}, {_example(present)}"
+            return described("date", form=form)
+        if are_times(present[:1000]):
+            return described("date", form=TIME_OF_DAY)
     # Text such as the names of people identifies rows even if a few rows share it.
-    if n_distinct >= 0.95 * n_present and n_present > 10:
+    is_identifier = n_distinct >= _IDENTIFIER_SHARE * n_present and n_present > 10
+    if _is_prose(cells, texts, n_distinct, n_present, is_identifier):
+        return described("words")
+    if is_identifier:
         share = "every" if n_distinct == n_present else "almost every"
         return described("dropped", f"text that differs in {share} row, an identifier")
     return described("text")
+
+
+def _example(dates: Sequence[str]) -> str:
+    shown = next(text for text in dates if date_form([text]))
+    return f"such as {shown!r}"
+
+
+def _is_prose(
+    cells: Cells, texts: Sequence[str], n_distinct: int, n_present: int, is_identifier: bool
+) -> bool:
+    """Tell whether a text column holds sentences or the like, rather than levels.
+
+    Levels may have several words, too, but then a few of them have most of the rows.
+    """
+    if n_distinct < 2 or sum(map(_n_words, texts)) < _FEWEST_WORDS * n_distinct:
+        return False
+    if is_identifier:
+        return n_present > 10
+    if n_distinct <= max(_MOST_LEVELS, 0.01 * n_present):
+        return False
+    counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(texts))
+    return bool(np.sort(counts)[-_MOST_LEVELS:].sum() < 0.5 * n_present)
+
+
+def _n_words(text: str) -> int:
+    return len(text.split())
+
+
+def drop_copies(columns: Sequence[Column], frame: pd.DataFrame) -> None:
+    """Drop columns that equal another one in every row.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The descriptions of the columns of `frame`, which are changed.
+    frame : pandas.DataFrame
+        The training rows.
+    """
+    known: dict[Any, Hashable] = {}
+    for i, column in enumerate(columns):
+        if column.kind == "dropped":
+            continue
+        values = frame.iloc[:, i]
+        if is_text(values):
+            cells = cells_of(values, called(column.name))
+            key = (column.kind, cells.codes.tobytes(), *texts_of(cells))
+        else:
+            key = (column.kind, to_numbers(values).tobytes())
+        first = known.setdefault(key, column.name)
+        if first is not column.name:
+            column.kind, column.reason, column.note = "dropped", f"the same as {called(first)}", ""
 
 
 def called(name: Hashable) -> str:

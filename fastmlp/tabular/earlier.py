@@ -43,6 +43,8 @@ def without_transformers(state: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: value for name, value in state.items() if name not in names},
         **numbers,
+        "date_parts_": [],
+        **{f"word_{name}_": [] for name in ("terms", "weights", "components")},
         "level_inputs_": tables,
         "level_means_": [np.empty((0, 0), dtype=np.float32) for _ in tables],
         **{name: np.empty(0, dtype=np.int64) for name in _NO_PLACES},

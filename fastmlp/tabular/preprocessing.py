@@ -16,22 +16,24 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..estimators._sklearn import Interval, StrOptions, validate_parameters
 from ..exceptions import DataError
-from .cells import numbers_of
+from .cells import cells_of, texts_of
 from .columns import (
+    Column,
     called,
     describe_column,
+    drop_copies,
     frequent_levels,
-    level_codes,
     level_counts,
-    shown_level,
-    unknown_levels,
 )
+from .dates import TIME_OF_DAY, read_dates
 from .earlier import without_transformers
 from .encoders.assembly import make_inputs
+from .encoders.dates import is_circular, varying_parts
 from .encoders.learning import learn_inputs
 from .encoders.target import Target, read_encoding_target
+from .encoders.words import Words, learn_words
 from .frames import read_frame
-from .numbers import misread_note
+from .rows import names_of_inputs, numbers_of_columns, read_rows, remarks_on_rows
 from .table import Table, settle_table, warn_of
 
 _MEAN_LEVELS = 17  # from so many levels on, ``target_means=True`` adds means
@@ -60,9 +62,12 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     column, and an indicator tells where. Text is one-hot encoded; missing text is a level of its
     own, and all rare and unknown levels form one group. A level is rare if it has fewer than 5
     rows (2 in a table of fewer than 500 rows), or if it is not one of the `max_levels` most
-    frequent levels of its column. Blanks around text do not matter. A column is dropped if it is
-    constant, has no values, numbers the rows, or holds dates, times or text that differs in
-    (almost) every row.
+    frequent levels of its column. Blanks around text do not matter.
+
+    Dates and times of the day become seconds, years, months and so on, and places in the circle of
+    the year, week and day. Free text, of three words and more, becomes a few components of its
+    words and runs of letters. A column is dropped if it is constant, has no values, numbers the
+    rows, equals another column, or holds short text that differs in (almost) every row.
 
     Numbers are numbers in columns of any type: objects such as ``Decimal``, categories, nullable
     types, and text that is written as numbers are, such as ``1.234,5``, ``$1,200`` or ``4.5%``
@@ -90,6 +95,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Whether numbers are also given standardised, without limiting outliers.
     max_levels : int, default=64
         The number of levels of a column that may have inputs of their own.
+    text_components : int, default=30
+        The number of components of a column of free text at most; with 0, such a column is
+        dropped.
     task : {'auto', 'classification', 'regression'}, default='auto'
         What y is, where it is used; 'auto' decides by its values.
     random_state : int, RandomState instance or None, default=0
@@ -99,10 +107,11 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     ----------
     columns_ : list of dict
         Describes each column, in the order of the table, by its 'name', its 'kind' ('numeric',
-        'text' or 'dropped'), the 'reason' why it was dropped (empty for the others), a 'note' for
-        the user (empty if there is none), the 'number_format' in which its numbers are written as
-        text, such as ``1.234,5 EUR`` (empty for plain numbers), and the 'rare_share' of rows whose
-        text has no input of its own.
+        'text', 'date', 'words' or 'dropped'), the 'reason' why it was dropped (empty for the
+        others), a 'note' for the user (empty if there is none), the 'number_format' in which its
+        numbers are written as text, such as ``1.234,5 EUR`` (empty for plain numbers), the
+        'rare_share' of rows whose text has no input of its own, and the 'date_form' of dates such
+        as ``3/4/2024`` ('day first' or 'month first') and of times ('time of day').
     groups_ : dict of str to tuple
         The first column of each group of inputs, and the one behind its last: 'tree' (components
         between thresholds of trees), 'base' (scaled numbers, indicators, levels and means), 'bins'
@@ -117,6 +126,11 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         The means of y and the count for the levels of each text column, standardised and
         squashed; the last row is for all other levels. There are none unless `target_means` asks
         for them.
+    date_parts_ : list of list of str
+        The parts of each column of dates that are numbers, such as 'seconds' and 'weekday'.
+    word_terms_, word_weights_, word_components_ : list of ndarray
+        The terms of each column of free text, their weights, both of shape (n_terms,), and the
+        components, of shape (n_terms, n_components).
     fill_values_, centres_, scales_ : ndarray of shape (n_numbers,), float64
         What missing numbers count as, what is subtracted from numbers, and the factors then.
     is_binary_ : ndarray of shape (n_numbers,), bool
@@ -153,6 +167,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         "target_means": ["boolean", Interval(Integral, 2, None, closed="left")],
         "linear": ["boolean"],
         "max_levels": [Interval(Integral, 1, None, closed="left")],
+        "text_components": [Interval(Integral, 0, None, closed="left")],
         "task": [StrOptions({"auto", "classification", "regression"})],
         "random_state": ["random_state"],
     }
@@ -166,6 +181,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         target_means: bool | int = False,
         linear: bool = False,
         max_levels: int = 64,
+        text_components: int = 30,
         task: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -175,6 +191,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         self.target_means = target_means
         self.linear = linear
         self.max_levels = max_levels
+        self.text_components = text_components
         self.task = task
         self.random_state = random_state
 
@@ -273,34 +290,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         frame = read_frame(self, X, reset=False)
-        numbers, codes = self._table(frame)
-        warn_of([*self._misread(frame, numbers), *self._unknown_levels(frame, codes)])
+        numbers, codes = read_rows(self, frame)
+        warn_of(remarks_on_rows(self, frame, numbers, codes))
         return make_inputs(self, numbers, codes)
-
-    def _misread(self, frame: pd.DataFrame, numbers: NDArray[np.float64]) -> list[str]:
-        """Remark on numbers that may have been text with marks of thousands."""
-        remarks = []
-        numeric = [column for column in self.columns_ if column["kind"] == "numeric"]
-        for i, column in enumerate(numeric):
-            form, name = column.get("number_format", ""), column["name"]
-            is_float = form and pd.api.types.is_float_dtype(_column(frame, name))
-            if is_float and (found := misread_note(numbers[:, i], form)):
-                remarks.append(f"{called(name)} {found}")
-        return remarks
-
-    def _unknown_levels(self, frame: pd.DataFrame, codes: NDArray[np.intp]) -> list[str]:
-        """Remark on text columns that have hardly a level that was seen in ``fit``."""
-        text = [column for column in self.columns_ if column["kind"] == "text"]
-        remarks = []
-        for i, (column, levels) in enumerate(zip(text, self.levels_, strict=True)):
-            rare_share = column.get("rare_share", 0.0)  # a model of an older version has none
-            name = column["name"]
-            found = unknown_levels(
-                _column(frame, name), codes[:, i] == len(levels), levels, rare_share
-            )
-            if found:
-                remarks.append(f"{called(name)} {found}")
-        return remarks
 
     def get_feature_names_out(
         self, input_features: Iterable[Any] | None = None
@@ -328,27 +320,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             When `input_features` are not the columns that were seen in ``fit``.
         """
         check_is_fitted(self)
-        given = self._input_names(input_features)
-        numeric = [given[name] for name in self._names("numeric")]
-        base = [*numeric, *(f"missing_{numeric[i]}" for i in self.indicator_columns_)]
-        text = [given[name] for name in self._names("text")]
-        for name, levels, table in zip(text, self.levels_, self.level_inputs_, strict=True):
-            shown = [*map(shown_level, levels[: len(table) - 1]), "(other)"]
-            base += [f"{name}_{shown[row]}" for row in np.argmax(table, axis=0)]
-        for name, table in zip(text, self.level_means_, strict=True):
-            n_means = table.shape[1] - 1
-            means = ["mean"] if n_means == 1 else [f"mean_{i}" for i in range(n_means)]
-            base += [f"{name}_{what}" for what in (*means, "log_count")[: table.shape[1]]]
-        pieces = [numeric[i] for i in self.piece_columns_]
-        first, behind = self.groups_.get("tree", (0, 0))
-        n_tree = behind - first
-        of_group = {
-            "tree": _numbered(pieces[:n_tree], "tree"),
-            "base": base,
-            "bins": _numbered(pieces[n_tree:], "bin"),
-            "linear": [f"{numeric[i]}_linear" for i in self.linear_columns_],
-        }
-        return np.array([name for group in self.groups_ for name in of_group[group]], dtype=object)
+        return names_of_inputs(self, self._input_names(input_features))
 
     def _input_names(self, input_features: Iterable[Any] | None) -> dict[Hashable, Any]:
         """Map the names of the columns to those that the user gives them."""
@@ -366,10 +338,6 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             if has_names and shown != columns:
                 raise ValueError("input_features is not equal to feature_names_in_")
         return dict(zip(columns, shown, strict=True))
-
-    def _names(self, kind: str) -> list[Hashable]:
-        """List the names of the columns of a kind."""
-        return [column["name"] for column in self.columns_ if column["kind"] == kind]
 
     def _learn(self, X: Any, y: Any, folds: Any) -> tuple[_Table, list[NDArray[np.float32]]]:
         """Set all fitted attributes, or none if this fails.
@@ -396,21 +364,53 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
                     zip(given.notes, given.forms, given.reasons, strict=True)
                 )
             ]
+            drop_copies(described, given.frame)
+            self._learn_parts(described, given.frame)
             self.columns_ = [asdict(column) for column in described]
-            if not (self._names("numeric") or self._names("text")):
+            if all(column.kind == "dropped" for column in described):
                 raise DataError(
                     "no feature column is left: all are constant, missing or identifiers"
                 )
             n_levels = self._learn_levels(
                 [given.frame.iloc[:, i] for i, c in enumerate(described) if c.kind == "text"]
             )
-            numbers, codes = self._table(given.frame)
+            numbers, codes = read_rows(self, given.frame)
             text = [column for column in self.columns_ if column["kind"] == "text"]
             for i, (column, levels) in enumerate(zip(text, self.levels_, strict=True)):
                 column["rare_share"] = float(np.mean(codes[:, i] == len(levels)))
-            attributes, crossed = learn_inputs(self, numbers, codes, n_levels, target, folds)
-            vars(self).update(attributes)
+            traits = [
+                (kind == "numeric" or (kind == "date" and not is_circular(part)), is_first)
+                for kind, _, part, is_first in numbers_of_columns(self)
+            ]
+            attributes, crossed = learn_inputs(
+                self, numbers, traits, codes, n_levels, target, folds
+            )
+            for name, value in attributes.items():
+                setattr(self, name, value)
         return (numbers, codes), crossed
+
+    def _learn_parts(self, described: Sequence[Column], frame: pd.DataFrame) -> None:
+        """Set what becomes of dates and of free text; a column that gives nothing is dropped."""
+        self.date_parts_: list[list[str]] = []
+        learned: list[Words] = []
+        for i, column in enumerate(described):
+            if column.kind == "date":
+                is_time = column.date_form == TIME_OF_DAY
+                seconds = read_dates(frame.iloc[:, i], column.date_form, called(column.name))
+                parts = varying_parts(seconds, is_time)
+                if parts:
+                    self.date_parts_.append(parts)
+                else:
+                    column.kind, column.reason = "dropped", "dates that are all alike"
+            elif column.kind == "words":
+                if self.text_components:
+                    texts = texts_of(cells_of(frame.iloc[:, i], called(column.name)))
+                    learned.append(learn_words(texts, self.text_components))
+                else:
+                    column.kind, column.reason = "dropped", "text of many words"
+        self.word_terms_ = [words.terms for words in learned]
+        self.word_weights_ = [words.weights for words in learned]
+        self.word_components_ = [words.components for words in learned]
 
     def _needs_target(self) -> bool:
         return bool(self.target_means) or bool(self.n_bins and self.bin_edges != "quantile")
@@ -448,62 +448,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             numbers.append((n_hot, n_means))
         return numbers
 
-    def _table(self, frame: pd.DataFrame) -> _Table:
-        """Collect the numeric columns of a frame, and the codes of its text columns.
-
-        Returns
-        -------
-        numbers : ndarray of shape (n_rows, n_numeric_columns), float64
-            Missing values are not-a-number.
-        codes : ndarray of shape (n_rows, n_text_columns), int
-            The positions of the values in ``levels_``.
-        """
-        numeric, text = self._names("numeric"), self._names("text")
-        missing = [name for name in (*numeric, *text) if name not in frame.columns]
-        if missing:
-            listed = ", ".join(repr(name) for name in missing[:5])
-            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            raise DataError(f"missing columns: {listed}{more}; the model was trained with them")
-        numbers = self._numbers(frame, numeric)
-        codes = np.empty((len(frame), len(text)), dtype=np.intp)
-        for i, (name, levels) in enumerate(zip(text, self.levels_, strict=True)):
-            codes[:, i] = level_codes(_column(frame, name), levels)
-        return numbers, codes
-
-    def _numbers(self, frame: pd.DataFrame, numeric: list[Hashable]) -> NDArray[np.float64]:
-        """Read the numeric columns of a frame as float64; missing values are not-a-number."""
-        places: list[Any] = [frame.columns.get_loc(name) for name in numeric]
-        part = frame.iloc[:, places]
-        numbers = np.empty((len(frame), len(numeric)))
-        if all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in part.dtypes):
-            numbers[:] = part.to_numpy(dtype=np.float64)
-            if not np.isinf(numbers).any():
-                return numbers
-        forms = {c["name"]: c.get("number_format", "") for c in self.columns_}
-        for i, name in enumerate(numeric):
-            numbers[:, i] = numbers_of(part.iloc[:, i], forms[name], called(name))
-        return numbers
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         tags.target_tags.required = self._needs_target()
         return tags
-
-
-def _column(frame: pd.DataFrame, name: Hashable) -> pd.Series:
-    """Return the column of a frame with a name, which may be a tuple or not-a-number."""
-    place: Any = frame.columns.get_loc(name)
-    column: pd.Series = frame.iloc[:, place]
-    return column
-
-
-def _numbered(names: Sequence[Any], what: str) -> list[str]:
-    """Name the pieces of columns, whose names stand together, as 'age_tree_1' and so on."""
-    counts: dict[Any, int] = {}
-    result = []
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        result.append(f"{name}_{what}_{counts[name]}")
-    return result

@@ -214,7 +214,8 @@ def read_for(
     text = {
         column["name"]
         for column in model.columns_
-        if column["kind"] == "text" or (column.get("number_format") and decimal is None)
+        if column["kind"] in ("text", "date", "words")
+        or (column.get("number_format") and decimal is None)
     }
     if (getattr(model, "target_format_", "") and decimal is None) or (
         is_classifier(model) and model.classes_.dtype.kind in "US"
@@ -399,6 +400,8 @@ def _report(model: Any, seconds: float) -> dict[str, Any]:
     return {
         "numeric_columns": kinds.count("numeric"),
         "text_columns": kinds.count("text"),
+        "date_columns": kinds.count("date"),
+        "words_columns": kinds.count("words"),
         "dropped_columns": {
             column["name"]: column["reason"]
             for column in model.columns_

@@ -145,7 +145,7 @@ def test_names_that_are_integers():
     frame[1] = ["u", "v"] * 40
     for target in (0, 3):
         model = train_table(frame, target, **SMALL)
-        assert model.report_["inputs"] == 4 and len(model.predict(frame)) == 80
+        assert model.report_["inputs"] == 3 and len(model.predict(frame)) == 80
 
 
 def test_index_of_the_frame_does_not_matter(people):

@@ -21,6 +21,7 @@ _EDGE_ROWS = 10_000
 def learn_inputs(
     settings: Any,
     numbers: NDArray[np.float64],
+    traits: Sequence[tuple[bool, bool]],
     codes: NDArray[np.intp],
     n_levels: Sequence[tuple[int, int]],
     target: Target | None,
@@ -34,6 +35,8 @@ def learn_inputs(
         Its parameters are used.
     numbers : ndarray of shape (n_rows, n_numbers), float64
         Not-a-number is missing.
+    traits : sequence of tuple of bool
+        For each number, whether it may have pieces, and whether it may have an indicator.
     codes : ndarray of shape (n_rows, n_text_columns), int
     n_levels : sequence of tuple of int
         For each text column the number of levels with inputs of their own, and the number of
@@ -48,7 +51,7 @@ def learn_inputs(
     crossed : list of ndarray of shape (n_rows, n_means), float32
         What stands for the training rows in the place of ``level_means_``.
     """
-    attributes, widths = _learn_numbers(settings, numbers, target)
+    attributes, widths = _learn_numbers(settings, numbers, traits, target)
     tables = [
         level_table(np.minimum(codes[:, i], n_hot), n_hot) for i, (n_hot, _) in enumerate(n_levels)
     ]
@@ -70,14 +73,19 @@ def learn_inputs(
 
 
 def _learn_numbers(
-    settings: Any, numbers: NDArray[np.float64], target: Target | None
+    settings: Any,
+    numbers: NDArray[np.float64],
+    traits: Sequence[tuple[bool, bool]],
+    target: Target | None,
 ) -> tuple[dict[str, Any], dict[str, int]]:
     """Learn how numbers become inputs, and how many there are in each group."""
     rng = np.random.default_rng(0)
     sample = _drawn(rng, np.arange(len(numbers)), _SAMPLE_ROWS)
     scaling = learn_scaling(numbers, settings.scaling, sample)
-    gaps = np.flatnonzero(np.isnan(numbers).any(axis=0))
-    bends = np.flatnonzero((scaling.scales != 0) & ~scaling.is_binary)
+    bendable, telling = np.array(traits, dtype=bool).reshape(-1, 2).T
+    gaps = np.flatnonzero(np.isnan(numbers).any(axis=0) & telling)
+    varying = np.flatnonzero((scaling.scales != 0) & ~scaling.is_binary)
+    bends = varying[bendable[varying]]
     widths = {"base": numbers.shape[1] + len(gaps)}
     pieces = []
     rows = _drawn(rng, sample, _EDGE_ROWS)
@@ -86,7 +94,7 @@ def _learn_numbers(
             y = target if how == "tree" else None
             pieces.append(_learn_pieces(settings.n_bins, numbers, scaling, bends, rows, y))
             widths[group] = len(pieces[-1].columns)
-    linear = bends if settings.linear else bends[:0]
+    linear = varying if settings.linear else varying[:0]
     if settings.linear:
         widths["linear"] = len(linear)
     unsquashed = learn_unsquashed(numbers, scaling, linear)
