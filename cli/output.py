@@ -85,15 +85,15 @@ def print_kinds(report: Mapping[str, Any]) -> None:
     if "pinball_loss" in report.get("test", ()):
         metric = "pinball"
     echo()
-    lines = [("kind", "weight", "networks", "inputs", "epochs", metric)]
+    lines: list[tuple[str, ...]] = [("kind", "weight", "networks", "inputs", "epochs", metric)]
     for kind in sorted(kinds, key=lambda kind: kind["weight"], reverse=True):
         numbers = (str(kind[name]) for name in ("folds", "inputs", "epochs"))
         weight, loss = f"{kind['weight']:.2f}", f"{kind['loss']:.4g}"
         lines.append((visible(kind["kind"]), weight, *numbers, loss))
     lines.append(("together", "", str(report["networks"]), "", "", f"{report['loss']:.4g}"))
     width = max(len(name) for name, *_ in lines)
-    for name, *numbers in lines:
-        echo(f"{name:<{width}}" + "".join(f"  {number:>8}" for number in numbers))
+    for name, *shown in lines:
+        echo(f"{name:<{width}}" + "".join(f"  {number:>8}" for number in shown))
 
 
 def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -286,7 +286,7 @@ def _check_member(member: Member, place: str, n_inputs: int) -> None:
     """Check a member of a pack that has so many inputs."""
     _check_network(member.network, _within(place, "network"))
     if (log_target := member.log_target) is not None:
-        is_fit = len(log_target) == 3 and all(map(isfinite, log_target)) and log_target[2] > 0
+        is_fit = tuple(map(isfinite, log_target)) == (True,) * 3 and log_target[2] > 0
         is_fit = is_fit and not hasattr(member.network, "classes_")
         _require(is_fit, _within(place, "log_target"), "is no change of numbers")
     is_fit = 0 <= member.start < member.stop <= n_inputs

@@ -1,7 +1,7 @@
 """The kinds of networks in a pack, and how many of which a table gets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -141,7 +141,7 @@ PLAIN = Kind(
     epochs=48,
 )
 WIDE = Kind("wide", "base", "bins", (256, 256, 256), weight_decay=0.3, epochs=32)
-KINDS = (PLE, TREE, PLAIN, Kind(LINEAR, "base", "linear"))
+KINDS: tuple[Kind, ...] = (PLE, TREE, PLAIN, Kind(LINEAR, "base", "linear"))
 # It is tried for a target with a heavy tail.
 OF_LOG = replace(PLE, name="log", is_of_log=True)
 _KINDS_OF_HIGH_EFFORT = (*KINDS[:-1], WIDE, KINDS[-1])
