@@ -203,7 +203,7 @@ def fit(
     """Train a network on the CSV file DATA and write the model.
 
     DATA may be compressed, and - is standard input.
-    Text columns are one-hot encoded, numbers standardised, missing values filled. A part of
+    Text columns are one-hot encoded, numbers scaled, missing values filled. A part of
     the rows is held out; the metrics printed are those on it, beside those of always
     predicting the mean or the class shares.
 
