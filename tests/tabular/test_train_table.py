@@ -368,7 +368,7 @@ def test_report_comes_in_the_order_of_a_fit(people):
     assert list(train_table(people, **SMALL).report_) == [
         "rows", "train_rows", "test_rows", "target", "task", "task_reason", "numeric_columns",
         "text_columns", "dropped_columns", "inputs", "layers", "epochs", "seconds", "loss",
-        "validation_score", "converged", "interrupted", "test", "baseline",
+        "validation_score", "why", "converged", "interrupted", "test", "baseline",
     ]  # fmt: skip
 
 
