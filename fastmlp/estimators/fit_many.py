@@ -336,21 +336,22 @@ class _Fits:
     def _fit(self, estimator: BaseMLP, slot: Any = None) -> None:
         """Fit an estimator in this thread, with an engine in a slot of a group if there is one."""
         X, y, sample_weight = self._data
+        number, held = self._places[id(estimator)]
+        told = _FitCallback(self._is_stop_requested)
+        options: dict[str, Any] = {} if held is None else {"eval_set": held}
         with limit_threads(1), config_context(**self._config):
-            if self._is_stop_requested():
-                return
-            number, held = self._places[id(estimator)]
-            told = _FitCallback(self._is_stop_requested)
-            options: dict[str, Any] = {} if held is None else {"eval_set": held}
-            if slot is not None:
-                # A subclass may have a fit of its own: it need not know how the engine is opened.
-                estimator._open_engine = partial(open_engine, slot=slot)
-            try:
-                with slot or nullcontext():
+            # A fit that never begins leaves its slot, too: the others of its group wait for it.
+            with slot or nullcontext():
+                if self._is_stop_requested():
+                    return
+                if slot is not None:
+                    # A subclass may have a fit of its own: it need not know how the engine opens.
+                    estimator._open_engine = partial(open_engine, slot=slot)
+                try:
                     estimator.fit(X, y, sample_weight, callback=told, **options)
-            finally:
-                # The estimator's own fit may have failed before ours used it.
-                estimator.__dict__.pop("_open_engine", None)
+                finally:
+                    # The estimator's own fit may have failed before ours used it.
+                    estimator.__dict__.pop("_open_engine", None)
             if not told.is_cut_short:
                 self._tell(estimator, number)
 

@@ -300,6 +300,7 @@ class Validator:
         self._targets, self._rows = targets, rows
         self._scoring = estimator.scoring
         self._wants_loss = wants_loss or self._scoring == "loss"
+        self._trained_Y = targets.to_train(rows.Y) if self._wants_loss else rows.Y
         if self._scoring not in (None, "loss"):
             self._scorer = _scorer(estimator)
             self._options = {}
@@ -335,7 +336,7 @@ class Validator:
         return Validation(-loss if self._scoring == "loss" else self._score(engine), loss)
 
     def _loss(self, engine: Predictor, outputs: np.ndarray) -> float:
-        return mean_loss(engine, self._targets.to_train(self._rows.Y), outputs, self._rows.weight)
+        return mean_loss(engine, self._trained_Y, outputs, self._rows.weight)
 
     def _score(self, engine: Predictor) -> float:
         """Score a copy of the estimator that has the engine's current parameters by the scorer.

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators._sklearn import Interval, StrOptions, validate_parameters
 from ..estimators.parameters import parameter_docs
 from ..estimators.transaction import Transaction, WholeReads
-from ..exceptions import DivergenceError, InterruptedTrainingWarning, warn_user
+from ..exceptions import DataError, DivergenceError, InterruptedTrainingWarning, warn_user
 from ..training.history import Epoch
 from .frames import read_frame, read_target
 from .pack.members import MemberDone, Pack
@@ -273,6 +273,8 @@ class BaseTabular(WholeReads, BaseEstimator):
             delattr(self, name)
         frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
         check_consistent_length(frame, y)
+        if len(frame) < 2:
+            raise DataError("X has 1 sample; medians, scales and levels need at least 2")
         check_complete(y)
         table = X if isinstance(X, Table) else settle_table(frame, y)
         values = self._target(y, table.target_form)

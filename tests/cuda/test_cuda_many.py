@@ -135,6 +135,25 @@ def test_rows_held_out_by_number_are_those_of_single_fits(launches):
         assert model.history_.get("validation_loss") == expected.history_.get("validation_loss")
 
 
+@pytest.mark.parametrize("n_asked", [0, 2, 4])
+def test_networks_that_never_begin_keep_nobody_waiting(n_asked):
+    """A stop may be requested when some networks of a group wait for the others already."""
+    asked = []
+
+    def should_stop():
+        asked.append(True)
+        return len(asked) > n_asked
+
+    models = [network(random_state=seed, max_iter=50) for seed in range(3)]
+    told = []
+    in_time(
+        fit_many, models, X, Y, callback=lambda *which: told.append(which), should_stop=should_stop
+    )
+    assert not told
+    n_begun = sum(hasattr(model, "coefs_") for model in models)
+    assert n_begun == min(n_asked, 3) if n_asked < 3 else n_begun >= 1
+
+
 def test_float64_networks_have_launches_of_their_own(launches):
     models = [network(random_state=seed, warm_start=True) for seed in range(3)]
     models[1].fit(X.astype(np.float64), Y)

@@ -65,8 +65,13 @@ def concrete(concrete_csv):
 def test_parameters_are_those_of_the_network(cls):
     ours = inspect.signature(cls).parameters
     theirs = inspect.signature(CLASSES[cls]).parameters
-    assert set(theirs) - set(ours) == {"verbose", "warm_start"} and set(ours) <= set(theirs)
-    others = {name for name in ours if ours[name].default != theirs[name].default}
+    of_packs = {"effort", "members", "time_limit"}
+    if cls is TabularClassifier:
+        of_packs.add("threshold")
+    assert set(theirs) - set(ours) == {"verbose", "warm_start"}
+    assert set(ours) - set(theirs) == of_packs
+    shared = ours.keys() & theirs.keys()
+    others = {name for name in shared if ours[name].default != theirs[name].default}
     assert others == {
         "hidden_layer_sizes", "early_stopping", "n_iter_no_change", "random_state",
     }  # fmt: skip
@@ -78,14 +83,15 @@ def test_parameters_are_those_of_the_network(cls):
 
 def test_a_regressor_is_its_parts(concrete):
     X, y = concrete
-    model = TabularRegressor().fit(X, y)
+    model = fit_quietly(TabularRegressor(max_iter=100), X, y)
     inputs = TabularPreprocessor().fit_transform(X)
     network = MLPRegressor(
-        hidden_layer_sizes=(128, 64), batch_size=20, early_stopping=True, n_iter_no_change=12,
+        hidden_layer_sizes=(128, 64), batch_size=20, max_iter=100,
+        early_stopping=True, n_iter_no_change=12,
         random_state=0,
     )  # fmt: skip
     scale = y.std(ddof=0)
-    network.fit(inputs, ((y - y.mean()) / scale).to_numpy(np.float32))
+    fit_quietly(network, inputs, ((y - y.mean()) / scale).to_numpy(np.float32))
     expected = network.predict(inputs).astype(float) * scale + y.mean()
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-12)
     assert model.n_iter_ == network.n_iter_ and model.score(X, y) > 0.9
@@ -173,7 +179,7 @@ def test_bad_sample_weights_change_nothing(concrete):
 def test_early_stopping_and_batch_size_depend_on_the_rows(n_rows, given):
     X = pd.DataFrame({"x": np.arange(n_rows) * 1.0})
     stop = {"callback": lambda epoch: True}
-    model = TabularRegressor(early_stopping=given).fit(X, np.sin(X["x"]), **stop)
+    model = TabularRegressor(50, early_stopping=given).fit(X, np.sin(X["x"]), **stop)
     expected = n_rows == 300 if given == "auto" else given
     assert model.estimator_.early_stopping is expected
     assert model.estimator_.batch_size == 16

@@ -1,7 +1,7 @@
 """The kinds of networks in a pack, and how many of which a table gets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -17,6 +17,8 @@ _TOLERANCE_OF_LINEAR = 1e-3
 _N_BINS = 12
 # Above this number of rows, kinds that one fold gives no weight are trained on no further fold.
 _MOST_ROWS_WITHOUT_RACE = 3000
+# Up to so many training rows some kinds have smaller layers.
+_FEW_ROWS = 1500
 # Up to so many rows there are so many folds; above the last, four of five folds are held out once.
 _FOLDS = ((1500, 8), (3000, 5))
 _FOLDS_OF_MANY_ROWS = 5, 4
@@ -39,6 +41,8 @@ class Kind:
         The groups of inputs that it sees: from the first to the last one.
     hidden : tuple of int
         Units of the hidden layers; () for the linear model.
+    hidden_of_few_rows : tuple of int
+        The same for small tables; () where it makes no difference.
     activations : tuple of str
     rates : tuple of float
         Peak of the learning rate.
@@ -51,6 +55,7 @@ class Kind:
     first: str
     last: str
     hidden: tuple[int, ...] = ()
+    hidden_of_few_rows: tuple[int, ...] = ()
     activations: tuple[str, str] = ("relu", "relu")
     rates: tuple[float, float] = (0.002, 0.003)
     weight_decay: float = 0.0
@@ -60,6 +65,10 @@ class Kind:
     def columns(self, groups: Groups) -> tuple[int, int]:
         """Return the range of the inputs that networks of this kind see."""
         return groups[self.first][0], groups[self.last][1]
+
+    def hidden_layers(self, n_rows: int) -> tuple[int, ...]:
+        """Return the units of the hidden layers for so many training rows."""
+        return (n_rows <= _FEW_ROWS and self.hidden_of_few_rows) or self.hidden
 
     def network_parameters(self, task: str, n_rows: int) -> dict[str, Any]:
         """Return the parameters of a network of this kind.
@@ -87,7 +96,7 @@ class Kind:
                 "diagnose": False,
             }
         return {
-            "hidden_layer_sizes": self.hidden,
+            "hidden_layer_sizes": self.hidden_layers(n_rows),
             "activation": self.activations[is_regression],
             "solver": "adamw",
             "alpha": 0.0,
@@ -106,24 +115,24 @@ class Kind:
         }
 
 
+PLE = Kind("ple", "base", "bins", (256, 64), rates=(0.004, 0.006), weight_decay=0.3, epochs=32)
+TREE = Kind(
+    "tree", "tree", "base", (128, 128, 128), activations=("selu", "silu"), dropout=0.15, epochs=40
+)
+PLAIN = Kind(
+    "plain",
+    "base",
+    "base",
+    (256, 256, 256),
+    hidden_of_few_rows=(128, 128, 128),
+    rates=(0.003, 0.0045),
+    weight_decay=0.15,
+    epochs=48,
+)
 WIDE = Kind("wide", "base", "bins", (256, 256, 256), weight_decay=0.3, epochs=32)
-KINDS = (
-    WIDE,
-    Kind(
-        "tree",
-        "tree",
-        "base",
-        (128, 128, 128),
-        activations=("selu", "silu"),
-        dropout=0.15,
-        epochs=40,
-    ),
-    Kind("plain", "base", "base", (256, 256, 256), rates=(0.003, 0.0045), weight_decay=0.15,
-         epochs=48),
-    Kind("ple", "base", "bins", (256, 64), rates=(0.004, 0.006), weight_decay=0.3, epochs=32),
-    Kind(LINEAR, "base", "linear"),
-)  # fmt: skip
-_OF_LOW_EFFORT = replace(WIDE, epochs=12)
+KINDS = (PLE, TREE, PLAIN, Kind(LINEAR, "base", "linear"))
+_KINDS_OF_HIGH_EFFORT = (*KINDS[:-1], WIDE, KINDS[-1])
+_FOLDS_OF_LOW_EFFORT = 7
 
 
 def batch_rows(n_rows: int) -> int:
@@ -195,9 +204,9 @@ def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
         n_folds, n_held = 10, 2
     kinds = KINDS
     if effort == "low":
-        kinds, n_held, has_race = (_OF_LOW_EFFORT,), 1, False
+        kinds, n_folds, n_held, has_race = (PLE,), _FOLDS_OF_LOW_EFFORT, 1, False
     elif effort == "high":
-        n_held, has_race = n_folds, False
+        kinds, n_held, has_race = _KINDS_OF_HIGH_EFFORT, n_folds, False
     if not isinstance(members, str):
         kinds, n_held = _within(members, kinds)
         n_folds, has_race = max(n_folds, n_held), False

@@ -39,7 +39,7 @@ def fit_ridge(
     network.coefs_ = [coefs[:, None].astype(np.float32)]
     network.intercepts_ = [np.array([mean - means @ coefs], dtype=np.float32)]
     network.n_features_in_, network.n_outputs_, network.n_layers_ = X.shape[1], 1, 2
-    network.n_iter_, network.out_activation_ = 0, "identity"
+    network.n_iter_, network.out_activation_ = 1, "identity"
     network._quantile_levels = ()  # type: ignore[attr-defined]
 
 
