@@ -65,7 +65,11 @@ _HOME = {
 }
 
 # What pickles and model files name beside the public classes.
-_IN_FILES = {"OptimizerState": "training.history"}
+_IN_FILES = {
+    "Member": "tabular.pack.members",
+    "OptimizerState": "training.history",
+    "Pack": "tabular.pack.members",
+}
 
 _MODULES = ("demos", "exceptions", "plotting", "schedules")
 

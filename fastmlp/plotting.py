@@ -469,6 +469,11 @@ def _network(model: Any, attribute: str) -> Any:
     if hasattr(model, "steps"):
         model = model.steps[-1][1]
     model = getattr(model, "estimator_", model)
+    if isinstance(members := getattr(model, "members", None), list):
+        raise InputError(
+            f"this model is a pack of {len(members)} networks, and a single one is needed; set a "
+            "parameter of the network, such as hidden_layer_sizes, to train one"
+        )
     if not hasattr(model, "hidden_layer_sizes"):
         raise InputError(f"a multilayer perceptron is needed, got {type(model).__name__}")
     check_is_fitted(model, attribute)

@@ -20,6 +20,7 @@ from ..tabular.base import BaseTabular
 from ..tabular.encoders.assembly import GROUPS
 from ..tabular.encoders.dates import DATE_PARTS
 from ..tabular.encoders.words import N_TERMS, SIZES
+from ..tabular.pack.members import Member, Pack
 from .archive import RefusedError
 from .nodes import called
 
@@ -125,10 +126,7 @@ def _check_classes(net: Any, place: str) -> None:
     binarizer, classes = net._label_binarizer, net._label_binarizer.classes_
     where = _within(place, "classes_")
     _require(np.array_equal(classes, net.classes_), where, "are not those of its encoder")
-    _require(len(classes), where, "is empty")
-    _require(not np.any(classes != classes), where, "has a class that is not-a-number")
-    in_order = np.array_equal(np.unique(classes), classes)
-    _require(in_order, where, "is not in increasing order")
+    _check_labels(classes, where)
     kind = binarizer.y_type_
     is_exclusive = kind in ("binary", "multiclass")
     _require(is_exclusive or kind == "multilabel-indicator", where, "is of an unknown kind")
@@ -139,6 +137,13 @@ def _check_classes(net: Any, place: str) -> None:
     _require(n_outputs == net.n_outputs_, where, f"does not fit {net.n_outputs_} outputs")
     activation = "softmax" if kind == "multiclass" else "logistic"
     _require(net.out_activation_ == activation, where, f"does not fit {net.out_activation_}")
+
+
+def _check_labels(classes: np.ndarray, where: str) -> None:
+    _require(len(classes), where, "is empty")
+    _require(not np.any(classes != classes), where, "has a class that is not-a-number")
+    in_order = np.array_equal(np.unique(classes), classes)
+    _require(in_order, where, "is not in increasing order")
 
 
 def _check_training(net: Any, units: tuple[int, ...], place: str) -> None:
@@ -176,12 +181,12 @@ def _check_table_model(model: Any) -> None:
     _check_parameters(model, "")
     preprocessor, net = model.preprocessor_, model.estimator_
     n_inputs = _check_preprocessor(preprocessor, "preprocessor_")
-    _check_network(net, "estimator_")
-    is_fit = net.n_features_in_ == n_inputs
-    _require(is_fit, "estimator_", f"has {net.n_features_in_} inputs, and needs {n_inputs}")
-    is_fit = not hasattr(net, "classes_") or net.out_activation_ == "softmax" or net.n_outputs_ == 1
-    _require(is_fit, "estimator_", "has more than one output for a column")
-    _require(hasattr(net, "classes_") or net.n_outputs_ == 1, "estimator_", "has several outputs")
+    if isinstance(net, Pack):
+        _check_pack(net, "estimator_", n_inputs, model._task)
+    else:
+        _check_network(net, "estimator_")
+        _check_network_of_table(net, "estimator_", n_inputs)
+    _check_threshold(model)
     same = model.n_features_in_ == preprocessor.n_features_in_ and _equal_columns(
         model.columns_, preprocessor.columns_
     )
@@ -192,12 +197,88 @@ def _check_table_model(model: Any) -> None:
     _require(same, "feature_names_in_", "are not those of the preprocessor")
     report = getattr(model, "report_", None)
     if report is not None:
-        is_fit = report["task"] == model._task and report["layers"] == _units(net)
+        nets = [m.network for m in net.members] if isinstance(net, Pack) else [net]
+        is_fit = report["task"] == model._task and report["layers"] in map(_units, nets)
         _require(is_fit, "report_", "is about another model")
+        if isinstance(net, Pack):
+            _check_report_of_pack(report, net)
+
+
+def _check_report_of_pack(report: dict[str, Any], pack: Pack) -> None:
+    _require({"pack", "networks"} <= report.keys(), "report_", "is about no pack")
+    is_fit = report["networks"] == len(pack.members) and report["loss"] is not None
+    is_fit = is_fit and all(kind["loss"] is not None for kind in report["pack"] if kind["weight"])
+    _require(is_fit, "report_", "is about another pack")
 
 
 def _units(net: Any) -> list[int]:
     return [net.coefs_[0].shape[0], *(w.shape[1] for w in net.coefs_)]
+
+
+def _check_network_of_table(net: Any, place: str, n_inputs: int) -> None:
+    """Check what is so of networks for tables beyond what is so of all networks."""
+    is_fit = net.n_features_in_ == n_inputs
+    _require(is_fit, place, f"has {net.n_features_in_} inputs, and needs {n_inputs}")
+    is_fit = not hasattr(net, "classes_") or net.out_activation_ == "softmax" or net.n_outputs_ == 1
+    _require(is_fit, place, "has more than one output for a column")
+    _require(hasattr(net, "classes_") or net.n_outputs_ == 1, place, "has several outputs")
+
+
+def _check_threshold(model: Any) -> None:
+    threshold = getattr(model, "threshold_", None)
+    if threshold is None:
+        return
+    is_fit = model._task == "classification" and len(model.estimator_.classes_) == 2
+    _require(is_fit, "threshold_", "is for two classes")
+    _require(0 < threshold < 1, "threshold_", "is not between 0 and 1")
+
+
+def _check_pack(pack: Pack, place: str, n_inputs: int, task: str) -> None:
+    """Check a pack whose members see ranges of so many inputs."""
+    where = _within(place, "members")
+    _require(pack.members, where, "is empty")
+    n_epochs = sum(member.network.n_iter_ for member in pack.members)
+    _require(pack.n_iter_ == n_epochs, _within(place, "n_iter_"), f"is not {n_epochs}")
+    n_outputs = 1
+    if task == "classification":
+        _require(hasattr(pack, "classes_"), place, "has no classes_")
+        _check_labels(pack.classes_, _within(place, "classes_"))
+        n_classes = len(pack.classes_)
+        _require(n_classes > 1, _within(place, "classes_"), "has a single class")
+        n_outputs = n_classes if n_classes > 2 else 1
+        _require(pack.bounds is None, _within(place, "bounds"), "is for numbers alone")
+    else:
+        _require(not hasattr(pack, "classes_"), _within(place, "classes_"), "is of no regression")
+    limits: Any = pack.bounds
+    if limits is not None:
+        is_fit = len(limits) == 2 and -inf < limits[0] <= limits[1] < inf
+        _require(is_fit, _within(place, "bounds"), "is no range of numbers")
+    for i, member in enumerate(pack.members):
+        _check_member(member, f"{where}[{i}]", n_inputs)
+        inside, net = f"{where}[{i}].network", member.network
+        is_fit = hasattr(net, "classes_") == (task == "classification")
+        _require(is_fit, inside, f"is of no {task}")
+        _require(net.n_outputs_ == n_outputs, inside, f"has not {n_outputs} outputs")
+        if is_fit and task == "classification":
+            numbers = np.arange(len(pack.classes_))
+            is_fit = any(np.array_equal(net.classes_, known) for known in (numbers, pack.classes_))
+            _require(is_fit, _within(inside, "classes_"), "are not those of the pack")
+    weights, where = pack.weights, _within(place, "weights")
+    kinds = {member.kind for member in pack.members}
+    _require(weights.keys() == kinds, where, "are of other kinds than the members")
+    _require(all(0 <= w < inf for w in weights.values()), where, "has one that is no share")
+    _require(abs(sum(weights.values()) - 1) < 1e-9, where, "have another sum than 1")
+
+
+def _check_member(member: Member, place: str, n_inputs: int) -> None:
+    """Check a member of a pack that has so many inputs."""
+    _check_network(member.network, _within(place, "network"))
+    is_fit = 0 <= member.start < member.stop <= n_inputs
+    _require(is_fit, _within(place, "stop"), f"ends no range of {n_inputs} inputs")
+    n_seen = member.stop - member.start
+    _check_network_of_table(member.network, _within(place, "network"), n_seen)
+    is_fit = member.network.coefs_[0].dtype == np.float32
+    _require(is_fit, _within(place, "network.coefs_"), "is not float32")
 
 
 def _equal_columns(columns: list[Any], others: list[Any]) -> bool:

@@ -1,7 +1,7 @@
 """What may stand where in a model file: the attributes of each class, and their types."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from inspect import signature
 from numbers import Integral, Real
 from typing import Any
@@ -16,6 +16,7 @@ from ..estimators.regressor import MLPRegressor
 from ..tabular.classifier import TabularClassifier
 from ..tabular.dates import DATE_FORMS
 from ..tabular.numbers import is_form
+from ..tabular.pack.members import Member, Pack
 from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
 from ..training.history import OptimizerState
@@ -40,7 +41,7 @@ def check_contents(record: Record, place: str = "") -> None:
     if cls is TabularPreprocessor and "imputer_" in record.state:
         checks = _EARLIER_PREPROCESSOR
     parameters = signature(cls).parameters if cls in _WITH_PARAMETERS else ()
-    if missing := checks.keys() - record.state.keys() - _MAY_LACK:
+    if missing := checks.keys() - record.state.keys() - _MAY_LACK - _OF_SOME.get(cls, set()):
         raise RefusedError(f"{called(place)} has no attribute {missing.pop()!r}")
     for name, value in record.state.items():
         where = f"{place}.{name}" if place else name
@@ -52,8 +53,17 @@ def check_contents(record: Record, place: str = "") -> None:
             _NEW_ATTRIBUTES.get(name, _plain)(value, where)
         else:
             raise RefusedError(f"{called(where)} is no attribute of a {cls.__name__}")
-        if isinstance(value, Record):
-            check_contents(value, where)
+        for inner, inside in _records(value, where):
+            check_contents(inner, inside)
+
+
+def _records(value: Any, place: str) -> Iterator[tuple[Record, str]]:
+    """Find the objects that an attribute holds, be it one or a list of them, and their places."""
+    if isinstance(value, Record):
+        yield value, place
+    elif type(value) is list:
+        for i, item in enumerate(value):
+            yield from _records(item, f"{place}[{i}]")
 
 
 # ---- kinds of values ---------------------------------------------------------------------
@@ -266,13 +276,31 @@ _OF_A_COLUMN: dict[str, Check] = {
 }
 
 
+def _kind_of_pack(value: Any, place: str) -> None:
+    """Accept how a pack describes a kind of its networks, and further plain values."""
+    _dict(_plain, *_OF_A_KIND)(value, place)
+    for name, check in _OF_A_KIND.items():
+        check(value[name], f"{place}[{name!r}]")
+
+
+_OF_A_KIND: dict[str, Check] = {
+    "kind": _text,
+    "weight": _number,
+    "folds": _count,
+    "loss": _optional(_number),
+    "epochs": _count,
+    "seconds": _number,
+    "inputs": _count,
+}
+
+
 def _report(value: Any, place: str) -> None:
     """Accept what :func:`fastmlp.train_table` reports, and further plain values."""
     _dict(_plain, *_REPORTED)(value, place)
     for name, check in _REPORTED.items():
         check(value[name], f"{place}[{name!r}]")
-    for name in {"test", "baseline"} & value.keys():
-        _dict(_number)(value[name], f"{place}[{name!r}]")
+    for name in _ALSO_REPORTED.keys() & value.keys():
+        _ALSO_REPORTED[name](value[name], f"{place}[{name!r}]")
 
 
 def _labelled_texts(value: Any, place: str) -> None:
@@ -302,6 +330,17 @@ _REPORTED: dict[str, Check] = {
     "converged": _truth,
     "interrupted": _truth,
 }
+# What not every report has.
+_ALSO_REPORTED: dict[str, Check] = {
+    "test": _dict(_number),
+    "baseline": _dict(_number),
+    "why": _text,
+    "date_columns": _count,
+    "words_columns": _count,
+    "pack": _sequence(_kind_of_pack),
+    "networks": _count,
+    "cut_short": _truth,
+}
 
 
 def _reading(value: Any, place: str) -> None:
@@ -330,7 +369,11 @@ _OF_A_READING: dict[str, Check] = {
     "text": _sequence(_text),
 }
 # What models of tables may have beside the attributes of all of them.
-_NEW_ATTRIBUTES: dict[str, Check] = {"target_format_": _form, "reading_": _reading}
+_NEW_ATTRIBUTES: dict[str, Check] = {
+    "target_format_": _form,
+    "reading_": _reading,
+    "threshold_": _number,
+}
 
 _FEATURES: dict[str, Check] = {"n_features_in_": _count, "feature_names_in_": _names}
 _OF_SCIKIT_LEARN: dict[str, Check] = {
@@ -391,10 +434,10 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
         "_label_binarizer": _object(LabelBinarizer),
     },
     MLPRegressor: {**_NETWORK, "_quantile_levels": _sequence(_number, list, tuple)},
-    TabularClassifier: {**_TABULAR, "estimator_": _object(MLPClassifier)},
+    TabularClassifier: {**_TABULAR, "estimator_": _object(MLPClassifier, Pack)},
     TabularRegressor: {
         **_TABULAR,
-        "estimator_": _object(MLPRegressor),
+        "estimator_": _object(MLPRegressor, Pack),
         "target_mean_": _number,
         "target_scale_": _number,
     },
@@ -413,6 +456,26 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
         **dict.fromkeys(("fill_values_", "centres_", "scales_"), _array("f")),
         **dict.fromkeys(("piece_starts_", "piece_widths_"), _array("f")),
         **dict.fromkeys(("linear_means_", "linear_scales_"), _array("f")),
+    },
+    Pack: {
+        "members": _sequence(_object(Member)),
+        "weights": _dict(_number),
+        "bounds": _optional(_sequence(_number, tuple)),
+        "kinds": _sequence(_kind_of_pack),
+        "loss": _number,
+        "score": _number,
+        "is_cut_short": _truth,
+        "n_iter_": _count,
+        "classes_": _array("biufUMO"),
+    },
+    Member: {
+        "kind": _text,
+        "fold": _count,
+        "network": _object(MLPClassifier, MLPRegressor),
+        "start": _count,
+        "stop": _count,
+        "score": _number,
+        "seconds": _number,
     },
     OptimizerState: {
         "schedule": _object(schedules.LearningRate),
@@ -504,3 +567,4 @@ _MAY_LACK = {
     *_NETWORK.keys() - {"n_features_in_", "coefs_", "intercepts_", "n_outputs_", "out_activation_"},
     "_quantile_levels", "_sklearn_output_config", "_sklearn_version", "na_values_", "report_",
 } - {"n_iter_"}  # fmt: skip
+_OF_SOME: dict[Any, set[str]] = {Pack: {"classes_"}}

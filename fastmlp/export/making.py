@@ -26,10 +26,7 @@ def made(record: Record) -> Any:
     RefusedError
         When the settings of a schedule cannot be used.
     """
-    state = {
-        name: made(value) if isinstance(value, Record) else value
-        for name, value in record.state.items()
-    }
+    state = {name: _made(value) for name, value in record.state.items()}
     cls = record.cls
     if issubclass(cls, schedules.Schedule):
         try:
@@ -49,3 +46,12 @@ def made(record: Record) -> Any:
             state[name] = version
     instance.__setstate__(state)
     return instance
+
+
+def _made(value: Any) -> Any:
+    """Make the objects that an attribute holds, be it one or a list of them."""
+    if isinstance(value, Record):
+        return made(value)
+    if type(value) is list:
+        return [_made(item) for item in value]
+    return value

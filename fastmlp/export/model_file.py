@@ -50,6 +50,7 @@ _FORMAT = 2
 _READ_FORMATS = (1, 2)  # preprocessors have had transformers of scikit-learn in format 1
 _KEYS = ("fastmlp", "scikit-learn", "holds", "created")
 _LONGEST_WORD = 100
+_LARGEST_COMPRESSED = 64 * 1024
 # The classes that a file may hold at its top, each with an attribute that only fitted models have.
 _MODELS = {
     MLPClassifier: "coefs_",
@@ -121,11 +122,11 @@ def _archive_of(model: Any, path: str | PathLike[str]) -> io.BytesIO:
         When skops cannot write the model; the message names the attribute.
     """
     try:
-        file = _dumped(model, zipfile.ZIP_DEFLATED)
+        stored = _dumped(model)
+        file = _compressed(stored)
         with zipfile.ZipFile(file) as archive:
-            is_too_dense = unpacked_size(archive) > largest_size(len(file.getbuffer()))
-        if is_too_dense:  # a file that is loaded may not grow so much
-            file = _dumped(model, zipfile.ZIP_STORED)
+            if unpacked_size(archive) > largest_size(len(file.getbuffer())):
+                file = stored  # a file that is loaded may not grow so much
     except Exception as error:
         message = f"{path}: `{_unwritable(model)}` cannot be written: "
         raise ModelFileError(f"{message}{type(error).__name__} {error}; {_REMEDY}") from error
@@ -141,9 +142,20 @@ def _archive_of(model: Any, path: str | PathLike[str]) -> io.BytesIO:
     return file
 
 
-def _dumped(value: Any, compression: int) -> io.BytesIO:
+def _dumped(value: Any) -> io.BytesIO:
     file = io.BytesIO()
-    skops.io.dump(value, file, compression=compression)
+    skops.io.dump(value, file, compression=zipfile.ZIP_STORED)
+    return file
+
+
+def _compressed(stored: io.BytesIO) -> io.BytesIO:
+    """Compress all but the large arrays, which are weights that take long and hardly shrink."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(stored) as source, zipfile.ZipFile(file, "w") as archive:
+        for info in source.infolist():
+            is_large = info.filename != SCHEMA and info.file_size > _LARGEST_COMPRESSED
+            how = zipfile.ZIP_STORED if is_large else zipfile.ZIP_DEFLATED
+            archive.writestr(info.filename, source.read(info), how)
     return file
 
 
@@ -151,7 +163,7 @@ def _unwritable(model: Any) -> str:
     """Return the name of the first attribute that skops cannot write as JSON."""
     for name, value in vars(model).items():
         try:
-            with zipfile.ZipFile(_dumped(value, zipfile.ZIP_STORED)) as archive:
+            with zipfile.ZipFile(_dumped(value)) as archive:
                 parse_json(archive.read(SCHEMA))
         except Exception:
             return f"{name}.{_unwritable(value)}" if type(value) in _MODELS else name

@@ -19,6 +19,7 @@ from .. import schedules
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
 from ..tabular.classifier import TabularClassifier
+from ..tabular.pack.members import Member, Pack
 from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
 from ..training.history import OptimizerState
@@ -36,7 +37,9 @@ CLASSES: dict[str, Any] = {
     for cls in (
         MLPClassifier,
         MLPRegressor,
+        Member,
         OptimizerState,
+        Pack,
         TabularClassifier,
         TabularPreprocessor,
         TabularRegressor,

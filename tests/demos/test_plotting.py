@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastmlp import MLPClassifier, MLPRegressor, plotting
+from fastmlp import MLPClassifier, MLPRegressor, TabularClassifier, plotting
 from fastmlp.estimators.parameters import ACTIVATIONS
 from fastmlp.exceptions import InputError
 
@@ -144,6 +144,17 @@ def test_learning_curves_that_cannot_be(ax):
         plotting.learning_curve(LinearRegression().fit([[1], [2]], [1, 2]), ax)
     with pytest.raises(NotFittedError):
         plotting.learning_curve(MLPClassifier(), ax)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_packs_have_no_curve_and_no_images_of_one_network():
+    rows = np.random.RandomState(0).normal(size=(40, 4))
+    pack = TabularClassifier((3,), max_iter=2, members=2, random_state=0)
+    pack.fit(rows, np.arange(40) % 2)
+    for draw in (plotting.learning_curve, plotting.first_layer_weights):
+        with pytest.raises(InputError, match="a pack of 2 networks, and a single one is needed"):
+            draw(pack)
+
 
 
 # ---- confusion matrices ------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sklearn
 from crafted import FRAME, LABELS, QUICK, ROWS, Crafted
+from packs import fitted
 
 import fastmlp
 from fastmlp import MLPClassifier, save_model, train_table
@@ -31,6 +32,12 @@ def network_file(folder):
         warnings.simplefilter("ignore")
         save_model(model.fit(ROWS, LABELS), folder / "network")
     return folder / "network"
+
+
+@pytest.fixture(scope="module")
+def pack_file(folder):
+    save_model(fitted("labels"), folder / "pack")
+    return folder / "pack"
 
 
 @pytest.fixture

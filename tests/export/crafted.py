@@ -92,6 +92,15 @@ class Crafted:
         self.members[name] = npy(value)
         return node("numpy", "ndarray", "NdArrayNode", type="numpy", file=name)
 
+    def drop_unused(self):
+        """Remove the arrays that no node refers to."""
+        text = json.dumps(self.schema)
+        self.members = {
+            name: content
+            for name, content in self.members.items()
+            if not name.endswith(".npy") or f'"{name}"' in text
+        }
+
     def write(self, path, compression=zipfile.ZIP_DEFLATED):
         with zipfile.ZipFile(path, "w", compression) as archive:
             archive.writestr("schema.json", json.dumps(self.schema))

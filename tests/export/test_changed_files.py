@@ -96,10 +96,17 @@ def mutated_schema(crafted, chance):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_files_changed_by_chance_are_refused_or_predict(table_file, network_file, folder, seed):
-    chance = random.Random(seed)
-    path, n_loaded = folder / f"changed{seed}", 0
+    check_changed([table_file, network_file], folder / "changed", random.Random(seed))
+
+
+def test_packs_changed_by_chance_are_refused_or_predict(pack_file, folder):
+    check_changed([pack_file], folder / "changed", random.Random(0))
+
+
+def check_changed(sources, path, chance):
+    n_loaded = 0
     for step in range(100):
-        source = chance.choice([table_file, network_file])
+        source = chance.choice(sources)
         if step % 2:
             path.write_bytes(mutated_bytes(source.read_bytes(), chance))
         else:

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from crafted import (
@@ -235,6 +236,9 @@ WRONG_VALUES = {
     ("report_", "layers"): [1, 2, 3], ("report_", "task"): "regression",
     ("report_", "seconds"): "x", ("report_", "test"): {"accuracy": "x"},
     ("report_", "dropped_columns"): ["x"], ("report_", "numeric_columns"): None,
+    ("report_", "date_columns"): -1, ("preprocessor_", "date_parts_"): [["seconds"]],
+    ("preprocessor_", "word_terms_"): [[1]], ("preprocessor_", "word_components_"): [1],
+    ("preprocessor_", "columns_", 0, "date_form"): "year first",
 }  # fmt: skip
 
 
@@ -394,6 +398,35 @@ def test_pieces_stand_among_the_numbers(tmp_path):
     _, stop = prepared.groups_["bins"]
     crafted.put(plain(stop - 1), "groups_", "bins", 1)
     refused(crafted.write(tmp_path / "evil"), "groups_")
+
+
+def test_parts_of_dates_and_words_fit_each_other(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "when": pd.date_range("2020-01-01", periods=60, freq="31h"),
+            "text": [f"one of {i % 5} and {i // 5} of {i}" for i in range(60)],
+        }
+    )
+    save_model(prepared := TabularPreprocessor().fit(frame), tmp_path / "model")
+    good, n = Crafted(tmp_path / "model"), len(prepared.word_terms_[0])
+    shape = prepared.word_components_[0].shape
+    for names, value in (
+        (("word_terms_", 0), np.full(n, 2**13)), (("word_terms_", 0), np.arange(n) - 1),
+        (("word_terms_", 0), np.zeros(n, int)), (("word_weights_", 0), np.ones(n + 1)),
+        (("word_weights_", 0), np.full(n, N)), (("word_components_", 0), np.ones((n, 3))),
+        (("word_components_", 0), np.full(shape, N)),
+    ):  # fmt: skip
+        crafted = good.copy()
+        crafted.members[crafted.node(*names)["file"]] = npy(value)
+        refused(crafted.write(tmp_path / "evil"))
+    for names, node_ in (
+        (("date_parts_", 0, 0), plain("minute")), (("date_parts_", 0), plain(["seconds"])),
+        (("date_parts_",), plain([])), (("columns_", 0, "kind"), plain("words")),
+        (("word_terms_",), plain([])),
+    ):  # fmt: skip
+        crafted = good.copy()
+        crafted.put(node_, *names)
+        refused(crafted.write(tmp_path / "evil"))
 
 
 def test_weights_may_have_any_value(table, tmp_path):

@@ -174,6 +174,8 @@ def tables():
         "lbfgs": lambda: TabularRegressor(**QUICK, solver="lbfgs").fit(FRAME, ROWS[:, 1]),
         "train_table": lambda: train_table(FRAME.assign(t=LABELS), na_values=["?"], **QUICK),
         "train_table on all": lambda: train_table(FRAME.assign(t=ROWS[:, 1]), test_size=0, **QUICK),
+        "pack of classifiers": lambda: TabularClassifier(**QUICK, members=2).fit(FRAME, LABELS),
+        "pack of regressors": lambda: TabularRegressor(**QUICK, members=2).fit(FRAME, ROWS[:, 1]),
         "preprocessor": lambda: TabularPreprocessor().fit(FRAME),
         "preprocessor of frames": lambda: (
             TabularPreprocessor().set_output(transform="pandas").fit(FRAME)

@@ -40,17 +40,17 @@ DATES = pd.date_range("2023-01-30", periods=N, freq="13D")
         DATES.to_period("M"), DATES,
     ],
 )  # fmt: skip
-def test_dates_are_dropped(texts):
-    column = described(table(), when=texts)
-    assert column["kind"] == "dropped" and column["reason"].startswith("dates; add columns such")
+@pytest.mark.filterwarnings("ignore::fastmlp.DataWarning")  # it says whether the day is first
+def test_dates_are_recognised(texts):
+    assert described(table(), when=texts)["kind"] == "date"
 
 
 @pytest.mark.parametrize("form", ["%H:%M", "%H:%M:%S", "%I:%M %p", "%H:%M:%S.%f"])
-def test_times_of_the_day_are_dropped(form):
+def test_times_of_the_day_are_recognised(form):
     times = pd.date_range("2024-01-01", periods=N, freq="17min")
-    column = described(table(), when=times.strftime(form))
-    assert column["kind"] == "dropped" and column["reason"].startswith("times; add a column such")
-    assert described(table(), when=list(times.time))["reason"].startswith("times")
+    for texts in (times.strftime(form), list(times.time)):
+        column = described(table(), when=texts)
+        assert column["kind"] == "date" and column["date_form"] == "time of day"
 
 
 @pytest.mark.parametrize("texts", [["10-20", "20-30"], ["mar 5x", "3 marbles"], ["1.2.3", "1.2.4"]])
@@ -225,9 +225,9 @@ def test_letters_beside_digits_are_classes_as_well():
 def test_a_few_words_among_dates_do_not_matter():
     texts = list(DATES.strftime("%Y-%m-%d"))
     texts[50:53] = ["unknown"] * 3
-    assert described(table(), when=texts)["reason"].startswith("dates")
+    assert described(table(), when=texts)["kind"] == "date"
     texts[10:35] = [f"word {i}" for i in range(25)]
-    assert not described(table(), when=texts)["reason"].startswith("dates")
+    assert described(table(), when=texts)["kind"] != "date"
 
 
 def test_long_integers_are_different_ones():

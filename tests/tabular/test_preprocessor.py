@@ -112,7 +112,7 @@ def test_truth_values_and_dates_of_polars():
                           "day": pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 1, 30),
                                                eager=True)})  # fmt: skip
     kinds = [column["kind"] for column in TabularPreprocessor().fit(frame).columns_]
-    assert kinds == ["numeric", "numeric", "dropped"]
+    assert kinds == ["numeric", "numeric", "date"]
 
 
 def test_in_a_pipeline_and_a_search(people, features):

@@ -120,11 +120,12 @@ def test_columns_of_no_use():
         model = train_table(frame, **SMALL)
     kept = {name: kind for name, kind in kinds(model).items() if kind != "dropped"}
     assert kept == {
+        "day": "date",
+        "time": "date",
         "month": "text",
         "count": "numeric",
     }
     dropped = model.report_["dropped_columns"]
-    assert dropped["day"].startswith("dates") and dropped["time"].startswith("dates")
     assert "identifier" in dropped["person"] and "identifier" in dropped["ticket"]
     assert "numbers of rows" in dropped["Unnamed: 0"]
 
@@ -367,7 +368,8 @@ def test_frames_of_polars(people):
 def test_report_comes_in_the_order_of_a_fit(people):
     assert list(train_table(people, **SMALL).report_) == [
         "rows", "train_rows", "test_rows", "target", "task", "task_reason", "numeric_columns",
-        "text_columns", "dropped_columns", "inputs", "layers", "epochs", "seconds", "loss",
+        "text_columns", "date_columns", "words_columns", "dropped_columns", "inputs",
+        "layers", "epochs", "seconds", "loss",
         "validation_score", "why", "converged", "interrupted", "test", "baseline",
     ]  # fmt: skip
 

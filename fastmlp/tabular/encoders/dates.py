@@ -1,6 +1,7 @@
 """Parts of dates and of times of the day: how late it is, and where in the year, week and day."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def parts_of(seconds: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.f
     year, month = date.astype("M8[Y]"), date.astype("M8[M]")
     weekday, share = (days + _THURSDAY) % 7, known / _DAY - days
     of_year = (date - year).astype(np.float64) / _YEAR_DAYS
-    made: dict[str, Callable[[], NDArray[np.float64]]] = {
+    made: dict[str, Callable[[], NDArray[Any]]] = {
         "seconds": lambda: known,
         "year": lambda: year.astype(np.float64) + 1970,
         "month": lambda: month.astype(np.int64) % 12 + 1.0,

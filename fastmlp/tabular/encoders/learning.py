@@ -15,7 +15,7 @@ from .target import Target, read_folds
 
 # Rows by which quantiles and the edges of pieces are chosen.
 _SAMPLE_ROWS = 100_000
-_EDGE_ROWS = 10_000
+_EDGE_ROWS = 5_000
 
 
 def learn_inputs(

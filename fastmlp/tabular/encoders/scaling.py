@@ -10,7 +10,7 @@ SQUASH_LIMIT = 1e6  # larger numbers are clipped, since their squares could over
 LARGEST_DISTANCE = 1e300  # from a centre; numbers further away count as this far
 # A column that varies by less, beside its largest value, differs by errors of rounding only.
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)
-_UNSQUASHED_LIMIT = 1e3
+UNSQUASHED_LIMIT = 1e3
 
 
 def squash(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -71,7 +71,7 @@ class Scaling:
 
     def apply_unsquashed(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale numbers without limiting them, but for those that are absurdly large."""
-        return np.clip(self._scaled(numbers), -_UNSQUASHED_LIMIT, _UNSQUASHED_LIMIT)
+        return np.clip(self._scaled(numbers), -UNSQUASHED_LIMIT, UNSQUASHED_LIMIT)
 
 
 def learn_scaling(numbers: NDArray[np.float64], how: str, sample: NDArray[np.intp]) -> Scaling:

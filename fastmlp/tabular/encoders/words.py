@@ -45,7 +45,8 @@ class Words:
         not-a-number for a text without characters.
         """
         result = np.empty((len(texts), self.components.shape[1] + len(SIZES)))
-        result[:, : -len(SIZES)] = self._weighted(_counted(texts)) @ self.components
+        if self.components.shape[1]:
+            result[:, : -len(SIZES)] = self._weighted(_counted(texts)) @ self.components
         result[:, -2] = [np.log1p(len(text)) for text in texts]
         result[:, -1] = [np.log1p(len(text.split())) for text in texts]
         result[[not text for text in texts]] = np.nan

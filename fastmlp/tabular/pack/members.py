@@ -6,6 +6,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...estimators.class_targets import class_probabilities
+from ...estimators.prediction import outputs
+
+# What a network of a pack has beside its parameters.
+_KEPT = {
+    "coefs_", "intercepts_", "n_features_in_", "n_outputs_", "n_layers_", "n_iter_",
+    "out_activation_", "classes_", "_label_binarizer", "_quantile_levels",
+}  # fmt: skip
+# Rows are predicted in parts, since the inputs of each kind are copied.
+_ROWS_AT_A_TIME = 8192
+
 
 class MemberDone(NamedTuple):
     """What a callback is told of each network of a pack that is trained.
@@ -69,6 +80,9 @@ class Member:
     seconds: float
 
 
+Member.__module__ = "fastmlp"  # where model files find it
+
+
 class Pack:
     """Networks of several kinds, whose predictions are averaged.
 
@@ -102,6 +116,8 @@ class Pack:
     classes_ : ndarray of shape (n_classes,)
         Defined only for a classification.
     """
+
+    __module__ = "fastmlp"  # where model files find it
 
     def __init__(
         self,
@@ -139,7 +155,7 @@ class Pack:
         -------
         ndarray of shape (n_rows, n_classes), float32
         """
-        return self._mean(inputs).astype(np.float32)
+        return class_probabilities(self._mean(inputs)).astype(np.float32)
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Predict the label, or the standardised number, of each row.
@@ -154,26 +170,50 @@ class Pack:
             Where two classes are equally probable, the first one.
         """
         if not hasattr(self, "classes_"):
-            return self._mean(inputs)
+            return self._mean(inputs)[:, 0]
         labels: NDArray[Any] = self.classes_[np.argmax(self.predict_proba(inputs), axis=1)]
         return labels
 
     def _mean(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        total: Any = 0.0
-        for member, weight in zip(self.members, self.member_weights(), strict=True):
-            total = total + weight * outputs_of(member, inputs, self.bounds)
-        mean: NDArray[np.float64] = total
+        """Average the outputs of the members, in an array of shape (n_rows, n_outputs)."""
+        n_outputs, weights = self.members[0].network.n_outputs_, self.member_weights()
+        mean = np.zeros((len(inputs), n_outputs))
+        for first in range(0, len(inputs), _ROWS_AT_A_TIME):
+            rows = slice(first, first + _ROWS_AT_A_TIME)
+            known: dict[tuple[int, int], NDArray[np.float32]] = {}
+            for member, weight in zip(self.members, weights, strict=True):
+                columns = member.start, member.stop
+                if columns not in known:  # kernels take whole rows
+                    known[columns] = np.ascontiguousarray(inputs[rows, slice(*columns)])
+                mean[rows] += weight * _outputs(member.network, known[columns], self.bounds)
         return mean
+
+
+def make_small(network: Any) -> None:
+    """Let a trained network forget what no prediction needs, and predict in float32."""
+    for name in vars(network).keys() - network.get_params(deep=False).keys() - _KEPT:
+        delattr(network, name)
+    network.coefs_ = [w.astype(np.float32, copy=False) for w in network.coefs_]
+    network.intercepts_ = [b.astype(np.float32, copy=False) for b in network.intercepts_]
 
 
 def outputs_of(
     member: Member, inputs: NDArray[np.float32], bounds: tuple[float, float] | None = None
 ) -> NDArray[np.float64]:
     """Return what one member predicts: probabilities, or numbers within the bounds."""
-    X, network = inputs[:, member.start : member.stop], member.network
-    if hasattr(network, "predict_proba"):
-        probabilities: NDArray[Any] = network.predict_proba(X)
-        return probabilities.astype(np.float64)
-    numbers: NDArray[Any] = network.predict(X)
-    numbers = numbers.astype(np.float64)
-    return numbers if bounds is None else np.clip(numbers, *bounds)
+    found = _outputs(member.network, inputs[:, member.start : member.stop], bounds)
+    return class_probabilities(found) if hasattr(member.network, "classes_") else found[:, 0]
+
+
+def _outputs(
+    network: Any, X: NDArray[np.float32], bounds: tuple[float, float] | None
+) -> NDArray[np.float64]:
+    """Return the outputs of a network for inputs that are known to be good.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs), float64
+        Probabilities, of two classes that of the second one; or numbers within the bounds.
+    """
+    found: NDArray[Any] = outputs(network, X, network).astype(np.float64)
+    return found if bounds is None else np.clip(found, *bounds)

@@ -20,7 +20,7 @@ from ...estimators.holdout import HeldRows
 from ...exceptions import DivergenceError, collected_warnings
 from .kinds import LINEAR, Groups, Kind, Plan
 from .linear import fit_ridge
-from .members import Member, MemberDone, Pack, outputs_of
+from .members import Member, MemberDone, Pack, make_small, outputs_of
 from .weighting import greedy_weights, held_out_loss
 
 # ``make_network(kind, n_rows, seed)`` makes the network of a member with so many training rows.
@@ -299,7 +299,7 @@ class PackTraining:
                 )
             for job, rows in zip(batch, held, strict=True):
                 if hasattr(job.network, "coefs_"):
-                    _make_small(job.network)
+                    make_small(job.network)
                     member = self._member(job)
                     inputs = X[rows]
                     member = replace(member, start=0, stop=X.shape[1])
@@ -490,12 +490,3 @@ class _StopsAfterAnEpoch:
     def __call__(self) -> bool:
         has_begun, self._has_begun = self._has_begun, True
         return has_begun and self._is_over()
-
-
-def _make_small(network: Any) -> None:
-    """Let a trained network forget what only further training would need."""
-    for name in ("_optimizer", "_random_state"):
-        vars(network).pop(name, None)
-    network._best_coefs = network._best_intercepts = None
-    network.coefs_ = [w.astype(np.float32, copy=False) for w in network.coefs_]
-    network.intercepts_ = [b.astype(np.float32, copy=False) for b in network.intercepts_]

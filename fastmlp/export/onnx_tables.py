@@ -1,0 +1,185 @@
+"""The nodes of models of tables: from the columns of a table to predictions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import InputError
+from ..tabular.columns import called, level_places
+from ..tabular.encoders.scaling import (
+    LARGEST_DISTANCE,
+    SQUASH_BOUND,
+    SQUASH_LIMIT,
+    UNSQUASHED_LIMIT,
+)
+from ..tabular.pack.members import Pack
+from .graph import Graph
+from .onnx_networks import write_classes, write_networks, write_numbers, write_pack
+
+_HOLDS = {"date": "dates", "words": "free text"}
+
+
+def write_table_model(graph: Graph, model: Any) -> None:
+    """Add the inputs, the preprocessing, the network or pack and the outputs of a table's model.
+
+    Raises
+    ------
+    InputError
+        When it learns from columns, or has classes, that ONNX cannot express.
+    """
+    x, n_inputs = _write_inputs(graph, model.preprocessor_)
+    fitted, dtype = model.estimator_, np.dtype(np.float32)
+    if isinstance(fitted, Pack):
+        p = write_pack(graph, fitted, x, n_inputs)
+        n_outputs = fitted.members[0].network.n_outputs_
+    else:
+        dtype, n_outputs = fitted.coefs_[0].dtype, fitted.n_outputs_
+        if dtype != np.float32:  # L-BFGS computes in float64
+            x = graph.cast(x, dtype)
+        p = write_networks(graph, [fitted], x)
+    if hasattr(model, "target_scale_"):
+        write_numbers(graph, p, dtype, n_outputs, (model.target_scale_, model.target_mean_))
+    else:
+        threshold = getattr(model, "threshold_", 0.5)
+        write_classes(graph, p, dtype, n_outputs, fitted.classes_, threshold)
+
+
+def _write_inputs(graph: Graph, prepared: Any) -> tuple[str, int]:
+    """Add the columns of a table and their preprocessing.
+
+    Returns
+    -------
+    inputs : str
+        The inputs of networks, of shape (n_rows, n_inputs), float32, in the groups of the
+        preprocessor.
+    n_inputs : int
+    """
+    for column in prepared.columns_:
+        if column["kind"] not in ("numeric", "text", "dropped"):
+            holds = _HOLDS.get(column["kind"], column["kind"])
+            raise InputError(
+                f"{called(column['name'])} holds {holds}, which an ONNX graph cannot read; train "
+                "without it, or on columns made of it"
+            )
+    numeric, text = (
+        [str(column["name"]) for column in prepared.columns_ if column["kind"] == kind]
+        for kind in ("numeric", "text")
+    )
+    graph.reserve((*numeric, *text))
+    parts: dict[str, list[str]] = {name: [] for name in prepared.groups_}
+    if numeric:
+        columns = [graph.input(name, np.float64, 1) for name in numeric]
+        _write_numeric(graph, columns, prepared, parts)
+    if text:
+        columns = [graph.input(name, str, 1) for name in text]
+        parts["base"] += _write_text(graph, columns, prepared)
+    listed = [part for of_group in parts.values() for part in of_group]
+    x = graph.node("Concat", *listed, axis=1) if len(listed) > 1 else listed[0]
+    return x, max(stop for _, stop in prepared.groups_.values())
+
+
+def _write_numeric(
+    graph: Graph, columns: Sequence[str], prepared: Any, parts: dict[str, list[str]]
+) -> None:
+    """Add what becomes of numeric columns, and append it to the parts of its groups.
+
+    Results are float32, and are computed in float64.
+    """
+    numbers = graph.node("Concat", *columns, axis=1)
+    missing = graph.node("IsNaN", numbers)
+    numbers = graph.node("Where", missing, graph.constant(prepared.fill_values_[None]), numbers)
+    x = _write_scaled(graph, numbers, prepared.centres_, prepared.scales_)
+    scaled = _write_squash(graph, x)
+    if prepared.is_binary_.any():
+        is_binary = graph.constant(prepared.is_binary_[None])
+        scaled = graph.node("Where", is_binary, _write_clip(graph, x, -1, 1), scaled)
+    parts["base"].append(graph.cast(scaled, np.float32))
+    if len(prepared.indicator_columns_):
+        indicators = graph.node(
+            "Gather", missing, graph.constant(prepared.indicator_columns_), axis=1
+        )
+        values = prepared.indicator_values_.astype(np.float32)
+        low, high = (graph.constant(values[None, :, i]) for i in (0, 1))
+        parts["base"].append(graph.node("Where", indicators, high, low))
+    if len(prepared.piece_columns_):
+        _write_pieces(graph, scaled, missing, prepared, parts)
+    if len(chosen := prepared.linear_columns_):
+        x = graph.node("Gather", numbers, graph.constant(chosen), axis=1)
+        x = _write_scaled(graph, x, prepared.linear_means_, prepared.linear_scales_)
+        x = _write_clip(graph, x, -UNSQUASHED_LIMIT, UNSQUASHED_LIMIT)
+        parts["linear"].append(graph.cast(x, np.float32))
+
+
+def _write_pieces(
+    graph: Graph, scaled: str, missing: str, prepared: Any, parts: dict[str, list[str]]
+) -> None:
+    """Add the piecewise-linear components of scaled numbers; missing ones fill no piece."""
+    x = graph.node("Where", missing, graph.constant(np.float64(-np.inf)), scaled)
+    x = graph.node("Gather", x, graph.constant(prepared.piece_columns_), axis=1)
+    x = graph.node("Sub", x, graph.constant(prepared.piece_starts_[None]))
+    x = graph.node("Div", x, graph.constant(prepared.piece_widths_[None]))
+    x = graph.cast(_write_clip(graph, x, 0, 1), np.float32)
+    n_first = prepared.groups_["tree"][1] if "tree" in parts else 0
+    for name, first, behind in (
+        ("tree", 0, n_first),
+        ("bins", n_first, len(prepared.piece_columns_)),
+    ):
+        if first == behind:
+            continue
+        limits = (graph.constant(np.array([at])) for at in (first, behind, 1))
+        parts[name].append(graph.node("Slice", x, *limits))
+
+
+def _write_scaled(
+    graph: Graph, x: str, centres: NDArray[np.float64], scales: NDArray[np.float64]
+) -> str:
+    """Add what :class:`fastmlp.tabular.encoders.scaling.Scaling` computes first."""
+    x = graph.node("Sub", x, graph.constant(centres[None]))
+    x = _write_clip(graph, x, -LARGEST_DISTANCE, LARGEST_DISTANCE)
+    return graph.node("Mul", x, graph.constant(scales[None]))
+
+
+def _write_clip(graph: Graph, x: str, low: float, high: float) -> str:
+    return graph.node("Clip", x, *(graph.constant(np.float64(limit)) for limit in (low, high)))
+
+
+def _write_squash(graph: Graph, x: str) -> str:
+    """Add what :func:`fastmlp.tabular.preprocessing.squash` computes."""
+    limits = (graph.constant(np.float64(limit)) for limit in (-SQUASH_LIMIT, SQUASH_LIMIT))
+    x = graph.node("Clip", x, *limits)
+    third = graph.node("Div", x, graph.constant(np.float64(SQUASH_BOUND)))
+    square = graph.node("Mul", third, third)
+    root = graph.node("Sqrt", graph.node("Add", square, graph.constant(np.float64(1))))
+    return graph.node("Div", x, root)
+
+
+def _write_text(graph: Graph, columns: Sequence[str], prepared: Any) -> list[str]:
+    """Add the inputs for the levels of text columns, and then their means of the target."""
+    hot, means = [], []
+    for column, levels, of_levels, of_means in zip(
+        columns, prepared.levels_, prepared.level_inputs_, prepared.level_means_, strict=True
+    ):
+        other, last = len(levels), len(of_levels) - 1
+        places = level_places(levels)
+        has_means = of_means.shape[1] > 0
+        if not has_means:  # levels behind the last row are alike
+            other = last
+            places = {text: min(place, last) for text, place in places.items()}
+        # The operator needs a key; where all levels are rare, it is one of the others.
+        places = places or {"": other}
+        code = graph.node(
+            "LabelEncoder",
+            column,
+            domain="ai.onnx.ml",
+            keys_strings=list(places),
+            values_int64s=list(places.values()),
+            default_int64=other,
+        )
+        code = graph.node("Squeeze", code, graph.constant(np.array([1])))
+        if has_means:
+            means.append(graph.node("Gather", graph.constant(of_means), code, axis=0))
+            code = graph.node("Min", code, graph.constant(np.int64(last)))
+        hot.append(graph.node("Gather", graph.constant(of_levels), code, axis=0))
+    return hot + means
