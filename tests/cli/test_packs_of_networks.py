@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 from commands import on_terminal, run
 
-from fastmlp import load_model
-
 
 @pytest.fixture
 def table(here):
