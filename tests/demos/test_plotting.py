@@ -156,7 +156,6 @@ def test_packs_have_no_curve_and_no_images_of_one_network():
             draw(pack)
 
 
-
 # ---- confusion matrices ------------------------------------------------------------------
 
 
