@@ -1,5 +1,6 @@
 """Decisions about the columns of a table: kinds of features, levels of text, and the task."""
 
+import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -163,12 +164,17 @@ def drop_copies(columns: Sequence[Column], frame: pd.DataFrame) -> None:
         values = frame.iloc[:, i]
         if is_text(values):
             cells = cells_of(values, called(column.name))
-            key = (column.kind, cells.codes.tobytes(), *texts_of(cells))
+            key = (column.kind, _digest(cells.codes), *texts_of(cells))
         else:
-            key = (column.kind, to_numbers(values).tobytes())
+            key = (column.kind, _digest(to_numbers(values)))
         first = known.setdefault(key, column.name)
         if first is not column.name:
             column.kind, column.reason, column.note = "dropped", f"the same as {called(first)}", ""
+
+
+def _digest(array: NDArray[Any]) -> bytes:
+    """Return a few bytes that differ for arrays that differ; all of them would fill the memory."""
+    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
 
 
 def called(name: Hashable) -> str:

@@ -21,8 +21,10 @@ from fastmlp import (
     train_table,
 )
 from fastmlp.exceptions import DataWarning, InputError
+from fastmlp.tabular.csv import read_table
 from fastmlp.tabular.dates import DAY_FIRST, MONTH_FIRST, TIME_OF_DAY, date_form, seconds_of
 from fastmlp.tabular.encoders.dates import DATE_PARTS, parts_of
+from fastmlp.tabular.train import read_for
 
 DAYS = pd.date_range("2023-01-30", periods=80, freq="13D")
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 5, "diagnose": False}
@@ -294,11 +296,16 @@ def test_small_and_odd_tables(make, task):
     assert np.isfinite(prepared.transform(frame.iloc[::-1])).all()
 
 
-def test_dates_of_a_file_are_read_for_predictions(tmp_path):
+def test_dates_and_words_of_a_file_are_read_for_predictions(tmp_path):
     frame, y = reviews(200)
     frame["at"] = [f"{i * 7 % 24}:{i % 60:02}" for i in range(200)]
+    frame["day"] = pd.date_range("2020-01-05", periods=200).strftime("%d/%m/%y")
+    frame.assign(y=y).to_csv(tmp_path / "t.csv", index=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = train_table(frame.assign(y=y), **QUICK)
-    assert {c["kind"] for c in model.columns_} == {"numeric", "date", "words"}
-    assert model.report_["date_columns"] == model.report_["words_columns"] == 1
+        model = train_table(read_table(tmp_path / "t.csv"), **QUICK)
+        expected = model.predict(frame)
+    assert [c["kind"] for c in model.columns_] == ["words", "numeric", "date", "date"]
+    assert model.report_["date_columns"] == 2 and model.report_["words_columns"] == 1
+    found = model.predict(read_for(model, tmp_path / "t.csv"))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

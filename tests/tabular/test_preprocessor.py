@@ -17,7 +17,13 @@ from fastmlp.exceptions import DataError
 from fastmlp.tabular.encoders.scaling import squash
 
 
-@parametrize_with_checks([TabularPreprocessor()])
+@parametrize_with_checks(
+    [
+        TabularPreprocessor(),
+        TabularPreprocessor(n_bins=4, linear=True),
+        TabularPreprocessor(n_bins=4, bin_edges="both", target_means=True, scaling="standard"),
+    ]
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

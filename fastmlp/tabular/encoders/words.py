@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 N_TERMS = 2**13  # half of them for words, and half for runs of letters
 _MOST_KEPT = 4096
 _LONGEST = 1000  # characters of a text that are looked at
-_TEXTS_FOR_COMPONENTS = 10_000
+_TEXTS_FOR_COMPONENTS = 5000
 _TEXTS_PER_COMPONENT = 10
 SIZES = ("length", "words")
 
@@ -91,7 +91,7 @@ def learn_words(texts: Sequence[str], n_components: int) -> Words:
     words = Words(terms, weights, np.empty((len(terms), 0)))
     if most:
         weighted = words._weighted(counts)
-        *_, directions = randomized_svd(weighted, most, random_state=0)
+        *_, directions = randomized_svd(weighted, most, n_iter=4, random_state=0)
         words.components = np.ascontiguousarray(directions.T)
     return words
 
