@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .errors import in_shell_words
 from .terminal import echo, visible
 
 KINDS = ("numeric", "text", "date", "words")  # of columns that a model uses
@@ -107,7 +108,7 @@ def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("features", f"{', '.join(kinds)}; {report['inputs']} inputs"),
         ("target", report["target"]),
         ("task", f"{report['task']}{reason}"),
-        ("chosen", report.get("why", "")),
+        ("chosen", in_shell_words(report.get("why", ""))),
         _form(report),
         ("epochs", str(report["epochs"])),
         ("seconds", f"{report['seconds']:.2f}"),

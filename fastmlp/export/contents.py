@@ -1,9 +1,8 @@
 """What may stand where in a model file: the attributes of each class, and their types."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from inspect import signature
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,34 @@ from .. import schedules
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
 from ..tabular.classifier import TabularClassifier
-from ..tabular.dates import DATE_FORMS
-from ..tabular.numbers import is_form
 from ..tabular.pack.members import Member, Pack
 from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
 from ..training.history import OptimizerState
 from .archive import RefusedError
 from .nodes import Record, called
-
-# It is given a value and its place, and raises RefusedError for a value that may not stand there.
-Check = Callable[[Any, str], None]
+from .values import (
+    Check,
+    array_of,
+    count,
+    date_form,
+    dict_of,
+    either,
+    exactly,
+    instance_of,
+    label,
+    number,
+    number_form,
+    of_type,
+    optional,
+    parameter,
+    plain,
+    random_state,
+    refuse,
+    sequence_of,
+    text,
+    truth,
+)
 
 
 def check_contents(record: Record, place: str = "") -> None:
@@ -48,9 +64,9 @@ def check_contents(record: Record, place: str = "") -> None:
         if name in checks:
             checks[name](value, where)
         elif name in parameters:
-            _SPECIAL_PARAMETERS.get(name, _parameter)(value, where)
+            _SPECIAL_PARAMETERS.get(name, parameter)(value, where)
         elif cls in _WITH_FURTHER_ATTRIBUTES and _is_new_attribute(name, cls):
-            _NEW_ATTRIBUTES.get(name, _plain)(value, where)
+            _NEW_ATTRIBUTES.get(name, plain)(value, where)
         else:
             raise RefusedError(f"{called(where)} is no attribute of a {cls.__name__}")
         for inner, inside in _records(value, where):
@@ -66,168 +82,6 @@ def _records(value: Any, place: str) -> Iterator[tuple[Record, str]]:
             yield from _records(item, f"{place}[{i}]")
 
 
-# ---- kinds of values ---------------------------------------------------------------------
-
-
-def _refuse(place: str, what: str) -> None:
-    raise RefusedError(f"{called(place)} is no {what}")
-
-
-def _plain(value: Any, place: str) -> None:
-    """Accept what JSON can say, tuples, and single numbers of NumPy."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _plain(key, place)
-            _plain(item, place)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _plain(item, place)
-    elif not (value is None or isinstance(value, str | bool | int | float | np.generic)):
-        _refuse(place, "plain value")
-
-
-def _parameter(value: Any, place: str) -> None:
-    """Accept plain values, and vectors of numbers."""
-    if not isinstance(value, np.ndarray):
-        _plain(value, place)
-    elif value.dtype.kind not in "biuf" or value.ndim != 1:
-        _refuse(place, "vector of numbers")
-
-
-def _label(value: Any, place: str) -> None:
-    """Accept what a column can be called: a plain value that can be a key of a dict."""
-    if isinstance(value, tuple):
-        for item in value:
-            _label(item, place)
-    elif isinstance(value, dict | list | np.ndarray):
-        _refuse(place, "name of a column")
-    else:
-        _plain(value, place)
-
-
-def _text(value: Any, place: str) -> None:
-    if not isinstance(value, str):
-        _refuse(place, "text")
-
-
-def _form(value: Any, place: str) -> None:
-    """Accept a form of numbers that this version reads, or empty text."""
-    if not isinstance(value, str) or not is_form(value):
-        _refuse(place, "form of numbers")
-
-
-def _date_form(value: Any, place: str) -> None:
-    """Accept a way of writing dates that this version reads."""
-    if not isinstance(value, str) or value not in DATE_FORMS:
-        _refuse(place, "form of dates")
-
-
-def _truth(value: Any, place: str) -> None:
-    if not isinstance(value, bool):
-        _refuse(place, "truth value")
-
-
-def _count(value: Any, place: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        _refuse(place, "count")
-
-
-def _number(value: Any, place: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        _refuse(place, "number")
-
-
-def _is(expected: Any) -> Check:
-    """Accept one value, which may be not-a-number."""
-
-    def check(value: Any, place: str) -> None:
-        is_nan = isinstance(expected, float) and math.isnan(expected)
-        same = math.isnan(value) if is_nan and isinstance(value, float) else value == expected
-        if type(value) is not type(expected) or not same:
-            raise RefusedError(f"{called(place)} is not {expected!r}")
-
-    return check
-
-
-def _optional(check: Check) -> Check:
-    """Accept None as well."""
-    return lambda value, place: None if value is None else check(value, place)
-
-
-def _sequence(check: Check, *types: type) -> Check:
-    """Accept a list, or a sequence of other types, of values that another check accepts."""
-
-    def check_all(value: Any, place: str) -> None:
-        if not isinstance(value, types or list):
-            _refuse(place, "list")
-        for i, item in enumerate(value):
-            check(item, f"{place}[{i}]")
-
-    return check_all
-
-
-def _dict(check: Check, *required: str) -> Check:
-    """Accept a dict by text, with values that another check accepts."""
-
-    def check_all(value: Any, place: str) -> None:
-        if type(value) is not dict or not all(isinstance(key, str) for key in value):
-            _refuse(place, "dict")
-        if missing := set(required) - value.keys():
-            raise RefusedError(f"{called(place)} has no {missing.pop()!r}")
-        for key, item in value.items():
-            check(item, f"{place}[{key!r}]")
-
-    return check_all
-
-
-def _array(kinds: str, n_dimensions: int = 1) -> Check:
-    """Accept an array of some kinds of types, as ``dtype.kind`` has them; O is text."""
-
-    def check(value: Any, place: str) -> None:
-        is_array = type(value) is np.ndarray
-        if not is_array or value.dtype.kind not in kinds or value.ndim != n_dimensions:
-            _refuse(place, f"array with {n_dimensions} dimension{'s' * (n_dimensions > 1)}")
-
-    return check
-
-
-def _object(*classes: Any) -> Check:
-    """Accept an object of some classes."""
-
-    def check(value: Any, place: str) -> None:
-        if not isinstance(value, Record) or value.cls not in classes:
-            _refuse(place, " or ".join(sorted(cls.__name__ for cls in classes)))
-
-    return check
-
-
-def _random_state(value: Any, place: str) -> None:
-    if not isinstance(value, np.random.RandomState):
-        _refuse(place, "RandomState")
-
-
-def _type(expected: Any) -> Check:
-    """Accept a type of arrays."""
-
-    def check(value: Any, place: str) -> None:
-        if value is not expected and not (isinstance(value, np.dtype) and value == expected):
-            raise RefusedError(f"{called(place)} is not {expected}")
-
-    return check
-
-
-def _either(first: Check, second: Check) -> Check:
-    """Accept what one of two checks accepts."""
-
-    def check(value: Any, place: str) -> None:
-        try:
-            first(value, place)
-        except RefusedError:
-            second(value, place)
-
-    return check
-
-
 # ---- the attributes of each class --------------------------------------------------------
 
 _WITH_PARAMETERS = {
@@ -236,8 +90,8 @@ _WITH_PARAMETERS = {
 _SCHEDULES = set(schedules.SCHEDULES.values())
 # Parameters that may be objects; the constraints of the estimator say more of all of them.
 _SPECIAL_PARAMETERS: dict[str, Check] = {
-    "random_state": _either(_plain, _random_state),
-    "lr_schedule": _either(_plain, _object(*_SCHEDULES)),
+    "random_state": either(plain, random_state),
+    "lr_schedule": either(plain, instance_of(*_SCHEDULES)),
 }
 # Models of tables may have more attributes than this version knows, if these are plain values.
 _WITH_FURTHER_ATTRIBUTES = {
@@ -251,12 +105,12 @@ def _is_new_attribute(name: str, cls: Any) -> bool:
     return is_fitted and not hasattr(cls, name)
 
 
-_weights = _sequence(_array("f", 2))
-_biases = _sequence(_array("f"))
-_numbers = _sequence(_number)
-_names = _array("O")
-_a_column = _dict(_plain, "name", "kind", "reason", "note")
-_output_config = _dict(_text)
+_weights = sequence_of(array_of("f", 2))
+_biases = sequence_of(array_of("f"))
+_numbers = sequence_of(number)
+_names = array_of("O")
+_a_column = dict_of(plain, "name", "kind", "reason", "note")
+_output_config = dict_of(text)
 
 
 def _column(value: Any, place: str) -> None:
@@ -264,39 +118,39 @@ def _column(value: Any, place: str) -> None:
     for name, check in _OF_A_COLUMN.items():
         if name in value:
             check(value[name], f"{place}[{name!r}]")
-    _label(value["name"], f"{place}['name']")
+    label(value["name"], f"{place}['name']")
 
 
 # What a column may be described by; the number of further plain entries may grow.
 _OF_A_COLUMN: dict[str, Check] = {
-    **dict.fromkeys(("kind", "reason", "note"), _text),
-    "number_format": _form,
-    "rare_share": _number,
-    "date_form": _date_form,
+    **dict.fromkeys(("kind", "reason", "note"), text),
+    "number_format": number_form,
+    "rare_share": number,
+    "date_form": date_form,
 }
 
 
 def _kind_of_pack(value: Any, place: str) -> None:
     """Accept how a pack describes a kind of its networks, and further plain values."""
-    _dict(_plain, *_OF_A_KIND)(value, place)
+    dict_of(plain, *_OF_A_KIND)(value, place)
     for name, check in _OF_A_KIND.items():
         check(value[name], f"{place}[{name!r}]")
 
 
 _OF_A_KIND: dict[str, Check] = {
-    "kind": _text,
-    "weight": _number,
-    "folds": _count,
-    "loss": _optional(_number),
-    "epochs": _count,
-    "seconds": _number,
-    "inputs": _count,
+    "kind": text,
+    "weight": number,
+    "folds": count,
+    "loss": optional(number),
+    "epochs": count,
+    "seconds": number,
+    "inputs": count,
 }
 
 
 def _report(value: Any, place: str) -> None:
     """Accept what :func:`fastmlp.train_table` reports, and further plain values."""
-    _dict(_plain, *_REPORTED)(value, place)
+    dict_of(plain, *_REPORTED)(value, place)
     for name, check in _REPORTED.items():
         check(value[name], f"{place}[{name!r}]")
     for name in _ALSO_REPORTED.keys() & value.keys():
@@ -305,47 +159,47 @@ def _report(value: Any, place: str) -> None:
 
 def _labelled_texts(value: Any, place: str) -> None:
     if type(value) is not dict:
-        _refuse(place, "dict")
+        refuse(place, "dict")
     for key, item in value.items():
-        _label(key, place)
-        _text(item, place)
+        label(key, place)
+        text(item, place)
 
 
 _REPORTED: dict[str, Check] = {
-    "rows": _count,
-    "train_rows": _count,
-    "test_rows": _count,
-    "target": _label,
-    "task": _text,
-    "task_reason": _text,
-    "numeric_columns": _count,
-    "text_columns": _count,
+    "rows": count,
+    "train_rows": count,
+    "test_rows": count,
+    "target": label,
+    "task": text,
+    "task_reason": text,
+    "numeric_columns": count,
+    "text_columns": count,
     "dropped_columns": _labelled_texts,
-    "inputs": _count,
-    "layers": _sequence(_count),
-    "epochs": _count,
-    "seconds": _number,
-    "loss": _optional(_number),
-    "validation_score": _optional(_number),
-    "converged": _truth,
-    "interrupted": _truth,
+    "inputs": count,
+    "layers": sequence_of(count),
+    "epochs": count,
+    "seconds": number,
+    "loss": optional(number),
+    "validation_score": optional(number),
+    "converged": truth,
+    "interrupted": truth,
 }
 # What not every report has.
 _ALSO_REPORTED: dict[str, Check] = {
-    "test": _dict(_number),
-    "baseline": _dict(_number),
-    "why": _text,
-    "date_columns": _count,
-    "words_columns": _count,
-    "pack": _sequence(_kind_of_pack),
-    "networks": _count,
-    "cut_short": _truth,
+    "test": dict_of(number),
+    "baseline": dict_of(number),
+    "why": text,
+    "date_columns": count,
+    "words_columns": count,
+    "pack": sequence_of(_kind_of_pack),
+    "networks": count,
+    "cut_short": truth,
 }
 
 
 def _reading(value: Any, place: str) -> None:
     """Accept how a table was read, by which tables for a prediction are read, too."""
-    _dict(_plain)(value, place)
+    dict_of(plain)(value, place)
     for name, check in _OF_A_READING.items():
         if name in value:
             check(value[name], f"{place}[{name!r}]")
@@ -354,7 +208,7 @@ def _reading(value: Any, place: str) -> None:
 
 
 def _n_columns(value: Any, place: str) -> None:
-    _count(value, place)
+    count(value, place)
     if value > _MOST_COLUMNS:
         raise RefusedError(f"{called(place)} is more than {_MOST_COLUMNS}")
 
@@ -362,204 +216,204 @@ def _n_columns(value: Any, place: str) -> None:
 # A table without names gets them by the number of its columns, which take memory.
 _MOST_COLUMNS = 10**6
 _OF_A_READING: dict[str, Check] = {
-    "decimal": _optional(_text),
-    "header": _truth,
+    "decimal": optional(text),
+    "header": truth,
     "n_columns": _n_columns,
-    "na_values": _sequence(_text),
-    "text": _sequence(_text),
+    "na_values": sequence_of(text),
+    "text": sequence_of(text),
 }
 # What models of tables may have beside the attributes of all of them.
 _NEW_ATTRIBUTES: dict[str, Check] = {
-    "target_format_": _form,
+    "target_format_": number_form,
     "reading_": _reading,
-    "quantile_offsets_": _array("f"),
-    "threshold_": _number,
+    "quantile_offsets_": array_of("f"),
+    "threshold_": number,
 }
 
-_FEATURES: dict[str, Check] = {"n_features_in_": _count, "feature_names_in_": _names}
+_FEATURES: dict[str, Check] = {"n_features_in_": count, "feature_names_in_": _names}
 _OF_SCIKIT_LEARN: dict[str, Check] = {
-    "n_features_in_": _count,
-    "_sklearn_version": _text,
-    "_sklearn_output_config": _dict(_is("default")),
+    "n_features_in_": count,
+    "_sklearn_version": text,
+    "_sklearn_output_config": dict_of(exactly("default")),
 }
 _NETWORK: dict[str, Check] = {
     **_FEATURES,
     "coefs_": _weights,
     "intercepts_": _biases,
-    "n_outputs_": _count,
-    "n_layers_": _count,
-    "n_iter_": _count,
-    "t_": _number,
-    "out_activation_": _text,
-    "loss_": _optional(_number),
+    "n_outputs_": count,
+    "n_layers_": count,
+    "n_iter_": count,
+    "t_": number,
+    "out_activation_": text,
+    "loss_": optional(number),
     "loss_curve_": _numbers,
-    "history_": _dict(_sequence(_plain)),
-    "best_loss_": _optional(_number),
-    "validation_scores_": _optional(_numbers),
-    "best_validation_score_": _optional(_number),
-    "_best_coefs": _optional(_weights),
-    "_best_intercepts": _optional(_biases),
-    "_best_scoring": _optional(_text),
-    "_no_improvement_count": _count,
-    "_random_state": _random_state,
-    "_optimizer": _object(OptimizerState),
-    "_fastmlp_version": _text,
+    "history_": dict_of(sequence_of(plain)),
+    "best_loss_": optional(number),
+    "validation_scores_": optional(_numbers),
+    "best_validation_score_": optional(number),
+    "_best_coefs": optional(_weights),
+    "_best_intercepts": optional(_biases),
+    "_best_scoring": optional(text),
+    "_no_improvement_count": count,
+    "_random_state": random_state,
+    "_optimizer": instance_of(OptimizerState),
+    "_fastmlp_version": text,
 }
 _TABULAR: dict[str, Check] = {
     **_FEATURES,
-    "preprocessor_": _object(TabularPreprocessor),
-    "columns_": _sequence(_column),
-    "target_name_": _label,
-    "n_iter_": _count,
-    "na_values_": _sequence(_label),
+    "preprocessor_": instance_of(TabularPreprocessor),
+    "columns_": sequence_of(_column),
+    "target_name_": label,
+    "n_iter_": count,
+    "na_values_": sequence_of(label),
     "report_": _report,
 }
 _PREPROCESSOR: dict[str, Check] = {
     **_FEATURES,
-    "columns_": _sequence(_column),
-    "levels_": _sequence(_sequence(_text)),
+    "columns_": sequence_of(_column),
+    "levels_": sequence_of(sequence_of(text)),
     "_sklearn_output_config": _output_config,
 }
 # In files of version 0.1 it had transformers of scikit-learn.
 _EARLIER_PREPROCESSOR: dict[str, Check] = {
     **_PREPROCESSOR,
-    "imputer_": _optional(_object(SimpleImputer)),
-    "scaler_": _optional(_object(StandardScaler)),
-    "encoder_": _optional(_object(OneHotEncoder)),
+    "imputer_": optional(instance_of(SimpleImputer)),
+    "scaler_": optional(instance_of(StandardScaler)),
+    "encoder_": optional(instance_of(OneHotEncoder)),
 }
 
 _ATTRIBUTES: dict[Any, dict[str, Check]] = {
     MLPClassifier: {
         **_NETWORK,
-        "classes_": _array("biufUMO"),
-        "_label_binarizer": _object(LabelBinarizer),
+        "classes_": array_of("biufUMO"),
+        "_label_binarizer": instance_of(LabelBinarizer),
     },
-    MLPRegressor: {**_NETWORK, "_quantile_levels": _sequence(_number, list, tuple)},
-    TabularClassifier: {**_TABULAR, "estimator_": _object(MLPClassifier, Pack)},
+    MLPRegressor: {**_NETWORK, "_quantile_levels": sequence_of(number, list, tuple)},
+    TabularClassifier: {**_TABULAR, "estimator_": instance_of(MLPClassifier, Pack)},
     TabularRegressor: {
         **_TABULAR,
-        "estimator_": _object(MLPRegressor, Pack),
-        "target_mean_": _number,
-        "target_scale_": _number,
+        "estimator_": instance_of(MLPRegressor, Pack),
+        "target_mean_": number,
+        "target_scale_": number,
     },
     TabularPreprocessor: {
         **_PREPROCESSOR,
-        "groups_": _dict(_sequence(_count, tuple)),
-        "date_parts_": _sequence(_sequence(_text)),
-        "word_terms_": _sequence(_array("i")),
-        "word_weights_": _sequence(_array("f")),
-        "word_components_": _sequence(_array("f", 2)),
-        "level_inputs_": _sequence(_array("f", 2)),
-        "level_means_": _sequence(_array("f", 2)),
-        "is_binary_": _array("b"),
-        "indicator_values_": _array("f", 2),
-        **dict.fromkeys(("indicator_columns_", "piece_columns_", "linear_columns_"), _array("i")),
-        **dict.fromkeys(("fill_values_", "centres_", "scales_"), _array("f")),
-        **dict.fromkeys(("piece_starts_", "piece_widths_"), _array("f")),
-        **dict.fromkeys(("linear_means_", "linear_scales_"), _array("f")),
+        "groups_": dict_of(sequence_of(count, tuple)),
+        "date_parts_": sequence_of(sequence_of(text)),
+        "word_terms_": sequence_of(array_of("i")),
+        "word_weights_": sequence_of(array_of("f")),
+        "word_components_": sequence_of(array_of("f", 2)),
+        "level_inputs_": sequence_of(array_of("f", 2)),
+        "level_means_": sequence_of(array_of("f", 2)),
+        "is_binary_": array_of("b"),
+        "indicator_values_": array_of("f", 2),
+        **dict.fromkeys(("indicator_columns_", "piece_columns_", "linear_columns_"), array_of("i")),
+        **dict.fromkeys(("fill_values_", "centres_", "scales_"), array_of("f")),
+        **dict.fromkeys(("piece_starts_", "piece_widths_"), array_of("f")),
+        **dict.fromkeys(("linear_means_", "linear_scales_"), array_of("f")),
     },
     Pack: {
-        "members": _sequence(_object(Member)),
-        "weights": _dict(_number),
-        "bounds": _optional(_sequence(_number, tuple)),
-        "kinds": _sequence(_kind_of_pack),
-        "loss": _number,
-        "score": _number,
-        "is_cut_short": _truth,
-        "n_iter_": _count,
-        "classes_": _array("biufUMO"),
+        "members": sequence_of(instance_of(Member)),
+        "weights": dict_of(number),
+        "bounds": optional(sequence_of(number, tuple)),
+        "kinds": sequence_of(_kind_of_pack),
+        "loss": number,
+        "score": number,
+        "is_cut_short": truth,
+        "n_iter_": count,
+        "classes_": array_of("biufUMO"),
     },
     Member: {
-        "kind": _text,
-        "fold": _count,
-        "network": _object(MLPClassifier, MLPRegressor),
-        "start": _count,
-        "stop": _count,
-        "score": _number,
-        "seconds": _number,
-        "log_target": _optional(_sequence(_number, tuple)),
+        "kind": text,
+        "fold": count,
+        "network": instance_of(MLPClassifier, MLPRegressor),
+        "start": count,
+        "stop": count,
+        "score": number,
+        "seconds": number,
+        "log_target": optional(sequence_of(number, tuple)),
     },
     OptimizerState: {
-        "schedule": _object(schedules.LearningRate),
-        "constants": _dict(_either(_number, _truth)),
-        "step": _count,
-        "first": _optional(_array("f")),
-        "second": _optional(_array("f")),
+        "schedule": instance_of(schedules.LearningRate),
+        "constants": dict_of(either(number, truth)),
+        "step": count,
+        "first": optional(array_of("f")),
+        "second": optional(array_of("f")),
     },
     schedules.LearningRate: {
-        "schedule": _object(*_SCHEDULES),
-        "initial": _number,
-        "horizon": _count,
-        "learning_rate": _number,
-        "epoch": _count,
-        "n_samples_seen": _number,
-        "best": _number,
-        "waited": _count,
-        "waited_at_rate": _count,
+        "schedule": instance_of(*_SCHEDULES),
+        "initial": number,
+        "horizon": count,
+        "learning_rate": number,
+        "epoch": count,
+        "n_samples_seen": number,
+        "best": number,
+        "waited": count,
+        "waited_at_rate": count,
     },
     schedules.Adaptive: {},
     schedules.Constant: {},
-    schedules.Cosine: {"min_rate": _number},
-    schedules.InverseScaling: {"power_t": _number},
-    schedules.MultiCycle: {"cycles": _count},
-    schedules.OneCycle: dict.fromkeys(("warmup", "start_factor", "end_factor"), _number),
-    schedules.Plateau: {"factor": _number, "patience": _number, "min_rate": _number},
-    schedules.Step: {"every": _count, "factor": _number},
+    schedules.Cosine: {"min_rate": number},
+    schedules.InverseScaling: {"power_t": number},
+    schedules.MultiCycle: {"cycles": count},
+    schedules.OneCycle: dict.fromkeys(("warmup", "start_factor", "end_factor"), number),
+    schedules.Plateau: {"factor": number, "patience": number, "min_rate": number},
+    schedules.Step: {"every": count, "factor": number},
     SimpleImputer: {
         **_OF_SCIKIT_LEARN,
-        "missing_values": _is(math.nan),
-        "add_indicator": _is(True),
-        "keep_empty_features": _is(False),
-        "strategy": _is("median"),
-        "fill_value": _is(None),
-        "copy": _is(True),
-        "_fit_dtype": _type(np.dtype(np.float64)),
-        "_fill_dtype": _type(np.dtype(np.float64)),
-        "indicator_": _optional(_object(MissingIndicator)),
-        "statistics_": _array("f"),
+        "missing_values": exactly(math.nan),
+        "add_indicator": exactly(True),
+        "keep_empty_features": exactly(False),
+        "strategy": exactly("median"),
+        "fill_value": exactly(None),
+        "copy": exactly(True),
+        "_fit_dtype": of_type(np.dtype(np.float64)),
+        "_fill_dtype": of_type(np.dtype(np.float64)),
+        "indicator_": optional(instance_of(MissingIndicator)),
+        "statistics_": array_of("f"),
     },
     MissingIndicator: {
         **_OF_SCIKIT_LEARN,
-        "missing_values": _is(math.nan),
-        "features": _is("missing-only"),
-        "sparse": _is("auto"),
-        "error_on_new": _is(False),
-        "_precomputed": _is(True),
-        "_n_features": _count,
-        "features_": _array("i"),
+        "missing_values": exactly(math.nan),
+        "features": exactly("missing-only"),
+        "sparse": exactly("auto"),
+        "error_on_new": exactly(False),
+        "_precomputed": exactly(True),
+        "_n_features": count,
+        "features_": array_of("i"),
     },
     StandardScaler: {
         **_OF_SCIKIT_LEARN,
-        "with_mean": _is(True),
-        "with_std": _is(True),
-        "copy": _is(True),
-        "n_samples_seen_": _either(_number, _array("iuf")),
-        **dict.fromkeys(("mean_", "var_", "scale_"), _array("f")),
+        "with_mean": exactly(True),
+        "with_std": exactly(True),
+        "copy": exactly(True),
+        "n_samples_seen_": either(number, array_of("iuf")),
+        **dict.fromkeys(("mean_", "var_", "scale_"), array_of("f")),
     },
     OneHotEncoder: {
         **_OF_SCIKIT_LEARN,
-        "categories": _is("auto"),
-        "sparse_output": _is(False),
-        "dtype": _type(np.float32),
-        "handle_unknown": _is("ignore"),
-        "drop": _is(None),
-        "min_frequency": _is(None),
-        "max_categories": _is(None),
-        "feature_name_combiner": _is("concat"),
-        "_infrequent_enabled": _is(False),
+        "categories": exactly("auto"),
+        "sparse_output": exactly(False),
+        "dtype": of_type(np.float32),
+        "handle_unknown": exactly("ignore"),
+        "drop": exactly(None),
+        "min_frequency": exactly(None),
+        "max_categories": exactly(None),
+        "feature_name_combiner": exactly("concat"),
+        "_infrequent_enabled": exactly(False),
         "categories_": _biases,
-        "_drop_idx_after_grouping": _is(None),
-        "drop_idx_": _is(None),
-        "_n_features_outs": _sequence(_count),
+        "_drop_idx_after_grouping": exactly(None),
+        "drop_idx_": exactly(None),
+        "_n_features_outs": sequence_of(count),
     },
     LabelBinarizer: {
-        "neg_label": _is(0),
-        "pos_label": _is(1),
-        "sparse_output": _is(False),
-        "y_type_": _text,
-        "sparse_input_": _truth,
-        "classes_": _array("biufUMO"),
-        "_sklearn_version": _text,
+        "neg_label": exactly(0),
+        "pos_label": exactly(1),
+        "sparse_output": exactly(False),
+        "y_type_": text,
+        "sparse_input_": truth,
+        "classes_": array_of("biufUMO"),
+        "_sklearn_version": text,
     },
 }
 

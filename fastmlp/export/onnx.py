@@ -32,7 +32,8 @@ def to_onnx(model: Any) -> Any:
 
     The graph of a table's model has one input of shape (n_rows, 1) for each feature column:
     float64, where not-a-number is missing, or strings, where '' is missing unless it was a value
-    of its own in training. Infinite numbers count as the largest ones. The graph of a
+    of its own in training. Infinite numbers count as the largest ones. The networks of a pack are
+    all in the graph, and the output is their weighted mean. The graph of a
     network has the input ``X`` of shape (n_rows, n_features) in the type of the weights; scalers
     that stand before it in a pipeline become a part of the graph.
 
@@ -54,7 +55,8 @@ def to_onnx(model: Any) -> Any:
     Raises
     ------
     InputError
-        When the package onnx is not installed, or the model is of another class.
+        When the package onnx is not installed, the model is of another class, or it reads dates or
+        free text.
     sklearn.exceptions.NotFittedError
         When the model has not been fitted.
     """

@@ -409,35 +409,44 @@ def _report(model: Any, seconds: float) -> dict[str, Any]:
             for column in model.columns_
             if column["kind"] == "dropped"
         },
-        "epochs": int(model.n_iter_),
-        "seconds": round(seconds, 3),
+        **_of_form(model.estimator_, seconds),
         "why": why(model),
-        **(_of_pack if isinstance(model.estimator_, Pack) else _of_network)(model.estimator_),
+        **_of_pack(model.estimator_),
     }
 
 
-def _of_network(network: Any) -> dict[str, Any]:
-    """Report on the network of a model."""
-    units = _layers(network)
+def _of_form(trained: Any, seconds: float) -> dict[str, Any]:
+    """Report on the network of a model, or on its pack.
+
+    The layers of a pack are those of a network of the kind with the largest weight.
+    """
+    if isinstance(trained, Pack):
+        first = max(trained.weights, key=lambda kind: trained.weights[kind])
+        units = _layers(next(m.network for m in trained.members if m.kind == first))
+        n_inputs = max(member.stop for member in trained.members)
+        loss, score = trained.loss, trained.score
+    else:
+        units = _layers(trained)
+        n_inputs, score = units[0], trained.best_validation_score_
+        loss = float(trained.loss_) if trained.loss_curve_ else None
     return {
-        "inputs": units[0],
+        "inputs": n_inputs,
         "layers": units,
-        "loss": float(network.loss_) if network.loss_curve_ else None,
-        "validation_score": network.best_validation_score_,
+        "epochs": int(trained.n_iter_),
+        "seconds": round(seconds, 3),
+        "loss": loss,
+        "validation_score": score,
     }
 
 
-def _of_pack(pack: Pack) -> dict[str, Any]:
-    """Report on a pack: the layers are those of a member of the kind with the largest weight."""
-    first = max(pack.weights, key=lambda kind: pack.weights[kind])
+def _of_pack(trained: Any) -> dict[str, Any]:
+    """Report what only packs have."""
+    if not isinstance(trained, Pack):
+        return {}
     return {
-        "inputs": max(member.stop for member in pack.members),
-        "layers": _layers(next(m.network for m in pack.members if m.kind == first)),
-        "loss": pack.loss,
-        "validation_score": pack.score,
-        "pack": pack.kinds,
-        "networks": len(pack.members),
-        "cut_short": pack.is_cut_short,
+        "pack": trained.kinds,
+        "networks": len(trained.members),
+        "cut_short": trained.is_cut_short,
     }
 
 

@@ -16,7 +16,6 @@ from fastmlp.tabular.pack.kinds import KINDS
 from fastmlp.tabular.pack.members import Member, Pack
 from fastmlp.tabular.pack.training import make_small
 
-WEIGHTS = {"wide": 0.2, "tree": 0.3, "plain": 0.1, "ple": 0.15, "linear": 0.25}
 N_FOLDS = 2
 TABLE = FRAME.drop(columns="kind").assign(
     city=[f"city {i * i % 23}" for i in range(60)],
@@ -65,11 +64,12 @@ def with_pack(model, frame, y, **encoding):
             if {kind.first, kind.last} <= set(prepared.groups_)
             for fold in range(N_FOLDS)
         ]
-    weights = {name: WEIGHTS[name] for name in dict.fromkeys(m.kind for m in members)}
-    total = sum(weights.values())
+    names = list(dict.fromkeys(member.kind for member in members))
+    shares = np.arange(1, len(names) + 1) / sum(range(1, len(names) + 1))
+    weights = dict(zip(names, shares.tolist(), strict=True))
     model.estimator_ = Pack(
         members,
-        {name: weight / total for name, weight in weights.items()},
+        weights,
         classes=classes if is_class else None,
         bounds=None if is_class else (float(targets.min()), float(targets.max())),
         kinds=[

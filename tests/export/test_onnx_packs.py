@@ -65,6 +65,15 @@ def test_graphs_with_some_of_the_groups(edges):
     check_equal(with_pack(model, text, TARGETS["two"], bin_edges=edges), odd_rows())
 
 
+def test_levels_that_have_a_mean_but_no_input_of_their_own():
+    model = TabularClassifier((3,), random_state=0, max_iter=2).fit(TABLE, TARGETS["two"])
+    model = with_pack(model, TABLE, TARGETS["two"], max_levels=3)
+    city = [column["name"] for column in model.columns_ if column["kind"] == "text"].index("city")
+    prepared = model.preprocessor_
+    assert len(prepared.level_inputs_[city]) < len(prepared.level_means_[city])
+    check_equal(model, odd_rows())
+
+
 def test_graphs_of_packs_from_a_file(model, tmp_path):
     save_model(model, tmp_path / "model")
     check_equal(load_model(tmp_path / "model"), odd_rows())

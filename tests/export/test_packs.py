@@ -11,6 +11,7 @@ from crafted import LABELS, QUICK, Crafted, npy, plain, refused
 from packs import TABLE, TARGETS, fitted, with_pack
 
 from fastmlp import ModelFileError, TabularClassifier, load_model, save_model, train_table
+from fastmlp.tabular.pack.kinds import KINDS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -136,8 +137,8 @@ def test_reports_of_other_packs_are_refused(trained, tmp_path, value, names):
 
 # ---- files that were changed -------------------------------------------------------------
 
-KINDS = ("wide", "tree", "plain", "ple", "linear")
-EQUAL = dict.fromkeys(KINDS, 0.2)
+FIRST, SECOND, *_ = NAMES = [kind.name for kind in KINDS]
+EQUAL = dict.fromkeys(NAMES, 1 / len(NAMES))
 M = "estimator_", "members", 2
 WRONG_VALUES = {
     "no members": ([], (E, "members"), "members` is empty"),
@@ -157,16 +158,18 @@ WRONG_VALUES = {
     "outputs": (2, (*M, "network", "n_outputs_"), r"members\[2\].network.n_outputs_` is 2"),
     "epochs of a member": (7, (*M, "network", "n_iter_"), "n_iter_` is not"),
     "epochs": (1, (E, "n_iter_"), "n_iter_` is not"),
-    "weight below 0": ({**EQUAL, "wide": -0.2, "tree": 0.6}, (E, "weights"), "is no share"),
-    "weight that is not finite": ({**EQUAL, "wide": np.nan}, (E, "weights"), "is no share"),
-    "sum": ({**EQUAL, "wide": 0.3}, (E, "weights"), "have another sum than 1"),
+    "weight below 0": (
+        {**EQUAL, FIRST: -0.2, SECOND: 0.2 + 2 / len(NAMES)}, (E, "weights"), "is no share"
+    ),
+    "weight that is not finite": ({**EQUAL, FIRST: np.nan}, (E, "weights"), "is no share"),
+    "sum": ({**EQUAL, FIRST: 0.7}, (E, "weights"), "have another sum than 1"),
     "one weight more": ({**EQUAL, "more": 0}, (E, "weights"), "of other kinds"),
-    "one weight less": ({"wide": 1}, (E, "weights"), "of other kinds"),
+    "one weight less": ({FIRST: 1}, (E, "weights"), "of other kinds"),
     "weights": ([0.2] * 5, (E, "weights"), "weights` is no dict"),
-    "weight": ({**EQUAL, "wide": "x"}, (E, "weights"), r"weights\['wide'\]` is no number"),
+    "weight": ({**EQUAL, FIRST: "x"}, (E, "weights"), r"weights\['\w+'\]` is no number"),
     "bounds of classes": (None, (E, "bounds"), ""),
     "kinds": ([1], (E, "kinds"), r"kinds\[0\]` is no dict"),
-    "half a kind": ([{"kind": "wide"}], (E, "kinds"), r"kinds\[0\]` has no "),
+    "half a kind": ([{"kind": FIRST}], (E, "kinds"), r"kinds\[0\]` has no "),
     "folds of a kind": ("x", (E, "kinds", 0, "folds"), r"kinds\[0\]\['folds'\]` is no count"),
     "loss": ("x", (E, "loss"), "loss` is no number"),
     "cut": (1, (E, "is_cut_short"), "is_cut_short` is no truth value"),
@@ -262,7 +265,7 @@ def test_packs_of_another_task_are_refused(labels, numbers, tmp_path):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"weights": {"wide": 1.0}}, r"`estimator_\.weights` are of other kinds"),
+        ({"weights": {FIRST: 1.0}}, r"`estimator_\.weights` are of other kinds"),
         ({"bounds": (0.0, 1.0)}, r"`estimator_\.bounds` is for numbers alone"),
         ({"loss": len}, "`estimator_.loss` holds objects of type builtins.len"),
         ({"members": []}, r"`estimator_\.members` is empty"),

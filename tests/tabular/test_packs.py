@@ -181,6 +181,18 @@ def test_members_of_a_set_network_have_equal_weights_and_their_parameters():
     assert list(one.estimator_.members[0].network.classes_) == ["few", "many"]
 
 
+def test_members_of_a_set_network_stop_by_the_fold_that_they_hold_out():
+    X = table(4)
+    for n_rows in (3, 4):
+        some, model = X.head(n_rows), TabularRegressor((3,), members=9)
+        pack = fit_quietly(model, some, numbers(some)).estimator_
+        assert len(pack.members) == 2
+        assert all(member.network.early_stopping for member in pack.members)
+    averaged = TabularRegressor((3,), members=2, swa_start=2, max_iter=4)
+    pack = fit_quietly(averaged, table(20), numbers(table(20))).estimator_
+    assert not pack.members[0].network.early_stopping
+
+
 def test_low_effort_is_one_network():
     X = table(60)
     pack = TabularClassifier(effort="low").fit(X, labels(X)).estimator_

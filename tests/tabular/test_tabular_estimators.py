@@ -40,7 +40,12 @@ SMALL = {"hidden_layer_sizes": (8,), "max_iter": 30, "learning_rate_init": 0.01}
 # Their tags say that text and missing values are welcome, so that all checks apply.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
-    [TabularClassifier(max_iter=20), TabularRegressor(max_iter=20)],
+    [
+        TabularClassifier(max_iter=20),
+        TabularRegressor(max_iter=20),
+        TabularClassifier(members=1),
+        TabularRegressor(members=2),
+    ],
     expected_failed_checks=lambda estimator: {
         "check_sample_weight_equivalence_on_dense_data": "rows that are repeated make other "
         "mini-batches, and columns are prepared as if all rows had the same weight"

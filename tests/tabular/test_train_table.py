@@ -370,7 +370,7 @@ def test_report_comes_in_the_order_of_a_fit(people):
         "rows", "train_rows", "test_rows", "target", "task", "task_reason", "numeric_columns",
         "text_columns", "date_columns", "words_columns", "dropped_columns", "inputs",
         "layers", "epochs", "seconds", "loss",
-        "validation_score", "converged", "interrupted", "test", "baseline",
+        "validation_score", "why", "converged", "interrupted", "test", "baseline",
     ]  # fmt: skip
 
 

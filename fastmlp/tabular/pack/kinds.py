@@ -17,12 +17,11 @@ _TOLERANCE_OF_LINEAR = 1e-3
 _N_BINS = 12
 # Above this number of rows, kinds that one fold gives no weight are trained on no further fold.
 _MOST_ROWS_WITHOUT_RACE = 3000
-# Up to so many training rows some kinds have smaller layers.
-_FEW_ROWS = 1500
 # Up to so many rows there are so many folds; above the last, four of five folds are held out once.
 _FOLDS = ((1500, 8), (3000, 5))
 _FOLDS_OF_MANY_ROWS = 5, 4
-# Up to so many training rows a batch has so many rows; above the last it has 256.
+_FOLDS_OF_VERY_MANY_ROWS = 10, 2
+# Below so many training rows a batch has so many rows; from the last on it has 256.
 _BATCHES = ((800, 32), (2500, 64), (12000, 128))
 _LARGEST_BATCH = 256
 # Above so many rows each epoch has so many steps that fewer epochs, and fewer folds, are enough.
@@ -42,8 +41,6 @@ class Kind:
         The groups of inputs that it sees: from the first to the last one.
     hidden : tuple of int
         Units of the hidden layers; () for the linear model.
-    hidden_of_few_rows : tuple of int
-        The same for small tables; () where it makes no difference.
     activations : tuple of str
     rates : tuple of float
         Peak of the learning rate.
@@ -58,7 +55,6 @@ class Kind:
     first: str
     last: str
     hidden: tuple[int, ...] = ()
-    hidden_of_few_rows: tuple[int, ...] = ()
     activations: tuple[str, str] = ("relu", "relu")
     rates: tuple[float, float] = (0.002, 0.003)
     weight_decay: float = 0.0
@@ -69,10 +65,6 @@ class Kind:
     def columns(self, groups: Groups) -> tuple[int, int]:
         """Return the range of the inputs that networks of this kind see."""
         return groups[self.first][0], groups[self.last][1]
-
-    def hidden_layers(self, n_rows: int) -> tuple[int, ...]:
-        """Return the units of the hidden layers for so many training rows."""
-        return (n_rows <= _FEW_ROWS and self.hidden_of_few_rows) or self.hidden
 
     def network_parameters(
         self, task: str, n_rows: int, levels: tuple[float, ...] = ()
@@ -107,7 +99,7 @@ class Kind:
         epochs = max(_FEWEST_EPOCHS, round(most * min(1.0, _MANY_ROWS / n_rows)))
         return {
             **({"loss": "quantile", "quantiles": levels} if levels else {}),
-            "hidden_layer_sizes": self.hidden_layers(n_rows),
+            "hidden_layer_sizes": self.hidden,
             "activation": self.activations[is_regression],
             "solver": "adamw",
             "alpha": 0.0,
@@ -135,23 +127,34 @@ PLAIN = Kind(
     "base",
     "base",
     (256, 256, 256),
-    hidden_of_few_rows=(128, 128, 128),
     rates=(0.003, 0.0045),
     weight_decay=0.15,
     epochs=48,
 )
-WIDE = Kind("wide", "base", "bins", (256, 256, 256), weight_decay=0.3, epochs=32)
-KINDS: tuple[Kind, ...] = (PLE, TREE, PLAIN, Kind(LINEAR, "base", "linear"))
+SMALL_PLAIN = replace(PLAIN, hidden=(128, 128, 128))
+LINEAR_KIND = Kind(LINEAR, "base", "linear")
+KINDS: tuple[Kind, ...] = (PLE, TREE, PLAIN, LINEAR_KIND)
 # It is tried for a target with a heavy tail.
 OF_LOG = replace(PLE, name="log", is_of_log=True)
-_KINDS_OF_HIGH_EFFORT = (*KINDS[:-1], WIDE, KINDS[-1])
+_KINDS_OF_HIGH_EFFORT = (
+    *KINDS[:-1],
+    Kind("wide", "base", "bins", (256, 256, 256), weight_decay=0.3, epochs=32),
+    Kind("deep", "base", "bins", (128,) * 3, rates=(0.003, 0.0045), weight_decay=0.3, epochs=32),
+    Kind("pruned", "tree", "base", (128,) * 3, rates=(0.003, 0.0045), weight_decay=0.3, epochs=40),
+    replace(PLAIN, name="decayed", weight_decay=0.4),
+    LINEAR_KIND,
+)
 _FOLDS_OF_LOW_EFFORT = 7
+# Up to so many rows the kind plain has smaller layers.
+_MOST_ROWS_OF_SMALL_LAYERS = 1500
+# Below so many rows the edges of trees are not learned well enough.
+_FEWEST_ROWS_OF_TREES = 500
 
 
 def batch_rows(n_rows: int) -> int:
     """Return the number of rows of a mini-batch for so many training rows."""
-    for most, size in _BATCHES:
-        if n_rows <= most:
+    for limit, size in _BATCHES:
+        if n_rows < limit:
             return size
     return _LARGEST_BATCH
 
@@ -212,14 +215,20 @@ def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
         if n_rows <= most:
             n_folds = n_held = number
             break
-    has_race = n_rows > _MOST_ROWS_WITHOUT_RACE
     if n_rows > 2 * _MANY_ROWS:
-        n_folds, n_held = 10, 2
+        n_folds, n_held = _FOLDS_OF_VERY_MANY_ROWS
+    has_race = n_rows > _MOST_ROWS_WITHOUT_RACE
     kinds = KINDS
     if effort == "low":
         kinds, n_folds, n_held, has_race = (PLE,), _FOLDS_OF_LOW_EFFORT, 1, False
     elif effort == "high":
+        most_folds = max(number for _, number in _FOLDS)
+        n_folds = max(n_folds, 0 if has_race else most_folds)
         kinds, n_held, has_race = _KINDS_OF_HIGH_EFFORT, n_folds, False
+    elif n_rows <= _MOST_ROWS_OF_SMALL_LAYERS:
+        is_useful = n_rows >= _FEWEST_ROWS_OF_TREES
+        trees = (TREE,) if is_useful else ()
+        kinds = (PLE, *trees, SMALL_PLAIN, LINEAR_KIND)
     if not isinstance(members, str):
         kinds, n_held = _within(members, kinds)
         n_folds, has_race = max(n_folds, n_held), False

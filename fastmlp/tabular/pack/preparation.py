@@ -139,6 +139,11 @@ def prepare(
             parameters = estimator._network_parameters(values)
             if parameters["batch_size"] != "auto":
                 parameters["batch_size"] = min(parameters["batch_size"], n_trained)
+            # Rows are held out in any case.
+            if estimator.early_stopping == "auto":
+                parameters["early_stopping"] = estimator.swa_start is None
+            if parameters["scoring"] is None and len(values) - n_trained < 2:
+                parameters["scoring"] = "loss"  # R^2 needs two rows
         else:
             parameters = kind.network_parameters(task, n_trained, levels)
             for name in ("n_jobs", "device", "monitor"):
@@ -177,5 +182,5 @@ def prepare(
 def _plan(estimator: Any, is_set: bool, n_rows: int) -> Plan:
     if not is_set:
         return plan_for(n_rows, estimator.effort, estimator.members)
-    n_folds = max(2, min(estimator.members, n_rows))
+    n_folds = max(2, min(estimator.members, n_rows // 2))
     return Plan((Kind(NETWORK, "base", "base"),), n_folds, n_folds, has_race=False)

@@ -256,7 +256,7 @@ class PackTraining:
         n_rows = int(np.sum(self.problem.folds != fold))
         network = self.problem.make_network(kind, n_rows, seed)
         start, stop = kind.columns(self.problem.groups)
-        units = [stop - start, *kind.hidden_layers(n_rows), 1]
+        units = [stop - start, *kind.hidden, 1]
         n_weights = sum(a * b for a, b in pairwise(units))
         return _Job(kind, fold, network, float(n_rows) * n_weights * (kind.epochs or 10))
 
