@@ -40,7 +40,7 @@ def fit_ridge(
     network.intercepts_ = [np.array([mean - means @ coefs], dtype=np.float32)]
     network.n_features_in_, network.n_outputs_, network.n_layers_ = X.shape[1], 1, 2
     network.n_iter_, network.out_activation_ = 1, "identity"
-    network._quantile_levels = ()  # type: ignore[attr-defined]
+    network._quantile_levels = ()
 
 
 def _ridge(Z: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[Any]:

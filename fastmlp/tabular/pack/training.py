@@ -148,7 +148,7 @@ class PackTraining:
         ]
         self._planned = list(self._jobs)
         self._members: list[Member] = []
-        shape = (len(problem.targets),)
+        shape: tuple[int, ...] = (len(problem.targets),)
         if problem.classes is not None:
             shape = (*shape, len(problem.classes))
         self._predicted = {kind.name: np.zeros(shape, np.float32) for kind in plan.kinds}
