@@ -116,7 +116,7 @@ def train_table(
     --------
     >>> import pandas as pd
     >>> from fastmlp import train_table
-    >>> model = train_table(pd.read_csv("tests/data/concrete.csv"))
+    >>> model = train_table(pd.read_csv("tests/data/concrete.csv"), members=3)
     >>> model.report_["test"]["r2"] > 0.8
     True
     """

@@ -116,6 +116,7 @@ def test_threads_do_not_matter_and_seeds_do(cls):
     expected = predicted(n_jobs=1)
     np.testing.assert_array_equal(predicted(n_jobs=2), expected)
     np.testing.assert_array_equal(predicted(n_jobs=3), expected)
+    np.testing.assert_array_equal(predicted(device="auto"), expected)
     assert not np.array_equal(predicted(random_state=1), expected)
 
 
