@@ -88,9 +88,9 @@ def print_kinds(report: Mapping[str, Any]) -> None:
     echo()
     lines: list[tuple[str, ...]] = [("kind", "weight", "networks", "inputs", "epochs", metric)]
     for kind in sorted(kinds, key=lambda kind: kind["weight"], reverse=True):
-        numbers = (str(kind[name]) for name in ("folds", "inputs", "epochs"))
+        counts = (str(kind[name]) for name in ("folds", "inputs", "epochs"))
         weight, loss = f"{kind['weight']:.2f}", f"{kind['loss']:.4g}"
-        lines.append((visible(kind["kind"]), weight, *numbers, loss))
+        lines.append((visible(kind["kind"]), weight, *counts, loss))
     lines.append(("together", "", str(report["networks"]), "", "", f"{report['loss']:.4g}"))
     width = max(len(name) for name, *_ in lines)
     for name, *shown in lines:

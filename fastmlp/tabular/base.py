@@ -452,10 +452,10 @@ class _TableFit:
     sample_weight: Any
     warnings: list[Warning] = field(default_factory=list)
 
-    def is_over(self) -> bool:
-        """Tell whether the limit of time is reached."""
+    def is_over(self, seconds: float = 0.0) -> bool:
+        """Tell whether the limit of time is reached before so many seconds have gone by."""
         limit = self.time_limit
-        return limit is not None and time.perf_counter() - self.began > limit
+        return limit is not None and time.perf_counter() - self.began + seconds > limit
 
     def tell(self, complete: Callable[[Any, Any, bool], None], told: Any) -> bool:
         """Tell the callback of an epoch or of a member, and return whether training shall end.
@@ -480,4 +480,4 @@ class _Clock:
         self._fit = fit
 
     def __call__(self, epoch: Epoch) -> bool:
-        return self._fit.is_over()
+        return self._fit.is_over(epoch.seconds / epoch.epoch)

@@ -24,12 +24,14 @@ from .thresholds import check_threshold, choose_threshold
 
 @with_shared_docs
 class TabularClassifier(ClassifierMixin, BaseTabular):
-    """Multilayer perceptron that predicts a class for each row of a table of numbers and text.
+    """Multilayer perceptrons that predict a class for each row of a table of numbers and text.
 
-    A :class:`fastmlp.TabularPreprocessor` prepares the columns, and a
-    :class:`fastmlp.MLPClassifier` is trained on them in float32. The parameters have the same
-    names and meanings as those of the network; some have other defaults, which suit tables.
-    Ctrl-C ends training early and keeps what was learned.
+    A :class:`fastmlp.TabularPreprocessor` prepares the columns. Where no parameter of a network is
+    set, a pack of networks of several kinds is trained on them, each on other rows, and weighed by
+    how well they predict rows that they have not seen; see `effort`. Otherwise the parameters
+    describe one :class:`fastmlp.MLPClassifier`, and have the same names and meanings as there;
+    some have other defaults, which suit tables. All is in float32. Ctrl-C ends training early and
+    keeps what was learned.
 
     Parameters
     ----------

@@ -22,12 +22,15 @@ from .targets import numeric_target
 
 @with_shared_docs
 class TabularRegressor(RegressorMixin, BaseTabular):
-    """Multilayer perceptron that predicts a number for each row of a table of numbers and text.
+    """Multilayer perceptrons that predict a number for each row of a table of numbers and text.
 
-    A :class:`fastmlp.TabularPreprocessor` prepares the columns, and a
-    :class:`fastmlp.MLPRegressor` is trained on them in float32, with a standardised target. The
-    parameters have the same names and meanings as those of the network; some have other
-    defaults, which suit tables. Ctrl-C ends training early and keeps what was learned.
+    A :class:`fastmlp.TabularPreprocessor` prepares the columns. Where no parameter of a network is
+    set, a pack of networks of several kinds is trained on them, each on other rows, and weighed by
+    how well they predict rows that they have not seen; see `effort`. Its predictions lie within
+    the range of the target. Otherwise the parameters describe one :class:`fastmlp.MLPRegressor`,
+    and have the same names and meanings as there; some have other defaults, which suit tables. All
+    is in float32, with a standardised target. Ctrl-C ends training early and keeps what was
+    learned.
 
     Parameters
     ----------
@@ -65,7 +68,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     >>> from fastmlp import TabularRegressor
     >>> frame = pd.read_csv("tests/data/concrete.csv")
     >>> X, y = frame.drop(columns="target"), frame["target"]
-    >>> TabularRegressor().fit(X, y).score(X, y) > 0.8
+    >>> TabularRegressor(members=3).fit(X, y).score(X, y) > 0.8
     True
     """
 

@@ -117,7 +117,7 @@ def train_table(
     --------
     >>> import pandas as pd
     >>> from fastmlp import train_table
-    >>> model = train_table(pd.read_csv("tests/data/concrete.csv"))
+    >>> model = train_table(pd.read_csv("tests/data/concrete.csv"), members=3)
     >>> model.report_["test"]["r2"] > 0.8
     True
     """
@@ -425,7 +425,8 @@ def _of_form(trained: Any, seconds: float) -> dict[str, Any]:
         first = max(trained.weights, key=lambda kind: trained.weights[kind])
         units = _layers(next(m.network for m in trained.members if m.kind == first))
         n_inputs = max(member.stop for member in trained.members)
-        loss, score = trained.loss, trained.score
+        loss: float | None = trained.loss
+        score = trained.score
     else:
         units = _layers(trained)
         n_inputs, score = units[0], trained.best_validation_score_

@@ -1,12 +1,16 @@
 """Packs on the command line: options, what is printed, and the progress bar."""
 
 import json
+import os
 import re
+import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 from commands import on_terminal, run
+
+from fastmlp import load_model
 
 
 @pytest.fixture
@@ -62,3 +66,17 @@ def test_a_threshold_can_be_set(table):
     table.assign(y=np.where(table["y"] > 1.2, "yes", "no")).to_csv("table.csv", index=False)
     run("fit", "table.csv", "--members", "1", "--set", "threshold=f1", "-o", "f1.fastmlp")
     run("fit", "table.csv", "--members", "1", "--set", 'threshold={"no": 1, "yes": 3}')
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_pack_keeps_its_networks(here, number):
+    noise = np.random.default_rng(0).normal(size=(1200, 9)).round(4)
+    pd.DataFrame(noise).add_prefix("x").to_csv("noise.csv", index=False)
+    options = ["--effort", "high", "--test-size", "0.1"]
+    code, table, shown = on_terminal("fit", "noise.csv", *options, number=number)
+    assert code == 0 and "Traceback" not in shown, shown
+    n_networks = int(re.search(r"interrupted after (\d+) networks? of a pack; they", shown)[1])
+    report = load_model("noise.fastmlp").report_
+    assert sum(kind["folds"] for kind in report["pack"]) == n_networks < 64
+    assert report["interrupted"] and report["cut_short"] and "R2" in table

@@ -112,8 +112,16 @@ def test_small_tables_get_more_folds_and_large_ones_a_race():
     assert large.n_held < large.n_folds
     high = plan_for(9000, "high", "auto")
     assert high.n_held == high.n_folds and not high.has_race and set(high.kinds) > set(KINDS)
+    assert plan_for(1000, "high", "auto").n_held == plan_for(2500, "high", "auto").n_held == 8
     low = plan_for(9000, "low", "auto")
     assert len(low.kinds) == low.n_held == 1
+
+
+def test_tables_of_few_rows_have_no_trees_and_small_layers():
+    kinds = {n: {k.name: k for k in plan_for(n, "default", "auto").kinds} for n in (100, 900, 2000)}
+    assert "tree" not in kinds[100] and "tree" in kinds[900]
+    assert max(kinds[900]["plain"].hidden) < max(kinds[2000]["plain"].hidden)
+    assert plan_for(100, "default", "auto").encoding["bin_edges"] == "quantile"
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 4, 7, 20])

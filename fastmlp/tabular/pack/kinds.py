@@ -218,7 +218,7 @@ def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
     if n_rows > 2 * _MANY_ROWS:
         n_folds, n_held = _FOLDS_OF_VERY_MANY_ROWS
     has_race = n_rows > _MOST_ROWS_WITHOUT_RACE
-    kinds = KINDS
+    kinds: tuple[Kind, ...] = KINDS
     if effort == "low":
         kinds, n_folds, n_held, has_race = (PLE,), _FOLDS_OF_LOW_EFFORT, 1, False
     elif effort == "high":

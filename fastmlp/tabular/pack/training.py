@@ -33,6 +33,10 @@ MakeNetwork = Callable[[Kind, int, int], Any]
 Listener = Callable[[MemberDone, Callable[[], Pack]], Any]
 
 
+# Share of a limit of time after which training ends; what is left is for the weights.
+_SHARE_OF_TRAINING = 0.97
+
+
 @dataclass(frozen=True)
 class Problem:
     """What the members of a pack learn.
@@ -261,8 +265,14 @@ class PackTraining:
         return _Job(kind, fold, network, float(n_rows) * n_weights * (kind.epochs or 10))
 
     def _train(self, pool: ThreadPoolExecutor, jobs: list[_Job]) -> None:
-        """Train networks in threads, the first fold before the others and long ones first."""
-        waiting = self._batches(sorted(jobs, key=lambda job: (job.fold > 0, -job.cost)))
+        """Train networks in threads, those of the first fold before the others.
+
+        Long ones come first, so that all threads end together. Where time is short, the most
+        useful ones do.
+        """
+        if self.time_limit is None:
+            jobs = sorted(jobs, key=lambda job: -job.cost)
+        waiting = self._batches(sorted(jobs, key=lambda job: job.fold > 0))
         running: dict[Future[None], list[_Job]] = {}
         while waiting or running:
             while waiting and len(running) < self._n_threads and not self._stop.is_set():
@@ -394,11 +404,11 @@ class PackTraining:
 
     # ---- time --------------------------------------------------------------------------------
 
-    def _is_over(self) -> bool:
-        """Tell whether training shall end now."""
+    def _is_over(self, seconds: float = 0.0) -> bool:
+        """Tell whether training shall end now, since what comes next takes so many seconds."""
         if self._stop.is_set():
             return True
-        if self._left() > 0:
+        if self._left() > seconds:
             return False
         self.is_cut_short = True
         return True
@@ -407,7 +417,7 @@ class PackTraining:
         """Return the seconds until the limit of time."""
         if self.time_limit is None:
             return np.inf
-        return self.time_limit - (time.perf_counter() - self.began)
+        return _SHARE_OF_TRAINING * self.time_limit - (time.perf_counter() - self.began)
 
     def _expected_seconds(self, job: _Job) -> float:
         """Estimate the time of a job: that of members of its kind, or else by its cost."""
@@ -499,11 +509,11 @@ class _StopsAtAnEpoch:
 
     sees_estimator = False  # so that no epoch takes time to bring the estimator up to date
 
-    def __init__(self, is_over: Callable[[], bool]) -> None:
+    def __init__(self, is_over: Callable[[float], bool]) -> None:
         self._is_over = is_over
 
     def __call__(self, epoch: Any) -> bool:
-        return epoch.epoch < epoch.max_epochs and self._is_over()
+        return epoch.epoch < epoch.max_epochs and self._is_over(epoch.seconds / epoch.epoch)
 
 
 class _StopsAfterAnEpoch:
