@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
+from ...schedules import MultiCycle
+
 # Name and range of each group of a preprocessor's inputs.
 Groups = Mapping[str, tuple[int, int]]
 
@@ -47,6 +49,10 @@ class Kind:
     weight_decay : float
     dropout : float
     epochs : int
+        The most epochs; training ends with a cycle of the learning rate that brings no gain, and
+        each cycle is about twice as long as the one before.
+    cycles : int
+        Most cycles of the learning rate.
     is_of_log : bool
         Whether it learns the logarithm of the target.
     """
@@ -60,6 +66,7 @@ class Kind:
     weight_decay: float = 0.0
     dropout: float = 0.0
     epochs: int = 0
+    cycles: int = 5
     is_of_log: bool = False
 
     def columns(self, groups: Groups) -> tuple[int, int]:
@@ -105,7 +112,7 @@ class Kind:
             "alpha": 0.0,
             "batch_size": min(n_rows, batch_rows(n_rows)),
             "learning_rate_init": self.rates[is_regression],
-            "lr_schedule": "multi_cycle",
+            "lr_schedule": MultiCycle(self.cycles),
             "max_iter": min(most, epochs),
             "beta_2": 0.95,
             "weight_decay": self.weight_decay,
@@ -118,9 +125,9 @@ class Kind:
         }
 
 
-PLE = Kind("ple", "base", "bins", (256, 64), rates=(0.004, 0.006), weight_decay=0.3, epochs=32)
+PLE = Kind("ple", "base", "bins", (256, 64), rates=(0.004, 0.006), weight_decay=0.3, epochs=64)
 TREE = Kind(
-    "tree", "tree", "base", (128, 128, 128), activations=("selu", "silu"), dropout=0.15, epochs=40
+    "tree", "tree", "base", (128, 128, 128), activations=("selu", "silu"), dropout=0.15, epochs=80
 )
 PLAIN = Kind(
     "plain",
@@ -129,7 +136,7 @@ PLAIN = Kind(
     (256, 256, 256),
     rates=(0.003, 0.0045),
     weight_decay=0.15,
-    epochs=48,
+    epochs=96,
 )
 SMALL_PLAIN = replace(PLAIN, hidden=(128, 128, 128))
 LINEAR_KIND = Kind(LINEAR, "base", "linear")
@@ -138,12 +145,14 @@ KINDS: tuple[Kind, ...] = (PLE, TREE, PLAIN, LINEAR_KIND)
 OF_LOG = replace(PLE, name="log", is_of_log=True)
 _KINDS_OF_HIGH_EFFORT = (
     *KINDS[:-1],
-    Kind("wide", "base", "bins", (256, 256, 256), weight_decay=0.3, epochs=32),
-    Kind("deep", "base", "bins", (128,) * 3, rates=(0.003, 0.0045), weight_decay=0.3, epochs=32),
-    Kind("pruned", "tree", "base", (128,) * 3, rates=(0.003, 0.0045), weight_decay=0.3, epochs=40),
+    Kind("wide", "base", "bins", (256, 256, 256), weight_decay=0.3, epochs=64),
+    Kind("deep", "base", "bins", (128,) * 3, rates=(0.003, 0.0045), weight_decay=0.3, epochs=64),
+    Kind("pruned", "tree", "base", (128,) * 3, rates=(0.003, 0.0045), weight_decay=0.3, epochs=80),
     replace(PLAIN, name="decayed", weight_decay=0.4),
     LINEAR_KIND,
 )
+# The one network of low effort.
+_QUICK = replace(PLE, epochs=32, cycles=4)
 _FOLDS_OF_LOW_EFFORT = 7
 # Up to so many rows the kind plain has smaller layers.
 _MOST_ROWS_OF_SMALL_LAYERS = 1500
@@ -220,7 +229,7 @@ def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
     has_race = n_rows > _MOST_ROWS_WITHOUT_RACE
     kinds: tuple[Kind, ...] = KINDS
     if effort == "low":
-        kinds, n_folds, n_held, has_race = (PLE,), _FOLDS_OF_LOW_EFFORT, 1, False
+        kinds, n_folds, n_held, has_race = (_QUICK,), _FOLDS_OF_LOW_EFFORT, 1, False
     elif effort == "high":
         most_folds = max(number for _, number in _FOLDS)
         n_folds = max(n_folds, 0 if has_race else most_folds)
