@@ -420,7 +420,6 @@ def _of_form(trained: Any, seconds: float) -> dict[str, Any]:
 
     The layers of a pack are those of a network of the kind with the largest weight.
     """
-    loss: float | None
     if isinstance(trained, Pack):
         first = max(trained.weights, key=lambda kind: trained.weights[kind])
         units = _layers(next(m.network for m in trained.members if m.kind == first))
