@@ -25,7 +25,7 @@ from ..training.history import Epoch
 from .frames import read_frame, read_target
 from .pack.members import MemberDone, Pack
 from .pack.preparation import is_one_network, prepare
-from .pack.training import OutOfFold
+from .pack.problem import OutOfFold
 from .preprocessing import TabularPreprocessor
 from .table import Table, copies_of_target, settle_table, warn_of
 from .targets import check_complete, check_learnable, target_called

@@ -17,7 +17,7 @@ from ..schedules import Schedule
 from .base import BaseTabular, Callback, constraints_of, with_shared_docs
 from .frames import read_target
 from .pack.preparation import is_one_network
-from .pack.training import OutOfFold
+from .pack.problem import OutOfFold
 from .targets import class_labels, labels_like
 from .thresholds import check_threshold, choose_threshold
 

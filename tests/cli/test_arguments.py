@@ -123,7 +123,7 @@ def test_odd_names_are_names(data):
     """Line breaks, blanks, other scripts, and bytes that are no text in UTF-8."""
     for name in ("a\nb.csv", " .csv", "größe 日本.csv", os.fsdecode(b"\xff\xfe.csv")):
         data.to_csv(name, index=False)
-        assert len(run("fit", name, *QUICK, "--quiet").stdout.splitlines()) == 14
+        assert len(run("fit", name, *QUICK, "--quiet").stdout.splitlines()) == 15
         assert Path(name.removesuffix(".csv") + ".fastmlp").exists()
         assert "no target column" in fails("fit", name, "--target", "missing\n")
 

@@ -15,8 +15,9 @@ from ..quantiles import quantile_levels
 from ..table import Table
 from .folds import stratified_folds
 from .kinds import OF_LOG, Kind, Plan, plan_for
+from .problem import MakeNetwork, Problem
 from .tails import LogTarget
-from .training import Listener, PackTraining, Problem
+from .training import Listener, PackTraining
 
 # Parameters of an estimator that describe no network: they do not decide which kind of model it is.
 _OF_NO_NETWORK = {
@@ -134,28 +135,12 @@ def prepare(
         of_columns = values if task == "regression" else targets
         inputs = preprocessor._learn_inputs(table, of_columns, folds=folds)
 
-    def make_network(kind: Kind, n_trained: int, seed: int) -> Any:
-        if is_set:
-            parameters = estimator._network_parameters(values)
-            if parameters["batch_size"] != "auto":
-                parameters["batch_size"] = min(parameters["batch_size"], n_trained)
-            # Rows are held out in any case.
-            if estimator.early_stopping == "auto":
-                parameters["early_stopping"] = estimator.swa_start is None
-            if parameters["scoring"] is None and len(values) - n_trained < 2:
-                parameters["scoring"] = "loss"  # R^2 needs two rows
-        else:
-            parameters = kind.network_parameters(task, n_trained, levels)
-            for name in ("n_jobs", "device", "monitor"):
-                parameters[name] = getattr(estimator, name)
-        return estimator._network_class(**{**parameters, "random_state": seed})
-
     problem = Problem(
         inputs,
         preprocessor.groups_,
         targets,
         folds,
-        make_network,
+        _network_maker(estimator, values, is_set),
         # A set network knows the labels, by which its parameters may name classes.
         labels=values if is_set and classes is not None else targets,
         given_weight=given if is_set else weight,
@@ -184,3 +169,27 @@ def _plan(estimator: Any, is_set: bool, n_rows: int) -> Plan:
         return plan_for(n_rows, estimator.effort, estimator.members)
     n_folds = max(2, min(estimator.members, n_rows // 2))
     return Plan((Kind(NETWORK, "base", "base"),), n_folds, n_folds, has_race=False)
+
+
+def _network_maker(estimator: Any, values: NDArray[Any], is_set: bool) -> MakeNetwork:
+    """Return what makes the networks: of the parameters that are set, or else of their kinds."""
+
+    def make_network(kind: Kind, n_trained: int, seed: int) -> Any:
+        if is_set:
+            parameters = estimator._network_parameters(values)
+            if parameters["batch_size"] != "auto":
+                parameters["batch_size"] = min(parameters["batch_size"], n_trained)
+            # Rows are held out in any case.
+            if estimator.early_stopping == "auto":
+                parameters["early_stopping"] = estimator.swa_start is None
+            if parameters["scoring"] is None and len(values) - n_trained < 2:
+                parameters["scoring"] = "loss"  # R^2 needs two rows
+        else:
+            parameters = kind.network_parameters(
+                estimator._task, n_trained, quantile_levels(estimator)
+            )
+            for name in ("n_jobs", "device", "monitor"):
+                parameters[name] = getattr(estimator, name)
+        return estimator._network_class(**{**parameters, "random_state": seed})
+
+    return make_network

@@ -20,14 +20,12 @@ from ...estimators.holdout import HeldRows
 from ...estimators.regression_targets import quantile_score
 from ...exceptions import DivergenceError, collected_warnings
 from ..quantiles import as_columns
-from .kinds import LINEAR, Groups, Kind, Plan
+from .kinds import LINEAR, Kind, Plan
 from .linear import fit_ridge
 from .members import Member, MemberDone, Pack, make_small, outputs_of
-from .tails import LogTarget
+from .problem import OutOfFold, Problem
 from .weighting import greedy_weights, held_out_loss
 
-# ``make_network(kind, n_rows, seed)`` makes the network of a member with so many training rows.
-MakeNetwork = Callable[[Kind, int, int], Any]
 # ``listener(done, pack)`` is told of each member; ``pack()`` makes the pack of all so far. When it
 # returns True no more members are trained.
 Listener = Callable[[MemberDone, Callable[[], Pack]], Any]
@@ -35,73 +33,6 @@ Listener = Callable[[MemberDone, Callable[[], Pack]], Any]
 
 # Share of a limit of time after which training ends; what is left is for the weights.
 _SHARE_OF_TRAINING = 0.97
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What the members of a pack learn.
-
-    Parameters
-    ----------
-    inputs : ndarray of shape (n_rows, n_inputs), float32
-    groups : dict of str to tuple of int
-        The range of each group of inputs.
-    targets : ndarray of shape (n_rows,)
-        The number of each row's class, or its standardised value.
-    folds : ndarray of shape (n_rows,), of int
-    make_network : callable
-    labels : ndarray of shape (n_rows,)
-        What the networks are given as targets.
-    given_weight : ndarray of shape (n_rows,) or None
-        What the networks are given as weights of the rows.
-    weight : ndarray of shape (n_rows,) or None
-        Weight of each row in losses, that of its class included.
-    classes : ndarray of shape (n_classes,) or None
-        None for a regression.
-    scale : float
-        Unit of the targets; losses are reported in units of the numbers to predict.
-    bounds : tuple of float or None
-        The lowest and highest number that members may predict.
-    log_target : LogTarget or None
-        What kinds of the logarithm learn instead of the target.
-    levels : tuple of float
-        Levels of the quantiles that members predict; () for means and classes.
-    """
-
-    inputs: NDArray[np.float32]
-    groups: Groups
-    targets: NDArray[Any]
-    folds: NDArray[np.intp]
-    make_network: MakeNetwork
-    labels: NDArray[Any]
-    given_weight: NDArray[np.float64] | None = None
-    weight: NDArray[np.float64] | None = None
-    classes: NDArray[Any] | None = None
-    scale: float = 1.0
-    bounds: tuple[float, float] | None = None
-    log_target: LogTarget | None = None
-    levels: tuple[float, ...] = ()
-
-    def labels_of(self, kind: Kind) -> NDArray[Any]:
-        """Return what networks of a kind are given as targets."""
-        if kind.is_of_log and self.log_target is not None:
-            return self.log_target.change(self.labels)
-        return self.labels
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """What a pack predicts for rows that its members have not seen.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_held_rows,), of int
-    predicted : ndarray of shape (n_held_rows, n_classes) or (n_held_rows,)
-        Probabilities, or standardised numbers.
-    """
-
-    rows: NDArray[np.intp]
-    predicted: NDArray[np.float64]
 
 
 @dataclass(eq=False)
