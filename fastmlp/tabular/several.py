@@ -1,7 +1,8 @@
 """Regression of several targets: a complete model of the table for each of them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
@@ -83,10 +84,8 @@ def train_several(
     for y in targets:
         check_consistent_length(frame, y)
         check_complete(y)
-    if isinstance(X, Table):
-        tables = [X] * len(targets)
-    else:
-        tables = settle_tables(frame, targets)
+    is_settled = isinstance(X, Table)
+    tables = [X] * len(targets) if is_settled else settle_tables(frame, targets)
     for y, table in zip(targets, tables, strict=True):  # before a model of another one is trained
         draft._check_learnable(draft._target(y, table.target_form), target_called(y))
     calls = _Calls(fit.callback)
@@ -137,6 +136,15 @@ def _share(fit: Any, n_left: int, is_over: bool) -> float | None:
     return float(max(_NO_TIME, left / n_left))
 
 
+@contextmanager
+def warnings_once() -> Iterator[None]:
+    """Warn but once of what the models of several targets say of the same columns."""
+    with collected_warnings() as collected:
+        yield
+    for warning in _different(collected):
+        warn_user(warning)
+
+
 def _different(warnings: Iterable[Warning]) -> list[Warning]:
     """Leave out warnings that say what another one says."""
     return list({(type(warning), str(warning)): warning for warning in warnings}.values())
@@ -170,11 +178,8 @@ def predict_several(model: Any, X: Any) -> NDArray[np.float64]:
     ndarray of shape (n_rows, n_targets), float64
     """
     frame = read_frame(model, X, reset=False)
-    with collected_warnings() as collected:
-        columns = [one.predict(frame) for one in model.models_]
-    for warning in _different(collected):  # on columns, which all models have
-        warn_user(warning)
-    return np.column_stack(columns)
+    with warnings_once():
+        return np.column_stack([one.predict(frame) for one in model.models_])
 
 
 def true_numbers(model: Any, y: Any) -> NDArray[np.float64]:
