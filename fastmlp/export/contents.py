@@ -40,6 +40,8 @@ def check_contents(record: Record, place: str = "") -> None:
     cls, checks = record.cls, _ATTRIBUTES[record.cls]
     if cls is TabularPreprocessor and "imputer_" in record.state:
         checks = _EARLIER_PREPROCESSOR
+    elif cls is TabularRegressor and "models_" in record.state:
+        checks = _SEVERAL_TARGETS
     parameters = signature(cls).parameters if cls in _WITH_PARAMETERS else ()
     if missing := checks.keys() - record.state.keys() - _MAY_LACK - _OF_SOME.get(cls, set()):
         raise RefusedError(f"{called(place)} has no attribute {missing.pop()!r}")
@@ -294,6 +296,20 @@ _OF_A_KIND: dict[str, Check] = {
 }
 
 
+def _of_targets(check: Check) -> Check:
+    """Accept what another check accepts, or a list of it: one for each of several targets."""
+    of_each = _sequence(check)
+    return lambda value, place: (of_each if type(value) is list else check)(value, place)
+
+
+def _report_of_target(value: Any, place: str) -> None:
+    """Accept what is reported of one of several targets, and further plain values."""
+    _dict(_plain, *_OF_A_TARGET)(value, place)
+    for name in (_OF_A_TARGET | _ALSO_OF_A_TARGET).keys() & value.keys():
+        check = _OF_A_TARGET.get(name) or _ALSO_OF_A_TARGET[name]
+        check(value[name], f"{place}[{name!r}]")
+
+
 def _report(value: Any, place: str) -> None:
     """Accept what :func:`fastmlp.train_table` reports, and further plain values."""
     _dict(_plain, *_REPORTED)(value, place)
@@ -315,7 +331,7 @@ _REPORTED: dict[str, Check] = {
     "rows": _count,
     "train_rows": _count,
     "test_rows": _count,
-    "target": _label,
+    "target": _of_targets(_label),
     "task": _text,
     "task_reason": _text,
     "numeric_columns": _count,
@@ -340,6 +356,15 @@ _ALSO_REPORTED: dict[str, Check] = {
     "pack": _sequence(_kind_of_pack),
     "networks": _count,
     "cut_short": _truth,
+    "targets": _sequence(_report_of_target),
+}
+_OF_A_TARGET: dict[str, Check] = {
+    "target": _label,
+    **{name: _REPORTED[name] for name in ("inputs", "layers", "loss", "validation_score")},
+}
+_ALSO_OF_A_TARGET: dict[str, Check] = {
+    **{name: _ALSO_REPORTED[name] for name in ("pack", "networks", "cut_short")},
+    **dict.fromkeys(("test", "baseline"), _dict(_number, "r2", "rmse", "mae")),
 }
 
 
@@ -370,7 +395,7 @@ _OF_A_READING: dict[str, Check] = {
 }
 # What models of tables may have beside the attributes of all of them.
 _NEW_ATTRIBUTES: dict[str, Check] = {
-    "target_format_": _form,
+    "target_format_": _of_targets(_form),
     "reading_": _reading,
     "quantile_offsets_": _array("f"),
     "threshold_": _number,
@@ -413,6 +438,12 @@ _TABULAR: dict[str, Check] = {
     "n_iter_": _count,
     "na_values_": _sequence(_label),
     "report_": _report,
+}
+# A regressor for several targets has a model of each instead of networks of its own.
+_SEVERAL_TARGETS: dict[str, Check] = {
+    **{name: check for name, check in _TABULAR.items() if name != "preprocessor_"},
+    "target_name_": _sequence(_label),
+    "models_": _sequence(_object(TabularRegressor)),
 }
 _PREPROCESSOR: dict[str, Check] = {
     **_FEATURES,

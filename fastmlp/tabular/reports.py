@@ -36,7 +36,7 @@ def report_on(model: Any, seconds: float) -> dict[str, Any]:
         },
         "epochs": int(model.n_iter_),
         "seconds": round(seconds, 3),
-        "why": why(model),
+        "why": why(model) if len(models_of(model)) == 1 else f"for each target {why(model)}",
         **_of_all([_of_model(one) for one in models_of(model)], target_names(model)),
     }
 
