@@ -90,7 +90,7 @@ def print_targets(targets: Iterable[Mapping[str, Any]]) -> None:
         metrics = part.get("test", part)
         if "r2" not in metrics:
             return
-        numbers = tuple(f"{metrics[name]:.4g}" for name in ("r2", "rmse", "mae"))
+        numbers = (f"{metrics['r2']:.4f}", *(f"{metrics[name]:.4g}" for name in ("rmse", "mae")))
         if "baseline" in part:
             lines[0] = (*lines[0][:4], "baseline RMSE")
             numbers = (*numbers, f"{part['baseline']['rmse']:.4g}")
@@ -169,7 +169,8 @@ def remarks(model: Any) -> Iterator[str]:
     if report.get("cut_short") and not report["interrupted"]:
         yield "the time limit left out networks that were planned (see --time-limit)"
     if not report["converged"] and not report["interrupted"]:
-        yield f"stopped at the limit of {report['epochs']} epochs (see --epochs)"
+        n_epochs = max(part["epochs"] for part in report.get("targets", [report]))
+        yield f"stopped at the limit of {n_epochs} epochs (see --epochs)"
 
 
 def dropped_lines(dropped: Mapping[str, str]) -> Iterator[str]:

@@ -360,7 +360,8 @@ _ALSO_REPORTED: dict[str, Check] = {
 }
 _OF_A_TARGET: dict[str, Check] = {
     "target": _label,
-    **{name: _REPORTED[name] for name in ("inputs", "layers", "loss", "validation_score")},
+    **{name: _REPORTED[name] for name in ("inputs", "layers", "loss", "epochs")},
+    "validation_score": _optional(_number),
 }
 _ALSO_OF_A_TARGET: dict[str, Check] = {
     **{name: _ALSO_REPORTED[name] for name in ("pack", "networks", "cut_short")},

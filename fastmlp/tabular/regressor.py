@@ -299,7 +299,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = not quantile_levels(self)
+        tags.target_tags.multi_output = not (isinstance(self.loss, str) and self.loss == "quantile")
         return tags
 
     def _target(self, y: pd.Series, form: str = "") -> NDArray[np.float64]:

@@ -43,7 +43,8 @@ def report_on(model: Any, seconds: float) -> dict[str, Any]:
 
 def _of_model(model: Any) -> dict[str, Any]:
     """Report on the pack or the network of a model for one target."""
-    return (_of_pack if isinstance(model.estimator_, Pack) else _of_network)(model.estimator_)
+    describe = _of_pack if isinstance(model.estimator_, Pack) else _of_network
+    return {"epochs": int(model.n_iter_), **describe(model.estimator_)}
 
 
 def _of_network(network: Any) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def train_several(
             f"quantiles are predicted for one target, and there are {len(targets)}; train a model "
             "for each of them"
         )
-    cls = type(draft)
-    frame = read_frame(cls(), X.frame if isinstance(X, Table) else X, reset=True)
+    cls, parameters = type(draft), draft.get_params(deep=False)
+    frame = read_frame(cls(**parameters), X.frame if isinstance(X, Table) else X, reset=True)
     for y in targets:
         check_consistent_length(frame, y)
         check_complete(y)
@@ -91,7 +91,7 @@ def train_several(
     calls = _Calls(fit.callback)
     models, remarks = [], dict[str, None]()
     for y, table in zip(targets, tables, strict=True):
-        model = cls(**draft.get_params(deep=False))
+        model = cls(**parameters)
         model.time_limit = _share(fit, len(targets) - len(models), calls.is_over)
         told = None if fit.callback is None else calls
         limit = model.time_limit

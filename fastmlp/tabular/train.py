@@ -142,7 +142,10 @@ def train_table(
     model = _estimator(task, {**parameters, "random_state": random_state})
     values = []
     for y, table in zip(targets, tables, strict=True):
-        values.append(target_values(y, task, table.target_form))
+        if len(names) == 1:
+            values.append(target_values(y, task, table.target_form))
+        else:
+            values.append(numeric_target(y, "several targets are one", table.target_form))
         check_learnable(values[-1], task, target_called(y))
     train, test = _split(values[0], task, test_size, random_state)
 
