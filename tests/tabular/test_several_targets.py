@@ -111,7 +111,7 @@ def test_an_array_has_no_names():
 
 def test_one_column_is_one_target():
     with pytest.warns(DataConversionWarning):
-        model = TabularRegressor(**SMALL, diagnose=False, tol=1e9).fit(X, Y[["sum"]])
+        model = TabularRegressor(members=2).fit(X, Y[["sum"]])
     assert model.predict(X).shape == (60,) and model.target_name_ == "sum"
     again = fit_quietly(model, X, Y[["sum", "x^2"]])
     assert again.predict(X).shape == (60, 2)
