@@ -205,6 +205,7 @@ def _check_table_model(model: Any) -> None:
     if report is not None:
         nets = [m.network for m in net.members] if isinstance(net, Pack) else [net]
         is_fit = report["task"] == model._task and report["layers"] in map(_units, nets)
+        is_fit = is_fit and "targets" not in report and not isinstance(report["target"], list)
         _require(is_fit, "report_", "is about another model")
         if isinstance(net, Pack):
             _check_report_of_pack(report, net)
@@ -216,10 +217,10 @@ def _check_several_targets(model: Any) -> None:
     models = model.models_
     _require(len(models) > 1, "models_", "are fewer than two")
     _require(len(model.target_name_) == len(models), "target_name_", f"are not {len(models)}")
-    same = [one.target_name_ for one in models] == model.target_name_
+    same = repr([one.target_name_ for one in models]) == repr(model.target_name_)
     _require(same, "target_name_", "are not those of the models")
     forms = [getattr(one, "target_format_", "") for one in models]
-    _require(getattr(model, "target_format_", forms) == forms, "target_format_", "are others")
+    _require(model.target_format_ == forms, "target_format_", "are not those of the models")
     columns = [_names(part.columns_) for part in (model, *models)]
     for i, one in enumerate(models):
         where = f"models_[{i}]"

@@ -296,10 +296,9 @@ _OF_A_KIND: dict[str, Check] = {
 }
 
 
-def _of_targets(check: Check) -> Check:
-    """Accept what another check accepts, or a list of it: one for each of several targets."""
-    of_each = _sequence(check)
-    return lambda value, place: (of_each if type(value) is list else check)(value, place)
+def _target(value: Any, place: str) -> None:
+    """Accept the name of a target, or a list of several."""
+    (_sequence(_label) if type(value) is list else _label)(value, place)
 
 
 def _report_of_target(value: Any, place: str) -> None:
@@ -331,7 +330,7 @@ _REPORTED: dict[str, Check] = {
     "rows": _count,
     "train_rows": _count,
     "test_rows": _count,
-    "target": _of_targets(_label),
+    "target": _target,
     "task": _text,
     "task_reason": _text,
     "numeric_columns": _count,
@@ -396,7 +395,7 @@ _OF_A_READING: dict[str, Check] = {
 }
 # What models of tables may have beside the attributes of all of them.
 _NEW_ATTRIBUTES: dict[str, Check] = {
-    "target_format_": _of_targets(_form),
+    "target_format_": _form,
     "reading_": _reading,
     "quantile_offsets_": _array("f"),
     "threshold_": _number,
@@ -444,6 +443,7 @@ _TABULAR: dict[str, Check] = {
 _SEVERAL_TARGETS: dict[str, Check] = {
     **{name: check for name, check in _TABULAR.items() if name != "preprocessor_"},
     "target_name_": _sequence(_label),
+    "target_format_": _sequence(_form),
     "models_": _sequence(_object(TabularRegressor)),
 }
 _PREPROCESSOR: dict[str, Check] = {
