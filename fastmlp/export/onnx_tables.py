@@ -58,7 +58,8 @@ def _write_outputs(
     n_outputs : int
     """
     x, n_inputs = _write_inputs(graph, model.preprocessor_, columns)
-    fitted, dtype = model.estimator_, np.dtype(np.float32)
+    fitted = model.estimator_
+    dtype: np.dtype[Any] = np.dtype(np.float32)
     if isinstance(fitted, Pack):
         p = write_pack(graph, fitted, x, n_inputs)
         n_outputs = fitted.members[0].network.n_outputs_

@@ -89,7 +89,8 @@ def train_several(
     for y, table in zip(targets, tables, strict=True):  # before a model of another one is trained
         draft._check_learnable(draft._target(y, table.target_form), target_called(y))
     calls = _Calls(fit.callback)
-    models, remarks = [], dict[str, None]()
+    models: list[Any] = []
+    remarks: dict[str, None] = {}
     for y, table in zip(targets, tables, strict=True):
         model = cls(**parameters)
         model.time_limit = _share(fit, len(targets) - len(models), calls.is_over)

@@ -350,7 +350,7 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, Any]:
     return {"r2": mean_r2(measured), "targets": measured}
 
 
-def _evaluate(model: Any, frame: pd.DataFrame, target: Any) -> dict[str, float]:
+def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
     """Measure a model on one target; see :func:`evaluate`."""
     if target not in frame.columns:
         raise DataError(f"there is no target column {target!r} to compare with")
