@@ -318,7 +318,8 @@ def fit(
         for line in remarks(model):
             remark(line)
     if report["interrupted"]:
-        remark(f"interrupted after {_trained(report)}")
+        later = "; targets that were to follow have hardly been trained"
+        remark(f"interrupted after {_trained(report)}{later if 'targets' in report else ''}")
     with signals_held():
         _save(model, output)
     if as_json:

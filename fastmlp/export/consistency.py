@@ -221,7 +221,7 @@ def _check_several_targets(model: Any) -> None:
     _require(same, "target_name_", "are not those of the models")
     forms = [getattr(one, "target_format_", "") for one in models]
     _require(model.target_format_ == forms, "target_format_", "are not those of the models")
-    columns = [_names(part.columns_) for part in (model, *models)]
+    columns = [[(c["name"], c["kind"]) for c in part.columns_] for part in (model, *models)]
     for i, one in enumerate(models):
         where = f"models_[{i}]"
         try:

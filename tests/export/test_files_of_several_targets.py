@@ -38,7 +38,8 @@ def test_a_saved_model_is_the_same(file, tmp_path):
 
 WRONG_VALUES = {
     "models_": [], "target_name_": ["first"], "target_format_": [""], "n_iter_": 7,
-    "columns_": [], "n_features_in_": 3, ("models_", 0): 1, ("target_name_", 0): "other",
+    "columns_": [], ("columns_", 0, "kind"): "text",
+    "n_features_in_": 3, ("models_", 0): 1, ("target_name_", 0): "other",
     ("models_", 0, "target_name_"): "other", ("models_", 0, "n_iter_"): -1,
     ("models_", 1, "models_"): [1, 2], ("models_", 1, "preprocessor_"): None,
     ("models_", 1, "target_scale_"): "x", ("models_", 1, "columns_", 0, "name"): "other",

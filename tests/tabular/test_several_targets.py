@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ from fastmlp import (
 from fastmlp.exceptions import InterruptedTrainingWarning
 from fastmlp.plotting import learning_curve
 from fastmlp.tabular.csv import read_table
+from fastmlp.tabular.several import _share
 from fastmlp.tabular.train import evaluate, read_for
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 3, "n_jobs": 1}
@@ -252,7 +255,18 @@ def test_an_interruption_leaves_the_least_for_the_targets_that_follow():
     assert trained == [2, 1, 1] and np.isfinite(model.predict(X)).all()
 
 
-def test_targets_share_the_limit_of_time():
+def test_targets_share_the_time_that_is_left():
+    fit = SimpleNamespace(time_limit=3000.0, began=time.perf_counter())
+    assert _share(fit, 3, False) == pytest.approx(1000, rel=0.1)
+    fit.began -= 2000
+    assert _share(fit, 2, False) == pytest.approx(500, rel=0.1)
+    fit.began -= 2000
+    assert 0 < _share(fit, 1, False) == _share(fit, 2, True) < 1e-6
+    fit.time_limit = None
+    assert _share(fit, 3, False) is None
+
+
+def test_a_limit_of_time_leaves_a_model_of_each_target():
     model = TabularRegressor(members=4, time_limit=1e-6).fit(X, Y)
     trained = [sum(kind["folds"] for kind in one.estimator_.kinds) for one in model.models_]
     assert max(trained) < 4 and all(one.estimator_.is_cut_short for one in model.models_)
