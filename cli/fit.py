@@ -110,7 +110,12 @@ def _further_parameters(
 
 @click.command(cls=Command)
 @click.argument("data", type=DataPath())
-@click.option("--target", metavar="COL", help="Target column.  [default: the last one]")
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="COL",
+    help="Target column; repeated for a regression of several.  [default: the last one]",
+)
 @click.option(
     "--task",
     type=click.Choice(["auto", "classification", "regression"]),
@@ -233,7 +238,7 @@ def _further_parameters(
 def fit(
     data: str,
     output: Path | None,
-    target: str | None,
+    target: tuple[str, ...],
     quiet: bool,
     as_json: bool,
     separator: str | None,
@@ -260,7 +265,15 @@ def fit(
     """
     from fastmlp.tabular.csv import read_table
 
-    from .output import describe, print_json, print_kinds, print_metrics, print_rows, remarks
+    from .output import (
+        describe,
+        print_json,
+        print_kinds,
+        print_metrics,
+        print_rows,
+        print_targets,
+        remarks,
+    )
     from .progress import progress_bar
 
     if is_model(Path(data)):
@@ -281,16 +294,21 @@ def fit(
         text=text,
         drop=drop,
         header=header is not False,
-        target=target,
-        task=parameters["task"],
+        target=target or None,
+        task=parameters["task"] if len(target) < 2 else "regression",
     )
-    if target is None and not quiet:
+    if not target and not quiet:
         remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
     from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
 
     with about(Path(called(data))), progress_bar(quiet) as callback:
         model = train_table(
-            frame, target, na_values=na_values, callback=callback, **parameters, **further
+            frame,
+            list(target) or None,
+            na_values=na_values,
+            callback=callback,
+            **parameters,
+            **further,
         )
     report = model.report_
     if report["interrupted"] and not report["epochs"]:
@@ -300,7 +318,8 @@ def fit(
         for line in remarks(model):
             remark(line)
     if report["interrupted"]:
-        remark(f"interrupted after {_trained(report)}")
+        later = "; targets that were to follow have hardly been trained"
+        remark(f"interrupted after {_trained(report)}{later if 'targets' in report else ''}")
     with signals_held():
         _save(model, output)
     if as_json:
@@ -308,15 +327,19 @@ def fit(
         return
     print_rows([*describe(report), ("model", str(output))])
     print_kinds(report)
-    if "test" in report:
+    if "targets" in report:
+        print_targets(report["targets"])
+    elif "test" in report:
         echo()
         print_metrics(report["test"], report["baseline"])
 
 
 def _trained(report: dict[str, Any]) -> str:
     """Say how far an interrupted training has come."""
+    from .output import n_trained
+
     if "networks" in report:
-        n_networks = sum(kind["folds"] for kind in report["pack"])
+        n_networks = n_trained(report)
         return f"{n_networks} network{'s' * (n_networks > 1)} of a pack; they are kept"
     return f"{report['epochs']} epochs; the weights are kept"
 

@@ -77,6 +77,31 @@ def print_metrics(
         echo(line)
 
 
+def print_targets(targets: Iterable[Mapping[str, Any]]) -> None:
+    """Print the metrics of several targets, beside those of the baseline where there are such.
+
+    Parameters
+    ----------
+    targets : iterable of dict
+        Each has the name of a 'target', and its metrics, or 'test' and 'baseline' with these.
+        Nothing is printed where they have none.
+    """
+    lines = [("target", *(_METRIC_NAMES[name] for name in ("r2", "rmse", "mae")))]
+    for part in targets:
+        metrics = part.get("test", part)
+        if "r2" not in metrics:
+            return
+        numbers = (f"{metrics['r2']:.4f}", *(f"{metrics[name]:.4g}" for name in ("rmse", "mae")))
+        if "baseline" in part:
+            lines[0] = (*lines[0][:4], "baseline RMSE")
+            numbers = (*numbers, f"{part['baseline']['rmse']:.4g}")
+        lines.append((visible(str(part["target"])), *numbers))
+    echo()
+    width = max(len(name) for name, *_ in lines)
+    for name, *shown in lines:
+        echo(f"{name:<{width}}" + "".join(f"  {number:>10}" for number in shown))
+
+
 def print_kinds(report: Mapping[str, Any]) -> None:
     """Print the kinds of networks that a pack has, or nothing for a single network."""
     kinds = [kind for kind in report.get("pack", ()) if kind["weight"]]
@@ -106,7 +131,7 @@ def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("rows", f"{report['rows']}{parts if report['test_rows'] else ''}"),
         ("features", f"{', '.join(kinds)}; {report['inputs']} inputs"),
-        ("target", report["target"]),
+        called_targets(report["target"]),
         ("task", f"{report['task']}{reason}"),
         ("chosen", in_shell_words(report.get("why", ""))),
         _form(report),
@@ -115,14 +140,25 @@ def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def called_targets(name: Any) -> tuple[str, str]:
+    """Return the row that names the target, or several."""
+    return ("targets", ", ".join(map(str, name))) if isinstance(name, list) else ("target", name)
+
+
 def _form(report: Mapping[str, Any]) -> tuple[str, str]:
     """Return the row that says what is trained."""
     layers = "-".join(map(str, report["layers"]))
     if "networks" not in report:
         return "network", layers
-    tried = sum(kind["folds"] for kind in report["pack"])
+    tried = n_trained(report)
     more = f", of {tried} that were tried" if tried > report["networks"] else ""
     return "networks", f"{report['networks']}{more}"
+
+
+def n_trained(report: Mapping[str, Any]) -> int:
+    """Count the networks that were trained for a pack, or for the packs of several targets."""
+    packs = [part["pack"] for part in report.get("targets", [report])]
+    return sum(kind["folds"] for kinds in packs for kind in kinds)
 
 
 def remarks(model: Any) -> Iterator[str]:
@@ -134,7 +170,8 @@ def remarks(model: Any) -> Iterator[str]:
     if report.get("cut_short") and not report["interrupted"]:
         yield "the time limit left out networks that were planned (see --time-limit)"
     if not report["converged"] and not report["interrupted"]:
-        yield f"stopped at the limit of {report['epochs']} epochs (see --epochs)"
+        n_epochs = max(part["epochs"] for part in report.get("targets", [report]))
+        yield f"stopped at the limit of {n_epochs} epochs (see --epochs)"
 
 
 def dropped_lines(dropped: Mapping[str, str]) -> Iterator[str]:

@@ -30,7 +30,7 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[Any], None] | None]:
             if event.validation_score is not None:
                 values["validation"] = f"{event.validation_score:.4f}"
             bar.set_postfix(values, refresh=False)
-            bar.update()
+            bar.update(event.epoch - bar.n)  # each of several targets begins anew
             return
         if bar is None:
             bar = tqdm(total=event.planned, file=sys.stderr, bar_format=_FORMAT_OF_MEMBERS)

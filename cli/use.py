@@ -70,13 +70,19 @@ def _predictions(model: Any, frame: Any, proba: bool) -> Any:
 
     Its columns are the target and, with `proba`, probability_CLASS for each class. The target is
     called prediction where a class makes a column of the target's name. Several quantiles have a
-    column each, which is called by the target and the level.
+    column each, which is called by the target and the level, and so have several targets.
     """
     import pandas as pd
 
+    from fastmlp.tabular.several import target_names
+
     # A row of missing values tells whether the columns are right where there is no row.
     rows = frame if len(frame) else frame.reindex([0])
-    name = "prediction" if model.target_name_ is None else model.target_name_
+    names = target_names(model)
+    if len(names) > 1:
+        called = [f"prediction_{i}" if n is None else n for i, n in enumerate(names, 1)]
+        return pd.DataFrame(model.predict(rows), columns=called).iloc[: len(frame)]
+    name = "prediction" if names[0] is None else names[0]
     columns: dict[Any, Any] = {}
     if proba:
         probabilities = model.predict_proba(rows)
@@ -124,7 +130,7 @@ def evaluate(
     """
     from fastmlp.tabular import train
 
-    from .output import print_json, print_metrics, print_rows
+    from .output import called_targets, print_json, print_metrics, print_rows, print_targets
 
     loaded = load_table_model(model, Path(data))
     frame = train.read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
@@ -133,7 +139,10 @@ def evaluate(
     if as_json:
         print_json({"rows": len(frame), "target": loaded.target_name_, **metrics})
         return
-    print_rows([("rows", str(len(frame))), ("target", loaded.target_name_)])
+    print_rows([("rows", str(len(frame))), called_targets(loaded.target_name_)])
+    if "targets" in metrics:
+        print_targets(metrics["targets"])
+        return
     echo()
     print_metrics(metrics, what="value")
 
@@ -144,12 +153,24 @@ def info(model: Path, as_json: bool) -> None:
     """Say what the file MODEL holds."""
     from fastmlp.export.model_file import load_model, read_manifest
 
-    from .output import KINDS, describe, format_metrics, print_json, print_kinds, print_rows
+    from .output import (
+        KINDS,
+        describe,
+        format_metrics,
+        print_json,
+        print_kinds,
+        print_rows,
+        print_targets,
+    )
 
     manifest = read_manifest(model)
     loaded = load_model(model)
     columns, report = getattr(loaded, "columns_", None), getattr(loaded, "report_", None)
-    networks = _networks(getattr(loaded, "estimator_", loaded))
+    networks = [
+        network
+        for part in getattr(loaded, "models_", [loaded])
+        for network in _networks(getattr(part, "estimator_", part))
+    ]
     layers = [_layers(network) for network in networks]
     if as_json:
         first = layers[0] if layers else []
@@ -178,6 +199,8 @@ def info(model: Path, as_json: bool) -> None:
     print_rows(rows)
     if report is not None:
         print_kinds(report)
+        if "targets" in report:
+            print_targets(report["targets"])
 
 
 def _networks(model: Any) -> list[Any]:

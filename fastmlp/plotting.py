@@ -468,6 +468,10 @@ def _network(model: Any, attribute: str) -> Any:
     model = getattr(model, "best_estimator_", model)
     if hasattr(model, "steps"):
         model = model.steps[-1][1]
+    if len(models := getattr(model, "models_", ())) > 1:
+        raise InputError(
+            f"this model has {len(models)} targets, and a network for each; pass one of its models_"
+        )
     model = getattr(model, "estimator_", model)
     if isinstance(members := getattr(model, "members", None), list):
         raise InputError(

@@ -22,6 +22,7 @@ from ..tabular.encoders.dates import DATE_PARTS
 from ..tabular.encoders.words import N_TERMS, SIZES
 from ..tabular.pack.members import Member, Pack
 from ..tabular.quantiles import fitted_levels
+from ..tabular.regressor import TabularRegressor
 from .archive import RefusedError
 from .nodes import called
 
@@ -38,7 +39,9 @@ def check_model(model: Any) -> None:
     model : estimator
         Its attributes, and those of its parts, have the types that they should have.
     """
-    if isinstance(model, BaseTabular):
+    if isinstance(model, TabularRegressor) and hasattr(model, "models_"):
+        _check_several_targets(model)
+    elif isinstance(model, BaseTabular):
         _check_table_model(model)
     elif isinstance(model, BaseMLP):
         _check_network(model, "")
@@ -179,6 +182,8 @@ def _check_training(net: Any, units: tuple[int, ...], place: str) -> None:
 
 
 def _check_table_model(model: Any) -> None:
+    """Check a model of a table that predicts one target."""
+    _require(not hasattr(model, "models_"), "models_", "are of a model for a single target")
     _check_parameters(model, "")
     preprocessor, net = model.preprocessor_, model.estimator_
     n_inputs = _check_preprocessor(preprocessor, "preprocessor_")
@@ -194,16 +199,54 @@ def _check_table_model(model: Any) -> None:
     )
     _require(same, "columns_", "are not those of the preprocessor")
     _check_names(model, "")
-    names = [list(getattr(part, "feature_names_in_", ())) for part in (model, preprocessor)]
-    same = names[0] == names[1]
+    same = _feature_names(model) == _feature_names(preprocessor)
     _require(same, "feature_names_in_", "are not those of the preprocessor")
     report = getattr(model, "report_", None)
     if report is not None:
         nets = [m.network for m in net.members] if isinstance(net, Pack) else [net]
         is_fit = report["task"] == model._task and report["layers"] in map(_units, nets)
+        is_fit = is_fit and "targets" not in report and not isinstance(report["target"], list)
         _require(is_fit, "report_", "is about another model")
         if isinstance(net, Pack):
             _check_report_of_pack(report, net)
+
+
+def _check_several_targets(model: Any) -> None:
+    """Check a regressor that has a model of a table for each of several targets."""
+    _check_parameters(model, "")
+    models = model.models_
+    _require(len(models) > 1, "models_", "are fewer than two")
+    _require(len(model.target_name_) == len(models), "target_name_", f"are not {len(models)}")
+    same = repr([one.target_name_ for one in models]) == repr(model.target_name_)
+    _require(same, "target_name_", "are not those of the models")
+    forms = [getattr(one, "target_format_", "") for one in models]
+    _require(model.target_format_ == forms, "target_format_", "are not those of the models")
+    columns = [[(c["name"], c["kind"]) for c in part.columns_] for part in (model, *models)]
+    for i, one in enumerate(models):
+        where = f"models_[{i}]"
+        try:
+            _check_table_model(one)
+        except RefusedError as error:
+            raise RefusedError(f"in {called(where)} {error}") from None
+        same = repr(columns[0]) == repr(columns[i + 1])
+        same = same and model.n_features_in_ == one.n_features_in_
+        same = same and _feature_names(model) == _feature_names(one)
+        _require(same, f"{where}.columns_", "are of another table")
+    _check_names(model, "")
+    n_epochs = sum(one.n_iter_ for one in models)
+    _require(model.n_iter_ == n_epochs, "n_iter_", f"is not {n_epochs}")
+    report = getattr(model, "report_", None)
+    if report is not None:
+        found = [part["target"] for part in report.get("targets", ())]
+        is_fit = report["task"] == "regression" and found == report["target"]
+        _require(is_fit and len(found) == len(models), "report_", "is about another model")
+        for part in report["targets"]:
+            same = {"networks", "pack"} <= part.keys() if "networks" in report else True
+            _require(same, "report_", "is about no packs")
+
+
+def _feature_names(model: Any) -> list[Any]:
+    return list(getattr(model, "feature_names_in_", ()))
 
 
 def _check_report_of_pack(report: dict[str, Any], pack: Pack) -> None:

@@ -56,6 +56,8 @@ def check_contents(record: Record, place: str = "") -> None:
     cls, checks = record.cls, _ATTRIBUTES[record.cls]
     if cls is TabularPreprocessor and "imputer_" in record.state:
         checks = _EARLIER_PREPROCESSOR
+    elif cls is TabularRegressor and "models_" in record.state:
+        checks = _SEVERAL_TARGETS
     parameters = signature(cls).parameters if cls in _WITH_PARAMETERS else ()
     if missing := checks.keys() - record.state.keys() - _MAY_LACK - _OF_SOME.get(cls, set()):
         raise RefusedError(f"{called(place)} has no attribute {missing.pop()!r}")
@@ -148,6 +150,19 @@ _OF_A_KIND: dict[str, Check] = {
 }
 
 
+def _target(value: Any, place: str) -> None:
+    """Accept the name of a target, or a list of several."""
+    (sequence_of(label) if type(value) is list else label)(value, place)
+
+
+def _report_of_target(value: Any, place: str) -> None:
+    """Accept what is reported of one of several targets, and further plain values."""
+    dict_of(plain, *_OF_A_TARGET)(value, place)
+    for name in (_OF_A_TARGET | _ALSO_OF_A_TARGET).keys() & value.keys():
+        check = _OF_A_TARGET.get(name) or _ALSO_OF_A_TARGET[name]
+        check(value[name], f"{place}[{name!r}]")
+
+
 def _report(value: Any, place: str) -> None:
     """Accept what :func:`fastmlp.train_table` reports, and further plain values."""
     dict_of(plain, *_REPORTED)(value, place)
@@ -169,7 +184,7 @@ _REPORTED: dict[str, Check] = {
     "rows": count,
     "train_rows": count,
     "test_rows": count,
-    "target": label,
+    "target": _target,
     "task": text,
     "task_reason": text,
     "numeric_columns": count,
@@ -194,6 +209,16 @@ _ALSO_REPORTED: dict[str, Check] = {
     "pack": sequence_of(_kind_of_pack),
     "networks": count,
     "cut_short": truth,
+    "targets": sequence_of(_report_of_target),
+}
+_OF_A_TARGET: dict[str, Check] = {
+    "target": label,
+    **{name: _REPORTED[name] for name in ("inputs", "layers", "loss", "epochs")},
+    "validation_score": optional(number),
+}
+_ALSO_OF_A_TARGET: dict[str, Check] = {
+    **{name: _ALSO_REPORTED[name] for name in ("pack", "networks", "cut_short")},
+    **dict.fromkeys(("test", "baseline"), dict_of(number, "r2", "rmse", "mae")),
 }
 
 
@@ -267,6 +292,13 @@ _TABULAR: dict[str, Check] = {
     "n_iter_": count,
     "na_values_": sequence_of(label),
     "report_": _report,
+}
+# A regressor for several targets has a model of each instead of networks of its own.
+_SEVERAL_TARGETS: dict[str, Check] = {
+    **{name: check for name, check in _TABULAR.items() if name != "preprocessor_"},
+    "target_name_": sequence_of(label),
+    "target_format_": sequence_of(number_form),
+    "models_": sequence_of(instance_of(TabularRegressor)),
 }
 _PREPROCESSOR: dict[str, Check] = {
     **_FEATURES,

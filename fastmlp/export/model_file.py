@@ -57,7 +57,7 @@ _MODELS = {
     MLPRegressor: "coefs_",
     TabularClassifier: "estimator_",
     TabularPreprocessor: "columns_",
-    TabularRegressor: "estimator_",
+    TabularRegressor: "columns_",  # one for several targets has no estimator_
 }
 _REMEDY = "functions as parameters (loss, scoring) can be set to others before saving"
 

@@ -20,7 +20,6 @@ from .onnx_networks import (
     write_classes,
     write_multilabel,
     write_networks,
-    write_numbers,
     write_sorted,
 )
 from .onnx_tables import write_table_model
@@ -141,7 +140,7 @@ def _write_network(graph: Graph, network: BaseMLP, x: str) -> None:
     if not isinstance(network, MLPClassifier):
         if len(network._fitted_quantiles()) > 1:
             p = write_sorted(graph, p, n_outputs)
-        write_numbers(graph, p, dtype, n_outputs)
+        graph.output(p, "prediction", dtype, n_outputs)
     elif network._label_binarizer.y_type_.startswith("multilabel"):
         write_multilabel(graph, p, dtype, n_outputs)
     else:

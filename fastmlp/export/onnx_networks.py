@@ -158,34 +158,27 @@ def _write_activation(
     return graph.node("Add", positive, e)
 
 
-def write_numbers(
-    graph: Graph,
-    p: str,
-    dtype: np.dtype[Any],
-    n_outputs: int,
-    scale: tuple[float, Any] | None = None,
-) -> None:
-    """Add the output of a regression.
+def write_scaled(graph: Graph, p: str, n_outputs: int, factor: float, offset: Any) -> str:
+    """Add the conversion of output activations to predicted numbers.
 
     Parameters
     ----------
     graph : Graph
     p : str
         The output activations, of shape (n_rows, n_outputs).
-    dtype : numpy.dtype
-        Their type.
     n_outputs : int
-    scale : tuple of float, optional
-        The factor and the offset that convert output activations to predicted numbers. Offsets can
-        be one for each output; several outputs are sorted then, since they are quantiles.
+    factor : float
+    offset : float or ndarray of shape (n_outputs,)
+        Several outputs are sorted, since they are quantiles.
+
+    Returns
+    -------
+    str
+        The numbers, of shape (n_rows, n_outputs), float64.
     """
-    if scale is not None:
-        dtype = np.dtype(np.float64)
-        p = graph.node("Mul", graph.cast(p, dtype), graph.constant(np.float64(scale[0])))
-        p = graph.node("Add", p, graph.constant(np.asarray(scale[1], np.float64)))
-        if n_outputs > 1:
-            p = write_sorted(graph, p, n_outputs)
-    graph.output(p, "prediction", dtype, n_outputs)
+    p = graph.node("Mul", graph.cast(p, np.float64), graph.constant(np.float64(factor)))
+    p = graph.node("Add", p, graph.constant(np.asarray(offset, np.float64)))
+    return write_sorted(graph, p, n_outputs) if n_outputs > 1 else p
 
 
 def write_sorted(graph: Graph, p: str, n_outputs: int) -> str:

@@ -15,8 +15,9 @@ from ..tabular.encoders.scaling import (
     UNSQUASHED_LIMIT,
 )
 from ..tabular.pack.members import Pack
+from ..tabular.several import models_of
 from .graph import Graph
-from .onnx_networks import write_classes, write_networks, write_numbers, write_pack
+from .onnx_networks import write_classes, write_networks, write_pack, write_scaled
 
 _HOLDS = {"date": "dates", "words": "free text"}
 
@@ -29,8 +30,36 @@ def write_table_model(graph: Graph, model: Any) -> None:
     InputError
         When it learns from columns, or has classes, that ONNX cannot express.
     """
-    x, n_inputs = _write_inputs(graph, model.preprocessor_)
-    fitted, dtype = model.estimator_, np.dtype(np.float32)
+    columns = _write_columns(graph, model)
+    if len(models := models_of(model)) > 1:
+        numbers = [_write_outputs(graph, one, columns) for one in models]
+        p = graph.node("Concat", *(found[0] for found in numbers), axis=1)
+        graph.output(p, "prediction", np.float64, len(models))
+        return
+    p, dtype, n_outputs = _write_outputs(graph, model, columns)
+    if model._task == "regression":
+        graph.output(p, "prediction", dtype, n_outputs)
+    else:
+        classes, threshold = model.estimator_.classes_, getattr(model, "threshold_", 0.5)
+        write_classes(graph, p, dtype, n_outputs, classes, threshold)
+
+
+def _write_outputs(
+    graph: Graph, model: Any, columns: dict[str, list[str]]
+) -> tuple[str, np.dtype[Any], int]:
+    """Add the preprocessing of a model for one target, and its network or pack.
+
+    Returns
+    -------
+    outputs : str
+        The predicted numbers, or the output activations of classes, of shape (n_rows, n_outputs).
+    dtype : numpy.dtype
+        Their type.
+    n_outputs : int
+    """
+    x, n_inputs = _write_inputs(graph, model.preprocessor_, columns)
+    fitted = model.estimator_
+    dtype: np.dtype[Any] = np.dtype(np.float32)
     if isinstance(fitted, Pack):
         p = write_pack(graph, fitted, x, n_inputs)
         n_outputs = fitted.members[0].network.n_outputs_
@@ -39,16 +68,34 @@ def write_table_model(graph: Graph, model: Any) -> None:
         if dtype != np.float32:  # L-BFGS computes in float64
             x = graph.cast(x, dtype)
         p = write_networks(graph, [fitted], x)
-    if hasattr(model, "target_scale_"):
+    if model._task == "regression":
         offset = model.target_mean_ + getattr(model, "quantile_offsets_", 0.0)
-        write_numbers(graph, p, dtype, n_outputs, (model.target_scale_, offset))
-    else:
-        threshold = getattr(model, "threshold_", 0.5)
-        write_classes(graph, p, dtype, n_outputs, fitted.classes_, threshold)
+        p = write_scaled(graph, p, n_outputs, model.target_scale_, offset)
+        dtype = np.dtype(np.float64)
+    return p, dtype, n_outputs
 
 
-def _write_inputs(graph: Graph, prepared: Any) -> tuple[str, int]:
-    """Add the columns of a table and their preprocessing.
+def _write_columns(graph: Graph, model: Any) -> dict[str, list[str]]:
+    """Add the inputs of a graph, and return those of each kind of columns."""
+    columns: dict[str, list[str]] = {"numeric": [], "text": []}
+    for column in model.columns_:
+        if column["kind"] in columns:
+            columns[column["kind"]].append(str(column["name"]))
+        elif column["kind"] != "dropped":
+            holds = _HOLDS.get(column["kind"], column["kind"])
+            raise InputError(
+                f"{called(column['name'])} holds {holds}, which an ONNX graph cannot read; train "
+                "without it, or on columns made of it"
+            )
+    graph.reserve((*columns["numeric"], *columns["text"]))
+    for kind, names in columns.items():
+        for name in names:
+            graph.input(name, np.float64 if kind == "numeric" else str, 1)
+    return columns
+
+
+def _write_inputs(graph: Graph, prepared: Any, columns: dict[str, list[str]]) -> tuple[str, int]:
+    """Add the preprocessing of the columns of a table.
 
     Returns
     -------
@@ -57,25 +104,11 @@ def _write_inputs(graph: Graph, prepared: Any) -> tuple[str, int]:
         preprocessor.
     n_inputs : int
     """
-    for column in prepared.columns_:
-        if column["kind"] not in ("numeric", "text", "dropped"):
-            holds = _HOLDS.get(column["kind"], column["kind"])
-            raise InputError(
-                f"{called(column['name'])} holds {holds}, which an ONNX graph cannot read; train "
-                "without it, or on columns made of it"
-            )
-    numeric, text = (
-        [str(column["name"]) for column in prepared.columns_ if column["kind"] == kind]
-        for kind in ("numeric", "text")
-    )
-    graph.reserve((*numeric, *text))
     parts: dict[str, list[str]] = {name: [] for name in prepared.groups_}
-    if numeric:
-        columns = [graph.input(name, np.float64, 1) for name in numeric]
-        _write_numeric(graph, columns, prepared, parts)
-    if text:
-        columns = [graph.input(name, str, 1) for name in text]
-        parts["base"] += _write_text(graph, columns, prepared)
+    if columns["numeric"]:
+        _write_numeric(graph, columns["numeric"], prepared, parts)
+    if columns["text"]:
+        parts["base"] += _write_text(graph, columns["text"], prepared)
     listed = [part for of_group in parts.values() for part in of_group]
     x = graph.node("Concat", *listed, axis=1) if len(listed) > 1 else listed[0]
     return x, max(stop for _, stop in prepared.groups_.values())

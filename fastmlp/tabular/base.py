@@ -27,6 +27,7 @@ from .pack.members import MemberDone, Pack
 from .pack.preparation import is_one_network, prepare
 from .pack.problem import OutOfFold
 from .preprocessing import TabularPreprocessor
+from .several import train_several
 from .table import Table, copies_of_target, settle_table, warn_of
 from .targets import check_complete, check_learnable, target_called
 
@@ -165,10 +166,11 @@ _SHARED_ATTRIBUTES = """\
     columns_ : list of dict
         Describes each column, as ``columns_`` of :class:`fastmlp.TabularPreprocessor`.
     target_name_ : object
-        Name of the y that was passed to ``fit``; None if it had no name.
+        Name of the y that was passed to ``fit``; None if it had no name. A list for several
+        targets.
     target_format_ : str
         How the numbers of y were written as text, such as ``1.234,5 EUR``; '' for plain numbers
-        and for classes.
+        and for classes. A list for several targets.
     n_iter_ : int
         Number of epochs that were trained, by all networks together.
     n_features_in_ : int
@@ -242,7 +244,7 @@ class BaseTabular(WholeReads, BaseEstimator):
     __metadata_request__fit = {"callback": UNUSED}  # noqa: RUF012
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "estimator_")
+        return hasattr(self, "estimator_") or hasattr(self, "models_")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # An older version may have saved the estimator without parameters that are newer.
@@ -274,11 +276,17 @@ class BaseTabular(WholeReads, BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, callback: Callback | None) -> Self:
         began = time.perf_counter()
         validate_parameters(self)
-        transaction = Transaction(self, ("estimator_", "n_iter_"))
+        targets = self._read_targets(y)
+        # While some of several targets have no model yet, a callback sees the estimator of before.
+        ends = ("estimator_", "n_iter_") if len(targets) == 1 else ()
+        transaction = Transaction(self, ends)
         try:
-            y = read_target(transaction.draft, y)
+            draft = transaction.draft
             fit = _TableFit(transaction, began, self.time_limit, callback, sample_weight)
-            remarks, raised = transaction.draft._train(X, y, fit)
+            if len(targets) == 1:
+                remarks, raised = draft._train(X, targets[0], fit)
+            else:
+                remarks, raised = train_several(draft, X, targets, fit)
             transaction.commit()
         except BaseException:
             transaction.rollback()
@@ -289,6 +297,10 @@ class BaseTabular(WholeReads, BaseEstimator):
             warn_user(warning)
         warn_of(remarks)
         return self
+
+    def _read_targets(self, y: Any) -> list[pd.Series]:
+        """Return the target, or the targets of an estimator that can predict several."""
+        return [read_target(self, y)]
 
     def _train(self, X: Any, y: pd.Series, fit: "_TableFit") -> tuple[list[str], Warning | None]:
         """Set the fitted attributes of this draft, and return remarks on the table for the user.

@@ -25,7 +25,7 @@ def read_table(
     text: str | Sequence[str] = (),
     drop: str | Sequence[str] = (),
     header: bool = True,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     task: str = "auto",
     allow_empty: bool = False,
 ) -> pd.DataFrame:
@@ -60,9 +60,9 @@ def read_table(
     header : bool, default=True
         Whether the first line has the names of the columns. Without them the columns are called
         1, 2, and so on.
-    target : str or None, default=None
-        Name of the column that shall be predicted; None is the last one. If its values are
-        codes for classes such as ``01``, it stays text.
+    target : str, sequence of str or None, default=None
+        Name of the column that shall be predicted, or of several; None is the last one. If its
+        values are codes for classes such as ``01``, it stays text.
     task : {'auto', 'classification', 'regression'}, default='auto'
         What the target is for: numbers of a regression are never codes.
     allow_empty : bool, default=False
@@ -94,7 +94,7 @@ def read_table(
             header=header,
             verbatim=set(listed(text)),
             drop=listed(drop),
-            target=target,
+            targets=None if target is None else listed(target),
             task=task,
             allow_empty=allow_empty,
         ),

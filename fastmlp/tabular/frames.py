@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse
+from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
@@ -205,10 +206,56 @@ def read_target(estimator: Any, y: Any) -> pd.Series:
         return plain_target(y)
     if isinstance(y, pd.DataFrame) and len(y.columns) == 1:
         name, y = y.columns[0], y.to_numpy()
+    return plain_target(pd.Series(column_or_1d(_values_of(y), warn=True), name=name))
+
+
+def _values_of(y: Any) -> NDArray[Any]:
+    """Return the array of a target or of several, without making text of numbers."""
     if isinstance(y, list | tuple) and np.asarray(y).dtype.kind in "US":
         values = np.asarray(y, dtype=object)  # otherwise numbers beside text would become text
     else:
         values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     if values.dtype.kind == "S":
         values = values.astype(object)  # bytes, whose text is read from objects
-    return plain_target(pd.Series(column_or_1d(values, warn=True), name=name))
+    return values
+
+
+class PlaceName(str):
+    """What messages call a column of an array of targets, which has no name."""
+
+
+def read_targets(estimator: Any, y: Any) -> list[pd.Series]:
+    """Convert the targets of a regression to series with the types of the values in them.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        The message of the error for a missing `y` names its class.
+    y : array-like of shape (n_rows,) or (n_rows, n_targets)
+        A frame of pandas or polars, or an array. A single target is read by :func:`read_target`.
+
+    Returns
+    -------
+    list of pandas.Series
+        Where there are several, the columns of an array are called ``y[:, 0]`` and so on.
+
+    Raises
+    ------
+    DataError
+        When a frame names a target twice, or a cell holds neither a number nor text.
+    ValueError
+        When `y` is None or is no table.
+    """
+    if hasattr(y, "columns") and not isinstance(y, pd.DataFrame) and np.shape(y)[1:] > (1,):
+        y = as_pandas(y)
+    if isinstance(y, pd.DataFrame) and len(y.columns) > 1:
+        if not y.columns.is_unique:
+            repeated = y.columns[y.columns.duplicated()][0]
+            raise DataError(f"target {repeated!r} stands there more than once; names must differ")
+        return [plain_target(y.iloc[:, i]) for i in range(len(y.columns))]
+    if isinstance(y, np.ndarray | list | tuple):
+        values = _values_of(y)
+        if values.ndim == 2 and values.shape[1] > 1:
+            columns = [pd.Series(v, name=PlaceName(f"y[:, {i}]")) for i, v in enumerate(values.T)]
+            return [plain_target(column) for column in columns]
+    return [read_target(estimator, y)]

@@ -201,9 +201,9 @@ class TableReader:
                     + ", ".join(map(repr, names[:20]))
                     + (", ..." if len(names) > 20 else "")
                 )
-        if reading.target is not None and reading.target in reading.drop:
+        if dropped := [name for name in reading.targets or () if name in reading.drop]:
             raise DataError(
-                f"{self.name}: column {reading.target!r} is the target, which cannot be left out"
+                f"{self.name}: column {dropped[0]!r} is the target, which cannot be left out"
             )
         marks = set(map(str, reading.na_values))
         usual = list(MISSING_WORDS | marks | {""})
@@ -316,16 +316,14 @@ class TableReader:
     def _examine(self, frame: pd.DataFrame, watched: Watched) -> Examination:
         """Look at the rows a second time, if there was a sign that something may be wrong."""
         reading = self.reading
-        target = self._target(frame)
+        targets = self._targets(frame)
         places = {name: i for i, name in enumerate(frame.columns)}
-        collect: set[int] = set()
-        if target is not None and frame[target].isna().any():
-            collect = {places[target]}
+        collect = {places[name] for name in targets if frame[name].isna().any()}
         codes = set()
         if watched.has_codes:
-            own = [name for name in places if name == target or not reading.known]
+            own = [name for name in places if name in targets or not reading.known]
             codes = {places[name] for name in own if are_integers(frame[name])}
-            collect |= codes & {places.get(target)}
+            collect |= codes & {places[name] for name in targets}
         n_extra = watched.n_lines - len(frame)
         n_columns = len(self.header) or len(frame.columns)
         if not (collect or codes or n_extra) and (
@@ -339,20 +337,19 @@ class TableReader:
             seen.columns, seen.codes = {}, {}
         return seen
 
-    def _target(self, frame: pd.DataFrame) -> Any:
-        """Return the name of the target, or None if the table does not have it."""
-        target = self.reading.target
-        if target is None and not self.reading.known:
+    def _targets(self, frame: pd.DataFrame) -> list[Any]:
+        """Return the names of the targets that the table has."""
+        if self.reading.targets is None and not self.reading.known:
             left = [name for name in frame.columns if name not in self.reading.drop]
-            return left[-1] if left else None
-        return target if target in frame.columns else None
+            return left[-1:]
+        return [name for name in self.reading.targets or () if name in frame.columns]
 
     def _keep_codes(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Keep a target of classes such as 01 as text, and remark on features of such codes."""
-        target, coded = self._target(frame), []
+        targets, coded = self._targets(frame), []
         for place, code in seen.codes.items():
             name = frame.columns[place]
-            if name == target and self.reading.task != "regression":
+            if name in targets and self.reading.task != "regression":
                 raw = seen.columns.get(place)
                 is_class = self.reading.task == "classification" or (
                     frame[name].notna().all() and decide_task(frame[name])[0] == "classification"
@@ -395,14 +392,14 @@ class TableReader:
             )
         if reading.known:
             return
-        target = self._target(frame)
+        targets = self._targets(frame)
         least = frame.select_dtypes("number").min()  # of all at once, which is quicker
         is_long = set(least.index[least > SHORTEST_LONG])
         for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
             if name in reading.drop:
                 continue
             if dtype.kind == "O":
-                if name != target:
+                if name not in targets:
                     self._remark_on_mark(frame, name)
             elif name in is_long and self._loses_digits(frame, name):
                 self._warn(
@@ -415,7 +412,7 @@ class TableReader:
         column, task = frame[name], self.reading.task
         if not loses_digits(column):
             return False
-        if name != self._target(frame) or not pd.api.types.is_integer_dtype(column):
+        if name not in self._targets(frame) or not pd.api.types.is_integer_dtype(column):
             return True
         return (decide_task(column)[0] if task == "auto" else task) == "regression"
 
@@ -449,13 +446,12 @@ class TableReader:
             "na_values": list(map(str, reading.na_values)),
             "text": sorted(reading.verbatim),
         }
-        target = self._target(frame)
-        raw = None if target is None else seen.columns.get(names.index(target))
         marks = MISSING_WORDS | set(record["na_values"])
-        for row, value in enumerate(raw or ()):
-            if value.strip() in marks:
-                record["missing_word"] = [target, value.strip(), row + 1]
-                break
+        for target in self._targets(frame):
+            for row, value in enumerate(seen.columns.get(names.index(target)) or ()):
+                if value.strip() in marks:
+                    record["missing_word"] = [target, value.strip(), row + 1]
+                    return record
         return record
 
     def _warn(self, message: str) -> None:

@@ -18,6 +18,8 @@ class Reading:
         Columns whose text is kept as it stands; only empty fields are missing.
     as_text : set of str
         Further columns that are text. Those that the table does not have are ignored.
+    targets : sequence of str or None
+        None is the last column of a table that no model knows.
     known : set of str
         Columns that a model knows: nothing is remarked on a table with a header of them, since
         it is read as in training, and other columns are not used.
@@ -38,7 +40,7 @@ class Reading:
     verbatim: set[str] = field(default_factory=set)
     as_text: set[str] = field(default_factory=set)
     drop: Sequence[str] = ()
-    target: Any = None
+    targets: Sequence[Any] | None = None
     task: str = "auto"
     allow_empty: bool = False
     known: set[str] = field(default_factory=set)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.regression_targets import quantile_score
@@ -14,15 +15,16 @@ from ..estimators.regressor import MLPRegressor
 from ..estimators.transaction import whole
 from ..schedules import Schedule
 from .base import BaseTabular, Callback, constraints_of, with_shared_docs
-from .frames import read_target
-from .pack.training import OutOfFold
+from .frames import read_target, read_targets
+from .pack.problem import OutOfFold
 from .quantiles import conformal_offsets, fitted_levels, quantile_levels
+from .several import models_of, predict_several, true_numbers
 from .targets import numeric_target
 
 
 @with_shared_docs
 class TabularRegressor(RegressorMixin, BaseTabular):
-    """Multilayer perceptrons that predict a number for each row of a table of numbers and text.
+    """Multilayer perceptrons that predict numbers for each row of a table of numbers and text.
 
     A :class:`fastmlp.TabularPreprocessor` prepares the columns. Where no parameter of a network is
     set, a pack of networks of several kinds is trained on them, each on other rows, and weighed by
@@ -31,6 +33,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     and have the same names and meanings as there; some have other defaults, which suit tables. All
     is in float32, with a standardised target. Ctrl-C ends training early and keeps what was
     learned.
+
+    Several targets have a complete model each, the same as without the other targets. They share
+    the limit of time. Where Ctrl-C or a callback ends the training, the targets that follow get
+    the least that can be trained.
 
     Parameters
     ----------
@@ -56,6 +62,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     quantile_offsets_ : ndarray of shape (n_levels,)
         What is added to each quantile, in units of the target. Defined only for quantiles of a
         pack.
+    models_ : list of TabularRegressor
+        The model of each of several targets. These have what is learned from a target, such as
+        ``estimator_`` and ``preprocessor_``, which the whole has not. Defined only for several.
     <shared attributes>
 
     See Also
@@ -179,8 +188,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         X : data frame or array-like of shape (n_rows, n_columns)
             A frame of pandas or polars, or an array of numbers, text or both. Missing values
             are allowed.
-        y : array-like of shape (n_rows,)
-            The numbers to predict; none of them may be missing.
+        y : array-like of shape (n_rows,) or (n_rows, n_targets)
+            The numbers to predict; none of them may be missing. Several targets are a frame or an
+            array of two dimensions; a callback then sees the estimator as it was before the fit.
         <arguments of fit>
 
         Returns
@@ -215,8 +225,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
         Returns
         -------
-        ndarray of shape (n_rows,) or (n_rows, n_levels), float64
-            A column for each of several `quantiles`, in increasing order.
+        ndarray of shape (n_rows,), (n_rows, n_targets) or (n_rows, n_levels), float64
+            A column for each of several targets, or of several `quantiles` in increasing order.
 
         Raises
         ------
@@ -229,6 +239,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             When a text column has hardly a level that was seen in ``fit``.
         """
         model = whole(self)
+        check_is_fitted(model)
+        if len(models_of(model)) > 1:
+            return predict_several(model, X)
         inputs = model._inputs(X)
         n_levels = len(fitted_levels(model))
         if not len(inputs):
@@ -258,13 +271,14 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination, R^2, or for quantiles their mean D^2.
 
-        D^2 is the share by which the pinball loss is below that of constant quantiles.
+        D^2 is the share by which the pinball loss is below that of constant quantiles. Several
+        targets have the mean of their R^2.
 
         Parameters
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
             As for :meth:`predict`.
-        y : array-like of shape (n_rows,)
+        y : array-like of shape (n_rows,) or (n_rows, n_targets)
             The true numbers.
         sample_weight : array-like of shape (n_rows,), optional
             The weight of each row; by default all are equal.
@@ -274,12 +288,22 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         float
         """
         check_is_fitted(self)
+        if len(models_of(self)) > 1:
+            return super().score(X, true_numbers(self, y), sample_weight)
         form = getattr(self, "target_format_", "")  # a model of an older version has none
         values = self._target(read_target(self, y), form)
         if len(levels := fitted_levels(self)) > 1:
             weight = None if sample_weight is None else np.asarray(sample_weight)
             return quantile_score(values, self.predict(X), levels, weight)
         return super().score(X, values, sample_weight)
+
+    def _read_targets(self, y: Any) -> list[pd.Series]:
+        return read_targets(self, y)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = not (isinstance(self.loss, str) and self.loss == "quantile")
+        return tags
 
     def _target(self, y: pd.Series, form: str = "") -> NDArray[np.float64]:
         return numeric_target(y, "TabularClassifier takes text", form)

@@ -1,8 +1,8 @@
 """What is found out about a whole table before rows are held out and a model is trained."""
 
 import re
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,29 @@ def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
         When a cell holds something that is neither a number nor text, or a number that is
         infinite or too large for a standard deviation; the row is that of `frame`.
     """
+    return settle_tables(frame, [y])[0]
+
+
+def settle_tables(frame: pd.DataFrame, targets: Sequence[pd.Series | None]) -> list[Table]:
+    """Find out once what the tables of several targets are, which differ by the target alone.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The feature columns.
+    targets : sequence of pandas.Series or None
+        At least one.
+
+    Returns
+    -------
+    list of Table
+        One for each target. They share the frame.
+
+    Raises
+    ------
+    DataError
+        As :func:`settle_table`.
+    """
     names, said = list(frame.columns), how_read(frame)
     as_text = said.get("text", ())
     columns = [plain_column(frame.iloc[:, i], called(name)) for i, name in enumerate(names)]
@@ -99,15 +122,14 @@ def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
         for i, found in cells.items()
         if _may_be_numbers(columns[i]) and names[i] not in as_text
     }
-    target = None
-    if y is not None and is_text(y) and _may_be_numbers(y) and y.name not in as_text:
-        target = cells_of(y, "y")
-        texts["y"] = _different(target)
+    written = {
+        f"y{i}": cells_of(y, "y")
+        for i, y in enumerate(targets)
+        if y is not None and is_text(y) and _may_be_numbers(y) and y.name not in as_text
+    }
+    texts |= {place: _different(found) for place, found in written.items()}
     forms = find_forms(texts, said.get("decimal"))
     table = Table(frame)
-    table.target_form, table.target_note = forms.pop("y", ("", ""))
-    if target is not None and not table.target_form:
-        table.target_note = numbers_note(target, is_target=True)
     for i, name in enumerate(names):
         form, note = forms.get(i, ("", ""))
         if i in texts and not form:
@@ -130,7 +152,13 @@ def settle_table(frame: pd.DataFrame, y: pd.Series | None = None) -> Table:
     if columns:
         table.frame = pd.concat(columns, axis=1, keys=range(len(columns)))
         table.frame.columns = frame.columns
-    return table
+    tables = []
+    for place in (f"y{i}" for i in range(len(targets))):
+        form, note = forms.get(place, ("", ""))
+        if place in written and not form:
+            note = numbers_note(written[place], is_target=True)
+        tables.append(replace(table, target_form=form, target_note=note))
+    return tables
 
 
 def _different(cells: Cells) -> list[str]:

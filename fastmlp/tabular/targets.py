@@ -53,6 +53,34 @@ def find_target(frame: pd.DataFrame, name: Any) -> Any:
     return name
 
 
+def find_targets(frame: pd.DataFrame, names: Any) -> list[Any]:
+    """Return the names of the target columns.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    names : hashable, list or None
+        The name or the names that the user chose; None is the last column.
+
+    Returns
+    -------
+    list of hashable
+
+    Raises
+    ------
+    DataError
+        When there is no column of a name, no name, or a name twice.
+    """
+    if not isinstance(names, list):
+        return [find_target(frame, names)]
+    if not names:
+        raise DataError("the list of targets is empty; name a column, or none for the last one")
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise DataError(f"target {repeated[0]!r} is named more than once; names must differ")
+    return [find_target(frame, name) for name in names]
+
+
 def target_called(y: pd.Series) -> str:
     """Return the words by which messages refer to a target."""
     return "y" if y.name is None else f"target column {y.name!r}"

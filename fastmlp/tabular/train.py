@@ -29,17 +29,17 @@ from .csv import Origin, how_read, listed, missing_word, read
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
 from .numbers import misread_note
-from .pack.members import Pack
-from .pack.preparation import why
 from .quantiles import fitted_levels, quantile_metrics
 from .reading import Reading
 from .regressor import TabularRegressor
-from .table import Table, settle_table, warn_of
+from .reports import mean_r2, report_metrics, report_on
+from .several import models_of, target_forms, target_names, warnings_once
+from .table import Table, settle_tables, warn_of
 from .targets import (
     check_complete,
     check_known,
     check_learnable,
-    find_target,
+    find_targets,
     labels_like,
     numeric_target,
     plain_target,
@@ -70,11 +70,11 @@ def train_table(
     ----------
     frame : data frame
         A frame of pandas or polars, with the target among its columns.
-    target : str or None, default=None
-        Name of the target column; None is the last column.
+    target : str, list of str or None, default=None
+        Name of the target column, or a list of several for a regression; None is the last column.
     task : {'auto', 'classification', 'regression'}, default='auto'
         'auto' is classification for text, for truth values, and for at most 20 different
-        integers.
+        integers. Several targets are a regression.
     test_size : float, default=0.2
         Share of the rows that are held out for the test metrics; 0 trains on all rows.
     random_state : int, default=0
@@ -94,7 +94,8 @@ def train_table(
         a dict of the numbers of rows, columns, epochs and seconds, of what has chosen the form of
         the model, 'why', and of whether training converged or was interrupted. For a pack it has
         the kinds of networks with their weights, 'pack'. Unless `test_size` is 0, it also has the
-        metrics on the test rows, 'test', and those of a trivial prediction, 'baseline'.
+        metrics on the test rows, 'test', and those of a trivial prediction, 'baseline'. For
+        several targets these are means of R^2, and 'targets' is a list with a dict for each.
 
     Raises
     ------
@@ -127,45 +128,76 @@ def train_table(
         raise ValueError(f"test_size must be at least 0 and less than 1, got {test_size}")
     frame = as_pandas(frame)
     check_frame(frame)
-    target = find_target(frame, target)
-    place = frame.columns.get_loc(target)
-    y = plain_target(frame.iloc[:, place])
-    check_complete(y, missing_word(frame, target))
-    if len(frame.columns) == 1:
-        raise DataError(f"there is no column but the target {target!r}; features are needed")
-    features = frame.iloc[:, np.arange(len(frame.columns)) != place]
-    table = settle_table(features, y)
-    form = table.target_form
-    task, reason = decide_task(y, form) if task == "auto" else (task, "")
+    names = find_targets(frame, target)
+    places = [frame.columns.get_loc(name) for name in names]
+    targets = [plain_target(frame.iloc[:, place]) for place in places]
+    for y in targets:
+        check_complete(y, missing_word(frame, y.name))
+    if len(frame.columns) == len(names):
+        what = f"the target {names[0]!r}" if len(names) == 1 else "the targets"
+        raise DataError(f"there is no column but {what}; features are needed")
+    features = frame.iloc[:, np.setdiff1d(np.arange(len(frame.columns)), places)]
+    tables = settle_tables(features, targets)
+    task, reason = _task(task, targets, tables)
     model = _estimator(task, {**parameters, "random_state": random_state})
-    values = target_values(y, task, form)
-    check_learnable(values, task, target_called(y))
-    train, test = _split(values, task, test_size, random_state)
+    values = []
+    for y, table in zip(targets, tables, strict=True):
+        if len(names) == 1:
+            values.append(target_values(y, task, table.target_form))
+        else:
+            values.append(numeric_target(y, "several targets are one", table.target_form))
+        check_learnable(values[-1], task, target_called(y))
+    train, test = _split(values[0], task, test_size, random_state)
 
     began = time.perf_counter()
-    endings = _fit(model, table.rows(train), pd.Series(values[train], name=target), callback)
+    learned = [pd.Series(v[train], name=name) for name, v in zip(names, values, strict=True)]
+    joined = learned[0] if len(learned) == 1 else pd.concat(learned, axis=1)
+    endings = _fit(model, tables[0].rows(train), joined, callback)
     seconds = time.perf_counter() - began
     model.reading_ = how_read(frame)
     model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
-    if task == "regression" and form:
-        model.target_format_ = form
-    if table.target_note and (model.target_format_ or (reason and task == "classification")):
-        warn_of([f"{target_called(y)} {table.target_note}"])
+    for one, y, table in zip(models_of(model), targets, tables, strict=True):
+        if task == "regression" and table.target_form:
+            one.target_format_ = table.target_form
+        if table.target_note and (one.target_format_ or (reason and task == "classification")):
+            warn_of([f"{target_called(y)} {table.target_note}"])
+    if len(names) > 1:
+        model.target_format_ = target_forms(model)
     model.report_ = {
         "rows": len(frame),
         "train_rows": len(train),
         "test_rows": len(test),
-        "target": target,
+        "target": names[0] if len(names) == 1 else names,
         "task": task,
         "task_reason": reason,
-        **_report(model, seconds),
+        **report_on(model, seconds),
         **endings,
     }
     if len(test):
-        model.report_["test"] = _metrics(model, features.iloc[test], values[test])
-        levels = fitted_levels(model)
-        model.report_["baseline"] = baseline_metrics(task, values[train], values[test], levels)
+        models = models_of(model)
+        trivial = [
+            baseline_metrics(task, known[train], known[test], fitted_levels(one))
+            for one, known in zip(models, values, strict=True)
+        ]
+        with warnings_once():
+            measured = [
+                _metrics(one, features.iloc[test], known[test])
+                for one, known in zip(models, values, strict=True)
+            ]
+        report_metrics(model.report_, measured, trivial)
     return model
+
+
+def _task(task: str, targets: list[pd.Series], tables: list[Table]) -> tuple[str, str]:
+    """Return the task, and why it was chosen if the user has not."""
+    if len(targets) > 1:
+        if task == "classification":
+            raise DataError(
+                "several targets are learned by a regression, not by task='classification'; train "
+                "a model for each of them"
+            )
+        return "regression", ""
+    return decide_task(targets[0], tables[0].target_form) if task == "auto" else (task, "")
 
 
 def read_for(
@@ -210,7 +242,7 @@ def read_for(
     DataError
         When the file cannot be read, as in :func:`fastmlp.tabular.csv.read_table`.
     """
-    target, earlier = model.target_name_, getattr(model, "reading_", {})
+    targets, earlier = target_names(model), getattr(model, "reading_", {})
     # Numbers in a foreign form are text for the reader, and the model converts them, unless the
     # user says how this table writes them.
     text = {
@@ -219,10 +251,11 @@ def read_for(
         if column["kind"] in ("text", "date", "words")
         or (column.get("number_format") and decimal is None)
     }
-    if (getattr(model, "target_format_", "") and decimal is None) or (
-        is_classifier(model) and model.classes_.dtype.kind in "US"
-    ):
-        text.add(target)
+    for target, form in zip(targets, target_forms(model), strict=True):
+        if (form and decimal is None) or (
+            is_classifier(model) and model.classes_.dtype.kind in "US"
+        ):
+            text.add(target)
     reading = Reading(
         separator=separator,
         encoding=encoding,
@@ -231,10 +264,10 @@ def read_for(
         header=earlier.get("header", True) if header is None else header,
         verbatim=set(earlier.get("text", ())),
         as_text=text,
-        target=target,
+        targets=targets,
         task="regression",  # the model knows whether its target is text
         allow_empty=allow_empty,
-        known={column["name"] for column in model.columns_} | {target},
+        known={column["name"] for column in model.columns_} | {*targets},
     )
     if not reading.header and earlier.get("header", True):
         raise DataError(
@@ -266,11 +299,11 @@ def _names_by_number(model: Any, n_columns: int) -> dict[int, list[str]]:
             "the model was trained on a table without names of columns, which were renamed later; "
             "give the columns these names and use header=True, or predict from a data frame"
         )
-    without_target = [name for name in names if name != model.target_name_]
+    without_target = [name for name in names if name not in target_names(model)]
     return {len(features): features, len(without_target): without_target, n_columns: names}
 
 
-def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
+def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, Any]:
     """Measure a fitted model on a table that has the target column.
 
     Parameters
@@ -279,13 +312,15 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
         A fitted model.
     frame : data frame
         A frame of pandas or polars, with the target among its columns.
-    target : str or None, default=None
-        Name of the target column; None is the name of the y that the model was trained on.
+    target : str, list of str or None, default=None
+        Name of the target column, or a list of several; None is the name of the y that the model
+        was trained on.
 
     Returns
     -------
     dict of str to float
-        The metrics by their names, as from :mod:`fastmlp.tabular.metrics`.
+        The metrics by their names, as from :mod:`fastmlp.tabular.metrics`. For several targets it
+        has the mean of their R^2, and 'targets', a list with a dict for each.
 
     Raises
     ------
@@ -301,8 +336,22 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, float]:
     """
     frame = as_pandas(frame)
     check_frame(frame)
-    if target is None:
-        target = model.target_name_
+    models = models_of(model)
+    if len(models) == 1:
+        return _evaluate(model, frame, model.target_name_ if target is None else target)
+    names = target_names(model) if target is None else find_targets(frame, target)
+    if len(names) != len(models):
+        raise DataError(f"the model has {len(models)} targets, and {len(names)} are named")
+    with warnings_once():
+        measured = [
+            {"target": name, **_evaluate(one, frame, name)}
+            for one, name in zip(models, names, strict=True)
+        ]
+    return {"r2": mean_r2(measured), "targets": measured}
+
+
+def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
+    """Measure a model on one target; see :func:`evaluate`."""
     if target not in frame.columns:
         raise DataError(f"there is no target column {target!r} to compare with")
     y = plain_target(frame.iloc[:, frame.columns.get_loc(target)])
@@ -366,7 +415,7 @@ def _split(
     return np.sort(train), np.sort(test)
 
 
-def _fit(model: Any, X: Table, y: pd.Series, callback: Callback | None) -> dict[str, bool]:
+def _fit(model: Any, X: Table, y: Any, callback: Callback | None) -> dict[str, bool]:
     """Fit the model, and tell whether it 'converged' and whether it was 'interrupted'.
 
     The warnings about these two are not shown; all others are passed on.
@@ -394,66 +443,6 @@ def _fit(model: Any, X: Table, y: pd.Series, callback: Callback | None) -> dict[
         else:
             warn_user(warning)
     return {"converged": converged and not interrupted, "interrupted": interrupted}
-
-
-def _report(model: Any, seconds: float) -> dict[str, Any]:
-    """Collect what ``report_`` says about a fitted model itself."""
-    kinds = [column["kind"] for column in model.columns_]
-    return {
-        "numeric_columns": kinds.count("numeric"),
-        "text_columns": kinds.count("text"),
-        "date_columns": kinds.count("date"),
-        "words_columns": kinds.count("words"),
-        "dropped_columns": {
-            column["name"]: column["reason"]
-            for column in model.columns_
-            if column["kind"] == "dropped"
-        },
-        **_of_form(model.estimator_, seconds),
-        "why": why(model),
-        **_of_pack(model.estimator_),
-    }
-
-
-def _of_form(trained: Any, seconds: float) -> dict[str, Any]:
-    """Report on the network of a model, or on its pack.
-
-    The layers of a pack are those of a network of the kind with the largest weight.
-    """
-    if isinstance(trained, Pack):
-        first = max(trained.weights, key=lambda kind: trained.weights[kind])
-        units = _layers(next(m.network for m in trained.members if m.kind == first))
-        n_inputs = max(member.stop for member in trained.members)
-        loss: float | None = trained.loss
-        score = trained.score
-    else:
-        units = _layers(trained)
-        n_inputs, score = units[0], trained.best_validation_score_
-        loss = float(trained.loss_) if trained.loss_curve_ else None
-    return {
-        "inputs": n_inputs,
-        "layers": units,
-        "epochs": int(trained.n_iter_),
-        "seconds": round(seconds, 3),
-        "loss": loss,
-        "validation_score": score,
-    }
-
-
-def _of_pack(trained: Any) -> dict[str, Any]:
-    """Report what only packs have."""
-    if not isinstance(trained, Pack):
-        return {}
-    return {
-        "pack": trained.kinds,
-        "networks": len(trained.members),
-        "cut_short": trained.is_cut_short,
-    }
-
-
-def _layers(network: Any) -> list[int]:
-    """Return the number of units of each layer, the inputs first."""
-    return [network.coefs_[0].shape[0], *(w.shape[1] for w in network.coefs_)]
 
 
 def _metrics(model: Any, frame: pd.DataFrame, values: NDArray[Any]) -> dict[str, float]:

@@ -314,7 +314,7 @@ def test_labels_of_all_kinds(features):
         ),
         (lambda X: X, [0, np.inf] * 60, "y is infinite in row 2"),
         (lambda X: X, None, "requires y to be passed, but the target y is None"),
-        (lambda X: X, np.zeros((120, 2)), "y should be a 1d array"),
+        (lambda X: X, np.zeros((120, 2)), r"y should be a 1d array|y\[:, 0\]. has a single value"),
         (lambda X: pd.concat([X, X["age"]], axis=1), [0, 1] * 60, "'age' stands there more than"),
         (lambda X: X[["planet"]], [0, 1] * 60, "no feature column is left"),
     ],
