@@ -153,7 +153,10 @@ def test_which_parameters_are_set():
         "threshold": 0.2,
     }  # fmt: skip
     assert set_parameters(TabularClassifier(**free)) == []
-    assert set_parameters(TabularClassifier(hidden_layer_sizes=[128, 64], alpha=1e-4)) == []
+    # Also what a single network has without any setting can be set.
+    assert set_parameters(TabularClassifier(hidden_layer_sizes=[128, 64], alpha=1e-4)) == [
+        "hidden_layer_sizes", "alpha",
+    ]  # fmt: skip
     assert set_parameters(TabularClassifier([5], dropout=[0.1], early_stopping=True)) == [
         "hidden_layer_sizes", "early_stopping", "dropout",
     ]  # fmt: skip

@@ -32,6 +32,7 @@ from fastmlp import (
     TabularRegressor,
 )
 from fastmlp.exceptions import InterruptedTrainingWarning
+from fastmlp.tabular.base import _SINGLE_NETWORK
 
 CLASSES = {TabularClassifier: MLPClassifier, TabularRegressor: MLPRegressor}
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 30, "learning_rate_init": 0.01}
@@ -78,8 +79,14 @@ def test_parameters_are_those_of_the_network(cls):
     shared = ours.keys() & theirs.keys()
     others = {name for name in shared if ours[name].default != theirs[name].default}
     assert others == {
-        "hidden_layer_sizes", "early_stopping", "n_iter_no_change", "random_state",
+        "hidden_layer_sizes", "activation", "solver", "alpha", "learning_rate_init", "max_iter",
+        "n_iter_no_change", "tol", "beta_2", "dropout", "validation_fraction", "early_stopping",
+        "random_state",
     }  # fmt: skip
+    # In a single network 'auto' is the default of the network, with two exceptions.
+    network = CLASSES[cls]()
+    single = {**_SINGLE_NETWORK, "hidden_layer_sizes": (100,), "n_iter_no_change": 10}
+    assert single == {name: getattr(network, name) for name in single}
     for name in ours:
         assert name in cls.__doc__
     assert set(cls._parameter_constraints) == set(ours)
@@ -213,7 +220,7 @@ def test_clone_and_parameters(features, people):
     model = TabularClassifier(alpha=0.1, dropout=[0.1, 0], class_weight={"old": 2, "young": 1})
     copy = clone(model)
     assert copy.get_params() == model.get_params() and copy is not model
-    assert copy.set_params(max_iter=3).max_iter == 3 and model.max_iter == 200
+    assert copy.set_params(max_iter=3).max_iter == 3 and model.max_iter == "auto"
     fitted = fit_quietly(copy, features, people["class"])
     assert fitted.get_params() == clone(fitted).get_params()
     assert not hasattr(clone(fitted), "estimator_") and not hasattr(clone(fitted), "classes_")
@@ -351,7 +358,7 @@ def test_targets_of_the_other_kind(people, features):
         ({"early_stopping": "often"}, "The 'early_stopping' parameter of TabularRegressor must"),
         ({"batch_size": 0}, "The 'batch_size' parameter of TabularRegressor must"),
         ({"activation": ("tanh", "relu", "elu")}, "activation has 3 entries"),
-        ({"loss": "quantile", "quantiles": [0.1, 0.9]}, "a model for each"),
+        ({"loss": "quantile", "quantiles": [0.9, 0.1]}, "in increasing order"),
         ({"solver": "gd", "batch_size": 5}, "solver='gd' takes all rows in each step"),
         (
             {"lr_schedule": "step", "learning_rate": "adaptive", "solver": "sgd"},

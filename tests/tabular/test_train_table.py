@@ -273,14 +273,17 @@ def test_poisson_targets_are_scaled_and_not_shifted(concrete_csv):
         ({"verbose": True}, "no parameter 'verbose'"),
         ({"label_smoothing": 0.1}, "no parameter 'label_smoothing' for regression"),
         ({"class_weight": "balanced"}, "class weights are for classification"),
-        ({"dropout": 2}, "^dropout must be a number of at least 0 and below 1 or a list, got 2$"),
+        (
+            {"dropout": 2},
+            "^dropout must be 'auto', a number of at least 0 and below 1 or a list, got 2$",
+        ),
         ({"init": "foo"}, "^init must be 'glorot_normal', .* or 'sklearn', got 'foo'$"),
         ({"diagnose": 5}, "^diagnose must be True or False, got 5$"),
         ({"n_jobs": 0}, "at most -1 or an integer of at least 1, got 0|or None"),
         ({"activation": ("tanh",)}, "^activation has 1 entries"),
         ({"scoring": "neg_log_los", "early_stopping": True}, "is no score .* mean 'neg_log_loss'"),
         ({"solver": "sgd", "learning_rate_init": 1e30}, "non-finite"),
-        ({"loss": "quantile", "quantiles": [0.1, 0.9]}, "a model for each"),
+        ({"loss": "quantile", "quantiles": [0.9, 0.1]}, "in increasing order"),
     ],
 )
 def test_options_that_cannot_be(concrete_csv, options, message):
