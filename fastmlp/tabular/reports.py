@@ -24,6 +24,7 @@ def report_on(model: Any, seconds: float) -> dict[str, Any]:
     dict
     """
     kinds = [column["kind"] for column in model.columns_]
+    trained = _of_all([_of_model(one) for one in models_of(model)], target_names(model))
     return {
         "numeric_columns": kinds.count("numeric"),
         "text_columns": kinds.count("text"),
@@ -34,10 +35,14 @@ def report_on(model: Any, seconds: float) -> dict[str, Any]:
             for column in model.columns_
             if column["kind"] == "dropped"
         },
+        "inputs": trained.pop("inputs"),
+        "layers": trained.pop("layers"),
         "epochs": int(model.n_iter_),
         "seconds": round(seconds, 3),
+        "loss": trained.pop("loss"),
+        "validation_score": trained.pop("validation_score"),
         "why": why(model) if len(models_of(model)) == 1 else f"for each target {why(model)}",
-        **_of_all([_of_model(one) for one in models_of(model)], target_names(model)),
+        **{name: value for name, value in trained.items() if name != "epochs"},
     }
 
 

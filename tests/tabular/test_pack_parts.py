@@ -118,9 +118,14 @@ def test_small_tables_get_more_folds_and_large_ones_a_race():
 
 
 def test_tables_of_few_rows_have_no_trees_and_small_layers():
-    kinds = {n: {k.name: k for k in plan_for(n, "default", "auto").kinds} for n in (100, 900, 2000)}
+    kinds = {
+        n: {k.name: k for k in plan_for(n, "default", "auto", 3).kinds} for n in (100, 900, 2000)
+    }
     assert "tree" not in kinds[100] and "tree" in kinds[900]
     assert max(kinds[900]["plain"].hidden) < max(kinds[2000]["plain"].hidden)
+    # Two classes and regressions have no use of larger ones.
+    for n_classes in (0, 2):
+        assert kinds[900]["plain"] in plan_for(2000, "default", "auto", n_classes).kinds
     assert plan_for(100, "default", "auto").encoding["bin_edges"] == "quantile"
 
 

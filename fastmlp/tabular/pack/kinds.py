@@ -142,7 +142,7 @@ SMALL_PLAIN = replace(PLAIN, hidden=(128, 128, 128))
 LINEAR_KIND = Kind(LINEAR, "base", "linear")
 KINDS: tuple[Kind, ...] = (PLE, TREE, PLAIN, LINEAR_KIND)
 # It is tried for a target with a heavy tail.
-OF_LOG = replace(PLE, name="log", is_of_log=True)
+OF_LOG = replace(SMALL_PLAIN, name="log", is_of_log=True)
 _KINDS_OF_HIGH_EFFORT = (
     *KINDS[:-1],
     Kind("wide", "base", "bins", (256, 256, 256), weight_decay=0.3, epochs=64),
@@ -154,7 +154,7 @@ _KINDS_OF_HIGH_EFFORT = (
 # The one network of low effort.
 _QUICK = replace(PLE, epochs=32, cycles=4)
 _FOLDS_OF_LOW_EFFORT = 7
-# Up to so many rows the kind plain has smaller layers.
+# Above so many rows of more than two classes, the larger layers of the kind plain are of use.
 _MOST_ROWS_OF_SMALL_LAYERS = 1500
 # Below so many rows the edges of trees are not learned well enough.
 _FEWEST_ROWS_OF_TREES = 500
@@ -204,7 +204,7 @@ class Plan:
         }
 
 
-def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
+def plan_for(n_rows: int, effort: str, members: int | str, n_classes: int = 0) -> Plan:
     """Choose the networks of a pack.
 
     Parameters
@@ -214,6 +214,8 @@ def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
     effort : {'low', 'default', 'high'}
     members : int or 'auto'
         About how many networks there shall be at most, beside the linear one.
+    n_classes : int, default=0
+        Number of classes; 0 for a regression.
 
     Returns
     -------
@@ -227,17 +229,15 @@ def plan_for(n_rows: int, effort: str, members: int | str) -> Plan:
     if n_rows > 2 * _MANY_ROWS:
         n_folds, n_held = _FOLDS_OF_VERY_MANY_ROWS
     has_race = n_rows > _MOST_ROWS_WITHOUT_RACE
-    kinds: tuple[Kind, ...] = KINDS
+    is_small = n_classes <= 2 or n_rows <= _MOST_ROWS_OF_SMALL_LAYERS
+    trees = (TREE,) if n_rows >= _FEWEST_ROWS_OF_TREES else ()
+    kinds: tuple[Kind, ...] = (PLE, *trees, SMALL_PLAIN if is_small else PLAIN, LINEAR_KIND)
     if effort == "low":
         kinds, n_folds, n_held, has_race = (_QUICK,), _FOLDS_OF_LOW_EFFORT, 1, False
     elif effort == "high":
         most_folds = max(number for _, number in _FOLDS)
         n_folds = max(n_folds, 0 if has_race else most_folds)
         kinds, n_held, has_race = _KINDS_OF_HIGH_EFFORT, n_folds, False
-    elif n_rows <= _MOST_ROWS_OF_SMALL_LAYERS:
-        is_useful = n_rows >= _FEWEST_ROWS_OF_TREES
-        trees = (TREE,) if is_useful else ()
-        kinds = (PLE, *trees, SMALL_PLAIN, LINEAR_KIND)
     if not isinstance(members, str):
         kinds, n_held = _within(members, kinds)
         n_folds, has_race = max(n_folds, n_held), False

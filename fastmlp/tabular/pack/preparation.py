@@ -121,7 +121,8 @@ def prepare(
         raise ValueError(
             f"the weights leave {n_rows} rows to learn from: check class_weight and sample_weight"
         )
-    plan, log_target = _plan(estimator, is_set, n_rows), None
+    n_classes = 0 if classes is None else len(classes)
+    plan, log_target = _plan(estimator, is_set, n_rows, n_classes), None
     if task == "regression" and not levels and estimator.effort != "low":
         log_target = LogTarget.learn(targets, -estimator.target_mean_ / estimator.target_scale_)
         if log_target is not None and not is_set:
@@ -164,9 +165,9 @@ def prepare(
     return preprocessor, training
 
 
-def _plan(estimator: Any, is_set: bool, n_rows: int) -> Plan:
+def _plan(estimator: Any, is_set: bool, n_rows: int, n_classes: int) -> Plan:
     if not is_set:
-        return plan_for(n_rows, estimator.effort, estimator.members)
+        return plan_for(n_rows, estimator.effort, estimator.members, n_classes)
     n_folds = max(2, min(estimator.members, n_rows // 2))
     return Plan((Kind(NETWORK, "base", "base"),), n_folds, n_folds, has_race=False)
 
