@@ -223,6 +223,7 @@ class PackTraining:
                 for future in done:
                     self._keep(running[future], future)
                     del running[future]
+                self._forget_inputs()
             except KeyboardInterrupt:  # those in training keep what they have learned
                 self._stop.set()
                 self.is_interrupted = True
@@ -297,6 +298,12 @@ class PackTraining:
             if columns not in self._inputs:
                 self._inputs[columns] = self.problem.inputs_between(*columns, job.fold)
             return self._inputs[columns]
+
+    def _forget_inputs(self) -> None:
+        """Give up the copies of inputs that no network needs any more."""
+        needed = {self._columns[job.kind.name] for job in self._planned if not job.is_kept}
+        with self._copying:
+            self._inputs = {c: inputs for c, inputs in self._inputs.items() if c in needed}
 
     def _keep(self, batch: list[_Job], future: "Future[None]") -> None:
         """Add the networks that a thread has trained to the members, and tell of them."""
