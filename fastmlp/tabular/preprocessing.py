@@ -30,6 +30,7 @@ from .earlier import without_transformers
 from .encoders.assembly import make_inputs
 from .encoders.dates import is_circular, varying_parts
 from .encoders.learning import learn_inputs
+from .encoders.means import LevelMeans
 from .encoders.target import Target, read_encoding_target
 from .encoders.words import Words, learn_words
 from .frames import read_frame
@@ -257,8 +258,14 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
 
     def _learn_inputs(self, X: Any, y: Any = None, folds: Any = None) -> NDArray[np.float32]:
         """Learn from a table, without a word, and convert its rows."""
-        (numbers, codes), crossed = self._learn(X, y, folds)
-        return make_inputs(self, numbers, codes, crossed)
+        return self._learn_inputs_and_means(X, y, folds)[0]
+
+    def _learn_inputs_and_means(
+        self, X: Any, y: Any, folds: Any
+    ) -> tuple[NDArray[np.float32], list[LevelMeans | None]]:
+        """Return the inputs of the training rows, and what makes the means among them."""
+        (numbers, codes), means = self._learn(X, y, folds)
+        return make_inputs(self, numbers, codes, means), means
 
     def _remarks(self) -> list[str]:
         """List the notes on the columns, with their names."""
@@ -339,7 +346,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
                 raise ValueError("input_features is not equal to feature_names_in_")
         return dict(zip(columns, shown, strict=True))
 
-    def _learn(self, X: Any, y: Any, folds: Any) -> tuple[_Table, list[NDArray[np.float32]]]:
+    def _learn(self, X: Any, y: Any, folds: Any) -> tuple[_Table, list[LevelMeans | None]]:
         """Set all fitted attributes, or none if this fails.
 
         X may be a :class:`Table`, whose columns have been looked at before.
@@ -348,8 +355,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         -------
         table : tuple
             The numbers and the codes of the training rows.
-        crossed : list of ndarray of shape (n_rows, n_means)
-            The means of the target that the training rows see, for each text column.
+        means : list of LevelMeans or None
+            What makes the means that the training rows see, for each text column.
         """
         validate_parameters(self)
         with all_or_nothing(self):
@@ -382,12 +389,10 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
                 (kind == "numeric" or (kind == "date" and not is_circular(part)), is_first)
                 for kind, _, part, is_first in numbers_of_columns(self)
             ]
-            attributes, crossed = learn_inputs(
-                self, numbers, traits, codes, n_levels, target, folds
-            )
+            attributes, means = learn_inputs(self, numbers, traits, codes, n_levels, target, folds)
             for name, value in attributes.items():
                 setattr(self, name, value)
-        return (numbers, codes), crossed
+        return (numbers, codes), means
 
     def _learn_parts(self, described: Sequence[Column], frame: pd.DataFrame) -> None:
         """Set what becomes of dates and of free text; a column that gives nothing is dropped."""

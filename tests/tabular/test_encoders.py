@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from fastmlp import TabularPreprocessor, load_model, save_model
 from fastmlp.exceptions import DataError
 from fastmlp.tabular.encoders.bins import bins_of_each, pieces_between, quantile_edges, tree_edges
-from fastmlp.tabular.encoders.means import level_means
+from fastmlp.tabular.encoders.means import LevelMeans
 from fastmlp.tabular.encoders.scaling import squash
 
 ALL = {"n_bins": 12, "bin_edges": "both", "target_means": True, "linear": True}
@@ -168,7 +168,8 @@ def test_pieces_follow_a_function_that_a_line_cannot():
 def test_means_are_those_of_other_folds():
     codes, folds = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 2, 0, 1, 2])
     y = np.array([1.0, 2.0, 6.0, 4.0, 0.0, 8.0])[:, None]
-    table, crossed = level_means(codes, 2, y, folds)
+    learned = LevelMeans.learn(codes, 2, y, folds)
+    table, crossed = learned.table(), learned.crossed()
 
     def means(rows, code):
         count = np.sum(codes[rows] == code) if code < 2 else 0
@@ -181,6 +182,23 @@ def test_means_are_those_of_other_folds():
     np.testing.assert_allclose(crossed, squash((expected - centre) / deviation), rtol=1e-5)
     expected = np.array([means(folds >= 0, code) for code in range(3)])
     np.testing.assert_allclose(table, squash((expected - centre) / deviation), rtol=1e-5)
+
+
+def test_means_of_a_network_do_not_know_the_rows_that_it_holds_out():
+    rng = np.random.default_rng(0)
+    codes, folds = rng.integers(0, 30, 400), rng.integers(0, 4, 400)
+    y = rng.normal(size=(400, 1))
+    changed = np.where(folds[:, None] == 2, rng.normal(size=(400, 1)), y)
+    first, second = (LevelMeans.learn(codes, 30, v, folds) for v in (y, changed))
+    np.testing.assert_allclose(first.of_other_rows(2), second.of_other_rows(2), atol=1e-12)
+    assert not np.allclose(first.of_other_rows(), second.of_other_rows())
+    is_held = folds == 2  # these see what they see in any case
+    np.testing.assert_array_equal(first.crossed(2)[is_held], first.crossed()[is_held])
+    row = int(np.flatnonzero(folds == 0)[0])
+    seen = (folds != 0) & (folds != 2)
+    total = y[seen & (codes == codes[row])].sum() + 10 * y[seen].mean()
+    mean = total / (np.sum(seen & (codes == codes[row])) + 10)
+    np.testing.assert_allclose(first.of_other_rows(2)[row, 0], mean)
 
 
 @pytest.mark.parametrize("n_classes", [0, 2, 3, 10, 11])

@@ -70,7 +70,7 @@ def test_a_product_is_learned_by_its_logarithm(tmp_path) -> None:
     x = rng.normal(size=(500, 6))
     y = np.exp(x @ np.array([1.0, 0.8, 0.6, -0.6, 0.4, 0.3]) + 0.05 * rng.normal(size=500))
     X = pd.DataFrame(x, columns=[*"abcdef"])
-    model = TabularRegressor(members=4).fit(X[:400], y[:400])
+    model = TabularRegressor(members=12).fit(X[:400], y[:400])
     weights = model.estimator_.weights
     assert weights.get("log", 0) > 0.5
     assert model.score(X[400:], y[400:]) > 0.8

@@ -266,6 +266,17 @@ def test_rare_events_are_in_every_fold():
 # ---- weights of rows and classes, thresholds ----------------------------------------------
 
 
+def test_levels_that_say_nothing_do_not_betray_the_rows_held_out():
+    """Means of the target over other folds would, as they say what is missing in their sum."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"city": rng.integers(0, 60, 400).astype(str)})
+    X["city"] = "c" + X["city"]
+    y = rng.integers(0, 2, 400)
+    model = TabularClassifier(members=6).fit(X, y)
+    assert model.preprocessor_.level_means_[0].shape[1] == 2
+    assert all(kind["loss"] > 0.67 for kind in model.estimator_.kinds)  # that of halves is 0.693
+
+
 @pytest.mark.parametrize("cls", [TabularClassifier, TabularRegressor])
 def test_rows_without_weight_do_not_count(cls):
     X = table(60)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bins import Pieces
+from .means import LevelMeans
 from .scaling import Scaling
 
 GROUPS = ("tree", "base", "bins", "linear")
@@ -37,7 +38,7 @@ def make_inputs(
     fitted: Any,
     numbers: NDArray[np.float64],
     codes: NDArray[np.intp],
-    crossed: Sequence[NDArray[np.float32]] | None = None,
+    means: Sequence[LevelMeans | None] = (),
 ) -> NDArray[np.float32]:
     """Make the inputs of some rows.
 
@@ -48,8 +49,9 @@ def make_inputs(
         Not-a-number is missing.
     codes : ndarray of shape (n_rows, n_text_columns), int
         The position of each value among the levels; that behind them is an unknown one.
-    crossed : sequence of ndarray of shape (n_rows, n_means), optional
-        For training rows, what stands in the place of ``level_means_``, for each text column.
+    means : sequence of LevelMeans or None, default=()
+        For training rows, what stands in the place of ``level_means_``: the last of the group
+        'base', each row of which sees the target of other rows only.
 
     Returns
     -------
@@ -67,12 +69,39 @@ def make_inputs(
         stop = at + table.shape[1]
         inputs[:, at:stop] = table[np.minimum(codes[:, i], len(table) - 1)]
         at = stop
+    if means:
+        write_means(inputs, at, means)
+        return inputs
     for i, table in enumerate(fitted.level_means_):
         stop = at + table.shape[1]
         if stop > at:
-            inputs[:, at:stop] = table[codes[:, i]] if crossed is None else crossed[i]
+            inputs[:, at:stop] = table[codes[:, i]]
         at = stop
     return inputs
+
+
+def write_means(
+    inputs: NDArray[np.float32],
+    at: int,
+    means: Sequence[LevelMeans | None],
+    left_out: int | None = None,
+) -> None:
+    """Write the means that training rows see, beginning with a column.
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (n_rows, n_inputs), float32
+    at : int
+        The first column to write.
+    means : sequence of LevelMeans or None
+    left_out : int or None
+        As for :meth:`LevelMeans.crossed`.
+    """
+    for found in means:
+        if found is not None:
+            crossed = found.crossed(left_out)
+            inputs[:, at : at + crossed.shape[1]] = crossed
+            at += crossed.shape[1]
 
 
 def _write_numbers(fitted: Any, numbers: NDArray[np.float64], inputs: NDArray[np.float32]) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .assembly import lay_out
 from .bins import Pieces, bins_of_each, pieces_between, quantile_edges, tree_edges
 from .levels import level_table
-from .means import level_means
+from .means import LevelMeans
 from .scaling import Scaling, learn_scaling, learn_unsquashed
 from .target import Target, read_folds
 
@@ -26,7 +26,7 @@ def learn_inputs(
     n_levels: Sequence[tuple[int, int]],
     target: Target | None,
     folds: Any,
-) -> tuple[dict[str, Any], list[NDArray[np.float32]]]:
+) -> tuple[dict[str, Any], list[LevelMeans | None]]:
     """Learn how numbers and levels become inputs.
 
     Parameters
@@ -48,28 +48,29 @@ def learn_inputs(
     Returns
     -------
     attributes : dict
-    crossed : list of ndarray of shape (n_rows, n_means), float32
-        What stands for the training rows in the place of ``level_means_``.
+    means : list of LevelMeans or None
+        The means of each text column, for the training rows; None for a column without means.
     """
     attributes, widths = _learn_numbers(settings, numbers, traits, target)
     tables = [
         level_table(np.minimum(codes[:, i], n_hot), n_hot) for i, (n_hot, _) in enumerate(n_levels)
     ]
-    none = np.empty((0, 0), dtype=np.float32)
-    means, crossed = [none] * len(n_levels), [none] * len(n_levels)
+    means: list[LevelMeans | None] = [None] * len(n_levels)
     if target is not None and any(n for _, n in n_levels):
         averaged = target.averaged()
         of_rows = read_folds(folds, len(numbers), settings.random_state)
         for i, (_, n_with_means) in enumerate(n_levels):
             if n_with_means:
-                means[i], crossed[i] = level_means(codes[:, i], n_with_means, averaged, of_rows)
-    widths["base"] += sum(table.shape[1] for table in (*tables, *means))
+                means[i] = LevelMeans.learn(codes[:, i], n_with_means, averaged, of_rows)
+    none = np.empty((0, 0), dtype=np.float32)
+    of_levels = [none if found is None else found.table() for found in means]
+    widths["base"] += sum(table.shape[1] for table in (*tables, *of_levels))
     attributes |= {
         "level_inputs_": tables,
-        "level_means_": means,
+        "level_means_": of_levels,
         "groups_": lay_out(widths),
     }
-    return attributes, crossed
+    return attributes, means
 
 
 def _learn_numbers(

@@ -30,11 +30,16 @@ def fit_ridge(
     weight : ndarray of shape (n_rows,) or None
         Weight of each row; None for one each.
     """
-    share = np.ones(len(y)) if weight is None else weight / weight.mean()
+    share = None if weight is None else weight / weight.mean()
     Z, t = X.astype(np.float64), y.astype(np.float64)
     means, mean = np.average(Z, axis=0, weights=share), np.average(t, weights=share)
-    root = np.sqrt(share)
-    coefs = _ridge((Z - means) * root[:, None], (t - mean) * root)
+    Z -= means  # in place, since this is the largest array
+    t -= mean
+    if share is not None:
+        root = np.sqrt(share)
+        Z *= root[:, None]
+        t *= root
+    coefs = _ridge(Z, t)
     records.begin(network)
     network.coefs_ = [coefs[:, None].astype(np.float32)]
     network.intercepts_ = [np.array([mean - means @ coefs], dtype=np.float32)]
@@ -54,9 +59,8 @@ def _ridge(Z: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[Any]:
     values, vectors = eigh(Z @ Z.T if is_wide else Z.T @ Z)
     is_used = values > max(values[-1], 1e-300) * max(Z.shape) * np.finfo(np.float64).eps
     values, vectors = values[is_used], vectors[:, is_used]
-    # The principal directions of the rows, and what of t lies along them.
-    directions = vectors if is_wide else Z @ vectors / np.sqrt(values)
-    along = directions.T @ t
+    # What of t lies along the principal directions of the rows.
+    along = vectors.T @ t if is_wide else vectors.T @ (Z.T @ t) / np.sqrt(values)
     outside = max(0.0, t @ t - along @ along)
     errors = []
     for penalty in _PENALTIES:

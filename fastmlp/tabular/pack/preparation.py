@@ -130,11 +130,11 @@ def prepare(
     folds = stratified_folds(values, task, plan.n_folds, random_state, weight)
     preprocessor = TabularPreprocessor().set_output(transform="default")
     if is_set:
-        inputs = preprocessor._learn_inputs(table)
+        inputs, means = preprocessor._learn_inputs_and_means(table, None, None)
     else:
         preprocessor.set_params(**plan.encoding, task=task)
         of_columns = values if task == "regression" else targets
-        inputs = preprocessor._learn_inputs(table, of_columns, folds=folds)
+        inputs, means = preprocessor._learn_inputs_and_means(table, of_columns, folds)
 
     problem = Problem(
         inputs,
@@ -151,6 +151,7 @@ def prepare(
         bounds=None if is_set or classes is not None else (targets.min(), targets.max()),
         log_target=log_target,
         levels=levels,
+        means=means,
     )
     training = PackTraining(
         problem,

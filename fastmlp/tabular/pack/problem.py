@@ -1,12 +1,14 @@
 """What the members of a pack learn, and what they predict of rows that they have not seen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoders.assembly import write_means
+from ..encoders.means import LevelMeans
 from .kinds import Groups, Kind
 from .tails import LogTarget
 
@@ -43,6 +45,8 @@ class Problem:
         What kinds of the logarithm learn instead of the target.
     levels : tuple of float
         Levels of the quantiles that members predict; () for means and classes.
+    means : sequence of LevelMeans or None
+        Of each text column, what makes the means of the target at the end of the group 'base'.
     """
 
     inputs: NDArray[np.float32]
@@ -58,6 +62,26 @@ class Problem:
     bounds: tuple[float, float] | None = None
     log_target: LogTarget | None = None
     levels: tuple[float, ...] = ()
+    means: Sequence[LevelMeans | None] = ()
+
+    @property
+    def has_means(self) -> bool:
+        """Whether there are means of the target among the inputs."""
+        return any(found is not None for found in self.means)
+
+    def inputs_between(self, start: int, stop: int, fold: int) -> NDArray[np.float32]:
+        """Return a range of inputs for networks that hold out a fold, as a contiguous array.
+
+        The means of the target that the other rows see are made without the rows of this fold.
+        """
+        if not self.has_means:
+            return np.ascontiguousarray(self.inputs[:, start:stop])
+        inputs = np.array(self.inputs[:, start:stop], order="C")  # never a view: it is changed
+        n_means = sum(found.sums.shape[2] + 1 for found in self.means if found is not None)
+        at = self.groups["base"][1] - n_means - start
+        number = int(np.searchsorted(np.unique(self.folds), fold))
+        write_means(inputs, at, self.means, number)
+        return inputs
 
     def labels_of(self, kind: Kind) -> NDArray[Any]:
         """Return what networks of a kind are given as targets."""

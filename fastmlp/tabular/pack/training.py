@@ -61,7 +61,7 @@ class PackTraining:
     n_jobs : int or None
         Number of threads, each of which trains one member at a time.
     device : str
-        Members of a kind are trained together where it is not 'cpu'.
+        Members of a kind are trained together where it is not 'cpu', if their inputs are the same.
     began : float
         When the fit began, by ``time.perf_counter``.
     time_limit : float or None
@@ -107,6 +107,7 @@ class PackTraining:
         self._active = [kind.name for kind in plan.kinds]
         self._columns = {kind.name: kind.columns(problem.groups) for kind in plan.kinds}
         self._inputs: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._copying = threading.Lock()
         self._config = get_config()  # each thread has one of its own
         self._stop = threading.Event()
         self._failure: DivergenceError | None = None
@@ -222,13 +223,17 @@ class PackTraining:
                 for future in done:
                     self._keep(running[future], future)
                     del running[future]
+                self._forget_inputs()
             except KeyboardInterrupt:  # those in training keep what they have learned
                 self._stop.set()
                 self.is_interrupted = True
 
     def _batches(self, jobs: list[_Job]) -> list[list[_Job]]:
-        """Group jobs that are trained by one call: on a GPU those of a kind."""
-        if self.device == "cpu":
+        """Group jobs that are trained by one call: on a GPU those of a kind.
+
+        With means of the target the inputs of each are its own.
+        """
+        if self.device == "cpu" or self.problem.has_means:
             return [[job] for job in jobs]
         return [[j for j in jobs if j.kind is kind] for kind in dict.fromkeys(j.kind for j in jobs)]
 
@@ -236,7 +241,7 @@ class PackTraining:
         """Fit the networks of one kind in this thread, and predict what they have not seen."""
         problem, began = self.problem, time.perf_counter()
         kind = batch[0].kind
-        X = self._inputs_of(kind)
+        X = self._inputs_of(batch[0])
         held = [np.flatnonzero(problem.folds == job.fold) for job in batch]
         with collected_warnings() as caught:
             if kind.name == LINEAR and problem.classes is None and not problem.levels:
@@ -281,12 +286,24 @@ class PackTraining:
         weight = self._weight_of(others)
         fit_ridge(job.network, X[others], problem.labels[others], weight)
 
-    def _inputs_of(self, kind: Kind) -> NDArray[np.float32]:
-        """Return the inputs of a kind, which are copied once: kernels take whole rows."""
-        start, stop = self._columns[kind.name]
-        if (start, stop) not in self._inputs:
-            self._inputs[start, stop] = np.ascontiguousarray(self.problem.inputs[:, start:stop])
-        return self._inputs[start, stop]
+    def _inputs_of(self, job: _Job) -> NDArray[np.float32]:
+        """Return the inputs of a network, which are copied: kernels take whole rows.
+
+        Networks share the copy, unless there are means of the target among the inputs.
+        """
+        columns = self._columns[job.kind.name]
+        if self.problem.has_means:
+            return self.problem.inputs_between(*columns, job.fold)
+        with self._copying:  # once, although the first networks of a kind begin together
+            if columns not in self._inputs:
+                self._inputs[columns] = self.problem.inputs_between(*columns, job.fold)
+            return self._inputs[columns]
+
+    def _forget_inputs(self) -> None:
+        """Give up the copies of inputs that no network needs any more."""
+        needed = {self._columns[job.kind.name] for job in self._planned if not job.is_kept}
+        with self._copying:
+            self._inputs = {c: inputs for c, inputs in self._inputs.items() if c in needed}
 
     def _keep(self, batch: list[_Job], future: "Future[None]") -> None:
         """Add the networks that a thread has trained to the members, and tell of them."""
