@@ -286,7 +286,9 @@ def test_rows_without_weight_do_not_count(cls):
         cls(members=1).fit(X, y, np.eye(60)[0])
 
 
-@pytest.mark.parametrize("parameters", [{"effort": "low"}, {"members": 2, "learning_rate_init": 0.02}])
+@pytest.mark.parametrize(
+    "parameters", [{"effort": "low"}, {"members": 2, "learning_rate_init": 0.02}]
+)
 @pytest.mark.parametrize("cls", [TabularClassifier, TabularRegressor])
 def test_whole_batches_of_rows_may_have_no_weight(cls, parameters):
     X = table(60)

@@ -173,9 +173,7 @@ def _plan(estimator: Any, is_set: bool, n_rows: int) -> Plan:
     return Plan((Kind(NETWORK, "base", "base"),), n_folds, n_folds, has_race=False)
 
 
-def _network_maker(
-    estimator: Any, values: NDArray[Any], n_rows: int, is_set: bool
-) -> MakeNetwork:
+def _network_maker(estimator: Any, values: NDArray[Any], n_rows: int, is_set: bool) -> MakeNetwork:
     """Return what makes the networks: of the parameters that are set, or else of their kinds."""
 
     def make_network(kind: Kind, n_trained: int, seed: int) -> Any:
