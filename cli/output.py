@@ -170,8 +170,16 @@ def remarks(model: Any) -> Iterator[str]:
     if report.get("cut_short") and not report["interrupted"]:
         yield "the time limit left out networks that were planned (see --time-limit)"
     if not report["converged"] and not report["interrupted"]:
-        n_epochs = max(part["epochs"] for part in report.get("targets", [report]))
-        yield f"stopped at the limit of {n_epochs} epochs (see --epochs)"
+        yield f"stopped at the limit of {_most_epochs(model)} epochs (see --epochs)"
+
+
+def _most_epochs(model: Any) -> int:
+    """Return the epochs of the network that was trained for most of them."""
+    trained = [one.estimator_ for one in getattr(model, "models_", [model])]
+    networks = [
+        member.network for one in trained for member in getattr(one, "members", ())
+    ] or trained
+    return max(int(network.n_iter_) for network in networks)
 
 
 def dropped_lines(dropped: Mapping[str, str]) -> Iterator[str]:

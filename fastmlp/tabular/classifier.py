@@ -320,7 +320,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         super()._check_learnable(values, called)
         if self.threshold is None:
             return
-        check_threshold(self.threshold, np.unique(values), not is_one_network(self))
+        check_threshold(self.threshold, np.unique(values), not is_one_network(self), called)
         if isinstance(self.threshold, Real):
             self.threshold_ = float(self.threshold)
 

@@ -300,6 +300,14 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _read_targets(self, y: Any) -> list[pd.Series]:
         return read_targets(self, y)
 
+    def _check_learnable(self, values: NDArray[Any], called: str) -> None:
+        super()._check_learnable(values, called)
+        if not quantile_levels(self) and not np.array_equal(self.quantiles, 0.5):
+            raise ValueError(
+                f"quantiles={self.quantiles!r} are predicted with loss='quantile' alone, and loss "
+                f"is {self.loss!r}"
+            )
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = not (isinstance(self.loss, str) and self.loss == "quantile")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def check_threshold(threshold: Any, classes: NDArray[Any], has_unseen: bool) -> None:
+def check_threshold(threshold: Any, classes: NDArray[Any], has_unseen: bool, called: str) -> None:
     """Raise ValueError for a `threshold` that does not fit the classes or the model.
 
     Parameters
@@ -17,9 +17,13 @@ def check_threshold(threshold: Any, classes: NDArray[Any], has_unseen: bool) -> 
     classes : ndarray of shape (n_classes,)
     has_unseen : bool
         Whether there will be predictions of rows that the model has not seen.
+    called : str
+        The target in messages.
     """
     if len(classes) != 2:
-        raise ValueError(f"threshold={threshold!r} is for two classes, and y has {len(classes)}")
+        raise ValueError(
+            f"threshold={threshold!r} is for two classes, and {called} has {len(classes)}"
+        )
     if isinstance(threshold, Real):
         return
     if not has_unseen:

@@ -371,6 +371,8 @@ def _estimator(task: str, parameters: dict[str, Any]) -> Any:
     """Make the estimator for a task; raise InputError for parameters that it cannot have."""
     if task == "regression" and parameters.get("class_weight") is not None:
         raise InputError("class weights are for classification, and this is a regression")
+    if task == "classification" and "quantiles" in parameters:
+        raise InputError("quantiles are of numbers, and this is a classification; see `task`")
     known = signature(_ESTIMATORS[task]).parameters
     for name in parameters:
         if name not in known and name != "class_weight":

@@ -129,6 +129,7 @@ def test_errors_name_flags_and_no_parameter_that_has_one(data):
         ("--activation rlu", "--activation must be 'elu', 'gelu', 'identity', 'leaky_relu', "),
         ("--set init=foo", "--set init=... must be 'glorot_normal', 'glorot_uniform', "),
         ("--set scoring=foo", "--set scoring=foo is no score of scikit-learn; they are such"),
+        ("--quantiles 0.1", "quantiles are of numbers, and this is a classification; see --task"),
         ("--set foo=1", "there is no parameter 'foo' for classification; TabularClassifier has"),
         ("--test-size 0.999", "120 rows are too few to hold out --test-size 0.999; use --test-si"),
         ("--set solver=sgd --learning-rate 1e30", "lower --learning-rate 1e+30, or limit the"),

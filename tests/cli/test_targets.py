@@ -63,6 +63,8 @@ def test_the_limit_of_epochs_is_that_of_one_target(table):
     result = run("fit", "data.csv", *BOTH, "--hidden", "4", "--epochs", "3")
     assert "stopped at the limit of 3 epochs" in result.stderr
     assert "network   2-4-1" in result.stdout and "epochs    6" in result.stdout
+    result = run("fit", "data.csv", "--target", BOTH[1], "--members", "2", "--epochs", "3")
+    assert "stopped at the limit of 3 epochs" in result.stderr and "epochs    6" in result.stdout
 
 
 @pytest.mark.parametrize(

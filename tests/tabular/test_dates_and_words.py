@@ -24,6 +24,7 @@ from fastmlp.exceptions import DataWarning, InputError
 from fastmlp.tabular.csv import read_table
 from fastmlp.tabular.dates import DAY_FIRST, MONTH_FIRST, TIME_OF_DAY, date_form, seconds_of
 from fastmlp.tabular.encoders.dates import DATE_PARTS, parts_of
+from fastmlp.tabular.encoders.words import learn_words
 from fastmlp.tabular.train import read_for
 
 DAYS = pd.date_range("2023-01-30", periods=80, freq="13D")
@@ -225,6 +226,15 @@ def test_text_components_are_named_and_repeatable():
     assert list(second.fit(frame).get_feature_names_out()) == names
     new = pd.DataFrame({"review": ["", "utterly unknown vocabulary"], "x": [0.0, 0.0]})
     assert np.isfinite(first.transform(new)).all()
+
+
+def test_half_a_surrogate_pair_does_not_stop_text():
+    texts = [f"{word} and broken \ud83d text" for word in ("good", "bad") * 10]
+    words = learn_words(texts, 2)
+    assert np.isfinite(words.apply(texts)).all()
+    np.testing.assert_array_equal(
+        words.apply(texts), words.apply([text.replace("\ud83d", "?") for text in texts])
+    )
 
 
 def test_dates_and_words_are_saved(tmp_path):

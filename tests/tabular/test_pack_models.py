@@ -297,6 +297,26 @@ def test_rows_without_weight_do_not_count(cls):
         cls(members=1).fit(X, y, np.eye(60)[0])
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"effort": "low"}, {"members": 2, "learning_rate_init": 0.02}]
+)
+@pytest.mark.parametrize("cls", [TabularClassifier, TabularRegressor])
+def test_whole_batches_of_rows_may_have_no_weight(cls, parameters):
+    X = table(60)
+    y = (labels(X) if cls is TabularClassifier else numbers(X)).to_numpy()
+    weight = (np.arange(60) % 5 == 0).astype(float)
+    model = fit_quietly(cls(**parameters), X, y, weight)
+    assert np.isfinite(model.estimator_.loss) and len(np.unique(model.predict(X))) > 1
+    # A class without any weight is still one of the classes.
+    if cls is TabularClassifier:
+        weight = np.where(y == "many", 0.0, 1.0)
+        model = fit_quietly(cls(**parameters), X, y, weight)
+        assert model.classes_.tolist() == ["few", "many"] and (model.predict(X) == "few").all()
+    weight[:2] = [1, -1]
+    with pytest.raises(ValueError, match="sample_weight must not be negative"):
+        cls(**parameters).fit(X, y, weight)
+
+
 def test_class_weights_reach_members_and_losses():
     X = table(120)
     y = labels(X).where(numbers(X) < 9, "very many")

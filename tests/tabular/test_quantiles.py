@@ -112,3 +112,9 @@ def test_a_single_network_predicts_several_quantiles(table: pd.DataFrame) -> Non
     )
     assert model.predict(X).shape == (400, 2)
     assert not hasattr(model, "quantile_offsets_")
+
+
+def test_levels_without_the_loss_of_quantiles_are_refused(table: pd.DataFrame) -> None:
+    model = TabularRegressor(quantiles=[0.1, 0.9])
+    with pytest.raises(ValueError, match=r"quantiles=\[0.1, 0.9\] are predicted with loss='quant"):
+        model.fit(table[["a", "b"]], table["y"])

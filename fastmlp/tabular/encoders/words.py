@@ -100,7 +100,8 @@ def _counted(texts: Sequence[str]) -> Any:
     """Count the terms of texts, as a sparse matrix of shape (n_texts, N_TERMS)."""
     from scipy.sparse import hstack
 
-    shortened = [text[:_LONGEST] for text in texts]
+    # Half a surrogate pair is no letter; hashing needs whole ones.
+    shortened = [text[:_LONGEST].encode("utf-8", "replace").decode("utf-8") for text in texts]
     return hstack([counter.transform(shortened) for counter in _counters()], format="csr")
 
 

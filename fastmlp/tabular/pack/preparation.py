@@ -116,6 +116,8 @@ def prepare(
         classes, targets = np.unique(values, return_inverse=True)
         weights = ClassTargets("log_loss", class_weight=estimator.class_weight)
         weight = weights.learned_from(values).row_weight(values, given)
+    if weight is not None and weight.min() < 0:
+        raise ValueError("sample_weight must not be negative")
     n_rows = len(values) if weight is None else int(np.sum(weight > 0))
     if n_rows < 2:
         raise ValueError(
@@ -141,7 +143,7 @@ def prepare(
         preprocessor.groups_,
         targets,
         folds,
-        _network_maker(estimator, values, is_set),
+        _network_maker(estimator, values, n_rows, is_set),
         # A set network knows the labels, by which its parameters may name classes.
         labels=values if is_set and classes is not None else targets,
         given_weight=given if is_set else weight,
@@ -173,7 +175,7 @@ def _plan(estimator: Any, is_set: bool, n_rows: int, n_classes: int) -> Plan:
     return Plan((Kind(NETWORK, "base", "base"),), n_folds, n_folds, has_race=False)
 
 
-def _network_maker(estimator: Any, values: NDArray[Any], is_set: bool) -> MakeNetwork:
+def _network_maker(estimator: Any, values: NDArray[Any], n_rows: int, is_set: bool) -> MakeNetwork:
     """Return what makes the networks: of the parameters that are set, or else of their kinds."""
 
     def make_network(kind: Kind, n_trained: int, seed: int) -> Any:
@@ -184,7 +186,7 @@ def _network_maker(estimator: Any, values: NDArray[Any], is_set: bool) -> MakeNe
             # Rows are held out in any case.
             if estimator.early_stopping == "auto":
                 parameters["early_stopping"] = estimator.swa_start is None
-            if parameters["scoring"] is None and len(values) - n_trained < 2:
+            if parameters["scoring"] is None and n_rows - n_trained < 2:
                 parameters["scoring"] = "loss"  # R^2 needs two rows
         else:
             parameters = kind.network_parameters(

@@ -20,6 +20,7 @@ from ...estimators.holdout import HeldRows
 from ...estimators.regression_targets import quantile_score
 from ...exceptions import DivergenceError, collected_warnings
 from ..quantiles import as_columns
+from .folds import NEVER
 from .kinds import LINEAR, Kind, Plan
 from .linear import fit_ridge
 from .members import Member, MemberDone, Pack, make_small, outputs_of
@@ -189,12 +190,17 @@ class PackTraining:
     # ---- jobs --------------------------------------------------------------------------------
 
     def _job(self, kind: Kind, fold: int, seed: int) -> _Job:
-        n_rows = int(np.sum(self.problem.folds != fold))
+        n_rows = len(self.problem.folds) - len(self._unlearned(fold))
         network = self.problem.make_network(kind, n_rows, seed)
         start, stop = kind.columns(self.problem.groups)
         units = [stop - start, *kind.hidden, 1]
         n_weights = sum(a * b for a, b in pairwise(units))
         return _Job(kind, fold, network, float(n_rows) * n_weights * (kind.epochs or 10))
+
+    def _unlearned(self, fold: int) -> NDArray[np.intp]:
+        """Return the rows that a member does not learn: of its fold, or without any weight."""
+        folds = self.problem.folds
+        return np.flatnonzero((folds == fold) | (folds == NEVER))
 
     def _train(self, pool: ThreadPoolExecutor, jobs: list[_Job]) -> None:
         """Train networks in threads, those of the first fold before the others.
@@ -242,7 +248,7 @@ class PackTraining:
         problem, began = self.problem, time.perf_counter()
         kind = batch[0].kind
         X = self._inputs_of(batch[0])
-        held = [np.flatnonzero(problem.folds == job.fold) for job in batch]
+        held = [self._unlearned(job.fold) for job in batch]
         with collected_warnings() as caught:
             if kind.name == LINEAR and problem.classes is None and not problem.levels:
                 for job, rows in zip(batch, held, strict=True):
@@ -260,8 +266,9 @@ class PackTraining:
                     held_out=held,
                     should_stop=_StopsAfterAnEpoch(self._is_over),
                 )
-            for job, rows in zip(batch, held, strict=True):
+            for job in batch:
                 if hasattr(job.network, "coefs_"):
+                    rows = np.flatnonzero(problem.folds == job.fold)
                     make_small(job.network)
                     member = self._member(job)
                     inputs = X[rows]
