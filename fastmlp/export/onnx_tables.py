@@ -180,7 +180,7 @@ def _write_clip(graph: Graph, x: str, low: float, high: float) -> str:
 
 
 def _write_squash(graph: Graph, x: str) -> str:
-    """Add what :func:`fastmlp.tabular.preprocessing.squash` computes."""
+    """Add what :func:`fastmlp.tabular.encoders.scaling.squash` computes."""
     limits = (graph.constant(np.float64(limit)) for limit in (-SQUASH_LIMIT, SQUASH_LIMIT))
     x = graph.node("Clip", x, *limits)
     third = graph.node("Div", x, graph.constant(np.float64(SQUASH_BOUND)))

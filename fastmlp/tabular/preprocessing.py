@@ -58,12 +58,12 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
 class TabularPreprocessor(TransformerMixin, BaseEstimator):
     """Convert a data frame with numeric and text columns to numbers for a network.
 
-    The median of a number becomes 0 and the distance of its quartiles 1, and :func:`squash` limits
-    outliers; two values become -1 and 1. Missing numbers are replaced by the median of their
-    column, and an indicator tells where. Text is one-hot encoded; missing text is a level of its
-    own, and all rare and unknown levels form one group. A level is rare if it has fewer than 5
-    rows (2 in a table of fewer than 500 rows), or if it is not one of the `max_levels` most
-    frequent levels of its column. Blanks around text do not matter.
+    The median of a number becomes 0 and the distance of its quartiles 1, and
+    ``x / sqrt(1 + (x / 3)**2)`` limits outliers; two values become -1 and 1. Missing numbers are
+    replaced by the median of their column, and an indicator tells where. Text is one-hot encoded;
+    missing text is a level of its own, and all rare and unknown levels form one group. A level is
+    rare if it has fewer than 5 rows (2 in a table of fewer than 500 rows), or if it is not one of
+    the `max_levels` most frequent levels of its column. Blanks around text do not matter.
 
     Dates and times of the day become seconds, years, months and so on, and places in the circle of
     the year, week and day. Free text, of three words and more, becomes a few components of its
