@@ -21,7 +21,7 @@ from .dispatch import prediction_calls
 from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
 from .threads import BARRIER_SIZE, Team
 from .vector_unit import HOST
-from .views import FIELDS, describe, set_array
+from .views import FIELDS, describe, set_array, set_size
 
 # Predictions of no more rows than this use the weights as they are, instead of packing them.
 _FEW_ROWS = 480
@@ -59,7 +59,7 @@ class NetworkInPlace:
         self.plan = plan
         self.n_parameters = n_parameters(plan.layer_units)
         arrays = *coefs, *intercepts
-        self._known = [(weakref.ref(a), a.shape, a.strides, a.dtype) for a in arrays]
+        self._known = [(weakref.ref(a), (a.shape, a.strides, a.dtype)) for a in arrays]
         addresses = np.array([array.ctypes.data for array in arrays])
         # Places are counted in elements from address 0, and the arena's own place is taken off.
         self._places = addresses // plan.dtype.itemsize
@@ -77,11 +77,11 @@ class NetworkInPlace:
         """Tell whether these are the very arrays that the network predicts with."""
         if len(coefs) != len(intercepts) or len(coefs) + len(intercepts) != len(self._known):
             return False
-        for array, (known, *form) in zip((*coefs, *intercepts), self._known, strict=True):
+        for array, (known, form) in zip((*coefs, *intercepts), self._known, strict=True):
             if array is None or array is not known():
                 return False
             # Users can also change how an array reads its memory.
-            if [array.shape, array.strides, array.dtype] != form:
+            if (array.shape, array.strides, array.dtype) != form:
                 return False
         return True
 
@@ -130,7 +130,7 @@ class NetworkInPlace:
         except IndexError:  # this is the first prediction, or other threads have the others
             room = _Room(self.plan, _layout(self.plan, X, 1, False)[1])
         result = room.predict(address, X)
-        rooms.append(room)
+        rooms.append(room)  # unless it was interrupted
         return result
 
     def _in_place(
@@ -193,12 +193,20 @@ class _Room:
         settings = layout.settings.copy()
         settings[at.PARAMETERS] = -(self._arena.ctypes.data // plan.dtype.itemsize)
         calls = prediction_calls(plan.activations, plan.loss, plan.dtype, False)
-        nothing = np.empty((0, 0), plan.dtype)  # in the places of the rows and of their outputs
-        self._described = (
-            layout.layers, settings, calls, nothing, NO_FEATURES, NO_STARTS, NO_STARTS, nothing
-        )  # fmt: skip
-        self._job, self._barrier = describe(self._described), np.zeros(BARRIER_SIZE, np.int64)
-        self._n_outputs = plan.n_outputs
+        self._tables = layout.layers, settings, calls
+        self._barrier = np.zeros(BARRIER_SIZE, np.int64)  # one thread waits for no other
+        self._make_buffers(1, plan.layer_units[0], plan.n_outputs)
+
+    def _make_buffers(self, n_rows: int, n_features: int, n_outputs: int) -> None:
+        """Make buffers for rows and their outputs.
+
+        To copy a few rows takes less time than to ask for the addresses of arrays.
+        """
+        self._inputs = np.empty((n_rows, n_features), self._arena.dtype)
+        self._outputs = np.empty((n_rows, n_outputs), self._arena.dtype)
+        self._job = describe(
+            (*self._tables, self._inputs, NO_FEATURES, NO_STARTS, NO_STARTS, self._outputs)
+        )
 
     def predict(self, layers: int, X: np.ndarray) -> np.ndarray:
         """Compute the activations of the output layer.
@@ -213,14 +221,14 @@ class _Room:
         -------
         ndarray of shape (n_rows, n_outputs)
         """
-        job, arena = self._job, self._arena
-        X = np.ascontiguousarray(X, arena.dtype)
-        result = np.empty((len(X), self._n_outputs), arena.dtype)
-        job[kernels.LAYERS * FIELDS] = layers
-        set_array(job, kernels.VALUES, X)
-        set_array(job, kernels.OUTPUTS, result)
-        kernels.predict(0, 1, self._barrier, arena, job)
-        return result
+        n_rows = len(X)
+        if n_rows > len(self._inputs):
+            self._make_buffers(n_rows, X.shape[1], self._outputs.shape[1])
+        self._inputs[:n_rows] = X
+        self._job[kernels.LAYERS * FIELDS] = layers
+        set_size(self._job, kernels.OUTPUTS, n_rows)
+        kernels.predict(0, 1, self._barrier, self._arena, self._job)
+        return self._outputs[:n_rows].copy()
 
 
 @lru_cache(maxsize=32)
