@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ _importing = threading.RLock()
 hold_at_fork(_importing)
 
 
+@cache
 def _cpu_engine() -> Any:
     """Import the module of the CPU's engine, and with it numba, when that is first needed."""
     with _importing:

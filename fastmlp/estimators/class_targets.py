@@ -274,8 +274,16 @@ def decode(binarizer: LabelBinarizer, outputs: np.ndarray) -> np.ndarray:
     -------
     ndarray of shape (n_rows,), or (n_rows, n_outputs) for multilabel problems
     """
+    # For few rows, the checks of scikit-learn would take longer than the prediction.
+    classes, kind = binarizer.classes_, binarizer.y_type_
+    if not binarizer.sparse_input_ and outputs.shape[1] == len(classes) and kind == "multiclass":
+        labels: np.ndarray = classes[outputs.argmax(axis=1)]
+        return labels
     if outputs.shape[1] == 1:
         outputs = outputs.ravel()
+        if not binarizer.sparse_input_ and len(classes) == 2 and kind == "binary":
+            labels = classes[(outputs > 0.5).astype(np.intp)]
+            return labels
     return binarizer.inverse_transform(outputs)
 
 

@@ -117,13 +117,15 @@ def _network(
     dtype : numpy.dtype
         The widest type of the given arrays.
     """
-    activation, known = estimator.activation, None
+    activation = estimator.activation
     names = (
         activation if isinstance(activation, str) else tuple(activation),
         estimator.out_activation_,
     )
-    with contextlib.suppress(TypeError):  # the class of a user may have no hash
+    try:
         known = _KNOWN.get(owner)
+    except TypeError:  # the class of a user may have no hash
+        known = None
     if known is not None and known.names == names and known.network.is_of(coefs, intercepts):
         return known.network, (*coefs, *intercepts), known.dtype
     types = {np.asarray(array).dtype for array in (*coefs, *intercepts)}

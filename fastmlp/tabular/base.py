@@ -445,7 +445,7 @@ class BaseTabular(WholeReads, BaseEstimator):
     def _inputs(self, X: Any) -> NDArray[np.float32]:
         """Return the network's inputs for the rows of a table."""
         check_is_fitted(self)
-        return self.preprocessor_.transform(read_frame(self, X, reset=False))
+        return self.preprocessor_._transform_frame(read_frame(self, X, reset=False))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

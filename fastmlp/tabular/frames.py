@@ -171,8 +171,8 @@ def check_frame(frame: Any, needs_rows: bool = True) -> None:
     if not frame.columns.is_unique:
         repeated = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"column name {repeated!r} stands there more than once; names must differ")
-    for name, dtype in frame.dtypes.items():
-        if pd.api.types.is_complex_dtype(dtype):
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if issubclass(dtype.type, np.complexfloating):
             raise DataError(f"column {name!r} has complex numbers")
 
 

@@ -296,7 +296,10 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             as if marks of thousands had been taken for decimal points.
         """
         check_is_fitted(self)
-        frame = read_frame(self, X, reset=False)
+        return self._transform_frame(read_frame(self, X, reset=False))
+
+    def _transform_frame(self, frame: pd.DataFrame) -> NDArray[np.float32]:
+        """Convert the rows of a frame that :func:`read_frame` has returned."""
         numbers, codes = read_rows(self, frame)
         warn_of(remarks_on_rows(self, frame, numbers, codes))
         return make_inputs(self, numbers, codes)

@@ -127,7 +127,7 @@ def _parts(fitted: Any, frame: pd.DataFrame) -> list[NDArray[np.float64]]:
 def _numbers(fitted: Any, frame: pd.DataFrame, numeric: list[Hashable]) -> NDArray[np.float64]:
     """Read the numeric columns of a frame as float64; missing values are not-a-number."""
     places: list[Any] = [frame.columns.get_loc(name) for name in numeric]
-    part = frame.iloc[:, places]
+    part = frame.take(places, axis=1)  # takes half the time of iloc
     numbers = np.empty((len(frame), len(numeric)))
     if all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in part.dtypes):
         numbers[:] = part.to_numpy(dtype=np.float64)
@@ -181,14 +181,15 @@ def _no_dates(fitted: Any, frame: pd.DataFrame, numbers: NDArray[np.float64]) ->
 
 def _unknown_levels(fitted: Any, frame: pd.DataFrame, codes: NDArray[np.intp]) -> list[str]:
     """Remark on text columns that have hardly a level that was seen in ``fit``."""
+    is_unknown = codes == np.array([len(levels) for levels in fitted.levels_], dtype=codes.dtype)
+    if not is_unknown.any():
+        return []
     text = [column for column in fitted.columns_ if column["kind"] == "text"]
     remarks = []
     for i, (column, levels) in enumerate(zip(text, fitted.levels_, strict=True)):
         rare_share = column.get("rare_share", 0.0)  # a model of an older version has none
-        name, is_unknown = column["name"], codes[:, i] == len(levels)
-        if not is_unknown.any():
-            continue
-        if found := unknown_levels(_column(frame, name), is_unknown, levels, rare_share):
+        name = column["name"]
+        if found := unknown_levels(_column(frame, name), is_unknown[:, i], levels, rare_share):
             remarks.append(f"{called(name)} {found}")
     return remarks
 

@@ -347,7 +347,8 @@ class CpuEngine:
     def outputs(self, X: Matrix) -> np.ndarray:
         """See :meth:`fastmlp.engines.engine.Predictor.outputs`."""
         if self._predicted is None or self._predicted[0] is not X:
-            n_threads = _prediction_threads(self.plan.layer_units, X, self._n_jobs)
+            units = self.plan.layer_units
+            n_threads = _prediction_threads(units[0], n_parameters(units), X, self._n_jobs)
             start = int(self._start())
             prediction = prediction_in_training(self.plan, self._arena, start, X, n_threads)
             self._predicted = X, prediction
@@ -402,12 +403,14 @@ def predict_rows(
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    return network.outputs(arrays, X, _prediction_threads(network.plan.layer_units, X, n_jobs))
+    n_inputs = network.plan.layer_units[0]
+    n_threads = _prediction_threads(n_inputs, network.n_parameters, X, n_jobs)
+    return network.outputs(arrays, X, n_threads)
 
 
-def _prediction_threads(units: Sequence[int], X: Matrix, n_jobs: int | None) -> int:
+def _prediction_threads(n_inputs: int, n_parameters: int, X: Matrix, n_jobs: int | None) -> int:
     """Return how many threads predict; raise ValueError where X does not fit the network."""
-    if X.shape[1] != units[0]:
-        raise ValueError(f"X {X.shape} does not fit a network of {units[0]} inputs")
-    is_much = X.shape[0] * n_parameters(units) >= _TEAM_PREDICTION
+    if X.shape[1] != n_inputs:
+        raise ValueError(f"X {X.shape} does not fit a network of {n_inputs} inputs")
+    is_much = X.shape[0] * n_parameters >= _TEAM_PREDICTION
     return resolve_n_threads(n_jobs) if is_much else 1

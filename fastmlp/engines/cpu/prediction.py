@@ -6,21 +6,22 @@ number by its distance from the start of the arena, and so can read arrays outsi
 
 import weakref
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
-from ...network.plan import TrainingPlan
+from ...network.plan import Activation, Loss, TrainingPlan
 from ...network.weights import n_parameters
 from ..engine import Matrix
 from . import kernels
 from . import layout as at
 from .dispatch import prediction_calls
-from .inputs import NO_STARTS, aligned, input_arrays
-from .threads import Team
+from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
+from .threads import BARRIER_SIZE, Team
 from .vector_unit import HOST
-from .views import describe, set_array
+from .views import FIELDS, describe, set_array, set_size
 
 # Predictions of no more rows than this use the weights as they are, instead of packing them.
 _FEW_ROWS = 480
@@ -58,12 +59,12 @@ class NetworkInPlace:
         self.plan = plan
         self.n_parameters = n_parameters(plan.layer_units)
         arrays = *coefs, *intercepts
-        self._arrays = [weakref.ref(array) for array in arrays]
-        self._forms = [_form(array) for array in arrays]
+        self._known = [(weakref.ref(a), (a.shape, a.strides, a.dtype)) for a in arrays]
         addresses = np.array([array.ctypes.data for array in arrays])
         # Places are counted in elements from address 0, and the arena's own place is taken off.
         self._places = addresses // plan.dtype.itemsize
         self._tables: tuple[at.Layout | None, Any] = None, None
+        self._few: tuple[list[_Room], np.ndarray, int] | None = None
         # Kernels read whole vectors, up to a vector beyond the end of an array. That may be
         # memory which the process does not have, unless it is on the same page.
         last = addresses + [array.nbytes - 1 for array in arrays]
@@ -74,14 +75,15 @@ class NetworkInPlace:
 
     def is_of(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
         """Tell whether these are the very arrays that the network predicts with."""
-        arrays = *coefs, *intercepts
-        return (
-            len(coefs) == len(intercepts)
-            and len(arrays) == len(self._arrays)
-            and all(a is known() is not None for a, known in zip(arrays, self._arrays, strict=True))
+        if len(coefs) != len(intercepts) or len(coefs) + len(intercepts) != len(self._known):
+            return False
+        for array, (known, form) in zip((*coefs, *intercepts), self._known, strict=True):
+            if array is None or array is not known():
+                return False
             # Users can also change how an array reads its memory.
-            and [_form(array) for array in arrays] == self._forms
-        )
+            if (array.shape, array.strides, array.dtype) != form:
+                return False
+        return True
 
     def outputs(self, arrays: Sequence[np.ndarray], X: Matrix, n_threads: int) -> np.ndarray:
         """Compute the activations of the output layer.
@@ -97,8 +99,11 @@ class NetworkInPlace:
         -------
         ndarray of shape (n_rows, n_outputs)
         """
-        plan = self.plan
-        is_packed = X.shape[0] > _FEW_ROWS
+        plan, n_rows = self.plan, X.shape[0]
+        is_packed = n_rows > _FEW_ROWS
+        is_little = n_rows * self.n_parameters <= _PIECE_MULTIPLY_ADDS
+        if n_threads == 1 and is_little and not (is_packed or self._copied or issparse(X)):
+            return self._outputs_of_few(X)
         n_threads, layout = _layout(plan, X, n_threads, is_packed)
         if is_packed:
             arena = aligned(layout.size, plan.dtype)
@@ -109,6 +114,24 @@ class NetworkInPlace:
             arena = aligned(layout.size + self._room_for_copies, plan.dtype, np.empty)
             tables = self._in_place(arrays, arena, layout)
         return RowPrediction(plan, tables, arena, X, n_threads, arrays).outputs()
+
+    def _outputs_of_few(self, X: np.ndarray) -> np.ndarray:
+        """Compute the outputs of few rows in one thread, with what earlier calls have prepared."""
+        if self._few is None:
+            plan = self.plan
+            rooms = _idle_rooms(plan.layer_units, plan.activations, plan.loss, plan.dtype)
+            _, layout = _layout(plan, X, 1, False)
+            layers = layout.layers.copy()
+            self._set_places(layers, self._places)
+            self._few = rooms, layers, layers.ctypes.data
+        rooms, layers, address = self._few
+        try:
+            room = rooms.pop()
+        except IndexError:  # this is the first prediction, or other threads have the others
+            room = _Room(self.plan, _layout(self.plan, X, 1, False)[1])
+        result = room.predict(address, X)
+        rooms.append(room)  # unless it was interrupted
+        return result
 
     def _in_place(
         self, arrays: Sequence[np.ndarray], arena: np.ndarray, layout: at.Layout
@@ -150,6 +173,74 @@ class NetworkInPlace:
     def _set_places(layers: np.ndarray, places: np.ndarray) -> None:
         """Write the places of all weights, and then of all biases, into a layer table."""
         layers[:, at.WEIGHTS], layers[:, at.BIASES] = places.reshape(2, -1)
+
+
+class _Room:
+    """Where one thread at a time predicts few rows, by any network of the same layout.
+
+    To prepare a job takes several times as long as to predict one row.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        The plan of such a network.
+    layout : Layout
+        For one thread, with weights that lie outside of the arena.
+    """
+
+    def __init__(self, plan: TrainingPlan, layout: at.Layout) -> None:
+        self._arena = aligned(layout.size, plan.dtype, np.empty)
+        settings = layout.settings.copy()
+        settings[at.PARAMETERS] = -(self._arena.ctypes.data // plan.dtype.itemsize)
+        calls = prediction_calls(plan.activations, plan.loss, plan.dtype, False)
+        self._tables = layout.layers, settings, calls
+        self._barrier = np.zeros(BARRIER_SIZE, np.int64)  # one thread waits for no other
+        self._make_buffers(1, plan.layer_units[0], plan.n_outputs)
+
+    def _make_buffers(self, n_rows: int, n_features: int, n_outputs: int) -> None:
+        """Make buffers for rows and their outputs.
+
+        To copy a few rows takes less time than to ask for the addresses of arrays.
+        """
+        self._inputs = np.empty((n_rows, n_features), self._arena.dtype)
+        self._outputs = np.empty((n_rows, n_outputs), self._arena.dtype)
+        self._job = describe(
+            (*self._tables, self._inputs, NO_FEATURES, NO_STARTS, NO_STARTS, self._outputs)
+        )
+
+    def predict(self, layers: int, X: np.ndarray) -> np.ndarray:
+        """Compute the activations of the output layer.
+
+        Parameters
+        ----------
+        layers : int
+            The address of the network's layer table.
+        X : ndarray of shape (n_rows, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs)
+        """
+        n_rows = len(X)
+        if n_rows > len(self._inputs):
+            self._make_buffers(n_rows, X.shape[1], self._outputs.shape[1])
+        self._inputs[:n_rows] = X
+        self._job[kernels.LAYERS * FIELDS] = layers
+        set_size(self._job, kernels.OUTPUTS, n_rows)
+        kernels.predict(0, 1, self._barrier, self._arena, self._job)
+        return self._outputs[:n_rows].copy()
+
+
+@lru_cache(maxsize=32)
+def _idle_rooms(
+    units: tuple[int, ...], activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype
+) -> list[_Room]:
+    """Return the rooms of a layout in which no thread predicts at the moment.
+
+    Whoever takes one out puts it back after the prediction. All networks of the layout share the
+    list, so that there are no more rooms than threads that predict at once.
+    """
+    return []
 
 
 class RowPrediction:
@@ -266,8 +357,3 @@ def _rows_of_a_piece(plan: TrainingPlan, X: Matrix, multiple: int) -> int:
         work += (X.nnz - n_rows * units[0]) * units[1]
     n_pieces = -(-work // _PIECE_MULTIPLY_ADDS)
     return max(1, n_rows // multiple // max(1, n_pieces)) * multiple
-
-
-def _form(array: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...], np.dtype]:
-    """Return how an array reads its memory."""
-    return array.shape, array.strides, array.dtype

@@ -65,9 +65,11 @@ def make_inputs(
         rows = slice(start, start + at_a_time)
         _write_numbers(fitted, numbers[rows], inputs[rows])
     at = fitted.groups_["base"][0] + len(fitted.centres_) + len(fitted.indicator_columns_)
+    last = np.array([len(table) - 1 for table in fitted.level_inputs_], dtype=codes.dtype)
+    places = np.minimum(codes, last)
     for i, table in enumerate(fitted.level_inputs_):
         stop = at + table.shape[1]
-        inputs[:, at:stop] = table[np.minimum(codes[:, i], len(table) - 1)]
+        inputs[:, at:stop] = table[places[:, i]]
         at = stop
     if means:
         write_means(inputs, at, means)

@@ -1,5 +1,6 @@
 """What remains of a pack when it is trained: networks and weights, which predict."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -145,7 +146,7 @@ class Pack:
 
     def member_weights(self) -> list[float]:
         """Return the weight of each member: that of its kind, by the number of its members."""
-        counts = {kind: sum(m.kind == kind for m in self.members) for kind in self.weights}
+        counts = Counter(member.kind for member in self.members)
         return [self.weights[member.kind] / counts[member.kind] for member in self.members]
 
     def predict_proba(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -186,11 +187,12 @@ class Pack:
         for first in range(0, len(inputs), _ROWS_AT_A_TIME):
             rows = slice(first, first + _ROWS_AT_A_TIME)
             known: dict[tuple[int, int], NDArray[np.float32]] = {}
+            part = mean[rows]
             for member, weight in zip(self.members, weights, strict=True):
                 columns = member.start, member.stop
                 if columns not in known:  # kernels take whole rows
                     known[columns] = np.ascontiguousarray(inputs[rows, slice(*columns)])
-                mean[rows] += weight * _outputs(member, known[columns], self.bounds)
+                part += weight * _outputs(member, known[columns], self.bounds)
         return mean
 
 
@@ -229,4 +231,4 @@ def _outputs(
     found: NDArray[Any] = outputs(network, X, network).astype(np.float64)
     if member.log_target is not None:
         found = LogTarget(*member.log_target).change_back(found)
-    return found if bounds is None else np.clip(found, *bounds)
+    return found if bounds is None else found.clip(*bounds)
