@@ -10,6 +10,8 @@ import pytest
 from helpers import fit_quietly
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import cross_val_score
 
 from fastmlp import MLPClassifier, TabularClassifier, TabularRegressor, train_table
@@ -315,6 +317,19 @@ def test_whole_batches_of_rows_may_have_no_weight(cls, parameters):
     weight[:2] = [1, -1]
     with pytest.raises(ValueError, match="sample_weight must not be negative"):
         cls(**parameters).fit(X, y, weight)
+
+
+def test_rare_events_are_predicted_as_well_as_by_a_logistic_regression():
+    rng = np.random.default_rng(3)
+    X = pd.DataFrame(rng.normal(size=(3000, 4)), columns=list("abcd"))
+    chance = 1 / (1 + np.exp(5.6 - X["a"] + 0.8 * X["b"]))
+    y = (rng.uniform(size=3000) < chance).astype(int)
+    seen, unseen = slice(0, 1000), slice(1000, 3000)
+    model = TabularClassifier(members=4).fit(X[seen], y[seen])
+    assert "logistic" in {kind["kind"] for kind in model.estimator_.kinds}
+    simple = LogisticRegression().fit(X[seen], y[seen])
+    losses = [log_loss(y[unseen], m.predict_proba(X[unseen])) for m in (model, simple)]
+    assert losses[0] <= 1.02 * losses[1]
 
 
 def test_class_weights_reach_members_and_losses():

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 
 from fastmlp import MLPRegressor
 from fastmlp.tabular.pack.folds import NEVER, stratified_folds
-from fastmlp.tabular.pack.kinds import KINDS, LINEAR, plan_for
+from fastmlp.tabular.pack.kinds import KINDS, LINEAR, OF_RARE, plan_for, with_rare
 from fastmlp.tabular.pack.linear import fit_ridge
 from fastmlp.tabular.pack.weighting import greedy_weights, held_out_loss
 from fastmlp.tabular.thresholds import choose_threshold
@@ -166,3 +166,14 @@ def test_thresholds():
     assert choose_threshold(0.3, classes, is_yes, p, None) == 0.3
     equal = np.full(8, 0.4)
     assert choose_threshold("f1", classes, is_yes, equal, None) < 0.4
+
+
+def test_a_rare_class_gets_a_logistic_regression_of_few_inputs():
+    plan = plan_for(2000, "default", "auto")
+    assert with_rare(plan, np.array([0.2, 0.8])) is plan
+    rare = with_rare(plan, np.array([0.01, 0.99]))
+    assert rare.kinds == (*plan.kinds, OF_RARE) and not OF_RARE.hidden
+    groups = {"tree": (0, 40), "base": (40, 44), "bins": (44, 90), "linear": (90, 94)}
+    assert OF_RARE.columns(groups) == (40, 44)
+    low = plan_for(2000, "low", "auto")
+    assert with_rare(low, np.array([0.01, 0.99])) is low

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...schedules import MultiCycle
 
 # Name and range of each group of a preprocessor's inputs.
@@ -141,6 +144,9 @@ PLAIN = Kind(
 SMALL_PLAIN = replace(PLAIN, hidden=(128, 128, 128))
 LINEAR_KIND = Kind(LINEAR, "base", "linear")
 KINDS: tuple[Kind, ...] = (PLE, TREE, PLAIN, LINEAR_KIND)
+# It is tried where a class is rare, whose few rows cannot tell many coefficients.
+OF_RARE = Kind("logistic", "base", "base")
+_SHARE_OF_RARE = 0.05
 # It is tried for a target with a heavy tail.
 OF_LOG = replace(SMALL_PLAIN, name="log", is_of_log=True)
 _KINDS_OF_HIGH_EFFORT = (
@@ -243,6 +249,26 @@ def plan_for(n_rows: int, effort: str, members: int | str, n_classes: int = 0) -
         n_folds, has_race = max(n_folds, n_held), False
     n_folds = max(2, min(n_folds, n_rows))
     return Plan(kinds, n_folds, min(n_held, n_folds), has_race)
+
+
+def with_rare(plan: Plan, shares: NDArray[np.float64]) -> Plan:
+    """Add a logistic regression of few inputs to a plan that has one of many, for a rare class.
+
+    Parameters
+    ----------
+    plan : Plan
+    shares : ndarray of shape (n_classes,)
+        The share of each class in the rows.
+
+    Returns
+    -------
+    Plan
+    """
+    # Of many classes, all are rare if none has much less than its share.
+    limit = min(_SHARE_OF_RARE, 0.5 / len(shares))
+    if LINEAR_KIND in plan.kinds and shares.min() < limit:
+        return replace(plan, kinds=(*plan.kinds, OF_RARE))
+    return plan
 
 
 def _within(members: int, kinds: tuple[Kind, ...]) -> tuple[tuple[Kind, ...], int]:

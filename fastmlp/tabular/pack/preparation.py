@@ -14,7 +14,7 @@ from ..preprocessing import TabularPreprocessor
 from ..quantiles import quantile_levels
 from ..table import Table
 from .folds import stratified_folds
-from .kinds import OF_LOG, Kind, Plan, plan_for
+from .kinds import OF_LOG, Kind, Plan, plan_for, with_rare
 from .problem import MakeNetwork, Problem
 from .tails import LogTarget
 from .training import Listener, PackTraining
@@ -125,6 +125,8 @@ def prepare(
         )
     n_classes = 0 if classes is None else len(classes)
     plan, log_target = _plan(estimator, is_set, n_rows, n_classes), None
+    if classes is not None and not is_set:
+        plan = with_rare(plan, np.bincount(targets) / len(targets))
     if task == "regression" and not levels and estimator.effort != "low":
         log_target = LogTarget.learn(targets, -estimator.target_mean_ / estimator.target_scale_)
         if log_target is not None and not is_set:
