@@ -263,7 +263,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         if not (levels := quantile_levels(self)):
             return
         rows = unseen.rows
-        predicted = self._predictions(unseen.predicted)
+        # As they are when the offsets are added, which is before quantiles are put in order.
+        predicted = unseen.predicted * self.target_scale_ + self.target_mean_
         self.quantile_offsets_ = conformal_offsets(
             values[rows], predicted, levels, None if weight is None else weight[rows]
         )
