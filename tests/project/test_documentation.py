@@ -134,6 +134,14 @@ def test_speed_table_is_the_measured_one():
     assert shown == [[row[k] for k in columns] for row in measured]
 
 
+def test_quality_table_is_the_measured_one():
+    measured = _table((ROOT / "benchmarks" / "results" / "quality.md").read_text())
+    shown = _table(README.read_text().partition("all with their defaults:")[2])
+    columns = [measured[0].index(name) for name in shown[0]]
+    assert len(columns) >= 5 and len(shown) == len(measured) >= 8
+    assert shown == [[row[k] for k in columns] for row in measured]
+
+
 def _table(text):
     """Cells of the first table of a page, without the line below its header."""
     lines = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0].splitlines()
