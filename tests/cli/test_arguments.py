@@ -54,7 +54,7 @@ def test_values_of_settings(text, value):
 def test_values_that_no_parser_takes_are_text(data, text):
     assert _value(text) == text
     message = refused("fit", "data.csv", "--set", f"dropout={text}")
-    assert message.startswith("fastmlp: --set dropout=... must be a number of at least 0")
+    assert message.startswith("fastmlp: --set dropout=... must be 'auto', a number of at least 0")
     assert in_shell_words(f"dropout={text[:90]}", main.commands["fit"])
 
 

@@ -161,7 +161,7 @@ def test_the_second_signal_is_part_of_the_first_ones_wish(data, monkeypatch):
         run("fit", "data.csv", *QUICK)
         assert load_model("data.fastmlp").report_["epochs"] == 2
     Path("data.fastmlp").unlink()
-    monkeypatch.setattr("fastmlp.tabular.train._report", lambda *_: signal.raise_signal(2))
+    monkeypatch.setattr("fastmlp.tabular.train.report_on", lambda *_: signal.raise_signal(2))
     numbers[:] = [signal.SIGINT]
     assert run("fit", "data.csv", *QUICK, code=130).stderr.endswith("fastmlp: interrupted\n")
     assert not Path("data.fastmlp").exists()
