@@ -1,9 +1,19 @@
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def checkout():
+    """The folder ``benchmarks`` can be imported, which is not installed."""
+    root = str(DATA.parent.parent)
+    sys.path.append(root)
+    yield
+    sys.path.remove(root)
 
 
 @pytest.fixture

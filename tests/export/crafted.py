@@ -109,6 +109,15 @@ class Crafted:
         return path
 
 
+def each_array(wrong):
+    """Run a test with each of some arrays, of which there is a list for the names of each place."""
+    return pytest.mark.parametrize(
+        ("names", "value"),
+        [(names, value) for names, values in wrong.items() for value in values],
+        ids=lambda part: getattr(part, "dtype", None) and f"{part.dtype}{part.shape}",
+    )
+
+
 def npy(value):
     file = io.BytesIO()
     np.save(file, value)

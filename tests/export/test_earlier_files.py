@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from crafted import npy, plain, refused
+from crafted import each_array, npy, plain, refused
 
 N = np.nan
 
@@ -68,11 +68,7 @@ ARRAYS_OF_EARLIER_FILES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("names", "value"),
-    [(names, value) for names, values in ARRAYS_OF_EARLIER_FILES.items() for value in values],
-    ids=lambda part: getattr(part, "dtype", None) and f"{part.dtype}{part.shape}",
-)
+@each_array(ARRAYS_OF_EARLIER_FILES)
 def test_arrays_that_do_not_fit_are_refused_in_earlier_files(earlier_table, tmp_path, names, value):
     if names[-1] == "file":
         member = earlier_table.node(*names[:-1])["content"]["file"]

@@ -16,6 +16,7 @@ from crafted import (
     QUICK,
     ROWS,
     Crafted,
+    each_array,
     node,
     npy,
     object_node,
@@ -291,11 +292,7 @@ WRONG_ARRAYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("names", "value"),
-    [(names, value) for names, values in WRONG_ARRAYS.items() for value in values],
-    ids=lambda part: getattr(part, "dtype", None) and f"{part.dtype}{part.shape}",
-)
+@each_array(WRONG_ARRAYS)
 def test_arrays_that_do_not_fit_are_refused(table, tmp_path, names, value):
     table.members[table.node(*names)["file"]] = npy(value)
     refused(table.write(tmp_path / "evil"))

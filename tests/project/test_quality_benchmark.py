@@ -1,7 +1,6 @@
 """The comparison of models on real tables: its splits, figures, ranks, cache and report."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,8 @@ from click.testing import CliRunner
 from scipy.stats import binomtest
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
+pytestmark = pytest.mark.usefixtures("checkout")
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture(scope="module", autouse=True)
-def checkout():
-    """The folder ``benchmarks`` is not installed."""
-    sys.path.append(str(ROOT))
-    yield
-    sys.path.remove(str(ROOT))
 
 
 @pytest.fixture

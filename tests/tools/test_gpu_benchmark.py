@@ -2,7 +2,6 @@
 CPU where torch and JAX are installed."""
 
 import json
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,16 +12,8 @@ import pytest
 import fastmlp  # before the checkout's copy could be found
 from fastmlp.tools.bench import Case
 
-ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.usefixtures("checkout")
 CASE = Case("tiny", 4, 12, (3, 5, 2), 1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def checkout():
-    """The folder ``benchmarks`` is not installed."""
-    sys.path.append(str(ROOT))
-    yield
-    sys.path.remove(str(ROOT))
 
 
 @pytest.fixture
