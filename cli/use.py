@@ -151,7 +151,10 @@ def evaluate(
 @click.argument("model", type=FilePath())
 def info(model: Path, as_json: bool) -> None:
     """Say what the file MODEL holds."""
+    from fastmlp.estimators.planning import layer_units
     from fastmlp.export.model_file import load_model, read_manifest
+    from fastmlp.tabular.pack.members import networks_of
+    from fastmlp.tabular.several import models_of
 
     from .output import (
         KINDS,
@@ -166,12 +169,12 @@ def info(model: Path, as_json: bool) -> None:
     manifest = read_manifest(model)
     loaded = load_model(model)
     columns, report = getattr(loaded, "columns_", None), getattr(loaded, "report_", None)
-    networks = [
-        network
-        for part in getattr(loaded, "models_", [loaded])
-        for network in _networks(getattr(part, "estimator_", part))
+    layers = [
+        layer_units(network)
+        for part in models_of(loaded)
+        for network in networks_of(getattr(part, "estimator_", part))
+        if hasattr(network, "coefs_")  # a preprocessor alone has none
     ]
-    layers = [_layers(network) for network in networks]
     if as_json:
         first = layers[0] if layers else []
         print_json({**manifest, "layers": first, "columns": columns, "report": report})
@@ -201,18 +204,6 @@ def info(model: Path, as_json: bool) -> None:
         print_kinds(report)
         if "targets" in report:
             print_targets(report["targets"])
-
-
-def _networks(model: Any) -> list[Any]:
-    """Return the networks of a pack, or the one of another model."""
-    members = getattr(model, "members", None)
-    return [model] if members is None else [member.network for member in members]
-
-
-def _layers(network: Any) -> list[int]:
-    """Return the number of units of each layer, the inputs first."""
-    coefs = getattr(network, "coefs_", [])
-    return [w.shape[0] for w in coefs[:1]] + [w.shape[1] for w in coefs]
 
 
 @click.command(cls=Command)

@@ -13,14 +13,14 @@ import numpy as np
 
 from ..estimators.base import BaseMLP
 from ..estimators.parameters import invalid_parameter
-from ..estimators.planning import prediction_plan
+from ..estimators.planning import layer_units, prediction_plan
 from ..network.plan import PREDICTION_LOSSES, Optimizer
 from ..network.weights import n_parameters
 from ..tabular.base import BaseTabular
 from ..tabular.encoders.assembly import GROUPS
 from ..tabular.encoders.dates import DATE_PARTS
 from ..tabular.encoders.words import N_TERMS, SIZES
-from ..tabular.pack.members import Member, Pack
+from ..tabular.pack.members import Member, Pack, networks_of
 from ..tabular.quantiles import fitted_levels
 from ..tabular.regressor import TabularRegressor
 from .archive import RefusedError
@@ -203,8 +203,8 @@ def _check_table_model(model: Any) -> None:
     _require(same, "feature_names_in_", "are not those of the preprocessor")
     report = getattr(model, "report_", None)
     if report is not None:
-        nets = [m.network for m in net.members] if isinstance(net, Pack) else [net]
-        is_fit = report["task"] == model._task and report["layers"] in map(_units, nets)
+        layers = [list(layer_units(network)) for network in networks_of(net)]
+        is_fit = report["task"] == model._task and report["layers"] in layers
         is_fit = is_fit and "targets" not in report and not isinstance(report["target"], list)
         _require(is_fit, "report_", "is about another model")
         if isinstance(net, Pack):
@@ -254,10 +254,6 @@ def _check_report_of_pack(report: dict[str, Any], pack: Pack) -> None:
     is_fit = report["networks"] == len(pack.members) and report["loss"] is not None
     is_fit = is_fit and all(kind["loss"] is not None for kind in report["pack"] if kind["weight"])
     _require(is_fit, "report_", "is about another pack")
-
-
-def _units(net: Any) -> list[int]:
-    return [net.coefs_[0].shape[0], *(w.shape[1] for w in net.coefs_)]
 
 
 def _check_network_of_table(net: Any, place: str, n_inputs: int) -> None:

@@ -311,8 +311,7 @@ class BaseTabular(WholeReads, BaseEstimator):
         warnings of the network's fit into errors. The network keeps what it has learned then, and
         so does this estimator: the warning is returned, to be raised when all attributes are set.
         """
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        self._forget_fit()
         frame = read_frame(self, X.frame if isinstance(X, Table) else X, reset=True)
         check_consistent_length(frame, y)
         if len(frame) < 2:
@@ -330,6 +329,11 @@ class BaseTabular(WholeReads, BaseEstimator):
         if self.target_format_:
             remarks.insert(0, f"{target_called(y)} {table.target_note}")
         return remarks, raised
+
+    def _forget_fit(self) -> None:
+        """Remove all fitted attributes."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
 
     def _check_learnable(self, values: NDArray[Any], called: str) -> None:
         """Raise an error for a target that cannot be learned with the parameters."""
@@ -383,7 +387,7 @@ class BaseTabular(WholeReads, BaseEstimator):
         except DivergenceError as error:
             error.__notes__.clear()
             raise
-        self._see_unseen(training.out_of_fold(), values, training.problem.weight)
+        self._see_unseen(training.unseen, values, training.problem.weight)
         fit.warnings += training.warnings()
         if training.is_interrupted:
             fit.warnings.append(InterruptedTrainingWarning("Training interrupted by user."))
@@ -413,7 +417,8 @@ class BaseTabular(WholeReads, BaseEstimator):
 
     def _network_parameters(self, values: NDArray[Any]) -> dict[str, Any]:
         """Return the parameters of the network for a target of shape (n_rows,)."""
-        parameters: dict[str, Any] = self.get_params(deep=False)
+        known = signature(self._network_class).parameters
+        parameters = {k: v for k, v in self.get_params(deep=False).items() if k in known}
         for name, value in _SINGLE_NETWORK.items():
             if isinstance(parameters[name], str) and parameters[name] == "auto":
                 parameters[name] = value
@@ -434,8 +439,6 @@ class BaseTabular(WholeReads, BaseEstimator):
                 batch_size = int(np.clip(n_rows // 50, 16, 256))
             most = max(1, int(0.9 * n_rows)) if early_stopping else n_rows
             batch_size = min(batch_size, most)
-        for name in ("effort", "members", "time_limit", "threshold"):
-            parameters.pop(name, None)
         return {**parameters, "early_stopping": early_stopping, "batch_size": batch_size}
 
     def _can_hold_out(self, values: NDArray[Any]) -> bool:

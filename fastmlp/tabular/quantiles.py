@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import mean_pinball_loss
 
+from .pack.members import networks_of
+
 
 def quantile_levels(estimator: Any) -> tuple[float, ...]:
     """Return the levels that an estimator predicts quantiles of; () if it predicts something else.
@@ -37,9 +39,7 @@ def fitted_levels(model: Any) -> tuple[float, ...]:
     -------
     tuple of float
     """
-    members = getattr(model.estimator_, "members", None)
-    network = model.estimator_ if members is None else members[0].network
-    return tuple(getattr(network, "_quantile_levels", ()))
+    return tuple(getattr(networks_of(model.estimator_)[0], "_quantile_levels", ()))
 
 
 def as_columns(predicted: NDArray[Any]) -> NDArray[Any]:

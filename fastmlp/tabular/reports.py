@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..estimators.planning import layer_units
 from .pack.members import Pack
 from .pack.preparation import why
 from .several import models_of, target_names
@@ -35,14 +36,14 @@ def report_on(model: Any, seconds: float) -> dict[str, Any]:
             for column in model.columns_
             if column["kind"] == "dropped"
         },
-        "inputs": trained.pop("inputs"),
-        "layers": trained.pop("layers"),
+        "inputs": trained["inputs"],
+        "layers": trained["layers"],
         "epochs": int(model.n_iter_),
         "seconds": round(seconds, 3),
-        "loss": trained.pop("loss"),
-        "validation_score": trained.pop("validation_score"),
+        "loss": trained["loss"],
+        "validation_score": trained["validation_score"],
         "why": why(model) if len(models_of(model)) == 1 else f"for each target {why(model)}",
-        **{name: value for name, value in trained.items() if name != "epochs"},
+        **trained,
     }
 
 
@@ -54,10 +55,10 @@ def _of_model(model: Any) -> dict[str, Any]:
 
 def _of_network(network: Any) -> dict[str, Any]:
     """Report on the network of a model."""
-    units = _layers(network)
+    units = layer_units(network)
     return {
         "inputs": units[0],
-        "layers": units,
+        "layers": list(units),
         "loss": float(network.loss_) if network.loss_curve_ else None,
         "validation_score": network.best_validation_score_,
     }
@@ -68,18 +69,13 @@ def _of_pack(pack: Pack) -> dict[str, Any]:
     first = max(pack.weights, key=lambda kind: pack.weights[kind])
     return {
         "inputs": max(member.stop for member in pack.members),
-        "layers": _layers(next(m.network for m in pack.members if m.kind == first)),
+        "layers": list(layer_units(next(m.network for m in pack.members if m.kind == first))),
         "loss": pack.loss,
         "validation_score": pack.score,
         "pack": pack.kinds,
         "networks": len(pack.members),
         "cut_short": pack.is_cut_short,
     }
-
-
-def _layers(network: Any) -> list[int]:
-    """Return the number of units of each layer, the inputs first."""
-    return [network.coefs_[0].shape[0], *(w.shape[1] for w in network.coefs_)]
 
 
 def _of_all(parts: Sequence[dict[str, Any]], names: Sequence[Any]) -> dict[str, Any]:

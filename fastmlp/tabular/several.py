@@ -152,8 +152,7 @@ def _different(warnings: Iterable[Warning]) -> list[Warning]:
 
 
 def _set_attributes(draft: Any, models: list[Any], targets: list[pd.Series]) -> None:
-    for name in [name for name in vars(draft) if name.endswith("_")]:
-        delattr(draft, name)
+    draft._forget_fit()
     first = models[0]
     for model, y in zip(models, targets, strict=True):
         if isinstance(y.name, PlaceName):

@@ -51,9 +51,6 @@ class MemberDone(NamedTuple):
     seconds_left: float
 
 
-MemberDone.__module__ = "fastmlp.tabular.pack.members"
-
-
 @dataclass
 class Member:
     """One network of a pack.
@@ -196,6 +193,13 @@ class Pack:
         return mean
 
 
+def networks_of(trained: Any) -> list[Any]:
+    """Return the networks of a pack, or the one network that is no pack."""
+    return (
+        [member.network for member in trained.members] if isinstance(trained, Pack) else [trained]
+    )
+
+
 def make_small(network: Any) -> None:
     """Let a trained network forget what no prediction needs, and predict in float32."""
     for name in vars(network).keys() - network.get_params(deep=False).keys() - _KEPT:
@@ -205,10 +209,10 @@ def make_small(network: Any) -> None:
 
 
 def outputs_of(
-    member: Member, inputs: NDArray[np.float32], bounds: tuple[float, float] | None = None
+    member: Member, X: NDArray[np.float32], bounds: tuple[float, float] | None
 ) -> NDArray[np.float64]:
-    """Return what one member predicts: probabilities, or numbers within the bounds."""
-    found = _outputs(member, inputs[:, member.start : member.stop], bounds)
+    """Return what one member predicts for its inputs: probabilities, or numbers within bounds."""
+    found = _outputs(member, X, bounds)
     return class_probabilities(found) if hasattr(member.network, "classes_") else _numbers(found)
 
 

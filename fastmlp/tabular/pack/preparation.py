@@ -127,9 +127,9 @@ def prepare(
     plan, log_target = _plan(estimator, is_set, n_rows, n_classes), None
     if classes is not None and not is_set:
         plan = with_rare(plan, np.bincount(targets) / len(targets))
-    if task == "regression" and not levels and estimator.effort != "low":
+    if task == "regression" and not (levels or is_set) and estimator.effort != "low":
         log_target = LogTarget.learn(targets, -estimator.target_mean_ / estimator.target_scale_)
-        if log_target is not None and not is_set:
+        if log_target is not None:
             plan = replace(plan, kinds=(*plan.kinds, OF_LOG))
     folds = stratified_folds(values, task, plan.n_folds, random_state, weight)
     preprocessor = TabularPreprocessor().set_output(transform="default")

@@ -4,8 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ...estimators.fit_many import fit_many
 from ...estimators.holdout import HeldRows
 from ...estimators.regression_targets import quantile_score
 from ...exceptions import DivergenceError, collected_warnings
+from ...network.weights import n_parameters
 from ..quantiles import as_columns
 from .folds import NEVER
 from .kinds import LINEAR, Kind, Plan
@@ -75,6 +75,8 @@ class PackTraining:
         Whether Ctrl-C ended training.
     is_cut_short : bool
         Whether the limit of time left members out, or ended the training of some.
+    unseen : OutOfFold
+        What the pack that was made last predicts for the rows that were held out.
     """
 
     problem: Problem
@@ -157,27 +159,22 @@ class PackTraining:
 
     def pack(self) -> Pack:
         """Return the pack of the members that are trained."""
-        problem, weights = self.problem, self._weights()[0]
+        problem, (weights, rows) = self.problem, self._weights()
         members = [member for member in self._members if member.kind in weights]
         order = {name: number for number, name in enumerate(self._columns)}
         members.sort(key=lambda member: (order[member.kind], member.fold))
-        unseen = self.out_of_fold()
+        predicted: Any = sum(w * self._predicted[name][rows] for name, w in weights.items())
+        self.unseen = OutOfFold(rows, predicted)
         return Pack(
             members,
             weights,
             classes=problem.classes,
             bounds=problem.bounds,
             kinds=[self._described(kind.name, weights) for kind in self.plan.kinds],
-            loss=self._loss(unseen.predicted, unseen.rows),
-            score=self._score(unseen),
+            loss=self._loss(predicted, rows),
+            score=self._score(self.unseen),
             is_cut_short=self.is_cut_short or self.is_interrupted,
         )
-
-    def out_of_fold(self) -> OutOfFold:
-        """Return what the pack predicts for the rows that were held out."""
-        weights, rows = self._weights()
-        predicted: Any = sum(w * self._predicted[name][rows] for name, w in weights.items())
-        return OutOfFold(rows, predicted)
 
     def warnings(self) -> list[Warning]:
         """Return the warnings of the members, the first one of each category."""
@@ -193,8 +190,7 @@ class PackTraining:
         n_rows = len(self.problem.folds) - len(self._unlearned(fold))
         network = self.problem.make_network(kind, n_rows, seed)
         start, stop = kind.columns(self.problem.groups)
-        units = [stop - start, *kind.hidden, 1]
-        n_weights = sum(a * b for a, b in pairwise(units))
+        n_weights = n_parameters((stop - start, *kind.hidden, 1))
         return _Job(kind, fold, network, float(n_rows) * n_weights * (kind.epochs or 10))
 
     def _unlearned(self, fold: int) -> NDArray[np.intp]:
@@ -270,10 +266,7 @@ class PackTraining:
                 if hasattr(job.network, "coefs_"):
                     rows = np.flatnonzero(problem.folds == job.fold)
                     make_small(job.network)
-                    member = self._member(job)
-                    inputs = X[rows]
-                    member = replace(member, start=0, stop=X.shape[1])
-                    job.predicted = outputs_of(member, inputs, problem.bounds)
+                    job.predicted = outputs_of(self._member(job), X[rows], problem.bounds)
                 job.seconds = (time.perf_counter() - began) / len(batch)
         batch[0].warnings = caught
 
