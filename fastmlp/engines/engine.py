@@ -1,7 +1,7 @@
 """The contract between training and the engines that run its epochs.
 
 The fit of an estimator opens one engine for its network. Training then asks the engine for whole
-epochs, so that only one call from Python is needed for each. The engine of the CPU is
+epochs, and for several short ones at once, so that few calls from Python are needed. The engine of the CPU is
 :class:`fastmlp.engines.cpu.engine.CpuEngine`, and that of the GPU is
 :class:`fastmlp.engines.cuda.engine.CudaEngine`. Training and estimators know neither of them, only
 the protocols in this module.
@@ -129,10 +129,16 @@ class Engine(Predictor, Protocol):
         :attr:`fastmlp.network.plan.TrainingPlan.needs_gradient_norm`.
     total_weight : float
         Sum of the sample weights of all rows, which is their number where no weights are given.
+    epochs_at_once : int
+        How many epochs :meth:`run_epochs` takes in one call.
     """
 
     step: int
     gradient_norm: float | None
+
+    @property
+    def epochs_at_once(self) -> int:
+        """How many epochs :meth:`run_epochs` takes in one call."""
 
     @property
     def total_weight(self) -> float:
@@ -161,6 +167,30 @@ class Engine(Predictor, Protocol):
         CustomLossError
             When a function of a custom loss raises an exception on the CPU; the step in which it
             does so is not taken. On a GPU the loss is then NaN.
+        """
+
+    def run_epochs(self, orders: np.ndarray, learning_rate: float) -> list[float]:
+        """Run some epochs, one after the other, as :meth:`run_epoch` does.
+
+        An epoch whose loss is not finite is the last one.
+
+        Parameters
+        ----------
+        orders : ndarray of shape (n_epochs, n_trained), int64
+            The order of the rows in each epoch; no more epochs than `epochs_at_once`.
+        learning_rate : float
+
+        Returns
+        -------
+        list of float
+            The loss of each epoch that was run, as :meth:`run_epoch` returns it.
+
+        Raises
+        ------
+        ValueError
+            When the sample weights of a batch sum to zero.
+        CustomLossError
+            See :meth:`run_epoch`.
         """
 
     def push(self, theta: np.ndarray, state: OptimizerMemory | None = None) -> None:

@@ -42,7 +42,7 @@ class SklearnListener(Listener):
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._shared = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
-    sees_estimator = True
+    sees_estimator = is_told = True
 
     def epoch_begins(self, reached: Reached) -> None:
         """Begin the task of an epoch."""
@@ -89,6 +89,8 @@ class Showing(Listener):
         complete: Callable[[Reached, Any, bool], None],
     ) -> None:
         self._listener, self._transaction, self._complete = listener, transaction, complete
+
+    is_told = True
 
     def epoch_begins(self, reached: Reached) -> None:
         """See :meth:`Listener.epoch_begins`."""

@@ -45,6 +45,11 @@ class Listener:
         """Whether the callback may look at the estimator, which has to be up to date then."""
         return self._callback is not None and getattr(self._callback, "sees_estimator", True)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether anybody is told of epochs, who may then look at what training has reached."""
+        return self._callback is not None
+
     def epoch_begins(self, reached: Reached) -> None:
         """Do nothing; a subclass may react to an epoch that begins."""
 

@@ -69,6 +69,9 @@ class EpochMetrics:
     dead_units: Callable[[Engine], list[float]] | None = None
 
 
+_NO_METRICS = EpochMetrics()
+
+
 class WeightAverage:
     """The mean of the parameters after each epoch (stochastic weight averaging).
 
@@ -156,13 +159,16 @@ class EpochLoop:
         self._average = WeightAverage(self.swa_start)
         self._follows_epochs = not self.schedule.is_constant
         self._epochs: list[Epoch] = []
+        # The state of `shuffle` from which some orders were drawn, and how many.
+        self._drawn: Any = None
+        self._n_drawn = 0
         # How many of them count, and the history's progress after these.
         self._completed: tuple[int, Progress] = 0, history.progress()
         stopped = interrupted = False
         self._failure: CustomLossError | None = None
         try:
             while len(self._epochs) < self.rule.max_epochs and not stopped:
-                stopped = self._run_epoch()
+                stopped = self._run_epochs()
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -198,62 +204,123 @@ class EpochLoop:
         """See :meth:`fastmlp.training.callbacks.Reached.memory`."""
         return None if self._has_diverged else self.engine.state()
 
-    def _run_epoch(self) -> bool:
-        """Train for one epoch, and return whether training ends with it."""
-        engine, history, rule = self.engine, self.history, self.rule
+    def _run_epochs(self) -> bool:
+        """Train for one epoch, or for some that nobody watches; return whether training ends."""
         self.listener.epoch_begins(self)
-        if self.shuffle is not None:
-            permutation = np.arange(self.order.size)
-            self.shuffle.shuffle(permutation)
-            self.order = self.order[permutation]
+        orders = self._next_orders(self._n_unwatched())
         learning_rate = self.schedule.learning_rate
         try:
-            loss = engine.run_epoch(self.order, learning_rate)
-            epoch = self._measure(loss, learning_rate)
+            losses = self.engine.run_epochs(orders, learning_rate)
+            epochs = self._measure(losses, learning_rate)
         except CustomLossError as error:  # one from the listener is about another fit
             self._failure = error
             return True
-        diverged = not isfinite(loss)
+        if len(losses) < len(orders):
+            self._take_back(len(orders) - len(losses))
+        # Only the last of several epochs can be the one with which training ends.
+        for epoch in epochs[:-1]:
+            self._note(epoch)
+        return self._epoch_ends(epochs[-1])
+
+    def _n_unwatched(self) -> int:
+        """Return how many epochs can be run before anybody looks at the losses or the network."""
+        rule, metrics = self.rule, self.metrics
+        if (
+            rule.by_score
+            or self._follows_epochs
+            or self.verbose
+            or self.swa_start is not None
+            or self.listener.is_told
+            or metrics != _NO_METRICS
+        ):
+            return 1
+        # Each epoch may be one without an improvement, and the rule then ends training.
+        n_patient = rule.patience - self.history.no_improvement_count
+        n_left = rule.max_epochs - len(self._epochs)
+        return int(max(1, min(self.engine.epochs_at_once, n_left, n_patient + 1)))
+
+    def _next_orders(self, n_epochs: int) -> np.ndarray:
+        """Draw the orders of the next epochs, each from the one before.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs, n_rows), int64
+        """
+        orders = np.empty((n_epochs, self.order.size), dtype=np.int64)
+        if self.shuffle is None:
+            orders[:] = self.order
+            return orders
+        if n_epochs > 1 and self._drawn is None:
+            self._drawn, self._n_drawn = self.shuffle.get_state(legacy=False), 0
+        previous, shuffle = self.order, self.shuffle.shuffle
+        for order in orders:
+            order[:] = previous
+            shuffle(order)
+            previous = order
+        self.order = previous
+        self._n_drawn += n_epochs
+        return orders
+    def _take_back(self, n_epochs: int) -> None:
+        """Take back the orders of the last epochs that were drawn, which were not run."""
+        if self.shuffle is None:
+            return
+        assert self._drawn is not None
+        self.shuffle.set_state(self._drawn)
+        self._n_drawn -= n_epochs
+        again = np.arange(self.order.size)
+        for _ in range(self._n_drawn):
+            self.shuffle.shuffle(again)
+
+    def _measure(self, losses: list[float], learning_rate: float) -> list[Epoch]:
+        """Measure the epochs that have just been run; their time is shared evenly among them."""
+        engine, metrics = self.engine, self.metrics
+        validation = Validation()
+        if metrics.validate is not None and self._is_judged:
+            validation = metrics.validate(engine)
+        gradient_norm = None if metrics.gradient_norm is None else metrics.gradient_norm(engine)
+        dead_units = None if metrics.dead_units is None else metrics.dead_units(engine)
+        number, most = len(self._epochs), self.rule.max_epochs
+        now = time.perf_counter() - self._began
+        seconds = [now]
+        if len(losses) > 1:
+            start = self._epochs[-1].seconds if self._epochs else 0.0
+            seconds = np.linspace(start, now, len(losses) + 1)[1:].tolist()
+        score, rest = validation.score, (validation.loss, gradient_norm, dead_units)
+        return [
+            Epoch(number + n, most, loss, score, learning_rate, end, *rest)
+            for n, (loss, end) in enumerate(zip(losses, seconds, strict=True), 1)
+        ]
+
+    def _epoch_ends(self, epoch: Epoch) -> bool:
+        """Note an epoch, tell those who watch, and return whether training ends with it."""
+        history, rule = self.history, self.rule
         if self.verbose:
             _report_epoch(epoch)
-        history.n_samples_seen += self.order.size
-        if history.judge(loss, epoch.validation_score, rule.tol):
-            history.best_theta = engine.pull()
+        self._note(epoch)
         goes_on = True
         if self._follows_epochs:
             self.schedule.epoch_ends(history.n_samples_seen, self._watched(epoch), rule.tol)
             goes_on = not (rule.by_score and self.schedule.is_over)
         if self.swa_start is not None:
-            self._average.epoch_ends(epoch.epoch, engine)
+            self._average.epoch_ends(epoch.epoch, self.engine)
         if goes_on and history.no_improvement_count > rule.patience:
             goes_on = self.schedule.on_plateau()
             if self.verbose:
                 _report_plateau(rule, self.schedule, goes_on)
             if goes_on:
                 history.no_improvement_count = 0
-        history.append(epoch)
-        self._epochs.append(epoch)
         self._completed = len(self._epochs), history.progress()
         is_stop_requested = self.listener.epoch_ends(epoch, self)
-        return diverged or is_stop_requested or not goes_on
+        return is_stop_requested or not (goes_on and isfinite(epoch.loss))
 
-    def _measure(self, loss: float, learning_rate: float) -> Epoch:
-        """Measure the epoch that has just been run."""
-        engine, metrics = self.engine, self.metrics
-        validation = Validation()
-        if metrics.validate is not None and self._is_judged:
-            validation = metrics.validate(engine)
-        return Epoch(
-            len(self._epochs) + 1,
-            self.rule.max_epochs,
-            loss,
-            validation.score,
-            learning_rate,
-            time.perf_counter() - self._began,
-            validation.loss,
-            None if metrics.gradient_norm is None else metrics.gradient_norm(engine),
-            None if metrics.dead_units is None else metrics.dead_units(engine),
-        )
+    def _note(self, epoch: Epoch) -> None:
+        """Judge an epoch, and add it to the record."""
+        history = self.history
+        history.n_samples_seen += self.order.size
+        if history.judge(epoch.loss, epoch.validation_score, self.rule.tol):
+            history.best_theta = self.engine.pull()
+        history.append(epoch)
+        self._epochs.append(epoch)
 
     @property
     def _is_judged(self) -> bool:

@@ -115,7 +115,7 @@ def test_interrupted_partial_fit_warns_at_its_caller(monkeypatch):
     def interrupt(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop.EpochLoop, "_run_epoch", interrupt)
+    monkeypatch.setattr(loop.EpochLoop, "_run_epochs", interrupt)
     with pytest.warns(InterruptedTrainingWarning, match="interrupted by user") as caught:
         model.partial_fit(X, Y)
     assert {warning.filename for warning in caught} == {__file__}

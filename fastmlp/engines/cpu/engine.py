@@ -1,6 +1,7 @@
 """The CPU engine: one network in its arena, and the team of threads that trains it."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import NoReturn, Self
 
 import numpy as np
@@ -21,7 +22,7 @@ from .sparse import work_size
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
 from .views import describe, set_size
-from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS
+from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_RESULTS, N_SUMS
 
 # A step with fewer multiply-adds than this is done by one thread, because a second one would gain
 # less time than handing over an epoch costs.
@@ -31,6 +32,9 @@ _TEAM_MULTIPLY_ADDS = 200_000
 _TEAM_PREDICTION = 10_000_000
 # Long epochs are handed over in parts of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
+# Short epochs are handed over together, where nobody looks at the network in between: so many at
+# most, with so many multiply-adds and so many rows of all of them.
+_MOST_TOGETHER, _TOGETHER_MULTIPLY_ADDS, _ROWS_TOGETHER = 32, 300_000_000, 100_000
 
 
 def resolve_n_threads(n_jobs: int | None) -> int:
@@ -82,6 +86,15 @@ def _plan_scalars(plan: TrainingPlan) -> np.ndarray:
     return scalars
 
 
+def _epochs_at_once(plan: TrainingPlan, n_rows: int) -> int:
+    """Compute :attr:`fastmlp.engines.engine.Engine.epochs_at_once` for epochs of so many rows."""
+    if plan.custom_loss is not None:  # it may fail, and then the epoch does not count
+        return 1
+    work = 3 * n_rows * n_parameters(plan.layer_units)
+    most = min(_TOGETHER_MULTIPLY_ADDS // work, _ROWS_TOGETHER // n_rows, _MOST_TOGETHER)
+    return max(1, most)
+
+
 class CpuEngine:
     """The :class:`fastmlp.engines.engine.Engine` of the CPU.
 
@@ -108,6 +121,8 @@ class CpuEngine:
         Number of updates so far; see :class:`fastmlp.engines.engine.Engine`.
     gradient_norm : float or None
         Mean norm of the gradient in the last epoch; see :class:`fastmlp.engines.engine.Engine`.
+    epochs_at_once : int
+        See :class:`fastmlp.engines.engine.Engine`.
     """
 
     gradient_norm: float | None = None
@@ -142,20 +157,22 @@ class CpuEngine:
         self._X = input_arrays(X, plan.dtype)
         self._Y, self._sample_weight = (kernel_input(array, plan.dtype) for array in (Y, weights))
         self._sums = np.zeros(N_SUMS + plan.batch_size + 3 * self._layout.n_blocks)
+        self.epochs_at_once = _epochs_at_once(plan, X.shape[0])
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
-        self._scalars = _plan_scalars(plan)
+        self._epochs = np.tile(_plan_scalars(plan), (self.epochs_at_once, 1))
+        self._results = np.zeros((self.epochs_at_once, N_RESULTS))
         # What each epoch asks of the plan is looked up once: an epoch may take 30 microseconds.
         self._decays, self._rate_factor = plan.weight_decay > 0, plan.rate_factor
         self._keeps_start = plan.optimizer != Optimizer.GRADIENT
         self._needs_norm = plan.needs_gradient_norm
-        self._order = np.empty(X.shape[0], dtype=np.int64)
+        self._order = np.empty(self.epochs_at_once * X.shape[0], dtype=np.int64)
         self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
         self._n_sharing = n_threads
         # They are in the order of the numbers in kernels.py.
         self._arrays = (
             self._layers, self._settings, calls, *self._X, self._order,
-            self._scalars, self._room_for_entries(n_threads), self._Y, self._sample_weight,
-            self._sums, self._shares,
+            self._epochs, self._room_for_entries(n_threads), self._Y, self._sample_weight,
+            self._sums, self._shares, self._results,
         )  # fmt: skip
         self._job = describe(self._arrays)
         self._kept_alive = self._arrays, self._kernels
@@ -276,26 +293,33 @@ class CpuEngine:
         return self.step, self._pull(at.TO_FIRST), self._pull(at.TO_SECOND)
 
     def run_epoch(self, order: np.ndarray, learning_rate: float) -> float:
-        """See :meth:`fastmlp.engines.engine.Engine.run_epoch`.
+        """See :meth:`fastmlp.engines.engine.Engine.run_epoch`."""
+        return self.run_epochs(order[np.newaxis], learning_rate)[0]
+
+    def run_epochs(self, orders: np.ndarray, learning_rate: float) -> list[float]:
+        """See :meth:`fastmlp.engines.engine.Engine.run_epochs`.
 
         A long epoch is handed to the threads in parts, so that Ctrl-C acts between them.
         """
-        plan = self.plan
+        plan, settings = self.plan, self._settings
+        n_epochs, n_rows = orders.shape
         if self._sample_weight.size:
-            plan.batch_weights(order, self._sample_weight)
-        scalars, settings = self._scalars, self._settings
+            for order in orders:
+                plan.batch_weights(order, self._sample_weight)
+        epochs, results = self._epochs[:n_epochs], self._results[:n_epochs]
         if self._decays:
-            scalars[at.DECAY] = 1 - learning_rate * plan.weight_decay
-        scalars[at.LEARNING_RATE] = learning_rate * self._rate_factor
-        self._sums[EPOCH_LOSS] = self._sums[GRADIENT_NORM] = 0.0
+            epochs[:, at.DECAY] = 1 - learning_rate * plan.weight_decay
+        epochs[:, at.LEARNING_RATE] = learning_rate * self._rate_factor
+        results[:] = 0
+        set_size(self._job, kernels.SCALARS, n_epochs)
         if self._keeps_start:
-            self._kept_at.reverse()
-            self._n_kept = 2 if self._n_kept else 1
-            settings[at.KEEP_AT] = self._kept_at[-1]
+            settings[at.KEEP_AT], settings[at.KEEP_NEXT_AT] = self._kept_at
+            self._starts_kept(1)
         self._share_blocks()
-        for start in range(0, order.size, self._piece):
-            piece = order[start : start + self._piece]
-            scalars[at.STEPS_DONE] = self.step
+        rows, first_step = orders.reshape(-1), self.step
+        for start in range(0, rows.size, self._piece):
+            piece = rows[start : start + self._piece]
+            epochs[0, at.STEPS_DONE] = self.step
             self._order[: piece.size] = piece
             set_size(self._job, kernels.ORDER, piece.size)
             self._team.run(kernels.train, self._arena, self._job, keeps=self._kept_alive)
@@ -303,11 +327,21 @@ class CpuEngine:
                 self._raise_failure(piece)
             self.step += -(-piece.size // plan.batch_size)
             settings[at.KEEP_AT] = -1
+        losses = list(results[:, EPOCH_LOSS] / n_rows)
+        n_run = next((n for n, loss in enumerate(losses, 1) if not isfinite(loss)), n_epochs)
+        n_steps = -(-n_rows // plan.batch_size)
+        self.step = first_step + n_run * n_steps
+        if self._keeps_start:
+            self._starts_kept(n_run - 1)
         if self._needs_norm:
-            n_steps = -(-order.size // plan.batch_size)
-            self.gradient_norm = float(self._sums[GRADIENT_NORM]) / n_steps
-        return self._sums[EPOCH_LOSS] / order.size
+            self.gradient_norm = float(results[n_run - 1, GRADIENT_NORM]) / n_steps
+        return losses[:n_run]
 
+    def _starts_kept(self, n_epochs: int) -> None:
+        """Note that the parameters were kept at the start of some more epochs."""
+        if n_epochs % 2:
+            self._kept_at.reverse()
+        self._n_kept = min(2, self._n_kept + n_epochs)
     def _share_blocks(self) -> None:
         """Share the blocks of weights among the threads that there are."""
         n_threads = self._team.start()

@@ -14,7 +14,7 @@ Every number is computed by one thread in one fixed order, so that results do no
 number of threads.
 """
 
-from math import sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 
@@ -50,7 +50,7 @@ nadam_gradient_share = compile_formula(updates.nadam_gradient_share)
 # Numbers of the arrays of every job.
 LAYERS, SETTINGS, CALLS, VALUES, FEATURES, ROW_STARTS, ORDER = range(7)
 # Numbers of the further arrays of a job of training.
-SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES = range(7, 13)
+SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES, RESULTS = range(7, 14)
 # The number of the further array of a job of prediction.
 OUTPUTS = 7
 
@@ -151,20 +151,29 @@ def set_step_scalars(scalars, given, optimizer, step, total_weight):
 
 
 @compile_kernel
-def keep_parameters(network, number, n_threads):
-    """Copy one thread's share of the parameters to where the settings say, if they say so.
+def begin_epoch(network, scalars, given, number, n_threads, epoch):
+    """Set one thread's scalars, and keep its share of the parameters where the settings say so.
 
     Parameters
     ----------
     network : Network
+    scalars : vector of the network's dtype
+        This thread's copy of `given`; modified in place.
+    given : vector of float64
+        The scalars of the epoch; layout.py names the elements.
     number, n_threads : int
         The number of this thread, and the number of threads.
+    epoch : int
+        The number of the epoch, counted from 0 in each job.
     """
+    for i in range(at.N_SCALARS):
+        scalars[i] = given[i]
     arena, _, settings, _ = arrays_of(network)
-    if settings[at.KEEP_AT] >= 0:
+    to = settings[at.KEEP_NEXT_AT] if epoch % 2 else settings[at.KEEP_AT]
+    if to >= 0:
         first, last = share(number, n_threads, settings[at.N_PARAMETERS], at.COPY_ELEMENTS)
-        source, to = settings[at.PARAMETERS] + first, settings[at.KEEP_AT] + first
-        copy_elements(arena, to, arena, source, last - first)
+        source = settings[at.PARAMETERS] + first
+        copy_elements(arena, to + first, arena, source, last - first)
 
 
 @compile_kernel
@@ -253,9 +262,11 @@ def penalties(layers, settings, sums, given):
 def train(number, n_threads, barrier, arena, job):
     """Take one step for each batch of the rows in the order of the job.
 
-    The loss of each batch before its update, penalty included, is multiplied by the number of its
-    rows and added to ``sums[EPOCH_LOSS]``. Where a kernel shapes gradients, the norm of each step's
-    gradient is added to ``sums[GRADIENT_NORM]``.
+    The job has a row of scalars for each epoch, and its order has the rows of one epoch after
+    those of another. The loss of each batch before its update, penalty included, is multiplied by the
+    number of its rows and added to the epoch's ``EPOCH_LOSS`` in the matrix of results. Where a
+    kernel shapes gradients, the norm of each step's gradient is added to ``GRADIENT_NORM`` there.
+    An epoch whose loss is not finite is the last one.
 
     Parameters
     ----------
@@ -271,7 +282,7 @@ def train(number, n_threads, barrier, arena, job):
     """
     network, X = network_at(arena, job), inputs_at(arena, job)
     Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
-    given = vector_at(job, SCALARS, np.float64)
+    epochs, results = matrix_at(job, SCALARS, np.float64), matrix_at(job, RESULTS, np.float64)
     sums, shares = vector_at(job, SUMS, np.float64), vector_at(job, SHARES, np.int64)
     _, layers, settings, calls = arrays_of(network)
     work = view(
@@ -280,13 +291,23 @@ def train(number, n_threads, barrier, arena, job):
     first_block, last_block = shares[number], shares[number + 1]
     scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
     scalars = view(arena, scratch, at.N_SCALARS)
-    for i in range(at.N_SCALARS):
-        scalars[i] = given[i]
-    # No thread changes a parameter before the first barrier.
-    keep_parameters(network, number, n_threads)
-    batch_size, step, generation = settings[at.BATCH_SIZE], given[at.STEPS_DONE], 0
-    for start in range(0, X.order.size, batch_size):
-        n_rows = min(batch_size, X.order.size - start)
+    given, batch_size = row_view(epochs, 0), settings[at.BATCH_SIZE]
+    step, generation = given[at.STEPS_DONE], 0
+    epoch, start, end = -1, 0, 0
+    while start < X.order.size:
+        if start == end:
+            if epoch >= 0:
+                generation += 1  # the first thread has written the loss of the epoch by then
+                if not wait(barrier, generation, n_threads):
+                    return
+                if not isfinite(results[epoch, EPOCH_LOSS]):
+                    return
+            epoch += 1
+            end += X.order.size // epochs.shape[0]
+            given = row_view(epochs, epoch)
+            # No thread changes a parameter before the first barrier of the epoch.
+            begin_epoch(network, scalars, given, number, n_threads, epoch)
+        n_rows = min(batch_size, end - start)
         seen = np.int64(step) * batch_size
         step += 1
         total_weight = batch_weight(sample_weight, X.order, start, start + n_rows)
@@ -324,9 +345,10 @@ def train(number, n_threads, barrier, arena, job):
                 return
         if number == 0:
             loss += penalties(layers, settings, sums, given)
-            sums[EPOCH_LOSS] += loss / total_weight * n_rows
+            results[epoch, EPOCH_LOSS] += loss / total_weight * n_rows
             if calls[SHAPE_GRADIENT] != 0:
-                sums[GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
+                results[epoch, GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
+        start += n_rows
 
 
 @compile_entry

@@ -61,7 +61,8 @@ N_PANELS = 23  # number of panels of all layers
 KEEP_AT = 24  # where the parameters are copied to before the first step; -1 for nowhere
 FAILED_AT = 25  # where a custom loss failed in the batch, or NO_FAILURE; see custom_loss.py
 FAILED_START = 26  # where that batch starts in the order
-N_SETTINGS = 27
+KEEP_NEXT_AT = 27  # where they are copied to before every second epoch of a job
+N_SETTINGS = 28
 NO_FAILURE = np.iinfo(np.int64).max
 
 # Scalars of a step, at the start of a thread's scratch. The plan fixes the first ones.

@@ -151,6 +151,14 @@ class CudaEngine(DeviceNetwork):
         self._kept, self._starts = (None, []), []
         give_memory_back()
 
+    # A launch takes longer than to return to Python after each epoch.
+    epochs_at_once = 1
+
+    def run_epochs(self, orders: np.ndarray, learning_rate: float) -> list[float]:
+        """See :meth:`fastmlp.engines.engine.Engine.run_epochs`, which has one epoch here."""
+        (order,) = orders
+        return [self.run_epoch(order, learning_rate)]
+
     @one_at_a_time
     @memory_errors()
     def run_epoch(self, order: np.ndarray, learning_rate: float) -> float:
