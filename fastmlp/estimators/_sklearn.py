@@ -7,11 +7,14 @@ versions that work. ``pyproject.toml`` limits scikit-learn to the versions that 
 
 import copy
 import importlib
+from functools import lru_cache
 from inspect import signature
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import sklearn
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "constraints_of",
     "get_feature_names",
     "has_callbacks",
+    "parameter_names",
     "takes_sample_weight",
     "validate_parameter_constraints",
     "validate_parameters",
@@ -136,9 +140,44 @@ def takes_sample_weight(scorer: Any) -> bool:
     return "sample_weight" in signature(function).parameters
 
 
+# For each class the values that have met the constraints of its parameters, as tuples of the
+# parameter's name, the value's type and the value.
+_met: WeakKeyDictionary[type[Any], set[tuple[Any, ...]]] = WeakKeyDictionary()
+_MOST_MET = 10_000
+# Types whose values are equal only where they are the same.
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+
+
 def validate_parameters(estimator: Any) -> None:
-    """Raise scikit-learn's InvalidParameterError unless all parameters meet their constraints."""
-    estimator._validate_params()
+    """Raise scikit-learn's InvalidParameterError unless all parameters meet their constraints.
+
+    scikit-learn examines every parameter in every fit, which takes longer than some epochs. Here a
+    plain value that has met the constraints once is known from then on.
+    """
+    cls = type(estimator)
+    if cls._validate_params is not BaseEstimator._validate_params:
+        estimator._validate_params()
+        return
+    met = _met.setdefault(cls, set())
+    values = {name: getattr(estimator, name) for name in parameter_names(cls)}
+    new = {
+        name: value
+        for name, value in values.items()
+        if type(value) not in _PLAIN or (name, type(value), value) not in met
+    }
+    if not new:
+        return
+    validate_parameter_constraints(constraints_of(cls), new, caller_name=cls.__name__)
+    if len(met) > _MOST_MET:
+        met.clear()
+    met.update((n, type(value), value) for n, value in new.items() if type(value) in _PLAIN)
+
+
+@lru_cache(maxsize=64)
+def parameter_names(cls: type[Any]) -> list[str]:
+    """Return the names of an estimator class's parameters, in alphabetical order."""
+    names: list[str] = cls._get_param_names()
+    return names
 
 
 def constraints_of(cls: type[Any]) -> dict[str, list[Any]]:

@@ -80,7 +80,7 @@ class ClassTargets:
             self._label_smoothing,
             self._rho,
             self._class_weight,
-            LabelBinarizer().fit(y),
+            _fitted_binarizer(y),
         )
 
     def check_known(self, y: np.ndarray, all_required: bool) -> None:
@@ -258,6 +258,26 @@ class ClassTargets:
     def attributes(self) -> dict[str, Any]:
         """Return the classes and their encoder."""
         return {"_label_binarizer": self.binarizer, "classes_": self.binarizer.classes_}
+
+
+def _fitted_binarizer(y: np.ndarray) -> LabelBinarizer:
+    """Return scikit-learn's encoder of labels, which has learned those in y.
+
+    It examines labels several times, which takes longer than epochs of a small network. What it
+    learns is written down here for plain labels: integers, booleans and whole floats.
+    """
+    binarizer = LabelBinarizer()
+    if type(y) is not np.ndarray or y.ndim != 1 or not y.size or not y.dtype.isnative:
+        return binarizer.fit(y)
+    if y.dtype.kind not in "biuf":
+        return binarizer.fit(y)
+    classes = np.unique(y)
+    if y.dtype.kind == "f" and not ((np.trunc(classes) == classes) & (abs(classes) < 2**53)).all():
+        return binarizer.fit(y)  # which says that they are no classes
+    binarizer.y_type_ = "multiclass" if len(classes) > 2 else "binary"
+    binarizer.sparse_input_ = False
+    binarizer.classes_ = classes
+    return binarizer
 
 
 def decode(binarizer: LabelBinarizer, outputs: np.ndarray) -> np.ndarray:

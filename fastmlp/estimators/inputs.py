@@ -47,6 +47,13 @@ def read_rows(estimator: Any, X: Any, y: Any, *, reset: bool, is_numeric: bool) 
         When the data cannot be used; these are scikit-learn's own errors, but for sparse matrices
         that are damaged.
     """
+    if _is_plain_matrix(X) and _is_plain_vector(y, len(X)):
+        if reset:
+            vars(estimator).pop("feature_names_in_", None)
+            estimator.n_features_in_ = X.shape[1]
+            return X, y
+        if _is_plain(estimator, X):
+            return X, y
     y = host_array(y)
     check_sparse("X", X)
     check_sparse("y", y)
@@ -92,13 +99,31 @@ def _is_plain(estimator: Any, X: Any) -> bool:
     callers give, and whatever fails one is left to scikit-learn.
     """
     return (
+        _is_plain_matrix(X)
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+        and not hasattr(estimator, "feature_names_in_")
+    )
+
+
+def _is_plain_matrix(X: Any) -> bool:
+    """Tell whether X is a small matrix of finite numbers, of one of the types that are kept."""
+    return (
         type(X) is np.ndarray
         and X.ndim == 2
         and (X.dtype == np.float32 or X.dtype == np.float64)
         and 0 < X.size <= _SMALL
-        and X.shape[1] == getattr(estimator, "n_features_in_", None)
-        and not hasattr(estimator, "feature_names_in_")
         and bool(np.isfinite(X).all())
+    )
+
+
+def _is_plain_vector(y: Any, size: int) -> bool:
+    """Tell whether y is a vector of that many finite numbers."""
+    return (
+        type(y) is np.ndarray
+        and y.ndim == 1
+        and len(y) == size
+        and y.dtype.kind in "biuf"
+        and bool(np.isfinite(y).all())
     )
 
 

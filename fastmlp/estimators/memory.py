@@ -13,6 +13,8 @@ from ..network.weights import n_parameters
 # A fit on the CPU has at least the initial weights, a copy of them for the engine, and the engine's
 # own weights in two layouts. A fit on a GPU has the first two on the host.
 _COPIES_CPU, _COPIES_GPU = 4, 2
+# So many bytes are always there; to read files takes longer than some epochs of a small network.
+_LITTLE = 2**20
 # Files with the limit of memory of a container, of the two versions of Linux's control groups.
 _LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -31,9 +33,11 @@ def check(layer_units: Sequence[int], dtype: np.dtype, device: str) -> None:
         Type of the weights.
     device : {'cpu', 'cuda', 'auto'}
     """
-    available = total()
     needed = n_parameters(layer_units) * np.dtype(dtype).itemsize
     copies = _COPIES_CPU if device == "cpu" else _COPIES_GPU
+    if needed * copies <= _LITTLE:
+        return
+    available = total()
     if available is not None and needed * copies > available:
         raise InputError(
             f"the weights of a network of {_listed(layer_units)} units need {_size(needed)} of "

@@ -4,6 +4,7 @@ import re
 import reprlib
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from ._sklearn import (
     InvalidParameterError,
     Options,
     StrOptions,
+    constraints_of,
     validate_parameter_constraints,
 )
 
@@ -240,11 +242,20 @@ def check_representable(estimator: Any, dtype: np.dtype) -> None:
 
 def _check_floats(estimator: Any) -> None:
     """Raise ValueError where a number is an integer that no float can hold."""
-    for name, constraints in estimator._parameter_constraints.items():
+    for name in _real_parameters(type(estimator)):
         value = getattr(estimator, name)
-        is_real = any(isinstance(c, Interval) and c.type is Real for c in constraints)
-        if is_real and isinstance(value, int) and value > sys.float_info.max:
+        if isinstance(value, int) and value > sys.float_info.max:
             raise ValueError(f"{name} is an integer beyond all floats; choose a smaller number")
+
+
+@lru_cache(maxsize=64)
+def _real_parameters(cls: type[Any]) -> list[str]:
+    """Return the names of the parameters of a class that may be real numbers."""
+    return [
+        name
+        for name, constraints in constraints_of(cls).items()
+        if any(isinstance(c, Interval) and c.type is Real for c in constraints)
+    ]
 
 
 def _check_solver(estimator: Any) -> None:

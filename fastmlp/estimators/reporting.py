@@ -16,6 +16,7 @@ from ..exceptions import (
     warn_user,
 )
 from ..network import inspection, weights
+from ..network.plan import TrainingPlan
 from ..training import diagnosis
 from ..training.history import Outcome
 from . import planning
@@ -25,6 +26,8 @@ from .targets import Targets
 
 # Largest number of rows on which a fit is diagnosed.
 _DIAGNOSED_ROWS = 1000
+# Number of rows that are looked at first.
+_FEW_ROWS = 16
 
 
 def report(
@@ -132,9 +135,18 @@ def diagnose(estimator: Any, X: Matrix, trained: np.ndarray | None, n_before: in
     if inspection.relu_layers(plan):
         theta = weights.flatten(estimator.coefs_, estimator.intercepts_, plan.dtype)
         few = inspection.some_rows(X, _DIAGNOSED_ROWS, trained)
-        shares = inspection.dead_units(plan, theta, few, partial(predict_outputs, estimator))
-        units = [plan.layer_units[layer + 1] for layer in inspection.relu_layers(plan)]
-        findings.append(diagnosis.dying(shares, units))
+        if not _are_alive(plan, theta, few):
+            shares = inspection.dead_units(plan, theta, few, partial(predict_outputs, estimator))
+            units = [plan.layer_units[layer + 1] for layer in inspection.relu_layers(plan)]
+            findings.append(diagnosis.dying(shares, units))
     for finding in findings:
         if finding is not None:
             warn_user(f"{finding}. (diagnose=False silences this.)", TrainingWarning)
+
+
+def _are_alive(plan: TrainingPlan, theta: np.ndarray, X: Matrix) -> bool:
+    """Tell whether a few rows show already that no layer has as many dead units as are reported."""
+    if not isinstance(X, np.ndarray):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return inspection.are_alive(plan, theta, X[:_FEW_ROWS], 1 - diagnosis.MANY_DEAD)

@@ -109,8 +109,8 @@ class Transaction:
 
     def _changed(self) -> set[str]:
         before, draft = self._before, vars(self.draft)
-        names = before.keys() | draft.keys()
-        return {n for n in names if before.get(n, _MISSING) is not draft.get(n, _MISSING)}
+        new = {name for name, value in draft.items() if before.get(name, _MISSING) is not value}
+        return new | (before.keys() - draft.keys())
 
     def show(self, complete: Complete, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function while the estimator has the attributes of an epoch that has just ended.

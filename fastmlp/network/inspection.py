@@ -9,6 +9,8 @@ import numpy as np
 from .plan import Activation, Loss, Optimizer, TrainingPlan
 from .weights import flatten, views
 
+# A sum is certainly positive where it is above this share of the sum of absolute values.
+_CERTAINLY = 1e-3
 # ``predict(plan, theta, X)`` returns the outputs of a network, of shape (n_rows, n_outputs).
 Predict: TypeAlias = Callable[[TrainingPlan, np.ndarray, Any], np.ndarray]
 
@@ -92,6 +94,37 @@ def dead_units(plan: TrainingPlan, theta: np.ndarray, X: Any, predict: Predict) 
         shares.append(float((reached.max(axis=0) <= 0).mean()))
         X, first = np.maximum(reached, 0), layer + 1
     return shares
+
+
+def are_alive(plan: TrainingPlan, theta: np.ndarray, X: Any, share: float) -> bool:
+    """Tell whether more than a share of each hidden layer's units is certainly positive for a row.
+
+    It takes a few microseconds, where :func:`dead_units` takes a hundred.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    theta : ndarray of shape (n_parameters,)
+    X : ndarray of shape (n_rows, n_features)
+        A few rows are enough.
+    share : float
+
+    Returns
+    -------
+    bool
+        False where that is not certain, and for networks with other activations than relu.
+    """
+    if any(kind != Activation.RELU for kind in plan.activations):
+        return False
+    # The largest values that a layer's sums can have bound the errors of rounding.
+    largest = np.abs(X)
+    for weights, biases in list(zip(*views(theta, plan.layer_units), strict=True))[:-1]:
+        X, largest = X @ weights + biases, largest @ np.abs(weights) + np.abs(biases)
+        is_alive = (X > _CERTAINLY * largest).any(axis=0)
+        if not is_alive.mean() > share:
+            return False
+        X = np.maximum(X, 0)
+    return True
 
 
 def some_rows(X: Any, most: int, among: np.ndarray | None = None) -> Any:

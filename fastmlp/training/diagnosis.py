@@ -12,7 +12,7 @@ from ..exceptions import CustomLossError
 # A rise is clear where it is more than this many times the estimator's `tol`.
 _CLEARLY = 10
 # A layer is reported where it has this many units, and more than this share of them is dead.
-_FEW_UNITS, _MANY_DEAD = 10, 0.9
+_FEW_UNITS, MANY_DEAD = 10, 0.9
 _SHORTER_STEPS = "Lower learning_rate_init, standardise X, or limit the gradient with clip_norm"
 _KEPT = "; the weights of the best epoch are kept"
 
@@ -115,7 +115,7 @@ def dying(shares: Sequence[float], units: Sequence[int]) -> str | None:
     """
     large = [share for share, n_units in zip(shares, units, strict=True) if n_units >= _FEW_UNITS]
     worst = max(large, default=0)
-    if worst <= _MANY_DEAD:
+    if worst <= MANY_DEAD:
         return None
     return (
         f"{worst:.0%} of the units of a relu layer are zero for all rows, and cannot learn "

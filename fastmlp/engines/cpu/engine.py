@@ -244,7 +244,7 @@ class CpuEngine:
         units, arena, layout = self.plan.layer_units, self._arena, self._layout
         if theta.size != n_parameters(units):
             raise ValueError(f"{theta.size} parameters do not fit units {units}")
-        at.pack(theta, units, arena, layout.settings[at.PARAMETERS], layout)
+        at.pack(theta, units, arena, self._start(), layout)
         at.pack_transposed(theta, units, arena, layout)
         if state is not None:
             self.step, first, second = state
@@ -260,8 +260,8 @@ class CpuEngine:
             The setting that says where the vector lies, such as ``at.TO_FIRST``; None stands for
             the parameters.
         """
-        start = self._settings[at.PARAMETERS]
-        return start if vector is None else start + self._settings[vector]
+        start = int(self._settings[at.PARAMETERS])
+        return start if vector is None else start + int(self._settings[vector])
 
     def _pull(self, vector: int | None = None) -> np.ndarray:
         """Copy the parameters, or a vector of the optimiser's memory.
@@ -383,7 +383,7 @@ class CpuEngine:
         if self._predicted is None or self._predicted[0] is not X:
             units = self.plan.layer_units
             n_threads = _prediction_threads(units[0], n_parameters(units), X, self._n_jobs)
-            start = int(self._start())
+            start = self._start()
             prediction = prediction_in_training(self.plan, self._arena, start, X, n_threads)
             self._predicted = X, prediction
         return self._predicted[1].outputs()

@@ -8,7 +8,7 @@ these rows are padded to whole vectors as well.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from math import inf
@@ -284,7 +284,17 @@ def training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool = False)
     Returns
     -------
     Layout
+        Its settings are not those of other calls.
     """
+    # A custom loss would live as long as it is remembered.
+    lay_out = _training_layout if plan.custom_loss is None else _training_layout.__wrapped__
+    layout = lay_out(plan, n_threads, is_sparse)
+    return replace(layout, settings=layout.settings.copy())
+
+
+@lru_cache(maxsize=32)
+def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Layout:
+    """Compute what :func:`training_layout` returns."""
     itemsize = plan.dtype.itemsize
     vector = lanes(plan.dtype)
     panel = 2 * vector
@@ -368,6 +378,8 @@ def shares(layout: Layout, n_threads: int, n_lanes: int) -> np.ndarray:
     ndarray of shape (n_threads + 1,), int64
         Thread `i` has the blocks from element `i` up to, and without, element `i + 1`.
     """
+    if n_threads == 1:
+        return np.array([0, layout.n_blocks], dtype=np.int64)
     panel, n_rows = layout.settings[PANEL], layout.settings[BATCH_SIZE]
     # Rough numbers of cycles: two multiply-adds each, and then the optimiser's division.
     costs: list[np.ndarray] = []
@@ -425,9 +437,10 @@ def pack_layers(
         Where the first parameter lies in the arena.
     layout : Layout
     """
-    for layer, weights, biases in zip(layout.layers, coefs, intercepts, strict=True):
-        for panel, columns in _panels(arena, start, layer, layout.settings[PANEL]):
-            panel[:, : weights[:, columns].shape[1]] = weights[:, columns]
+    width = int(layout.settings[PANEL])
+    for layer, weights, biases in zip(layout.layers.tolist(), coefs, intercepts, strict=True):
+        for panel, columns in _panels(arena, start, layer, width):
+            panel[:, : columns.stop - columns.start] = weights[:, columns]
         to = start + layer[BIASES]
         arena[to : to + len(biases)] = biases
 
@@ -449,15 +462,16 @@ def unpack(
     layout : Layout
     """
     coefs, intercepts = views(parameters, units)
-    for layer, weights, biases in zip(layout.layers, coefs, intercepts, strict=True):
-        for panel, columns in _panels(arena, start, layer, layout.settings[PANEL]):
-            weights[:, columns] = panel[:, : weights[:, columns].shape[1]]
+    width = int(layout.settings[PANEL])
+    for layer, weights, biases in zip(layout.layers.tolist(), coefs, intercepts, strict=True):
+        for panel, columns in _panels(arena, start, layer, width):
+            weights[:, columns] = panel[:, : columns.stop - columns.start]
         source = start + layer[BIASES]
         biases[:] = arena[source : source + len(biases)]
 
 
 def _panels(
-    arena: np.ndarray, start: int, layer: np.ndarray, panel: int
+    arena: np.ndarray, start: int, layer: list[int], panel: int
 ) -> Iterator[tuple[np.ndarray, slice]]:
     """Iterate over the panels of a layer's weights.
 
@@ -466,7 +480,7 @@ def _panels(
     arena : ndarray of shape (n_elements,)
     start : int
         Where the first parameter lies in the arena.
-    layer : ndarray of shape (LAYER_FIELDS,), int64
+    layer : list of int
         A row of the layer table.
     panel : int
         Number of columns of a full panel.
@@ -500,8 +514,9 @@ def pack_transposed(
         Modified in place.
     layout : Layout
     """
-    panel = layout.settings[PANEL]
-    for layer, weights in zip(layout.layers[1:], views(parameters, units)[0][1:], strict=True):
+    panel = int(layout.settings[PANEL])
+    layers, coefs = layout.layers[1:].tolist(), views(parameters, units)[0][1:]
+    for layer, weights in zip(layers, coefs, strict=True):
         for column in range(0, layer[IN_WIDTH], panel):
             width = min(panel, layer[IN_WIDTH] - column)
             first = layer[TRANSPOSED] + column * layer[OUT_WIDTH]
