@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from ..engines import devices
 from ..engines.engine import Data, Engine, OpenEngine
@@ -29,6 +28,7 @@ from .holdout import (
     read_eval_set,
 )
 from .prediction import predict_outputs
+from .random_states import random_state_of
 from .targets import Targets
 from .transaction import Transaction
 
@@ -164,7 +164,7 @@ def run(
             )
             _check_network(estimator, targets, hidden_units, n_outputs)
         estimator.n_outputs_ = n_outputs
-        estimator._random_state = check_random_state(estimator.random_state)
+        estimator._random_state = random_state_of(estimator.random_state)
         if first_pass:
             units = [rows.X.shape[1], *hidden_units, n_outputs]
             memory.check(units, rows.X.dtype, estimator.device)

@@ -87,6 +87,7 @@ _CACHE_LINE = 64  # bytes
 _PAGE = 4096  # bytes
 # The smallest number of rows of a group, and the largest number of groups.
 _GROUP_ROWS, _MOST_GROUPS = 64, 8
+_FEW_PARAMETERS = 10_000  # so many are copied one by one, by their places
 _BLOCK_BYTES = 128 * 1024  # activations of a block of rows: a part of the level-2 cache
 
 
@@ -104,12 +105,16 @@ class Layout:
         Number of elements of the arena.
     n_blocks : int
         Number of blocks of weights of all layers.
+    places : ndarray of shape (n_parameters,), int64, or None
+        Where each parameter lies, counted from the first one; None where there are so many that
+        they are copied by panels.
     """
 
     layers: np.ndarray
     settings: np.ndarray
     size: int
     n_blocks: int
+    places: np.ndarray | None = None
 
 
 def round_up(number: int, multiple: int) -> int:
@@ -360,7 +365,13 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
     settings[[N_LAYERS, OPTIMIZER, BATCH_SIZE]] = n_layers, plan.optimizer, plan.batch_size
     settings[PANEL] = panel
     settings[N_PANELS] = sum(-(-layer[OUT_WIDTH] // panel) for layer in layers)
-    return Layout(layers, settings, reserve.end, int(n_blocks))
+    layout = Layout(layers, settings, reserve.end, int(n_blocks))
+    n_real = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(units))
+    if n_real > _FEW_PARAMETERS:
+        return layout
+    places = np.empty(n_real, dtype=np.int64)
+    unpack(places, units, np.arange(n_parameters), 0, layout)
+    return replace(layout, places=places)
 
 
 def shares(layout: Layout, n_threads: int, n_lanes: int) -> np.ndarray:
@@ -415,7 +426,10 @@ def pack(
         Where the first parameter lies in the arena.
     layout : Layout
     """
-    pack_layers(*views(parameters, units), arena, start, layout)
+    if layout.places is None:
+        pack_layers(*views(parameters, units), arena, start, layout)
+    else:
+        arena[start : start + layout.settings[N_PARAMETERS]][layout.places] = parameters
 
 
 def pack_layers(
@@ -461,6 +475,10 @@ def unpack(
         Where the first parameter lies in the arena.
     layout : Layout
     """
+    if layout.places is not None:
+        source = arena[start : start + layout.settings[N_PARAMETERS]]
+        source.take(layout.places, out=parameters, mode="clip")  # else it makes a copy first
+        return
     coefs, intercepts = views(parameters, units)
     width = int(layout.settings[PANEL])
     for layer, weights, biases in zip(layout.layers.tolist(), coefs, intercepts, strict=True):
