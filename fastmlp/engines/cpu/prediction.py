@@ -25,6 +25,8 @@ from .views import FIELDS, describe, set_array, set_size
 
 # Predictions of no more rows than this use the weights as they are, instead of packing them.
 _FEW_ROWS = 480
+# So many numbers of X are copied rather than asked for their address.
+_FEW_NUMBERS = 10_000
 # Long predictions are handed over in parts of about this many multiply-adds, so that Ctrl-C acts
 # soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
@@ -65,6 +67,7 @@ class NetworkInPlace:
         self._places = addresses // plan.dtype.itemsize
         self._tables: tuple[at.Layout | None, Any] = None, None
         self._few: tuple[list[_Room], np.ndarray, int] | None = None
+        self._copies: list[tuple[int, np.ndarray]] = []
         # Kernels read whole vectors, up to a vector beyond the end of an array. That may be
         # memory which the process does not have, unless it is on the same page.
         last = addresses + [array.nbytes - 1 for array in arrays]
@@ -102,8 +105,8 @@ class NetworkInPlace:
         plan, n_rows = self.plan, X.shape[0]
         is_packed = n_rows > _FEW_ROWS
         is_little = n_rows * self.n_parameters <= _PIECE_MULTIPLY_ADDS
-        if n_threads == 1 and is_little and not (is_packed or self._copied or issparse(X)):
-            return self._outputs_of_few(X)
+        if n_threads == 1 and is_little and not (is_packed or issparse(X)):
+            return self._outputs_of_few(arrays, X)
         n_threads, layout = _layout(plan, X, n_threads, is_packed)
         if is_packed:
             arena = aligned(layout.size, plan.dtype)
@@ -115,16 +118,22 @@ class NetworkInPlace:
             tables = self._in_place(arrays, arena, layout)
         return RowPrediction(plan, tables, arena, X, n_threads, arrays).outputs()
 
-    def _outputs_of_few(self, X: np.ndarray) -> np.ndarray:
+    def _outputs_of_few(self, arrays: Sequence[np.ndarray], X: np.ndarray) -> np.ndarray:
         """Compute the outputs of few rows in one thread, with what earlier calls have prepared."""
         if self._few is None:
             plan = self.plan
             rooms = _idle_rooms(plan.layer_units, plan.activations, plan.loss, plan.dtype)
             _, layout = _layout(plan, X, 1, False)
             layers = layout.layers.copy()
-            self._set_places(layers, self._places)
+            copies = aligned(self._room_for_copies, plan.dtype)
+            origin = copies.ctypes.data // plan.dtype.itemsize
+            places, self._copies = self._copied_to(arrays, copies, 0, origin)
+            self._set_places(layers, places)
             self._few = rooms, layers, layers.ctypes.data
         rooms, layers, address = self._few
+        # Threads that predict at once write the same numbers.
+        for number, copy in self._copies:
+            copy[...] = arrays[number]
         try:
             room = rooms.pop()
         except IndexError:  # this is the first prediction, or other threads have the others
@@ -160,14 +169,44 @@ class NetworkInPlace:
         settings = layout.settings.copy()
         settings[at.PARAMETERS] = -origin
         if self._copied:
-            layers, places, end = layers.copy(), self._places.copy(), layout.size
-            for number in self._copied:
-                array = arrays[number]
-                arena[end : end + array.size] = array.ravel()
-                places[number] = origin + end
-                end += array.size
+            layers = layers.copy()
+            places, copies = self._copied_to(arrays, arena, layout.size, origin)
+            for number, copy in copies:
+                copy[...] = arrays[number]
             self._set_places(layers, places)
         return layers, settings
+
+    def _copied_to(
+        self, arrays: Sequence[np.ndarray], to: np.ndarray, end: int, origin: int
+    ) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
+        """Find room for copies of the arrays that cannot be read where they are.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            All weights, and then all biases.
+        to : ndarray of shape (n_elements,)
+            What has the room.
+        end : int
+            The element of `to` where the room begins.
+        origin : int
+            The place of the first element of `to`.
+
+        Returns
+        -------
+        places : ndarray of shape (n_arrays,), int64
+            Where each array, or its copy, is read.
+        copies : list of (int, ndarray)
+            The number of each array that has to be copied, and the view of `to` that it is copied
+            to.
+        """
+        places, copies = self._places.copy(), []
+        for number in self._copied:
+            array = arrays[number]
+            copies.append((number, to[end : end + array.size].reshape(array.shape)))
+            places[number] = origin + end
+            end += array.size
+        return places, copies
 
     @staticmethod
     def _set_places(layers: np.ndarray, places: np.ndarray) -> None:
@@ -203,6 +242,7 @@ class _Room:
         To copy a few rows takes less time than to ask for the addresses of arrays.
         """
         self._inputs = np.empty((n_rows, n_features), self._arena.dtype)
+        self._address = self._inputs.ctypes.data
         self._outputs = np.empty((n_rows, n_outputs), self._arena.dtype)
         self._job = describe(
             (*self._tables, self._inputs, NO_FEATURES, NO_STARTS, NO_STARTS, self._outputs)
@@ -224,7 +264,12 @@ class _Room:
         n_rows = len(X)
         if n_rows > len(self._inputs):
             self._make_buffers(n_rows, X.shape[1], self._outputs.shape[1])
-        self._inputs[:n_rows] = X
+        address = self._address
+        if X.size > _FEW_NUMBERS and X.dtype == self._inputs.dtype and X.flags.c_contiguous:
+            address = X.ctypes.data
+        else:
+            self._inputs[:n_rows] = X
+        self._job[kernels.VALUES * FIELDS] = address
         self._job[kernels.LAYERS * FIELDS] = layers
         set_size(self._job, kernels.OUTPUTS, n_rows)
         kernels.predict(0, 1, self._barrier, self._arena, self._job)
