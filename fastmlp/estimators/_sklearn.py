@@ -29,6 +29,7 @@ __all__ = [
     "constraints_of",
     "get_feature_names",
     "has_callbacks",
+    "parameter_defaults",
     "parameter_names",
     "takes_sample_weight",
     "validate_parameter_constraints",
@@ -174,10 +175,19 @@ def validate_parameters(estimator: Any) -> None:
 
 
 @lru_cache(maxsize=64)
-def parameter_names(cls: type[Any]) -> list[str]:
-    """Return the names of an estimator class's parameters, in alphabetical order."""
-    names: list[str] = cls._get_param_names()
-    return names
+def parameter_names(cls: type[Any]) -> tuple[str, ...]:
+    """Return the names of an estimator class's parameters, in alphabetical order.
+
+    scikit-learn examines the signature of the constructor in each ``get_params``, and so several
+    times in each clone.
+    """
+    return tuple(BaseEstimator._get_param_names.__func__(cls))
+
+
+@lru_cache(maxsize=64)
+def parameter_defaults(cls: type[Any]) -> dict[str, Any]:
+    """Return the default of each parameter of an estimator class; it must not be changed."""
+    return {name: parameter.default for name, parameter in signature(cls).parameters.items()}
 
 
 def constraints_of(cls: type[Any]) -> dict[str, list[Any]]:

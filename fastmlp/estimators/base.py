@@ -1,7 +1,6 @@
 """BaseMLP, the base class of MLPClassifier and MLPRegressor: fits and predictions."""
 
 from collections.abc import Callable
-from inspect import signature
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -19,7 +18,12 @@ from ..exceptions import warn_user
 from ..network import weights
 from ..training.callbacks import Callback, Listener
 from . import conversion, fitting, inputs, parameters, planning, prediction
-from ._sklearn import validate_parameters, without_running_fit
+from ._sklearn import (
+    parameter_defaults,
+    parameter_names,
+    validate_parameters,
+    without_running_fit,
+)
 from .callbacks import listening
 from .targets import Targets
 from .transaction import WholeReads, whole
@@ -75,6 +79,11 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
     n_features_in_: int
     feature_names_in_: np.ndarray
     out_activation_: str
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of all parameters, as scikit-learn asks for them."""
+        return list(parameter_names(cls))
 
     def _targets(self) -> Targets:
         """Make the targets from the parameters and, after a fit, from the learned classes.
@@ -211,6 +220,6 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
                 f"{__version__}; fit it again if results differ"
             )
         # The version that saved it may have lacked some parameters.
-        for name, parameter in signature(type(self)).parameters.items():
-            state.setdefault(name, parameter.default)
+        for name, default in parameter_defaults(type(self)).items():
+            state.setdefault(name, default)
         super().__setstate__(state)

@@ -15,7 +15,7 @@ from ..schedules import Schedule
 from ..training.callbacks import Callback
 from ._sklearn import Interval, StrOptions, check_partial_fit_first_call, validate_parameters
 from .base import BaseMLP, available_if_has_partial_fit
-from .class_targets import ClassTargets, class_probabilities, decode
+from .class_targets import ClassTargets, accuracy, class_probabilities, decode
 from .parameters import with_shared_docs
 from .transaction import whole
 
@@ -294,7 +294,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         float
         """
-        return super().score(X, host_array(y), host_array(sample_weight))
+        y, sample_weight = host_array(y), host_array(sample_weight)
+        return accuracy(y, self.predict(X), sample_weight)
 
     def _targets(self) -> ClassTargets:
         known = getattr(self, "_label_binarizer", None)
