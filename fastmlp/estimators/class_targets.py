@@ -272,8 +272,10 @@ def _fitted_binarizer(y: np.ndarray) -> LabelBinarizer:
     if y.dtype.kind not in "biuf":
         return binarizer.fit(y)
     classes = np.unique(y)
-    if y.dtype.kind == "f" and not ((np.trunc(classes) == classes) & (abs(classes) < 2**53)).all():
-        return binarizer.fit(y)  # which says that they are no classes
+    if y.dtype.kind == "f":
+        numbers = classes.astype(np.float64)
+        if not ((np.trunc(numbers) == numbers) & (abs(numbers) < 2**53)).all():
+            return binarizer.fit(y)  # which says that they are no classes
     binarizer.y_type_ = "multiclass" if len(classes) > 2 else "binary"
     binarizer.sparse_input_ = False
     binarizer.classes_ = classes
