@@ -18,6 +18,7 @@ from ..engines.engine import Data, OpenEngine
 from ..exceptions import warn_user
 from ..network import weights
 from ..training.callbacks import Callback, Listener
+from ..training.checkpoint import kept
 from . import conversion, fitting, inputs, parameters, planning, prediction
 from ._sklearn import validate_parameters, without_running_fit
 from .callbacks import listening
@@ -55,7 +56,7 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
     """
 
     # scikit-learn's metadata routing passes on what can be split by rows, unlike these arguments.
-    __metadata_request__fit = {"callback": UNUSED, "eval_set": UNUSED}  # noqa: RUF012
+    __metadata_request__fit = {"callback": UNUSED, "checkpoint": UNUSED, "eval_set": UNUSED}  # noqa: RUF012
 
     _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
 
@@ -98,6 +99,7 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
         sample_weight: Any = None,
         eval_set: Any = None,
         callback: Callback | None = None,
+        checkpoint: Any = None,
     ) -> Self:
         """Fit as ``fit`` does.
 
@@ -105,8 +107,11 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
         """
         opener: OpenEngine = self.__dict__.pop("_open_engine", open_engine)
         validate_parameters(self)
-        with listening(self, callback, X, y, sample_weight) as listener:
-            fitting.run(self, X, y, sample_weight, eval_set, listener=listener, open_engine=opener)
+        with listening(self, callback, X, y, sample_weight) as listener, kept(checkpoint) as place:
+            fitting.run(
+                self, X, y, sample_weight, eval_set, listener=listener, open_engine=opener,
+                place=place,
+            )  # fmt: skip
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
