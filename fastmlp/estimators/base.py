@@ -103,9 +103,11 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
     ) -> Self:
         """Fit as ``fit`` does.
 
-        :func:`fastmlp.fit_many` leaves ``_open_engine`` behind for the next fit.
+        :func:`fastmlp.fit_many` leaves ``_open_engine`` behind for the next fit, and a pack that
+        is trained by it ``_place``.
         """
         opener: OpenEngine = self.__dict__.pop("_open_engine", open_engine)
+        checkpoint = self.__dict__.pop("_place", checkpoint)
         validate_parameters(self)
         with listening(self, callback, X, y, sample_weight) as listener, kept(checkpoint) as place:
             fitting.run(

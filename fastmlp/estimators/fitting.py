@@ -11,10 +11,10 @@ from sklearn.utils import check_random_state
 
 from ..engines import devices
 from ..engines.engine import Data, Engine, OpenEngine
+from ..exceptions import warn_user
 from ..network import inspection, weights
 from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
 from ..schedules import LearningRate, schedule_for
-from ..exceptions import warn_user
 from ..training import diagnosis
 from ..training.callbacks import Listener, Reached
 from ..training.checkpoint import Keeping, Place, TrainingState
@@ -23,6 +23,7 @@ from ..training.lbfgs import LbfgsRun
 from ..training.loop import EpochLoop, EpochMetrics, StoppingRule
 from ..training.signals import WaitingSignals
 from . import checkpoints, inputs, memory, parameters, planning, records, reporting
+from ._sklearn import without_callbacks
 from .callbacks import Showing
 from .holdout import (
     FixedWeights,
@@ -33,7 +34,6 @@ from .holdout import (
     hold_out,
     read_eval_set,
 )
-from ._sklearn import without_callbacks
 from .prediction import predict_outputs
 from .targets import Targets
 from .transaction import Transaction
@@ -94,7 +94,7 @@ class Job:
         return listener if self.place is None else Keeping(listener, self.place, signals)
 
     def signals(self) -> Any:
-        """Return the context of training, in which signals wait for the checkpoint if there is one."""
+        """Return the context of training, in which signals wait for a checkpoint."""
         return WaitingSignals() if self.place is not None else nullcontext(WaitingSignals())
 
     def offer_model(self, complete: Callable[[Any], None]) -> None:

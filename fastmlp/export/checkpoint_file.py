@@ -12,7 +12,7 @@ from .consistency import check_model
 from .contents import check_contents
 from .files import check_output, written_aside
 from .making import made
-from .model_file import archive_of, load, read_manifest
+from .model_file import HOLDS_CHECKPOINT, archive_of, load, read_manifest
 from .nodes import Record, read_root
 
 
@@ -21,7 +21,7 @@ def is_checkpoint(path: str | PathLike[str]) -> bool:
     if not Path(path).is_file():
         return False
     try:
-        return bool(read_manifest(path)["holds"] == KeptFit.__name__)
+        return bool(read_manifest(path)["holds"] == HOLDS_CHECKPOINT)
     except ModelFileError:
         return False
 

@@ -61,6 +61,8 @@ _MODELS = {
     TabularPreprocessor: "columns_",
     TabularRegressor: "columns_",  # one for several targets has no estimator_
 }
+# What the manifest of a checkpoint says that the file holds.
+HOLDS_CHECKPOINT = KeptFit.__name__
 _REMEDY = "functions as parameters (loss, scoring) can be set to others before saving"
 
 
@@ -300,7 +302,7 @@ def load(path: str | PathLike[str], what: str, read: Callable[[IO[bytes]], Any])
                     f"{path}: written with {name} {written_by}, read with {version}; check its "
                     "predictions, or train it again"
                 )
-        is_checkpoint = manifest["holds"] == KeptFit.__name__
+        is_checkpoint = manifest["holds"] == HOLDS_CHECKPOINT
         if is_checkpoint and what == "model":
             raise ModelFileError(
                 f"{path}: this is the checkpoint of a fit, and not a model; fastmlp export, or "

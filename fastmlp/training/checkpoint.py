@@ -260,7 +260,7 @@ class Keeper:
         self._generators: dict[str, np.random.RandomState] = {}
         self._lock = threading.RLock()
         self._before = float(self._found.progress["seconds"]) if self._found else 0.0
-        self._began = time.perf_counter()
+        self._began = self._written = time.perf_counter()
         self._problem, self._latest = "", ""
         self.model: Callable[[], Any] | None = None
         self.is_interrupted = False
@@ -312,6 +312,11 @@ class Keeper:
             with self._lock:
                 self._states[place], self._latest = state, place
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the file is so old that it should be written."""
+        return time.perf_counter() - self._written >= self.every
+
     def write(self) -> None:
         """Write the file. If that fails the former one stays, and training goes on."""
         with self._lock:
@@ -337,6 +342,7 @@ class Keeper:
                 self._problem = str(error)
             else:
                 self._on_disk = self._identity()
+            self._written = time.perf_counter()
 
     def _progress(self, latest: TrainingState) -> dict[str, Any]:
         best = latest.best_validation_score
@@ -420,6 +426,8 @@ class Place:
         """Keep the last state of a network, so that it is not trained again."""
         if not self.is_whole:
             self.keeper.keep(self.name, state.small() if self.is_member else state)
+            if self.keeper.is_due:
+                self.keeper.write()
 
 
 class Resumable(Reached, Protocol):
