@@ -282,9 +282,9 @@ def _show_checkpoint(path: Path, manifest: dict[str, Any], as_json: bool) -> Non
         ("epochs", str(progress["epochs"])),
         ("networks", str(progress["networks"]) if progress["networks"] > 1 else ""),
     ]
-    for name, called in (("loss", "loss"), ("validation_score", "best validation score")):
+    for name, title in (("loss", "loss"), ("validation_score", "best validation score")):
         if progress[name] is not None:
-            rows.append((called, f"{progress[name]:.4g}"))
+            rows.append((title, f"{progress[name]:.4g}"))
     for name, value in kept.fingerprint.items():
         if name.startswith("the") and "digest" not in name and "column" not in name:
             rows.append((name.removeprefix("the "), value))
