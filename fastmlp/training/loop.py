@@ -278,7 +278,7 @@ class EpochLoop:
             self.order = self.order[permutation]
         learning_rate = self.schedule.learning_rate
         try:
-            loss = engine.run_epoch(self.order, learning_rate)
+            loss = float(engine.run_epoch(self.order, learning_rate))
             epoch = self._measure(loss, learning_rate)
         except CustomLossError as error:  # one from the listener is about another fit
             self._failure = error
@@ -318,11 +318,11 @@ class EpochLoop:
             len(self._epochs) + 1,
             self.rule.max_epochs,
             loss,
-            validation.score,
+            _plain(validation.score),
             learning_rate,
             time.perf_counter() - self._began,
-            validation.loss,
-            None if metrics.gradient_norm is None else metrics.gradient_norm(engine),
+            _plain(validation.loss),
+            None if metrics.gradient_norm is None else _plain(metrics.gradient_norm(engine)),
             None if metrics.dead_units is None else metrics.dead_units(engine),
         )
 
@@ -379,6 +379,11 @@ class EpochLoop:
             kept = self.engine.last_finite()
             theta, diverged = self.start if kept is None else kept, failure is None
         return Outcome(theta, n_epochs, diverged=diverged, **ending)
+
+
+def _plain(number: float | None) -> float | None:
+    """Return a number as Python's, which a checkpoint gives back, rather than as NumPy's."""
+    return None if number is None else float(number)
 
 
 def _report_epoch(epoch: Epoch) -> None:
