@@ -1,4 +1,4 @@
-"""Files of checkpoints are read as safely as models, and fits go on with nothing that is damaged."""
+"""Files of checkpoints are read as safely as models, and no fit goes on with damaged ones."""
 
 import random
 import shutil
@@ -23,7 +23,7 @@ from fastmlp.export.checkpoint_file import is_checkpoint, read_checkpoint
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -42,9 +42,9 @@ def begun(model, data, path):
     def callback(event):
         events.append(event)
         if len(events) == 2:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         model.fit(*data, callback=callback, checkpoint=Checkpoint(path, 0))
     return path
 
@@ -91,10 +91,10 @@ def test_models_and_checkpoints_are_told_apart(of_network, network_file, tmp_pat
 def test_truncated_files_are_refused(of_network, tmp_path, size):
     path = tmp_path / "cut.ckpt"
     path.write_bytes(of_network.read_bytes()[:size])
-    with pytest.raises(ModelFileError, match="cut.ckpt"):
+    with pytest.raises(ModelFileError, match=r"cut\.ckpt"):
         read_checkpoint(path)
     if size:  # an empty file may be replaced, as that of a model may
-        with pytest.raises(ModelFileError, match="exists and is not a checkpoint|damaged"):
+        with pytest.raises(ModelFileError, match=r"exists and is not a checkpoint|damaged"):
             network().fit(ROWS, LABELS, checkpoint=path)
 
 

@@ -39,7 +39,7 @@ y = (X[:, 0] > 0.2).astype(int)
 QUICK = {"hidden_layer_sizes": (4,), "max_iter": 8, "random_state": 0, "tol": 0.0}
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -50,14 +50,14 @@ def killed_at(number):
     def callback(event):
         calls.append(event)
         if len(calls) == number:
-            raise Killed
+            raise KilledError
 
     return callback
 
 
 def killed(model, path, number, X=X, y=y, **options):
     """Fit a model until its callback is called for the given time; each epoch is kept."""
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         model.fit(X, y, checkpoint=Checkpoint(path, 0), callback=killed_at(number), **options)
     return path
 
@@ -133,18 +133,18 @@ def test_the_file_is_never_older_than_it_may_be(path, monkeypatch, every):
 @pytest.mark.parametrize("make", [lambda: np.random.RandomState(7), lambda: None])
 def test_generators_go_on(path, make):
     def begin():
-        np.random.seed(3)
+        np.random.seed(3)  # noqa: NPY002 (what random_state=None stands for)
         return MLPClassifier(**{**QUICK, "random_state": make(), "early_stopping": True})
 
     whole = fit_quietly(begin(), X, y)
     killed(begin(), path, 4)
     model = begin()
-    np.random.seed(4)
-    state = np.random.get_state()[1].copy()
+    np.random.seed(4)  # noqa: NPY002
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
     fit_quietly(model, X, y, checkpoint=path)
     assert (flat(model) == flat(whole)).all()
     if model.random_state is None:  # whose state would another fit disturb?
-        assert (np.random.get_state()[1] == state).all()
+        assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
 
 
 def test_a_warm_start_goes_on(path):
@@ -176,7 +176,7 @@ def test_lbfgs_starts_anew_from_its_weights_and_says_so(path):
         ({"solver": "sgd"}, (X, y), "`solver` was 'adam' there, and is 'sgd' here"),
         ({}, (X[:-1], y[:-1]), r"the shape of X was \(80, 3\) there, and is \(79, 3\) here"),
         ({}, (X.astype(np.float32), y), "the type of X was float64 there, and is float32 here"),
-        ({}, (np.where(X == X[7, 1], 0, X), y), "the digest of X was"),
+        ({}, (np.where(X[7, 1] == X, 0, X), y), "the digest of X was"),
         ({}, (X, 1 - y), "the digest of y was"),
         ({}, (X, y, np.ones(80)), "the shape of sample_weight was missing there"),
     ],
@@ -319,10 +319,10 @@ def test_the_model_so_far_is_that_of_the_best_epoch(path, tmp_path):
         def __call__(self, epoch):
             shown.append((model.best_validation_score_, model.score(X, y)))
             if len(shown) == 6:
-                raise Killed
+                raise KilledError
 
     model = MLPClassifier(**QUICK, early_stopping=True)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         model.fit(X, y, callback=Watch(), checkpoint=Checkpoint(path, 0))
     found = Checkpoint(path).model()
     assert found.best_validation_score_ == shown[4][0]
