@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from .errors import Command, UserError, about, flag_of, remark
-from .models import is_model
+from .models import is_checkpoint, is_model
 from .options import called, column_options, opened, table_options
 from .signals import forget_signals, signals_held
 from .terminal import echo
@@ -97,7 +98,7 @@ def _further_parameters(
         name = name.strip()
         if name in found:
             raise click.BadParameter(f"{name!r} is set twice")
-        if name in ("frame", "callback"):
+        if name in ("frame", "callback", "checkpoint"):
             raise click.BadParameter(f"{name!r} is no parameter of a model")
         if (flag := flag_of(name, context.command)) is not None:
             raise click.BadParameter(f"{name!r} is set by {flag}")
@@ -232,6 +233,21 @@ def _further_parameters(
     help="Any other parameter of TabularClassifier or TabularRegressor, such as dropout=0.2, "
     "lr_schedule=cosine or clip_norm=1. Can be repeated.",
 )
+@click.option(
+    "--checkpoint",
+    type=FilePath(),
+    help="File with which --resume goes on if the training is killed; removed at the end.",
+)
+@click.option(
+    "--checkpoint-every",
+    "every",
+    type=FiniteRange(0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="The training that may be lost.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the file of --checkpoint, if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
 @column_options
 @table_options
@@ -249,6 +265,9 @@ def fit(
     text: tuple[str, ...],
     drop: tuple[str, ...],
     further: dict[str, Any],
+    checkpoint: Path | None,
+    every: float,
+    resume: bool,
     **parameters: Any,
 ) -> None:
     """Train a network, or a pack of several, on the CSV file DATA and write the model.
@@ -261,7 +280,9 @@ def fit(
 
     Ctrl-C ends the training early: what was learned so far is measured and written, and the
     exit code is 0. Before the end of the first epoch nothing is written, and it is 130. The
-    signals SIGTERM and SIGHUP do the same.
+    signals SIGTERM and SIGHUP do the same. With --checkpoint they also leave the state of the
+    training in that file, and the same command with --resume goes on with it: the model is the one
+    that an uninterrupted training gives, bit for bit. kill -9 loses a minute at most.
     """
     from fastmlp.tabular.csv import read_table
 
@@ -276,9 +297,11 @@ def fit(
     )
     from .progress import progress_bar
 
-    if is_model(Path(data)):
-        raise UserError(f"{data}: this is a model, and not a table to train on")
+    if is_model(Path(data)) or is_checkpoint(Path(data)):
+        what = "model" if is_model(Path(data)) else "checkpoint"
+        raise UserError(f"{data}: this is a {what}, and not a table to train on")
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
+    kept = _checkpoint(checkpoint, every, resume, [output, Path(data)], quiet)
     # Options without a value are left to the library's defaults.
     parameters = {name: value for name, value in parameters.items() if value is not None}
     if "quantiles" in parameters:
@@ -307,6 +330,7 @@ def fit(
             list(target) or None,
             na_values=na_values,
             callback=callback,
+            checkpoint=kept,
             **parameters,
             **further,
         )
@@ -320,8 +344,12 @@ def fit(
     if report["interrupted"]:
         later = "; targets that were to follow have hardly been trained"
         remark(f"interrupted after {_trained(report)}{later if 'targets' in report else ''}")
+        if checkpoint is not None and checkpoint.exists():
+            remark(f"--resume goes on with {checkpoint}")
     with signals_held():
         _save(model, output)
+        if checkpoint is not None and not report["interrupted"]:
+            checkpoint.unlink(missing_ok=True)
     if as_json:
         print_json({**report, "model": str(output)})
         return
@@ -332,6 +360,43 @@ def fit(
     elif "test" in report:
         echo()
         print_metrics(report["test"], report["baseline"])
+
+
+def _checkpoint(
+    path: Path | None, every: float, resume: bool, others: list[Path], quiet: bool
+) -> Any:
+    """Return the checkpoint of a training, or None without one.
+
+    Parameters
+    ----------
+    path : Path or None
+    every : float
+    resume : bool
+        Whether to go on with the file, if there is one.
+    others : list of Path
+        What the command reads and writes beside it.
+    quiet : bool
+
+    Raises
+    ------
+    UserError
+        When the file is one of the others, is no checkpoint, or is not to be gone on with.
+    """
+    if path is None:
+        if resume:
+            raise UserError("--resume needs the --checkpoint that it goes on with")
+        return None
+    from fastmlp import Checkpoint
+    from fastmlp.export.checkpoint_file import check_path
+
+    if os.path.realpath(path) in [os.path.realpath(other) for other in others]:
+        raise UserError(f"{path}: this is another file of this command; choose another checkpoint")
+    check_path(path)
+    if is_checkpoint(path) and not resume:
+        raise UserError(f"{path}: there is a checkpoint; go on with --resume, or remove it")
+    if resume and not is_checkpoint(path) and not quiet:
+        remark(f"{path}: there is no checkpoint yet, and the training begins")
+    return Checkpoint(path, every, keep=True)  # until the model is written
 
 
 def _trained(report: dict[str, Any]) -> str:
@@ -352,7 +417,6 @@ def _save(model: Any, path: Path) -> None:
     UserError
         When it is not at `path`; the message says why, and where it is.
     """
-    import os
     import tempfile
 
     from fastmlp.exceptions import InputError, ModelFileError

@@ -9,16 +9,26 @@ from .errors import UserError
 
 def is_model(path: Path) -> bool:
     """Tell whether a path is a model file of fastmlp; pipes and devices are not looked into."""
+    return _kind(path) == "model"
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Tell whether a path is the checkpoint of a fit."""
+    return _kind(path) == "checkpoint"
+
+
+def _kind(path: Path) -> str:
+    """Tell whether a path is a 'model', a 'checkpoint', or '', something else."""
     if not os.path.isfile(path):  # unlike the method of Path, it raises nothing
-        return False
+        return ""
     from fastmlp.exceptions import ModelFileError
-    from fastmlp.export.model_file import read_manifest
+    from fastmlp.export.model_file import HOLDS_CHECKPOINT, read_manifest
 
     try:
-        read_manifest(path)
+        holds = read_manifest(path)["holds"]
     except (ModelFileError, OSError):
-        return False
-    return True
+        return ""
+    return "checkpoint" if holds == HOLDS_CHECKPOINT else "model"
 
 
 def load_table_model(path: Path, data: Path) -> Any:

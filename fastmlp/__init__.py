@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from .tabular.preprocessing import TabularPreprocessor
     from .tabular.regressor import TabularRegressor
     from .tabular.train import train_table
+    from .training.checkpoint import Checkpoint
     from .training.history import Epoch
 
 _HOME = {
+    "Checkpoint": "training.checkpoint",
     "CustomLossError": "exceptions",
     "DataError": "exceptions",
     "DataWarning": "exceptions",
@@ -66,15 +68,18 @@ _HOME = {
 
 # What pickles and model files name beside the public classes.
 _IN_FILES = {
+    "KeptFit": "training.checkpoint",
     "Member": "tabular.pack.members",
     "OptimizerState": "training.history",
     "Pack": "tabular.pack.members",
+    "TrainingState": "training.checkpoint",
 }
 
 _MODULES = ("demos", "exceptions", "plotting", "schedules")
 
 # Written out, as type checkers read it and run nothing.
 __all__ = [
+    "Checkpoint",
     "CustomLossError",
     "DataError",
     "DataWarning",

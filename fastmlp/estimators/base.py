@@ -17,6 +17,7 @@ from ..engines.engine import Data, OpenEngine
 from ..exceptions import warn_user
 from ..network import weights
 from ..training.callbacks import Callback, Listener
+from ..training.checkpoint import kept
 from . import conversion, fitting, inputs, parameters, planning, prediction
 from ._sklearn import (
     parameter_defaults,
@@ -59,7 +60,7 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
     """
 
     # scikit-learn's metadata routing passes on what can be split by rows, unlike these arguments.
-    __metadata_request__fit = {"callback": UNUSED, "eval_set": UNUSED}  # noqa: RUF012
+    __metadata_request__fit = {"callback": UNUSED, "checkpoint": UNUSED, "eval_set": UNUSED}  # noqa: RUF012
 
     _parameter_constraints: dict[str, list[Any]] = parameters.CONSTRAINTS
 
@@ -107,15 +108,21 @@ class BaseMLP(sklearn.callback.CallbackSupportMixin, WholeReads, BaseEstimator):
         sample_weight: Any = None,
         eval_set: Any = None,
         callback: Callback | None = None,
+        checkpoint: Any = None,
     ) -> Self:
         """Fit as ``fit`` does.
 
-        :func:`fastmlp.fit_many` leaves ``_open_engine`` behind for the next fit.
+        :func:`fastmlp.fit_many` leaves ``_open_engine`` behind for the next fit, and a pack that
+        is trained by it ``_place``.
         """
         opener: OpenEngine = self.__dict__.pop("_open_engine", open_engine)
+        checkpoint = self.__dict__.pop("_place", checkpoint)
         validate_parameters(self)
-        with listening(self, callback, X, y, sample_weight) as listener:
-            fitting.run(self, X, y, sample_weight, eval_set, listener=listener, open_engine=opener)
+        with listening(self, callback, X, y, sample_weight) as listener, kept(checkpoint) as place:
+            fitting.run(
+                self, X, y, sample_weight, eval_set, listener=listener, open_engine=opener,
+                place=place,
+            )  # fmt: skip
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:

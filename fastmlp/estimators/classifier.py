@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 from ..engines.devices import host_array
 from ..schedules import Schedule
 from ..training.callbacks import Callback
+from ..training.checkpoint import CheckpointPath
 from ._sklearn import Interval, StrOptions, check_partial_fit_first_call, validate_parameters
 from .base import BaseMLP, available_if_has_partial_fit
 from .class_targets import ClassTargets, accuracy, class_probabilities, decode
@@ -178,6 +179,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         *,
         eval_set: Sequence[Any] | None = None,
         callback: Callback | None = None,
+        checkpoint: CheckpointPath = None,
     ) -> Self:
         """Train on X and y.
 
@@ -194,7 +196,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         <errors of fit>
         """
-        return self._fit(X, y, sample_weight, eval_set, callback)
+        return self._fit(X, y, sample_weight, eval_set, callback, checkpoint)
 
     @available_if_has_partial_fit
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:

@@ -1,6 +1,7 @@
 """The course of a fit: from data and parameters, by a plan and an engine, to fitted attributes."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -9,14 +10,19 @@ import numpy as np
 
 from ..engines import devices
 from ..engines.engine import Data, Engine, OpenEngine
+from ..exceptions import warn_user
 from ..network import inspection, weights
 from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
 from ..schedules import LearningRate, schedule_for
+from ..training import diagnosis
 from ..training.callbacks import Listener, Reached
+from ..training.checkpoint import Keeping, Place, TrainingState
 from ..training.history import History, OptimizerState, Outcome
 from ..training.lbfgs import LbfgsRun
 from ..training.loop import EpochLoop, EpochMetrics, StoppingRule
-from . import inputs, memory, parameters, planning, records, reporting
+from ..training.signals import WaitingSignals
+from . import checkpoints, inputs, memory, parameters, planning, records, reporting
+from ._sklearn import without_callbacks
 from .callbacks import Showing
 from .holdout import (
     FixedWeights,
@@ -60,6 +66,8 @@ class Job:
         It shows listeners the estimator that the draft is of.
     open_engine : OpenEngine
         It opens the engine that trains the rows.
+    place : Place or None
+        Where the checkpoint has this fit; None where there is none.
     """
 
     estimator: Any
@@ -71,12 +79,35 @@ class Job:
     listener: Listener
     transaction: Transaction
     open_engine: OpenEngine
+    place: Place | None = None
 
-    def shown(self, complete: Callable[[Reached, Any, bool], None]) -> Listener:
-        """Return the listener; where it has callbacks, the estimator is up to date for them."""
-        if self.listener.sees_estimator:
-            return Showing(self.listener, self.transaction, complete)
-        return self.listener
+    def shown(
+        self, complete: Callable[[Reached, Any, bool], None], signals: WaitingSignals
+    ) -> Listener:
+        """Return the listener; where it has callbacks, the estimator is up to date for them.
+
+        With a checkpoint the signals wait until that is written.
+        """
+        listener = self.listener
+        if listener.sees_estimator:
+            listener = Showing(listener, self.transaction, complete)
+        return listener if self.place is None else Keeping(listener, self.place, signals)
+
+    def signals(self) -> Any:
+        """Return the context of training, in which signals wait for a checkpoint."""
+        return WaitingSignals() if self.place is not None else nullcontext(WaitingSignals())
+
+    def offer_model(self, complete: Callable[[Any], None]) -> None:
+        """Let the checkpoint have the estimator as ``complete`` makes it of a copy of the draft."""
+
+        def make() -> Any:
+            estimator = without_callbacks(self.estimator)
+            complete(estimator)
+            records.forget_curves(estimator)
+            return estimator
+
+        if self.place is not None:
+            self.place.offer_model(make)
 
     def open(self, plan: TrainingPlan, theta: np.ndarray, n_epochs: int) -> Engine:
         """Open an engine with the rows to train on among its rows; see :class:`OpenEngine`."""
@@ -116,6 +147,7 @@ def run(
     incremental: bool = False,
     listener: Listener,
     open_engine: OpenEngine = devices.open_engine,
+    place: Place | None = None,
 ) -> None:
     """Fit an estimator. If it raises before training ends, the estimator is as it was before.
 
@@ -131,6 +163,8 @@ def run(
         It is told of each epoch.
     open_engine : OpenEngine
         It opens the engine; :func:`fastmlp.fit_many` gives one that shares a GPU among fits.
+    place : Place or None
+        Where the checkpoint has this fit; None where there is none.
 
     Raises
     ------
@@ -165,6 +199,9 @@ def run(
             _check_network(estimator, targets, hidden_units, n_outputs)
         estimator.n_outputs_ = n_outputs
         estimator._random_state = random_state_of(estimator.random_state)
+        if place is not None:
+            place.keeper.check(checkpoints.fingerprint(estimator, trained, held, first_pass))
+            estimator._random_state = place.begin(estimator._random_state)
         if first_pass:
             units = [rows.X.shape[1], *hidden_units, n_outputs]
             memory.check(units, rows.X.dtype, estimator.device)
@@ -186,14 +223,20 @@ def run(
             listener,
             transaction,
             open_engine,
+            place,
         )
+        goes_on = place is not None and place.is_whole and place.state is not None
         train = _train_lbfgs if estimator.solver == "lbfgs" else _train_epochs
         outcome = train(job)
         transaction.commit()
     except BaseException:
         transaction.rollback()
         raise
+    if place is not None and outcome.interrupted:
+        place.keeper.is_interrupted = True
     # Warnings may be turned into errors, and must not undo what was learned.
+    if goes_on and estimator.solver == "lbfgs":
+        warn_user(diagnosis.lbfgs_resumed())
     reporting.report(estimator, targets, outcome, trained, incremental)
     if estimator.diagnose and not incremental:
         reporting.diagnose(estimator, X, numbers, n_before)
@@ -294,7 +337,8 @@ def _train_epochs(job: Job) -> Outcome:
         theta = _read_only(reached.parameters())
         _keep_epochs(shown, plan, theta, reached.n_epochs, reached.record(), optimizer)
 
-    with job.open(plan, theta, max_epochs) as engine:
+    resumed = _resumed(job, theta.size)
+    with job.open(plan, theta, max_epochs) as engine, job.signals() as signals:
         if history.best_theta is not None:
             # The validation rows may be others than those of the fit that found these weights.
             assert metrics.validate is not None
@@ -311,18 +355,34 @@ def _train_epochs(job: Job) -> Outcome:
             ),
             state.schedule,
             history,
-            job.shown(complete),
+            job.shown(complete, signals),
             shuffle=estimator._random_state if estimator.shuffle else None,
             metrics=metrics,
             swa_start=estimator.swa_start,
             verbose=estimator.verbose,
+            resumed=resumed,
+        )
+        job.offer_model(
+            lambda shown: _keep_epochs(
+                shown, plan, loop.best_parameters(), loop.n_epochs, loop.record(), None
+            )
         )
         outcome = loop.run()
+        if job.place is not None and loop.is_complete and not outcome.diverged:
+            job.place.ends(loop.state())
         state.step, state.first, state.second = engine.state()
     has_failed = outcome.diverged or outcome.failure is not None
     kept = None if has_failed and not outcome.is_best else state
     _keep_epochs(estimator, plan, outcome.theta, outcome.n_epochs, history, kept)
     return outcome
+
+
+def _resumed(job: Job, n_parameters: int) -> TrainingState | None:
+    """Return the state in a checkpoint with which training goes on, or None to begin."""
+    state = None if job.place is None else job.place.state
+    if state is not None:
+        checkpoints.check_fits(state, n_parameters, job.trained.order)
+    return state
 
 
 def _keep_epochs(
@@ -372,18 +432,24 @@ def _train_lbfgs(job: Job) -> Outcome:
         loss = record.loss_curve[-1] if reached.n_epochs else None
         _keep_iterations(shown, plan, theta, reached.n_epochs, record, loss)
 
-    with job.open(plan, theta, estimator.max_iter) as engine:
-        outcome = LbfgsRun(
+    # A part of a fit is trained again, for the same bits; the fit of one network goes on.
+    is_whole = job.place is None or job.place.is_whole
+    resumed = _resumed(job, theta.size) if is_whole else None
+    with job.open(plan, theta, estimator.max_iter) as engine, job.signals() as signals:
+        run = LbfgsRun(
             engine,
             theta,
             history,
-            job.shown(complete),
+            job.shown(complete, signals),
             max_iter=estimator.max_iter,
             max_fun=estimator.max_fun,
             tol=estimator.tol,
             metrics=job.metrics(),
             verbose=estimator.verbose,
-        ).run()
+            resumed=resumed,
+        )
+        job.offer_model(lambda shown: complete(run, shown, True))
+        outcome = run.run()
     _keep_iterations(estimator, plan, outcome.theta, outcome.n_epochs, history, outcome.loss)
     return outcome
 

@@ -480,6 +480,9 @@ _OTHER_PARAMETERS_OF_FIT = """\
             those of the best epoch or their mean. They are read-only, and it is an error to assign
             fitted attributes or to fit the estimator there. Parameters that are set there count
             from the next fit on.
+        checkpoint : str, Path or Checkpoint, optional
+            File in which the state of training is kept, so that the same fit in another process
+            goes on with it where this one is killed; see :class:`fastmlp.Checkpoint`.
 """
 
 _ERRORS_OF_FIT = """\

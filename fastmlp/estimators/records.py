@@ -46,6 +46,14 @@ def forget_optimizer(estimator: Any) -> None:
     vars(estimator).pop("_optimizer", None)
 
 
+def forget_curves(estimator: Any) -> None:
+    """Drop what grows with each epoch, and the second copy of the best weights."""
+    estimator.loss_curve_, estimator.history_ = [], {}
+    if estimator.validation_scores_ is not None:
+        estimator.validation_scores_ = []
+    estimator._best_coefs = estimator._best_intercepts = None
+
+
 def continued(estimator: Any, incremental: bool) -> History:
     """Make the record that the next fit continues from the attributes of an estimator.
 

@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from ..engines.devices import host_array
 from ..schedules import Schedule
 from ..training.callbacks import Callback
+from ..training.checkpoint import CheckpointPath
 from ._sklearn import Interval, StrOptions, validate_parameters
 from .base import BaseMLP, available_if_has_partial_fit
 from .parameters import with_shared_docs
@@ -172,6 +173,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         *,
         eval_set: Sequence[Any] | None = None,
         callback: Callback | None = None,
+        checkpoint: CheckpointPath = None,
     ) -> Self:
         """Train on X and y.
 
@@ -188,7 +190,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         <errors of fit>
         """
-        return self._fit(X, y, sample_weight, eval_set, callback)
+        return self._fit(X, y, sample_weight, eval_set, callback, checkpoint)
 
     @available_if_has_partial_fit
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

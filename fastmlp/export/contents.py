@@ -16,6 +16,7 @@ from ..tabular.classifier import TabularClassifier
 from ..tabular.pack.members import Member, Pack
 from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
+from ..training.checkpoint import KeptFit, TrainingState
 from ..training.history import OptimizerState
 from .archive import RefusedError
 from .nodes import Record, called
@@ -314,6 +315,22 @@ _EARLIER_PREPROCESSOR: dict[str, Check] = {
     "encoder_": optional(instance_of(OneHotEncoder)),
 }
 
+
+def _progress(value: Any, place: str) -> None:
+    """Accept what is shown of a fit in training."""
+    dict_of(optional(number), *_PROGRESS)(value, place)
+    for name, check in _PROGRESS.items():
+        check(value[name], f"{place}[{name!r}]")
+
+
+_PROGRESS: dict[str, Check] = {
+    "epochs": count,
+    "networks": count,
+    "loss": optional(number),
+    "validation_score": optional(number),
+    "seconds": number,
+}
+
 _ATTRIBUTES: dict[Any, dict[str, Check]] = {
     MLPClassifier: {
         **_NETWORK,
@@ -371,6 +388,30 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
         "step": count,
         "first": optional(array_of("f")),
         "second": optional(array_of("f")),
+    },
+    KeptFit: {
+        "fingerprint": dict_of(text),
+        "places": sequence_of(text),
+        "states": sequence_of(instance_of(TrainingState)),
+        "generators": dict_of(random_state),
+        "progress": _progress,
+        "model": optional(
+            instance_of(MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor)
+        ),
+    },
+    TrainingState: {
+        "theta": array_of("f"),
+        **dict.fromkeys(("loss_curve", "validation_scores"), optional(array_of("f"))),
+        **dict.fromkeys(("first", "second", "best_theta", "mean"), optional(array_of("f"))),
+        "numbers": array_of("f", 2),
+        "is_known": array_of("b", 2),
+        "dead_units": optional(array_of("f", 2)),
+        "order": optional(array_of("i")),
+        "generator": optional(random_state),
+        "schedule": optional(instance_of(schedules.LearningRate)),
+        **dict.fromkeys(("best_loss", "best_validation_score"), optional(number)),
+        **dict.fromkeys(("step", "no_improvement_count", "n_samples_seen", "n_averaged"), count),
+        "is_over": truth,
     },
     schedules.LearningRate: {
         "schedule": instance_of(*_SCHEDULES),

@@ -14,6 +14,7 @@ import json
 import os
 import stat
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -29,6 +30,7 @@ from ..exceptions import ModelFileError, warn_user
 from ..tabular.classifier import TabularClassifier
 from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
+from ..training.checkpoint import KeptFit
 from .archive import (
     MANIFEST,
     SCHEMA,
@@ -59,6 +61,8 @@ _MODELS = {
     TabularPreprocessor: "columns_",
     TabularRegressor: "columns_",  # one for several targets has no estimator_
 }
+# What the manifest of a checkpoint says that the file holds.
+HOLDS_CHECKPOINT = KeptFit.__name__
 _REMEDY = "functions as parameters (loss, scoring) can be set to others before saving"
 
 
@@ -89,9 +93,9 @@ def save_model(model: Any, path: str | PathLike[str]) -> None:
     _check_is_model(model, path)
     if hasattr(model, "set_callbacks"):
         model = copy.copy(model).set_callbacks()  # removes callbacks from the copy
-    file = _archive_of(model, path)
+    file = archive_of(model, path)
     try:
-        _read(file)
+        _read_model(file)
     except UnknownTypeError as error:
         raise ModelFileError(f"{path}: {error}; {_REMEDY}") from None
     except RefusedError as error:
@@ -113,7 +117,7 @@ def _check_is_model(model: Any, path: str | PathLike[str]) -> None:
         raise ModelFileError(f"{path}: the {cls.__name__} has not been fitted")
 
 
-def _archive_of(model: Any, path: str | PathLike[str]) -> io.BytesIO:
+def archive_of(model: Any, path: str | PathLike[str]) -> io.BytesIO:
     """Return the archive with a model and its manifest.
 
     Raises
@@ -189,11 +193,11 @@ def read_manifest(path: str | PathLike[str]) -> dict[str, Any]:
     ModelFileError
         When the file is missing or is not a model file.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         return _manifest(file, path)
 
 
-def _opened(path: str | PathLike[str]) -> IO[bytes]:
+def opened(path: str | PathLike[str]) -> IO[bytes]:
     """Open a model file; raise ModelFileError for what cannot be one."""
     path = Path(path)
     try:
@@ -266,7 +270,30 @@ def load_model(path: str | PathLike[str]) -> Any:
     UserWarning
         When another minor version of fastmlp or scikit-learn wrote the file.
     """
-    with _opened(path) as file:
+    return load(path, "model", _read_model)
+
+
+def load(path: str | PathLike[str], what: str, read: Callable[[IO[bytes]], Any]) -> Any:
+    """Read what a file of this package holds.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : {'model', 'checkpoint'}
+        What it should hold, for messages.
+    read : callable
+        ``read(file)`` returns the object, and raises RefusedError for what it cannot be.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ModelFileError
+        See :func:`load_model`.
+    """
+    with opened(path) as file:
         manifest = _manifest(file, path)
         for name, version in (("fastmlp", __version__), ("scikit-learn", sklearn.__version__)):
             written_by = manifest[name]
@@ -275,24 +302,32 @@ def load_model(path: str | PathLike[str]) -> Any:
                     f"{path}: written with {name} {written_by}, read with {version}; check its "
                     "predictions, or train it again"
                 )
+        is_checkpoint = manifest["holds"] == HOLDS_CHECKPOINT
+        if is_checkpoint and what == "model":
+            raise ModelFileError(
+                f"{path}: this is the checkpoint of a fit, and not a model; fastmlp export, or "
+                "fastmlp.Checkpoint(path).model(), makes one of it"
+            )
+        if what == "checkpoint" and not is_checkpoint:
+            raise ModelFileError(f"{path}: this is a model, and not the checkpoint of a fit")
         try:
-            model = _read(file)
+            found = read(file)
         except UnknownTypeError as error:
             raise ModelFileError(f"{path}: {error}") from None
         except RefusedError as error:
-            raise ModelFileError(f"{path}: the model file is damaged: {error}") from None
+            raise ModelFileError(f"{path}: the {what} file is damaged: {error}") from None
         except Exception as error:
             # Archives and JSON can be damaged in many ways.
             shown = " ".join(str(error).split())[:_LONGEST_WORD]
             raise ModelFileError(
-                f"{path}: the model file is damaged: {type(error).__name__} {shown}"
+                f"{path}: the {what} file is damaged: {type(error).__name__} {shown}"
             ) from error
-    if type(model).__name__ != manifest["holds"]:
-        raise ModelFileError(f"{path}: the model file is damaged: it holds another model")
-    return model
+    if type(found).__name__ != manifest["holds"]:
+        raise ModelFileError(f"{path}: the {what} file is damaged: it holds another {what}")
+    return found
 
 
-def _read(file: IO[bytes]) -> Any:
+def _read_model(file: IO[bytes]) -> Any:
     """Read the model in an archive.
 
     Raises

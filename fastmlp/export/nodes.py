@@ -22,6 +22,7 @@ from ..tabular.classifier import TabularClassifier
 from ..tabular.pack.members import Member, Pack
 from ..tabular.preprocessing import TabularPreprocessor
 from ..tabular.regressor import TabularRegressor
+from ..training.checkpoint import KeptFit, TrainingState
 from ..training.history import OptimizerState
 from .archive import Archive, RefusedError
 
@@ -35,6 +36,7 @@ _COMMON = {"__module__", "__class__", "__loader__", "__id__"}
 CLASSES: dict[str, Any] = {
     f"{cls.__module__}.{cls.__qualname__}": cls
     for cls in (
+        KeptFit,
         MLPClassifier,
         MLPRegressor,
         Member,
@@ -43,6 +45,7 @@ CLASSES: dict[str, Any] = {
         TabularClassifier,
         TabularPreprocessor,
         TabularRegressor,
+        TrainingState,
         schedules.LearningRate,
         *schedules.SCHEDULES.values(),
         LabelBinarizer,

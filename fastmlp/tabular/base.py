@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from numbers import Integral, Real
@@ -21,7 +21,10 @@ from ..estimators._sklearn import Interval, StrOptions, validate_parameters
 from ..estimators.parameters import parameter_docs
 from ..estimators.transaction import Transaction, WholeReads
 from ..exceptions import DataError, DivergenceError, InterruptedTrainingWarning, warn_user
+from ..training.checkpoint import CheckpointPath, Place, kept
 from ..training.history import Epoch
+from .call import Callback, Clock, TableFit
+from .checkpoints import fingerprint
 from .frames import read_frame, read_target
 from .pack.members import MemberDone, Pack
 from .pack.preparation import is_one_network, prepare
@@ -30,9 +33,6 @@ from .preprocessing import TabularPreprocessor
 from .several import train_several
 from .table import Table, copies_of_target, settle_table, warn_of
 from .targets import check_complete, check_learnable, target_called
-
-# It is told of each epoch of a single network, or of each network of a pack.
-Callback = Callable[[Any], Any]
 
 _FEWEST_ROWS_FOR_EARLY_STOPPING = 300
 # What 'auto' stands for in a single network, and where a network of a pack is described.
@@ -155,6 +155,10 @@ _FIT_ARGUMENTS = """\
             after each network of a pack with a ``fastmlp.tabular.pack.members.MemberDone``;
             training stops when it returns True. While it runs the estimator is as if training had
             ended with this epoch or network: it can predict, and be copied or saved.
+        checkpoint : str, Path or Checkpoint, optional
+            File in which the state of training is kept, so that the same fit in another process
+            goes on with it where this one is killed; see :class:`fastmlp.Checkpoint`. In a pack
+            the networks that are done are kept, and those in training go on.
 """
 
 _SHARED_ATTRIBUTES = """\
@@ -241,7 +245,7 @@ class BaseTabular(WholeReads, BaseEstimator):
     time_limit: float | None
 
     # scikit-learn's metadata routing splits metadata by rows, and a callback has no rows.
-    __metadata_request__fit = {"callback": UNUSED}  # noqa: RUF012
+    __metadata_request__fit = {"callback": UNUSED, "checkpoint": UNUSED}  # noqa: RUF012
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_") or hasattr(self, "models_")
@@ -268,12 +272,36 @@ class BaseTabular(WholeReads, BaseEstimator):
         raise NotImplementedError
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, callback: Callback | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        callback: Callback | None = None,
+        checkpoint: CheckpointPath = None,
     ) -> Self:
         """Prepare the columns and train a network on them; see the subclasses."""
         raise NotImplementedError
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, callback: Callback | None) -> Self:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        callback: Callback | None,
+        checkpoint: CheckpointPath,
+    ) -> Self:
+        with kept(checkpoint) as place:
+            return self._fit_kept(X, y, sample_weight, callback, place)
+
+    def _fit_kept(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        callback: Callback | None,
+        place: Place | None,
+    ) -> Self:
         began = time.perf_counter()
         validate_parameters(self)
         targets = self._read_targets(y)
@@ -282,7 +310,7 @@ class BaseTabular(WholeReads, BaseEstimator):
         transaction = Transaction(self, ends)
         try:
             draft = transaction.draft
-            fit = _TableFit(transaction, began, self.time_limit, callback, sample_weight)
+            fit = TableFit(transaction, began, self.time_limit, callback, sample_weight, place)
             if len(targets) == 1:
                 remarks, raised = draft._train(X, targets[0], fit)
             else:
@@ -302,7 +330,7 @@ class BaseTabular(WholeReads, BaseEstimator):
         """Return the target, or the targets of an estimator that can predict several."""
         return [read_target(self, y)]
 
-    def _train(self, X: Any, y: pd.Series, fit: "_TableFit") -> tuple[list[str], Warning | None]:
+    def _train(self, X: Any, y: pd.Series, fit: "TableFit") -> tuple[list[str], Warning | None]:
         """Set the fitted attributes of this draft, and return remarks on the table for the user.
 
         A callback sees the attributes of each epoch, or of each network of a pack.
@@ -320,6 +348,8 @@ class BaseTabular(WholeReads, BaseEstimator):
         table = X if isinstance(X, Table) else settle_table(frame, y)
         values = self._target(y, table.target_form)
         self._check_learnable(values, target_called(y))
+        if fit.place is not None:
+            fit.place.keeper.check(fingerprint(self, table.frame, [values], fit.sample_weight))
         self.target_name_ = y.name
         self.target_format_ = table.target_form if self._task == "regression" else ""
         train = self._train_network if is_one_network(self) else self._train_pack
@@ -339,9 +369,7 @@ class BaseTabular(WholeReads, BaseEstimator):
         """Raise an error for a target that cannot be learned with the parameters."""
         check_learnable(values, self._task, called)
 
-    def _train_network(
-        self, table: Table, values: NDArray[Any], fit: "_TableFit"
-    ) -> Warning | None:
+    def _train_network(self, table: Table, values: NDArray[Any], fit: "TableFit") -> Warning | None:
         """Train one network; see :meth:`_train`."""
         preprocessor = TabularPreprocessor().set_output(transform="default")
         inputs = preprocessor._learn_inputs(table)
@@ -356,10 +384,12 @@ class BaseTabular(WholeReads, BaseEstimator):
         if fit.callback is not None:
             told = partial(fit.tell, complete)
         elif self.time_limit is not None:
-            told = _Clock(fit)
-        raised = None
+            told = Clock(fit)
+        raised, place = None, fit.place
+        if place is not None and place.has_model:
+            place = replace(place, finish=partial(_with_network, self))
         try:
-            network.fit(inputs, targets, fit.sample_weight, callback=told)
+            network.fit(inputs, targets, fit.sample_weight, callback=told, checkpoint=place)
         except DivergenceError as error:
             # The notes tell of weights that are kept, but this network is thrown away.
             error.__notes__.clear()
@@ -369,7 +399,7 @@ class BaseTabular(WholeReads, BaseEstimator):
         self.estimator_ = network
         return raised
 
-    def _train_pack(self, table: Table, values: NDArray[Any], fit: "_TableFit") -> None:
+    def _train_pack(self, table: Table, values: NDArray[Any], fit: "TableFit") -> None:
         """Train several networks; see :meth:`_train`."""
 
         def listener(done: MemberDone, pack: Callable[[], Pack]) -> bool:
@@ -380,8 +410,21 @@ class BaseTabular(WholeReads, BaseEstimator):
             return fit.tell(complete, done)
 
         told = None if fit.callback is None else listener
-        preprocessor, training = prepare(self, table, values, fit.sample_weight, fit.began, told)
+        preprocessor, training = prepare(
+            self, table, values, fit.sample_weight, fit.began, told, fit.place
+        )
         self._know_columns(preprocessor, table, values)
+        if fit.place is not None:
+
+            def so_far() -> Any:
+                found = training.pack_and_unseen()
+                if found is None:
+                    return None
+                model = _with_network(self, found[0])
+                model._see_unseen(found[1], values, training.problem.weight)
+                return model
+
+            fit.place.offer_model(so_far)
         try:
             self.estimator_ = training.run()
         except DivergenceError as error:
@@ -456,43 +499,8 @@ class BaseTabular(WholeReads, BaseEstimator):
         return tags
 
 
-@dataclass
-class _TableFit:
-    """What one call of ``fit`` is given, and the warnings that it will end with."""
-
-    transaction: Transaction
-    began: float
-    time_limit: float | None
-    callback: Callback | None
-    sample_weight: Any
-    warnings: list[Warning] = field(default_factory=list)
-
-    def is_over(self, seconds: float = 0.0) -> bool:
-        """Tell whether the limit of time is reached before so many seconds have gone by."""
-        limit = self.time_limit
-        return limit is not None and time.perf_counter() - self.began + seconds > limit
-
-    def tell(self, complete: Callable[[Any, Any, bool], None], told: Any) -> bool:
-        """Tell the callback of an epoch or of a member, and return whether training shall end.
-
-        Parameters
-        ----------
-        complete : callable
-            ``complete(told, estimator, is_copied)`` sets the attributes that are known only now.
-        told : Epoch or MemberDone
-        """
-        assert self.callback is not None
-        stop = self.transaction.show(partial(complete, told), self.callback, told)
-        return bool(stop) or self.is_over()
-
-
-class _Clock:
-    """A callback that ends the training of a network at the limit of time."""
-
-    sees_estimator = False
-
-    def __init__(self, fit: _TableFit) -> None:
-        self._fit = fit
-
-    def __call__(self, epoch: Epoch) -> bool:
-        return self._fit.is_over(epoch.seconds / epoch.epoch)
+def _with_network(draft: Any, trained: Any) -> Any:
+    """Return a fitted copy of the draft of an estimator, with a network or pack inside it."""
+    model = copy.copy(draft)
+    model.estimator_, model.n_iter_ = trained, trained.n_iter_
+    return model

@@ -14,7 +14,9 @@ from ..estimators._sklearn import Interval, StrOptions
 from ..estimators.classifier import MLPClassifier
 from ..estimators.transaction import whole
 from ..schedules import Schedule
-from .base import BaseTabular, Callback, constraints_of, with_shared_docs
+from ..training.checkpoint import CheckpointPath
+from .base import BaseTabular, constraints_of, with_shared_docs
+from .call import Callback
 from .frames import read_target
 from .pack.preparation import is_one_network
 from .pack.problem import OutOfFold
@@ -180,7 +182,13 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self.threshold = threshold
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, callback: Callback | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        callback: Callback | None = None,
+        checkpoint: CheckpointPath = None,
     ) -> Self:
         """Prepare the columns and train a network on them.
 
@@ -212,7 +220,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         DataWarning
             For what the owner of the table should look at, such as text that is read as numbers.
         """
-        return self._fit(X, y, sample_weight, callback)
+        return self._fit(X, y, sample_weight, callback, checkpoint)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the class label of each row.

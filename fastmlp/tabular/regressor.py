@@ -14,7 +14,9 @@ from ..estimators.regression_targets import quantile_score
 from ..estimators.regressor import MLPRegressor
 from ..estimators.transaction import whole
 from ..schedules import Schedule
-from .base import BaseTabular, Callback, constraints_of, with_shared_docs
+from ..training.checkpoint import CheckpointPath
+from .base import BaseTabular, constraints_of, with_shared_docs
+from .call import Callback
 from .frames import read_target, read_targets
 from .pack.problem import OutOfFold
 from .quantiles import conformal_offsets, fitted_levels, quantile_levels
@@ -179,7 +181,13 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         self.time_limit = time_limit
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, callback: Callback | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        callback: Callback | None = None,
+        checkpoint: CheckpointPath = None,
     ) -> Self:
         """Prepare the columns and train a network on them.
 
@@ -212,7 +220,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         DataWarning
             For what the owner of the table should look at, such as text that is read as numbers.
         """
-        return self._fit(X, y, sample_weight, callback)
+        return self._fit(X, y, sample_weight, callback, checkpoint)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict a number for each row.

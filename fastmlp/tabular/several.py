@@ -18,6 +18,7 @@ from ..exceptions import (
     collected_warnings,
     warn_user,
 )
+from .checkpoints import fingerprint
 from .frames import PlaceName, read_frame, read_targets
 from .quantiles import quantile_levels
 from .table import Table, settle_tables
@@ -57,7 +58,7 @@ def train_several(
     draft : TabularRegressor
     X : data frame or array-like of shape (n_rows, n_columns), or Table
     targets : list of pandas.Series
-    fit : _TableFit
+    fit : TableFit
         What the call of ``fit`` was given.
 
     Returns
@@ -86,8 +87,12 @@ def train_several(
         check_complete(y)
     is_settled = isinstance(X, Table)
     tables = [X] * len(targets) if is_settled else settle_tables(frame, targets)
-    for y, table in zip(targets, tables, strict=True):  # before a model of another one is trained
-        draft._check_learnable(draft._target(y, table.target_form), target_called(y))
+    values = [draft._target(y, t.target_form) for y, t in zip(targets, tables, strict=True)]
+    for y, known in zip(targets, values, strict=True):  # before a model of another one is trained
+        draft._check_learnable(known, target_called(y))
+    if fit.place is not None:
+        found = fingerprint(draft, tables[0].frame, values, fit.sample_weight)
+        fit.place.keeper.check(found)
     calls = _Calls(fit.callback)
     models: list[Any] = []
     remarks: dict[str, None] = {}
@@ -96,7 +101,15 @@ def train_several(
         model.time_limit = _share(fit, len(targets) - len(models), calls.is_over)
         told = None if fit.callback is None else calls
         limit = model.time_limit
-        own = replace(fit, began=time.perf_counter(), time_limit=limit, callback=told, warnings=[])
+        place = fit.place and fit.place.inside(f"target {len(models) + 1}", has_model=False)
+        own = replace(
+            fit,
+            began=time.perf_counter(),
+            time_limit=limit,
+            callback=told,
+            place=place,
+            warnings=[],
+        )
         with collected_warnings() as collected:
             try:
                 found, raised = model._train(table, y, own)

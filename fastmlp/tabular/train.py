@@ -22,7 +22,8 @@ from ..exceptions import (
     collected_warnings,
     warn_user,
 )
-from .base import Callback
+from ..training.checkpoint import CheckpointPath
+from .call import Callback
 from .classifier import TabularClassifier
 from .columns import decide_task
 from .csv import Origin, how_read, listed, missing_word, read
@@ -62,6 +63,7 @@ def train_table(
     random_state: int = 0,
     na_values: str | Sequence[str] = (),
     callback: Callback | None = None,
+    checkpoint: CheckpointPath = None,
     **parameters: Any,
 ) -> TabularClassifier | TabularRegressor:
     """Choose the target and the task, hold out test rows, train on the others, and measure.
@@ -84,6 +86,9 @@ def train_table(
         :func:`fastmlp.tabular.csv.read_table`. The model remembers them for :func:`read_for`.
     callback : callable, optional
         It is called after each epoch, or after each network of a pack; see the estimators.
+    checkpoint : str, Path or Checkpoint, optional
+        File with which another process can go on with the training; see
+        :class:`fastmlp.Checkpoint`.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
 
@@ -152,7 +157,7 @@ def train_table(
     began = time.perf_counter()
     learned = [pd.Series(v[train], name=name) for name, v in zip(names, values, strict=True)]
     joined = learned[0] if len(learned) == 1 else pd.concat(learned, axis=1)
-    endings = _fit(model, tables[0].rows(train), joined, callback)
+    endings = _fit(model, tables[0].rows(train), joined, callback, checkpoint)
     seconds = time.perf_counter() - began
     model.reading_ = how_read(frame)
     model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
@@ -417,7 +422,9 @@ def _split(
     return np.sort(train), np.sort(test)
 
 
-def _fit(model: Any, X: Table, y: Any, callback: Callback | None) -> dict[str, bool]:
+def _fit(
+    model: Any, X: Table, y: Any, callback: Callback | None, checkpoint: CheckpointPath
+) -> dict[str, bool]:
     """Fit the model, and tell whether it 'converged' and whether it was 'interrupted'.
 
     The warnings about these two are not shown; all others are passed on.
@@ -426,7 +433,7 @@ def _fit(model: Any, X: Table, y: Any, callback: Callback | None) -> dict[str, b
     told = None if callback is None else lambda epoch: outside.run(callback, epoch)
     with collected_warnings() as collected:
         try:
-            model.fit(X, y, callback=told)
+            model.fit(X, y, callback=told, checkpoint=checkpoint)
         except InputError:
             raise
         except (ValueError, OverflowError) as error:

@@ -225,3 +225,11 @@ def lbfgs_stopped(n_iterations: int, max_iter: int, message: str) -> str:
             f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
         )
     return text + "\nYou might also want to standardise X."
+
+
+def lbfgs_resumed() -> str:
+    """Return the message of an L-BFGS that has gone on with a checkpoint."""
+    return (
+        "a checkpoint has no memory of L-BFGS's gradients: it has started anew from the weights "
+        "that it had reached, and the result is not exactly that of an uninterrupted fit"
+    )

@@ -18,6 +18,7 @@ from ..exceptions import CustomLossError
 from ..network.plan import Loss
 from ..network.weights import penalty
 from .callbacks import Listener
+from .checkpoint import TrainingState, numbers_of
 from .history import Epoch, History, Outcome, Vector, add_epochs
 from .loop import EpochMetrics, Validation
 
@@ -100,6 +101,9 @@ class LbfgsRun:
         What is measured after each iteration, beside the loss.
     verbose : bool
         Whether to print the loss of each iteration to stdout.
+    resumed : TrainingState or None
+        The weights and the iterations of another process. scipy's memory of earlier gradients is
+        not among them, so that the result is another one than without the interruption.
     """
 
     engine: Engine
@@ -111,6 +115,7 @@ class LbfgsRun:
     tol: float
     metrics: EpochMetrics = field(default_factory=EpochMetrics)
     verbose: bool = False
+    resumed: TrainingState | None = None
 
     def run(self) -> Outcome:
         """Run iterations until scipy, the listener, divergence or Ctrl-C ends training.
@@ -128,17 +133,26 @@ class LbfgsRun:
         self._n_terms = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
         curve = self.history.loss_curve
         n_before = len(curve)
+        if self.resumed is not None:
+            self._resume(self.resumed)
+        n_resumed = self.n_epochs
+        if n_resumed >= self.max_iter:
+            return self._outcome(message="STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT")
         self._is_in_listener = False
         try:
             self._tell(self.listener.epoch_begins)
             with one_blas_thread():
                 result = minimize(
                     self._objective,
-                    self.start,
+                    self._reached,
                     method="L-BFGS-B",
                     jac=True,
                     callback=self._iteration_ends,
-                    options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
+                    options={
+                        "maxfun": self.max_fun,
+                        "maxiter": self.max_iter - n_resumed,
+                        "gtol": self.tol,
+                    },
                 )
         except KeyboardInterrupt:
             return self._outcome(converged=True, interrupted=True)
@@ -153,9 +167,10 @@ class LbfgsRun:
         if self._diverged or not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
             return self._outcome(diverged=True)
         self._reached, self._loss = result.x, self._mean_loss(result.fun, result.x)
+        n_iterations = n_resumed + result.nit
         if self._is_stop_requested or result.status == 0:
-            return self._outcome(n_iterations=result.nit, converged=True)
-        return self._outcome(n_iterations=result.nit, message=str(result.message))
+            return self._outcome(n_iterations=n_iterations, converged=True)
+        return self._outcome(n_iterations=n_iterations, message=str(result.message))
 
     @property
     def n_epochs(self) -> int:
@@ -172,6 +187,20 @@ class LbfgsRun:
 
     def memory(self) -> None:
         """Return None: ``partial_fit``, which could continue with a memory, has no L-BFGS."""
+
+    def state(self) -> TrainingState:
+        """See :meth:`fastmlp.training.checkpoint.Resumable.state`."""
+        curve = np.array(self.history.loss_curve, np.float64)
+        return TrainingState(self.parameters(), curve, **numbers_of(self._epochs))
+
+    def _resume(self, state: TrainingState) -> None:
+        """Go on with the weights that :meth:`state` has returned in another process."""
+        self._reached = state.theta
+        self._epochs += state.epochs(self.max_iter)
+        self.history.loss_curve[:] = state.loss_curve.tolist()
+        if self._epochs:
+            self._loss = self._epochs[-1].loss
+            self._began -= self._epochs[-1].seconds
 
     def _outcome(self, n_iterations: int | None = None, **ending: Any) -> Outcome:
         n_epochs = self.n_epochs if n_iterations is None else n_iterations

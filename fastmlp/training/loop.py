@@ -5,7 +5,7 @@ The loop knows :class:`fastmlp.engines.engine.Engine`, and no device.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
@@ -15,7 +15,13 @@ from ..engines.engine import Engine, OptimizerMemory, Predictor
 from ..exceptions import CustomLossError
 from ..schedules import LearningRate
 from .callbacks import Listener
+from .checkpoint import TrainingState, copied, numbers_of
 from .history import Epoch, History, Outcome, Progress, Vector, add_epochs
+
+# What changes in the state of a schedule.
+_CHANGING_RATE = (
+    "learning_rate", "epoch", "n_samples_seen", "best", "waited", "waited_at_rate",
+)  # fmt: skip
 
 
 class Validation(NamedTuple):
@@ -82,13 +88,15 @@ class WeightAverage:
 
     Attributes
     ----------
+    count : int
+        Number of epochs in the mean.
     theta : ndarray of shape (n_parameters,), float64, or None
         The mean; None before the epoch `start` has ended.
     """
 
     def __init__(self, start: int | None) -> None:
         self._start = inf if start is None else start
-        self._count = 0
+        self.count = 0
         self.theta: Vector | None = None
 
     def epoch_ends(self, epoch: int, engine: Engine) -> None:
@@ -96,11 +104,11 @@ class WeightAverage:
         if epoch < self._start:
             return
         theta = engine.pull().astype(np.float64)
-        self._count += 1
+        self.count += 1
         if self.theta is None:
             self.theta = theta
         else:
-            self.theta += (theta - self.theta) / self._count
+            self.theta += (theta - self.theta) / self.count
 
 
 @dataclass
@@ -131,6 +139,8 @@ class EpochLoop:
         keeps no mean.
     verbose : bool
         Whether to print each epoch to stdout, in scikit-learn's words.
+    resumed : TrainingState or None
+        Where training goes on, to the same bits; None begins it.
     """
 
     engine: Engine
@@ -144,6 +154,7 @@ class EpochLoop:
     metrics: EpochMetrics = field(default_factory=EpochMetrics)
     swa_start: int | None = None
     verbose: bool = False
+    resumed: TrainingState | None = None
 
     def run(self) -> Outcome:
         """Run epochs until the rule, the listener, divergence or Ctrl-C ends training.
@@ -164,7 +175,10 @@ class EpochLoop:
         self._n_drawn = 0
         # How many of them count, and the history's progress after these.
         self._completed: tuple[int, Progress] = 0, history.progress()
-        stopped = interrupted = False
+        stopped = interrupted = self._is_over = False
+        if self.resumed is not None:
+            self._resume(self.resumed)
+            stopped = self._is_over
         self._failure: CustomLossError | None = None
         try:
             while len(self._epochs) < self.rule.max_epochs and not stopped:
@@ -203,6 +217,62 @@ class EpochLoop:
     def memory(self) -> OptimizerMemory | None:
         """See :meth:`fastmlp.training.callbacks.Reached.memory`."""
         return None if self._has_diverged else self.engine.state()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether training has ended by itself, rather than because somebody wished so."""
+        return self._is_over or self.n_epochs >= self.rule.max_epochs
+
+    def best_parameters(self) -> Vector:
+        """Return the parameters that would be kept if training ended now."""
+        return self._outcome(False, False).theta
+
+    def state(self) -> TrainingState:
+        """See :meth:`fastmlp.training.checkpoint.Resumable.state`."""
+        history, average = self.history, self._average
+        step, first, second = self.engine.state()
+        scores, mean = history.validation_scores, average.theta
+        return TrainingState(
+            theta=self.engine.pull(),
+            loss_curve=np.array(history.loss_curve, np.float64),
+            step=step,
+            first=first,
+            second=second,
+            order=self.order,
+            generator=copied(self.shuffle),
+            schedule=replace(self.schedule),
+            **history.progress()._asdict(),
+            validation_scores=None if scores is None else np.array(scores, np.float64),
+            n_averaged=average.count,
+            mean=None if mean is None else mean.copy(),
+            is_over=self._is_over,
+            **numbers_of(self._epochs),
+        )
+
+    def _resume(self, state: TrainingState) -> None:
+        """Go back to what :meth:`state` has returned in another process."""
+        history = self.history
+        self._epochs += state.epochs(self.rule.max_epochs)
+        if self._epochs:
+            self._began -= self._epochs[-1].seconds
+        history.loss_curve[:] = state.loss_curve.tolist()
+        if history.validation_scores is not None and state.validation_scores is not None:
+            history.validation_scores[:] = state.validation_scores.tolist()
+        history.set_progress(Progress(*(getattr(state, name) for name in Progress._fields)))
+        self._completed = len(self._epochs), history.progress()
+        self._average.count, self._average.theta = state.n_averaged, state.mean
+        if state.schedule is not None:
+            for name in _CHANGING_RATE:
+                setattr(self.schedule, name, getattr(state.schedule, name))
+        if state.order is not None:
+            self.order = state.order
+        if self.shuffle is not None and state.generator is not None:
+            self.shuffle.set_state(state.generator.get_state())
+        memory = None
+        if state.first is not None and state.second is not None:
+            memory = state.step, state.first, state.second
+        self.engine.push(state.theta, memory)
+        self._is_over = state.is_over
 
     def _run_epochs(self) -> bool:
         """Train for one epoch, or for some that nobody watches; return whether training ends."""
@@ -277,7 +347,7 @@ class EpochLoop:
         validation = Validation()
         if metrics.validate is not None and self._is_judged:
             validation = metrics.validate(engine)
-        gradient_norm = None if metrics.gradient_norm is None else metrics.gradient_norm(engine)
+        norm = None if metrics.gradient_norm is None else metrics.gradient_norm(engine)
         dead_units = None if metrics.dead_units is None else metrics.dead_units(engine)
         number, most = len(self._epochs), self.rule.max_epochs
         now = time.perf_counter() - self._began
@@ -285,7 +355,8 @@ class EpochLoop:
         if len(losses) > 1:
             start = self._epochs[-1].seconds if self._epochs else 0.0
             seconds = np.linspace(start, now, len(losses) + 1)[1:].tolist()
-        score, rest = validation.score, (validation.loss, gradient_norm, dead_units)
+        score = _plain(validation.score)
+        rest = _plain(validation.loss), _plain(norm), dead_units
         return [
             Epoch(number + n, most, loss, score, learning_rate, end, *rest)
             for n, (loss, end) in enumerate(zip(losses, seconds, strict=True), 1)
@@ -309,9 +380,10 @@ class EpochLoop:
                 _report_plateau(rule, self.schedule, goes_on)
             if goes_on:
                 history.no_improvement_count = 0
+        self._is_over = not (goes_on and isfinite(epoch.loss))
         self._completed = len(self._epochs), history.progress()
         is_stop_requested = self.listener.epoch_ends(epoch, self)
-        return is_stop_requested or not (goes_on and isfinite(epoch.loss))
+        return is_stop_requested or self._is_over
 
     def _note(self, epoch: Epoch) -> None:
         """Judge an epoch, and add it to the record."""
@@ -375,6 +447,11 @@ class EpochLoop:
             kept = self.engine.last_finite()
             theta, diverged = self.start if kept is None else kept, failure is None
         return Outcome(theta, n_epochs, diverged=diverged, **ending)
+
+
+def _plain(number: float | None) -> float | None:
+    """Return a number as Python's, which a checkpoint gives back, rather than as NumPy's."""
+    return None if number is None else float(number)
 
 
 def _report_epoch(epoch: Epoch) -> None:

@@ -30,9 +30,13 @@ ROOMS = {
     "demos": {"exceptions", "network", "training", "estimators", "tabular", "export", "plotting"},
 }
 
-# Who finds modules by names that are made at run time, and why: the package its public names, and
-# the doors to private names of other packages those that may be missing.
-FINDS_MODULES = {"__init__.py", "demos/__init__.py", "engines/_numba.py", "estimators/_sklearn.py"}
+# Who finds modules by names that are made at run time, and why: the package its public names, the
+# doors to private names of other packages those that may be missing, and a fit with a checkpoint
+# the writer of files, which knows all models.
+FINDS_MODULES = {
+    "__init__.py", "demos/__init__.py", "engines/_numba.py", "estimators/_sklearn.py",
+    "training/checkpoint.py",
+}  # fmt: skip
 
 # Packages that only some rooms may import.
 OWNERS = {

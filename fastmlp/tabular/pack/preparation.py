@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from ...estimators.class_targets import ClassTargets
 from ...estimators.inputs import read_weight
+from ...training.checkpoint import Place
 from ..preprocessing import TabularPreprocessor
 from ..quantiles import quantile_levels
 from ..table import Table
@@ -79,6 +80,7 @@ def prepare(
     sample_weight: Any,
     began: float,
     listener: Listener | None,
+    place: Place | None = None,
 ) -> tuple[TabularPreprocessor, PackTraining]:
     """Plan a pack, cut the rows into folds, and make the inputs.
 
@@ -94,6 +96,8 @@ def prepare(
     began : float
         When the fit began, by ``time.perf_counter``.
     listener : callable or None
+    place : Place or None
+        Where the checkpoint has the pack; None where there is none.
 
     Returns
     -------
@@ -110,6 +114,8 @@ def prepare(
     task, is_set = estimator._task, bool(set_parameters(estimator))
     levels = quantile_levels(estimator)
     random_state = check_random_state(estimator.random_state)
+    if place is not None:
+        random_state = place.begin(random_state)
     given = read_weight(sample_weight, np.empty((len(values), 1)))
     classes, targets, weight = None, estimator._encode(values), given
     if task == "classification":
@@ -166,6 +172,7 @@ def prepare(
         began=began,
         time_limit=estimator.time_limit,
         listener=listener,
+        place=place,
     )
     return preprocessor, training
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ from ...estimators.holdout import HeldRows
 from ...estimators.regression_targets import quantile_score
 from ...exceptions import DivergenceError, collected_warnings
 from ...network.weights import n_parameters
+from ...training.checkpoint import Place
+from ...training.signals import WaitingSignals
 from ..quantiles import as_columns
 from .folds import NEVER
 from .kinds import LINEAR, Kind, Plan
@@ -68,6 +71,8 @@ class PackTraining:
     time_limit : float or None
         Seconds from then on after which training ends.
     listener : callable or None
+    place : Place or None
+        Where the checkpoint has the pack; None where there is none.
 
     Attributes
     ----------
@@ -87,6 +92,7 @@ class PackTraining:
     began: float = field(default_factory=time.perf_counter)
     time_limit: float | None = None
     listener: Listener | None = None
+    place: Place | None = None
     is_interrupted: bool = False
     is_cut_short: bool = False
 
@@ -111,6 +117,7 @@ class PackTraining:
         self._columns = {kind.name: kind.columns(problem.groups) for kind in plan.kinds}
         self._inputs: dict[tuple[int, int], NDArray[np.float32]] = {}
         self._copying = threading.Lock()
+        self._telling = threading.RLock()  # while what the members are is changed or read
         self._config = get_config()  # each thread has one of its own
         self._stop = threading.Event()
         self._failure: DivergenceError | None = None
@@ -130,6 +137,21 @@ class PackTraining:
         KeyboardInterrupt
             When Ctrl-C came before a network had learned anything.
         """
+        # Those that would end the process do so when the members in training are kept.
+        signals = nullcontext() if self.place is None else WaitingSignals(interrupts=True)
+        with signals:
+            self._train_all()
+            if self.place is not None and self.is_interrupted:
+                self.place.keeper.is_interrupted = True
+                self.place.keeper.write()
+        if not self._members:
+            if self._failure is not None:
+                raise self._failure
+            raise KeyboardInterrupt
+        return self.pack()
+
+    def _train_all(self) -> None:
+        """Train the members of the first fold, and then those of the kinds that are of use."""
         first = [job for job in self._jobs if job.fold == 0]
         others = [job for job in self._jobs if job.fold > 0]
         # Threads of BLAS beside those of the members would wait for each other.
@@ -151,14 +173,23 @@ class PackTraining:
             except BaseException:
                 self._stop.set()
                 raise
-        if not self._members:
-            if self._failure is not None:
-                raise self._failure
-            raise KeyboardInterrupt
-        return self.pack()
 
     def pack(self) -> Pack:
         """Return the pack of the members that are trained."""
+        with self._telling:
+            return self._pack()
+
+    def pack_and_unseen(self) -> tuple[Pack, OutOfFold] | None:
+        """Return the pack of all so far, and what it predicts of rows held out; None without any.
+
+        Any thread may call it.
+        """
+        with self._telling:
+            if not self._members:
+                return None
+            return self._pack(), self.unseen
+
+    def _pack(self) -> Pack:
         problem, (weights, rows) = self.problem, self._weights()
         members = [member for member in self._members if member.kind in weights]
         order = {name: number for number, name in enumerate(self._columns)}
@@ -253,6 +284,8 @@ class PackTraining:
                 for job, rows in zip(batch, held, strict=True):
                     self._fit_network(job, X, rows)
             else:
+                for job in batch:
+                    job.network._place = self._place_of(job)
                 fit_many(
                     [job.network for job in batch],
                     X,
@@ -278,7 +311,17 @@ class PackTraining:
         held = HeldRows(rows, len(X))
         with limit_threads(1), config_context(**self._config):
             labels = problem.labels_of(job.kind)
-            job.network.fit(X, labels, problem.given_weight, eval_set=held, callback=told)
+            place = self._place_of(job)
+            job.network.fit(
+                X, labels, problem.given_weight, eval_set=held, callback=told, checkpoint=place
+            )
+
+    def _place_of(self, job: _Job) -> Place | None:
+        """Return where the checkpoint has a network."""
+        if self.place is None:
+            return None
+        name = f"{job.kind.name}/{job.fold}"
+        return self.place.inside(name, has_model=False, is_member=True)
 
     def _fit_ridge(self, job: _Job, X: NDArray[np.float32], rows: NDArray[np.intp]) -> None:
         problem = self.problem
@@ -320,10 +363,11 @@ class PackTraining:
                 self._planned.remove(job)
                 continue
             rows = np.flatnonzero(self.problem.folds == job.fold)
-            self._predicted[job.kind.name][rows] = job.predicted
             member = self._member(job)
             member.score = self._loss(job.predicted, rows)
-            self._members.append(member)
+            with self._telling:
+                self._predicted[job.kind.name][rows] = job.predicted
+                self._members.append(member)
             if self.listener is None or self.is_interrupted:
                 continue
             if self.listener(self._done(member), self.pack):

@@ -1,0 +1,64 @@
+"""Signals that ask a process to end, and wait until a checkpoint is written."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any, Self
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+
+
+class WaitingSignals:
+    """Takes the signals in a block, and lets them act as before when it is told to.
+
+    Signals that are ignored stay ignored. Only the main thread of a process can handle signals;
+    in another one, this does nothing.
+
+    Parameters
+    ----------
+    interrupts : bool
+        Whether a signal raises KeyboardInterrupt at once, and what it did before only at the end
+        of the block, if that ends the process. Otherwise the first signal waits for :meth:`act`,
+        and a second one acts at once.
+    """
+
+    def __init__(self, interrupts: bool = False) -> None:
+        self._interrupts = interrupts
+        self._former: dict[int, Any] = {}
+        self._received: int | None = None
+
+    @property
+    def has_come(self) -> bool:
+        """Whether a signal waits."""
+        return self._received is not None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]:
+                handler = signal.getsignal(number)
+                if handler == signal.SIG_DFL or (callable(handler) and not self._interrupts):
+                    self._former[number] = handler
+                    signal.signal(number, self._take)
+        return self
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        has_come, self._received = self.has_come, number
+        if self._interrupts:
+            raise KeyboardInterrupt
+        if has_come:
+            self.act()
+
+    def act(self) -> None:
+        """Let the signal that waits do what it did before."""
+        number, self._received = self._received, None
+        self._restore()
+        if number is not None:
+            signal.raise_signal(number)
+
+    def _restore(self) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former.clear()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.act()
