@@ -20,6 +20,32 @@ Matrix: TypeAlias = np.ndarray | spmatrix
 OptimizerMemory: TypeAlias = tuple[int, np.ndarray, np.ndarray]
 
 
+class SomeRows:
+    """Some rows of a matrix, which are predicted where they lie.
+
+    Parameters
+    ----------
+    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_all, n_features)
+    numbers : ndarray of shape (n_rows,), int64
+        The numbers of the rows.
+
+    Attributes
+    ----------
+    shape : tuple (n_rows, n_features)
+    size : int
+        Number of elements, as of a dense matrix.
+    """
+
+    def __init__(self, X: Matrix, numbers: np.ndarray) -> None:
+        self.X, self.numbers = X, numbers
+        self.shape = numbers.size, int(X.shape[1])
+        self.size = self.shape[0] * self.shape[1]
+
+    def __getitem__(self, which: slice) -> Matrix:
+        """Copy rows; ``[:]`` is all of them."""
+        return self.X[self.numbers[which]]
+
+
 class Data(NamedTuple):
     """The data that a network is trained on.
 
@@ -47,12 +73,12 @@ class Predictor(Protocol):
     def pull(self) -> np.ndarray:
         """Return the parameters, in the order of :mod:`fastmlp.network.weights`."""
 
-    def outputs(self, X: Matrix) -> np.ndarray:
+    def outputs(self, X: Matrix | SomeRows) -> np.ndarray:
         """Predict with the current parameters.
 
         Parameters
         ----------
-        X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
+        X : ndarray, DeviceMatrix, scipy.sparse matrix or SomeRows of shape (n_rows, n_features)
             An engine may keep it, or a copy, for the next call with the same object: its values
             must not change in between.
 

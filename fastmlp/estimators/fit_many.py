@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
 from functools import partial
+from numbers import Real
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -22,8 +23,11 @@ from ..engines.devices import (
     limit_threads,
     open_engine,
 )
+from ..engines.sharing import SharedArrays, sharing
 from ..exceptions import InterruptedTrainingWarning, warn_user
+from ..network.weights import n_parameters
 from ..training.history import Epoch
+from . import planning
 from ._sklearn import get_feature_names
 from .base import BaseMLP
 from .holdout import HeldRows
@@ -31,7 +35,7 @@ from .sparse_inputs import check_sparse
 
 # Largest number of networks that are trained together on a GPU, each by a thread that mostly waits.
 _MOST_TOGETHER = 512
-# Limit of the memory for the copies of the data that these fits make.
+# Limit of the memory for the copies of rows that these fits make.
 _BYTES_TOGETHER = 2**32
 
 _Network = TypeVar("_Network", bound=BaseMLP)
@@ -55,7 +59,8 @@ def fit_many(
     Small networks cannot share the work of a step among threads, so that this is faster than to
     fit them one after the other. Unlike processes, threads share the data and start at once. The
     results are the same as those of single fits, unless estimators share a ``RandomState``
-    object, from which they then draw in any order.
+    object, from which they then draw in any order. Without `should_stop` those with the most work
+    begin first, so that all threads end at about the same time.
 
     On a GPU small networks are trained together, with one launch of a kernel for an epoch of all.
     A network counts as small among n ones if a step takes at most ``2**18 * min(n, 128)``
@@ -66,14 +71,15 @@ def fit_many(
     estimators : sequence of MLPClassifier and MLPRegressor
         Different objects, which are fitted in place. Each uses one thread, whatever its ``n_jobs``.
     X : array-like or sparse matrix of shape (n_samples, n_features)
-        It is converted to floats once for all fits, except for a data frame, since each fit reads
-        the names of its columns. X may lie on the GPU, as for :meth:`fastmlp.MLPClassifier.fit`.
+        All fits share what is made of it, of y and of the weights: with early stopping and
+        `held_out`, too, there is one copy in memory. X may lie on the GPU, as for
+        :meth:`fastmlp.MLPClassifier.fit`.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,), optional
     n_jobs : int or None, default=None
         Number of estimators that are fitted at a time. None is numba's limit of threads, and 512
-        for those that share a GPU. There are fewer on a GPU where their copies of the data, such
-        as early stopping makes, would take more than 4 GiB, or where so many threads cannot start.
+        for those that share a GPU. There are fewer on a GPU where their copies of the rows that
+        validate them would take more than 4 GiB, or where so many threads cannot start.
     held_out : sequence of array-like of shape (n_held,) or None, optional
         For each estimator the numbers of rows that it is not trained on, or None. They validate it
         after each epoch as those of ``fit(..., eval_set=...)`` do: their loss and score are in
@@ -246,7 +252,7 @@ class _Fits:
         callback: _Told | None,
         should_stop: Callable[[], bool] | None,
     ) -> None:
-        self._data = X, y, sample_weight
+        self._data, self._arrays = (X, y, sample_weight), SharedArrays()
         self._callback, self._should_stop = callback, should_stop
         self._telling = threading.Lock()
         # For each estimator its number and the rows that it is validated on.
@@ -282,15 +288,19 @@ class _Fits:
             Largest number of estimators that are trained together on a GPU.
         """
         X = self._data[0]
-        sharing = []
+        apart, together = [], []
         for number, (estimator, held) in enumerate(zip(estimators, held_rows, strict=True)):
             self._places[id(estimator)] = number, held
             if estimator.device == "cpu" or issparse(X) or is_device_array(X):
-                self._submit(pool, estimator)
+                apart.append(estimator)
             else:
-                sharing.append(estimator)
-        while sharing:
-            group = sharing[: self._n_together(sharing[:most])]
+                together.append(estimator)
+        if self._should_stop is None:  # it leaves out those that are given last
+            apart.sort(key=self._length, reverse=True)
+        for estimator in apart:
+            self._submit(pool, estimator)
+        while together:
+            group = together[: self._n_together(together[:most])]
             shared = fit_group(len(group), n_threads) if len(group) > 1 else None
             if shared is None:
                 for estimator in group:
@@ -298,7 +308,16 @@ class _Fits:
             elif not self._fit_together(group, shared):
                 most = (len(group) + 1) // 2
                 continue
-            sharing = sharing[len(group) :]
+            together = together[len(group) :]
+
+    def _length(self, estimator: BaseMLP) -> float:
+        """Estimate how long a fit takes, in any unit; those of an equal length stay in order."""
+        try:
+            n_features = int(np.shape(self._data[0])[1])
+            units = [n_features, *planning.hidden_units(estimator), 1]
+            return float(estimator.max_iter) * n_parameters(units)
+        except (TypeError, ValueError, IndexError):  # the fit will say what is wrong
+            return 0.0
 
     def failures(self, estimators: Sequence[BaseMLP]) -> list[BaseException | None]:
         """Wait for the fits, and return what each has raised, in the order of the estimators."""
@@ -339,7 +358,7 @@ class _Fits:
         number, held = self._places[id(estimator)]
         told = _FitCallback(self._is_stop_requested)
         options: dict[str, Any] = {} if held is None else {"eval_set": held}
-        with limit_threads(1), config_context(**self._config):
+        with limit_threads(1), sharing(self._arrays), config_context(**self._config):
             # A fit that never begins leaves its slot, too: the others of its group wait for it.
             with slot or nullcontext():
                 if self._is_stop_requested():
@@ -420,20 +439,20 @@ class _Fits:
         return True
 
     def _n_together(self, estimators: Sequence[BaseMLP]) -> int:
-        """Return the number of estimators, at least one, whose copies of the data fit in memory."""
+        """Return the number of estimators, at least one, whose copies of rows fit in memory."""
         X, y, _ = self._data
         n_X, n_y = (math.prod(getattr(array, "shape", ())) for array in (X, y))
         size = getattr(getattr(X, "dtype", None), "itemsize", 8)
-        is_converted = not isinstance(X, np.ndarray)
         n_bytes = 0.0
         for number, estimator in enumerate(estimators):
-            # To hold a share of the rows out copies X, y and the encoded targets of all rows. Where
-            # they are given by their numbers they alone are copied.
+            # A GPU gets a copy of the rows that validate each fit. All share the others.
             held = self._places[id(estimator)][1]
-            copied = float(bool(estimator.early_stopping))
+            copied = 0.0
             if held is not None:
                 copied = held.numbers.size / held.n_rows
-            n_bytes += size * ((is_converted + copied) * n_X + 2 * copied * n_y)
+            elif estimator.early_stopping and isinstance(estimator.validation_fraction, Real):
+                copied = float(estimator.validation_fraction)
+            n_bytes += size * copied * (n_X + 2 * n_y)
             if n_bytes > _BYTES_TOGETHER:
                 return max(1, number)
         return len(estimators)

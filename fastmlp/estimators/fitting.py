@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engines import devices
 from ..engines.engine import Data, Engine, OpenEngine
+from ..engines.sharing import shared
 from ..exceptions import warn_user
 from ..network import inspection, weights
 from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
@@ -209,10 +210,10 @@ def run(
         n_before, X = len(estimator.loss_curve_), rows.X
         wants_loss = held is not None or estimator.monitor
         if held is None and estimator.early_stopping and estimator.solver != "lbfgs":
-            rows, held = hold_out(
+            numbers_left, held = hold_out(
                 rows, targets, estimator.validation_fraction, estimator._random_state
             )
-            trained = TrainedRows(rows)
+            trained = TrainedRows(rows, numbers_left)
         job = Job(
             estimator,
             targets,
@@ -256,13 +257,18 @@ def _read(
 
     All but the rows `apart` are to be trained on; classes are balanced by these.
     """
-    X, y = inputs.read_rows(estimator, X, y, reset=first_pass, is_numeric=targets.is_numeric)
+    read = partial(
+        inputs.read_rows, estimator, X, y, reset=first_pass, is_numeric=targets.is_numeric
+    )
+    if isinstance(X, np.ndarray):  # it is only looked at, which threads can do at the same time
+        read = partial(tuple, read())
+    X, y = shared(read)
     if targets.is_learned and (estimator.warm_start or incremental):
         targets.check_known(y, all_required=not incremental)
     else:
         targets = targets.learned_from(y)
     vars(estimator).update(targets.attributes())
-    Y = targets.encode(y)
+    Y = shared(partial(targets.encode, y))
     given = inputs.read_weight(sample_weight, X)
     numbers = counted = None
     if apart is not None:

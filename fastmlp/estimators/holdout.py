@@ -9,7 +9,7 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 
 from ..engines.devices import predict
-from ..engines.engine import Engine, Matrix, Predictor
+from ..engines.engine import Engine, Matrix, Predictor, SomeRows
 from ..engines.ranges import check_range
 from ..network.plan import TrainingPlan
 from ..network.weights import attributes
@@ -22,8 +22,8 @@ from .targets import Targets, Weight
 class Rows(NamedTuple):
     """Rows in the form that training needs, and in the form that scorers need."""
 
-    X: Matrix
-    """Features, of shape (n_rows, n_features)."""
+    X: Any
+    """Features, of shape (n_rows, n_features): a matrix, or for validation also SomeRows."""
     Y: np.ndarray
     """Encoded targets, of shape (n_rows, n_outputs)."""
     weight: Weight
@@ -39,18 +39,19 @@ class TrainedRows(NamedTuple):
 
     rows: Rows
     numbers: np.ndarray | None = None
-    """Their numbers, int64, in increasing order; None for all rows."""
+    """Their numbers, int64, in the order of the first epoch before it is shuffled; None for all."""
 
     @property
     def order(self) -> np.ndarray:
-        """Their numbers as an array, in the order of the first epoch before it is shuffled."""
+        """Their numbers as an array."""
         return np.arange(self.rows.X.shape[0]) if self.numbers is None else self.numbers
 
     def all_as_one(self) -> Self:
         """Return the same rows without others among them, which copies them if there are any."""
         if self.numbers is None:
             return self
-        return self._replace(rows=_taken(self.rows, self.numbers), numbers=None)
+        rows = _taken(self.rows, self.numbers)
+        return self._replace(rows=rows._replace(X=_copied(rows.X)), numbers=None)
 
 
 class HeldRows(NamedTuple):
@@ -93,16 +94,22 @@ class HeldRows(NamedTuple):
 
 
 def _taken(rows: Rows, numbers: np.ndarray) -> Rows:
-    """Take rows by their numbers, as views where they lie one after the other."""
+    """Take rows by their numbers; those of X are not copied."""
     first, is_range = int(numbers[0]), bool((np.diff(numbers) == 1).all())
     which = slice(first, first + numbers.size) if is_range else numbers
-    return Rows._make(None if array is None else array[which] for array in rows)
+    X = rows.X[which] if is_range else SomeRows(rows.X, numbers)
+    return Rows._make((X, *(None if array is None else array[which] for array in rows[1:])))
+
+
+def _copied(X: Matrix | SomeRows) -> Matrix:
+    """Return X as a matrix."""
+    return X[:] if isinstance(X, SomeRows) else X
 
 
 def hold_out(
     rows: Rows, targets: Targets, fraction: float, random_state: np.random.RandomState
-) -> tuple[Rows, Rows]:
-    """Split rows into those to train on and those to validate on.
+) -> tuple[np.ndarray, Rows]:
+    """Split rows into those to train on and those to validate on, without a copy of X.
 
     Parameters
     ----------
@@ -115,7 +122,8 @@ def hold_out(
 
     Returns
     -------
-    train : Rows
+    train : ndarray of shape (n_train,), int64
+        Numbers of the rows to train on, in random order.
     validation : Rows
 
     Raises
@@ -124,7 +132,6 @@ def hold_out(
         When fewer than two rows would be held out, when too few are left to train on, or when
         the weights of those held out are all zero.
     """
-    given = [array for array in rows if array is not None]
     strata = targets.strata(rows.Y)
     n_rows = rows.X.shape[0]
     n_held = math.ceil(fraction * n_rows)
@@ -141,11 +148,10 @@ def hold_out(
             f"validation_fraction={fraction} leaves {n_rows - n_held} of {n_rows} rows to train "
             "on; lower it"
         )
-    parts = train_test_split(*given, random_state=random_state, test_size=fraction, stratify=strata)
-    train, held = (
-        Rows._make(None if array is None else next(part) for array in rows)
-        for part in (iter(parts[0::2]), iter(parts[1::2]))
+    train, numbers = train_test_split(
+        np.arange(n_rows), random_state=random_state, test_size=fraction, stratify=strata
     )
+    held = _taken(rows, numbers)
     _check_weight(held, "the rows held out by validation_fraction")
     return train, held
 
@@ -269,9 +275,9 @@ class FixedWeights(NamedTuple):
         """The plan of the engine."""
         return self.engine.plan
 
-    def outputs(self, X: Matrix) -> np.ndarray:
+    def outputs(self, X: Matrix | SomeRows) -> np.ndarray:
         """Predict with the parameters; see :meth:`Predictor.outputs`."""
-        return predict(self.device, self.plan, self.theta, X, self.n_jobs)
+        return predict(self.device, self.plan, self.theta, _copied(X), self.n_jobs)
 
     def row_losses(self, Y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """Compute the loss of each row; see :meth:`Predictor.row_losses`."""
@@ -303,6 +309,7 @@ class Validator:
         self._trained_Y = targets.to_train(rows.Y) if self._wants_loss else rows.Y
         if self._scoring not in (None, "loss"):
             self._scorer = _scorer(estimator)
+            self._rows = rows._replace(X=_copied(rows.X))
             self._options = {}
             if rows.given_weight is not None and takes_sample_weight(self._scorer):
                 self._options = {"sample_weight": rows.given_weight}

@@ -1,6 +1,7 @@
 """The CPU engine: one network in its arena, and the team of threads that trains it."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import isfinite
 from typing import NoReturn, Self
 
@@ -9,7 +10,8 @@ from scipy.sparse import issparse
 
 from ...network.plan import Optimizer, TrainingPlan
 from ...network.weights import check_parameters, n_parameters, views
-from ..engine import Matrix, OptimizerMemory, PredictionNetwork
+from ..engine import Matrix, OptimizerMemory, PredictionNetwork, SomeRows
+from ..sharing import shared
 from . import kernels
 from . import layout as at
 from .custom_loss import raise_failure
@@ -154,8 +156,10 @@ class CpuEngine:
         self._arena = aligned(self._layout.size, plan.dtype)
         self._set_constants()
         weights = np.empty(0) if sample_weight is None else sample_weight
-        self._X = input_arrays(X, plan.dtype)
-        self._Y, self._sample_weight = (kernel_input(array, plan.dtype) for array in (Y, weights))
+        self._X = shared(lambda: input_arrays(X, plan.dtype))
+        self._Y, self._sample_weight = (
+            shared(partial(kernel_input, array, plan.dtype)) for array in (Y, weights)
+        )
         self._sums = np.zeros(N_SUMS + plan.batch_size + 3 * self._layout.n_blocks)
         self.epochs_at_once = _epochs_at_once(plan, X.shape[0])
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
@@ -181,7 +185,7 @@ class CpuEngine:
         self._kept_at = [first, first + int(self._settings[at.N_PARAMETERS])]
         self._n_kept = 0
         # The X that was predicted last, and its prediction, which validation repeats.
-        self._predicted: tuple[Matrix, RowPrediction] | None = None
+        self._predicted: tuple[Matrix | SomeRows, RowPrediction] | None = None
         self.push(theta)
 
     def _set_constants(self) -> None:
@@ -378,7 +382,7 @@ class CpuEngine:
         loss = self.run_epoch(np.arange(self.plan.batch_size), 0.0)
         return loss, self._pull(at.TO_FIRST)
 
-    def outputs(self, X: Matrix) -> np.ndarray:
+    def outputs(self, X: Matrix | SomeRows) -> np.ndarray:
         """See :meth:`fastmlp.engines.engine.Predictor.outputs`."""
         if self._predicted is None or self._predicted[0] is not X:
             units = self.plan.layer_units
@@ -442,7 +446,9 @@ def predict_rows(
     return network.outputs(arrays, X, n_threads)
 
 
-def _prediction_threads(n_inputs: int, n_parameters: int, X: Matrix, n_jobs: int | None) -> int:
+def _prediction_threads(
+    n_inputs: int, n_parameters: int, X: Matrix | SomeRows, n_jobs: int | None
+) -> int:
     """Return how many threads predict; raise ValueError where X does not fit the network."""
     if X.shape[1] != n_inputs:
         raise ValueError(f"X {X.shape} does not fit a network of {n_inputs} inputs")

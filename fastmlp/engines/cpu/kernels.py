@@ -356,8 +356,8 @@ def predict(number, n_threads, barrier, arena, job):
     """Predict for all rows of X, a block of rows at a time.
 
     Each thread has a block of its own in the arena. Predictions are written to the job's matrix of
-    outputs. For sparse inputs the order of the job has the numbers of all rows; for others it is
-    not used.
+    outputs. The order of the job has the numbers of the rows to predict. For dense inputs it may be
+    empty, which stands for all rows.
 
     Parameters
     ----------
@@ -383,6 +383,8 @@ def predict(number, n_threads, barrier, arena, job):
         bottom = min(top + block, last)
         if settings[at.IS_SPARSE]:
             call(calls, MULTIPLY_ROWS, network, X, top - base, base, base + bottom - top)
+        elif X.order.size > 0:
+            gather(X.values, X.order, top, arena, inputs, layers[0, at.INPUT_ROW], bottom - top)
         else:
             for row in range(bottom - top):
                 x = row_view(X.values, top + row)

@@ -14,7 +14,7 @@ from scipy.sparse import issparse
 
 from ...network.plan import Activation, Loss, TrainingPlan
 from ...network.weights import n_parameters
-from ..engine import Matrix
+from ..engine import Matrix, SomeRows
 from . import kernels
 from . import layout as at
 from .dispatch import prediction_calls
@@ -298,7 +298,7 @@ class RowPrediction:
         The layer table and the settings, by which kernels find the weights from the arena.
     arena : ndarray of shape (n_elements,)
         It has a block of rows for each thread.
-    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    X : ndarray, scipy.sparse matrix or SomeRows of shape (n_rows, n_features)
         Its values must not change.
     n_threads : int
     keeps : object
@@ -310,14 +310,20 @@ class RowPrediction:
         plan: TrainingPlan,
         tables: tuple[np.ndarray, np.ndarray],
         arena: np.ndarray,
-        X: Matrix,
+        X: Matrix | SomeRows,
         n_threads: int,
         keeps: object,
     ) -> None:
-        is_sparse, n_rows = issparse(X), X.shape[0]
+        n_rows, order = X.shape[0], NO_STARTS
+        block = int(tables[1][at.BLOCK_ROWS])
+        self._piece = _rows_of_a_piece(plan, X, n_threads * block)
+        if isinstance(X, SomeRows):
+            X, order = X.X, X.numbers
+        elif issparse(X):
+            order = np.arange(n_rows)
+        is_sparse = issparse(X)
         calls = prediction_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
         inputs = input_arrays(X, plan.dtype)
-        order = np.arange(n_rows) if is_sparse else NO_STARTS
         self._shape, self._dtype = (n_rows, plan.n_outputs), plan.dtype
         self._arena, self._n_threads = arena, n_threads
         # They are in the order of the numbers in kernels.py; the outputs come last.
@@ -325,9 +331,7 @@ class RowPrediction:
         self._job = describe(described)
         self._keeps = described, keeps
         # The array of the job that long predictions take in parts, with its number.
-        self._whole = (kernels.ORDER, order) if is_sparse else (kernels.VALUES, inputs[0])
-        block = int(tables[1][at.BLOCK_ROWS])
-        self._piece = _rows_of_a_piece(plan, X, n_threads * block)
+        self._whole = (kernels.ORDER, order) if order.size else (kernels.VALUES, inputs[0])
 
     def outputs(self) -> np.ndarray:
         """Compute the activations of the output layer with the current weights.
@@ -353,7 +357,7 @@ class RowPrediction:
 
 
 def prediction_in_training(
-    plan: TrainingPlan, trained: np.ndarray, start: int, X: Matrix, n_threads: int
+    plan: TrainingPlan, trained: np.ndarray, start: int, X: Matrix | SomeRows, n_threads: int
 ) -> RowPrediction:
     """Prepare the prediction of some rows by a network that is in training.
 
@@ -364,7 +368,7 @@ def prediction_in_training(
         The arena of the training, in which weights lie in panels. They are used where they lie.
     start : int
         Where the first parameter lies in it.
-    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    X : ndarray, scipy.sparse matrix or SomeRows of shape (n_rows, n_features)
         Its values must not change.
     n_threads : int
 
@@ -372,6 +376,8 @@ def prediction_in_training(
     -------
     RowPrediction
     """
+    if isinstance(X, SomeRows) and X.X.dtype != plan.dtype:
+        X = X[:]  # a copy of few rows instead of a conversion of all
     n_threads, layout = _layout(plan, X, n_threads, True)
     arena = aligned(layout.size, plan.dtype, np.empty)
     settings = layout.settings.copy()
@@ -382,10 +388,10 @@ def prediction_in_training(
 
 
 def _layout(
-    plan: TrainingPlan, X: Matrix, n_threads: int, is_packed: bool
+    plan: TrainingPlan, X: Matrix | SomeRows, n_threads: int, is_packed: bool
 ) -> tuple[int, at.Layout]:
     """Return how many of the threads have work in a prediction, and its layout for so many."""
-    is_sparse = issparse(X)
+    is_sparse = issparse(_matrix(X))
     # Threads share blocks of rows: where there are fewer of these, no more threads have work.
     block = at.block_rows(plan.layer_units[is_sparse:], plan.dtype.itemsize)
     n_threads = max(1, min(n_threads, -(-X.shape[0] // block)))
@@ -394,11 +400,17 @@ def _layout(
     )
 
 
-def _rows_of_a_piece(plan: TrainingPlan, X: Matrix, multiple: int) -> int:
+def _matrix(X: Matrix | SomeRows) -> Matrix:
+    """Return X, or the matrix that it is rows of."""
+    return X.X if isinstance(X, SomeRows) else X
+
+
+def _rows_of_a_piece(plan: TrainingPlan, X: Matrix | SomeRows, multiple: int) -> int:
     """Compute how many rows are handed over at once, a multiple of what the threads share."""
-    units, n_rows = plan.layer_units, X.shape[0]
+    units, n_rows, matrix = plan.layer_units, X.shape[0], _matrix(X)
     work = n_rows * n_parameters(units)
-    if issparse(X):
-        work += (X.nnz - n_rows * units[0]) * units[1]
+    if issparse(matrix):
+        n_entries = matrix.nnz * n_rows // max(1, matrix.shape[0])
+        work += (n_entries - n_rows * units[0]) * units[1]
     n_pieces = -(-work // _PIECE_MULTIPLY_ADDS)
     return max(1, n_rows // multiple // max(1, n_pieces)) * multiple

@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from threadpoolctl import threadpool_limits
 
 from ...engines.devices import cpu_threads, limit_threads
+from ...engines.sharing import SharedArrays, sharing
 from ...estimators.fit_many import fit_many
 from ...estimators.holdout import HeldRows
 from ...estimators.regression_targets import quantile_score
@@ -116,7 +117,7 @@ class PackTraining:
         self._active = [kind.name for kind in plan.kinds]
         self._columns = {kind.name: kind.columns(problem.groups) for kind in plan.kinds}
         self._inputs: dict[tuple[int, int], NDArray[np.float32]] = {}
-        self._copying = threading.Lock()
+        self._copying, self._arrays = threading.Lock(), SharedArrays()
         self._telling = threading.RLock()  # while what the members are is changed or read
         self._config = get_config()  # each thread has one of its own
         self._stop = threading.Event()
@@ -309,7 +310,7 @@ class PackTraining:
             return
         problem, told = self.problem, _StopsAtAnEpoch(self._is_over)
         held = HeldRows(rows, len(X))
-        with limit_threads(1), config_context(**self._config):
+        with limit_threads(1), sharing(self._arrays), config_context(**self._config):
             labels = problem.labels_of(job.kind)
             place = self._place_of(job)
             job.network.fit(
