@@ -22,6 +22,7 @@ from ...network.formulas import updates
 from ...network.plan import Optimizer
 from . import layout as at
 from .arguments import Inputs, Network
+from .barrier import end_early, is_last, wait
 from .gemm import TILE_ROWS
 from .indirect_call import call
 from .jit import compile_entry, compile_formula, compile_kernel
@@ -38,7 +39,6 @@ from .slots import (
     SUM_GROUP,
     UPDATE_WEIGHTS,
 )
-from .threads import wait
 from .views import arrays_of, copy_elements, matrix_at, pointer_to, row_view, vector_at, view
 from .weight_pass import gradient_squares, n_weight_blocks
 from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS, share
@@ -253,6 +253,9 @@ def penalties(layers, settings, sums, given):
 def train(number, n_threads, barrier, arena, job):
     """Take one step for each batch of the rows in the order of the job.
 
+    Where the barrier says after how many naps of threads, steps end earlier, and the barrier then
+    says after which one.
+
     The loss of each batch before its update, penalty included, is multiplied by the number of its
     rows and added to ``sums[EPOCH_LOSS]``. Where a kernel shapes gradients, the norm of each step's
     gradient is added to ``sums[GRADIENT_NORM]``.
@@ -262,7 +265,7 @@ def train(number, n_threads, barrier, arena, job):
     number, n_threads : int
         The number of this thread, and the number of threads.
     barrier : vector of int64
-        See :mod:`fastmlp.engines.cpu.threads`.
+        See :mod:`fastmlp.engines.cpu.barrier_array`.
     arena : vector of the network's dtype
         Modified in place.
     job : vector of int64
@@ -284,11 +287,15 @@ def train(number, n_threads, barrier, arena, job):
         scalars[i] = given[i]
     # No thread changes a parameter before the first barrier.
     keep_parameters(network, number, n_threads)
-    batch_size, step, generation = settings[at.BATCH_SIZE], given[at.STEPS_DONE], 0
+    batch_size, step = settings[at.BATCH_SIZE], given[at.STEPS_DONE]
+    n_done = generation = 0
     for start in range(0, X.order.size, batch_size):
         n_rows = min(batch_size, X.order.size - start)
         seen = np.int64(step) * batch_size
         step += 1
+        n_done += 1
+        if number == 0 and n_threads > 1:
+            end_early(barrier, n_done)
         total_weight = batch_weight(sample_weight, X.order, start, start + n_rows)
         set_step_scalars(scalars, given, settings[at.OPTIMIZER], step, total_weight)
         pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen)
@@ -327,6 +334,8 @@ def train(number, n_threads, barrier, arena, job):
             sums[EPOCH_LOSS] += loss / total_weight * n_rows
             if calls[SHAPE_GRADIENT] != 0:
                 sums[GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
+        if n_threads > 1 and is_last(barrier, n_done):
+            return
 
 
 @compile_entry
