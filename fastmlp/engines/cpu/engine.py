@@ -1,7 +1,6 @@
 """The CPU engine: one network in its arena, and the team of threads that trains it."""
 
 from collections.abc import Sequence
-from time import perf_counter, thread_time
 from typing import NoReturn, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ from .prediction import NetworkInPlace, RowPrediction, prediction_in_training
 from .processors import available_processors
 from .row_losses import row_losses
 from .sparse import work_size
-from .thread_count import keep_count, running, share_of, take_count
+from .thread_count import Stopwatch, keep_count, running, share_of, take_count
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
 from .views import describe, set_size
@@ -137,7 +136,7 @@ class CpuEngine:
             n_threads = min(n_threads, n_groups)
         self._team = Team(n_threads)
         self._network = plan.layer_units, plan.batch_size, plan.dtype, is_sparse
-        self._count = take_count(self._network, n_threads)
+        self._count, self._stopwatch = take_count(self._network, n_threads), Stopwatch()
         self._layout = at.training_layout(plan, n_threads, is_sparse)
         self._layers, self._settings = self._layout.layers, self._layout.settings
         self._settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
@@ -331,13 +330,11 @@ class CpuEngine:
         job, batch_size = self._count.next_job(), self.plan.batch_size
         order = order[: job.most_steps * batch_size]
         n_threads = self._share_blocks(min(job.n_threads, share_of(available_processors())))
-        begin, ran = perf_counter(), thread_time()
+        self._stopwatch.start()
         n_rows = self._run_steps(order, n_threads, job.patience)
-        seconds = perf_counter() - begin
+        seconds, idle = self._stopwatch.stop()
         if n_threads == job.n_threads:
-            idle = max(0.0, seconds - (thread_time() - ran))
-            n_steps = -(-n_rows // batch_size)
-            self._count.record(n_steps, seconds, idle, n_rows < order.size)
+            self._count.record(-(-n_rows // batch_size), seconds, idle, n_rows < order.size)
         return n_rows
 
     def _run_steps(self, order: np.ndarray, n_threads: int, patience: int) -> int:

@@ -5,29 +5,29 @@ A :class:`ThreadCount` is told how long each job took. It tries a neighbouring n
 seldom where nothing disturbs the threads, and keeps the one whose steps take less time. What trials
 cost is counted, and limited to a small part of the whole.
 
-This module imports no compiler, and reads no clock: who trains measures.
+This module imports no compiler.
 """
 
 from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
-from time import monotonic
+from time import monotonic, perf_counter, thread_time
 from typing import NamedTuple
 
 from .barrier_array import NO_END
 
 # Seconds over which the speed of a number of threads is remembered.
-_MEMORY = 0.3
+_MEMORY = 0.5
 # Where threads wait for more than this share of the time, something disturbs them.
 _IDLE_SHARE = 0.1
 # Seconds from one trial to the next: at first, and at most, since each trial that is lost doubles
 # them. The second pair is for fewer threads while nothing disturbs those that run.
-_INTERVALS, _QUIET_INTERVALS = (0.1, 1.0), (0.25, 4.0)
+_INTERVALS, _QUIET_INTERVALS = (0.1, 2.0), (0.25, 4.0)
 # Seconds of a trial, where something disturbs the threads and where nothing does: a system lets
-# threads run for some milliseconds at a time.
-_TRIAL, _QUIET_TRIAL = 0.05, 0.004
+# one of several threads run for some 3 to 10 milliseconds at a time.
+_TRIAL, _QUIET_TRIAL = 0.1, 0.004
 # A trial ends early where steps take so many times as long, after so many seconds.
-_HOPELESS = ((2.0, 0.003), (1.25, 0.008))
+_HOPELESS = ((2.0, 0.02), (1.4, 0.05))
 # By this factor steps must take less time for another number of threads to be chosen; and for a
 # smaller number while something disturbs the threads, because more threads then have a larger share
 # of the processors, and what is measured is uncertain.
@@ -35,10 +35,12 @@ _BETTER, _SURELY_BETTER = 0.95, 0.8
 # The share of time that trials may cost, and the seconds that they may cost in advance.
 _BUDGET, _ADVANCE = 0.03, 0.002
 # Seconds of a job while something disturbs the threads.
-_PIECE = 0.01
+_PIECE = 0.02
 # The number of naps after which a job ends early, at first.
 _PATIENCE = 8
 
+# A wait of so many seconds between two jobs is no other process's turn.
+_LONGEST_WAIT = 0.05
 # So many choices are kept, for so many seconds, for a next fit of the same network.
 _MOST_KEPT, _KEPT_SECONDS = 16, 10.0
 
@@ -130,8 +132,7 @@ class ThreadCount:
                 return Job(n_threads, NO_END, self._patience if n_threads > 1 else NO_END)
             return Job(n_threads, max(1, int(_PIECE / best.step)), NO_END)
         speed = self._speeds[trial]
-        left = self._trial_seconds - speed.seconds
-        seconds = min(left, _HOPELESS[0][1] if speed.seconds == 0 else _HOPELESS[1][1])
+        seconds = min(self._trial_seconds - speed.seconds, _PIECE)
         step = speed.step if speed.n_steps else best.step
         return Job(self._counts[trial], max(1, int(seconds / step)), NO_END)
 
@@ -149,7 +150,8 @@ class ThreadCount:
         seconds : float
             The time that they took.
         idle : float
-            The part of it in which the calling thread did not run.
+            The part of it in which the calling thread waited, for others of the team or for a
+            processor.
         is_early : bool
             Whether the job ended early, because threads had slept too often.
         """
@@ -245,3 +247,29 @@ def keep_count(network: Hashable, most: int, count: ThreadCount) -> None:
         _kept[network, most] = monotonic(), count
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
+
+
+class Stopwatch:
+    """Measures jobs, and the time for which the calling thread had to wait before them.
+
+    A system that lets another process run often does so between jobs, when the thread asks it for
+    something.
+    """
+
+    def __init__(self) -> None:
+        self._ended = self._had_run = 0.0
+
+    def start(self) -> None:
+        """Note that a job begins."""
+        begins, has_run = perf_counter(), thread_time()
+        waited = (begins - self._ended) - (has_run - self._had_run)
+        # Whatever else the thread has waited for, before a first job or in between, took longer.
+        self._waited = waited if 0 < waited < _LONGEST_WAIT else 0.0
+        self._begins, self._has_run = begins, has_run
+
+    def stop(self) -> tuple[float, float]:
+        """Return the seconds of the job, and the part of them in which the thread waited."""
+        self._ended, self._had_run = perf_counter(), thread_time()
+        seconds = self._ended - self._begins
+        idle = max(0.0, seconds - (self._had_run - self._has_run))
+        return seconds + self._waited, idle + self._waited
