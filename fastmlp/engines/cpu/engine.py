@@ -131,9 +131,6 @@ class CpuEngine:
         work = plan.batch_size * n_parameters(plan.layer_units)
         n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
         is_sparse = issparse(X)
-        n_groups = at.n_groups(plan, is_sparse)
-        if n_groups > 1:
-            n_threads = min(n_threads, n_groups)
         self._team = Team(n_threads)
         self._network = plan.layer_units, plan.batch_size, plan.dtype, is_sparse
         self._count, self._stopwatch = take_count(self._network, n_threads), Stopwatch()

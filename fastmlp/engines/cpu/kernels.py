@@ -8,7 +8,8 @@ gradient is never written to memory.
 Where a batch has many activations and the network few weights, the rows of the batch form groups.
 The gradient of each group is summed in the first phase, and the second one adds these sums, so
 that activations never travel between cores. The number of groups is the same for any number of
-threads.
+threads. More threads than groups share the rows of all groups first, and then, in a phase of its
+own, the sums: one block of the weights over one group after the other.
 
 Every number is computed by one thread in one fixed order, so that results do not depend on the
 number of threads.
@@ -171,8 +172,9 @@ def keep_parameters(network, number, n_threads):
 def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen):
     """Run the first phase of a step for this thread's share of the rows of a batch.
 
-    It computes their activations, losses and deltas and, where rows form groups, the gradients of
-    this thread's groups. All of these but the losses are written to the arena.
+    It computes their activations, losses and deltas and, where rows form groups and each thread
+    has one or more of them, the gradients of this thread's groups. All of these but the losses are
+    written to the arena.
 
     Parameters
     ----------
@@ -196,7 +198,8 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     target_row = layers[settings[at.N_LAYERS] - 1, at.OUTPUT_ROW]
     inputs = layers[0, at.INPUT] + number * block * row_stride
     targets = settings[at.TARGETS] + number * block * target_row
-    n_parts = n_groups if n_groups > 1 else n_threads
+    sums_groups = n_groups > 1 and n_threads <= n_groups
+    n_parts = n_groups if sums_groups else n_threads
     first_part, last_part = share(number, n_threads, n_parts, 1)
     for part in range(first_part, last_part):
         first, last = share(part, n_parts, n_rows, TILE_ROWS)
@@ -214,10 +217,61 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
             if settings[at.FAILED_AT] < 2 * bottom * Y.shape[1]:
                 return  # a custom loss failed in these rows, or in earlier ones
             call(calls, BACKWARD, network, top, bottom)
-        if n_groups > 1 and last > first:
-            scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
-            to = settings[at.PARTIAL_SUMS] + part * settings[at.N_PARAMETERS]
-            call(calls, SUM_GROUP, network, X, scratch, start, first, last - first, to)
+        if sums_groups:
+            n_blocks = n_weight_blocks(layers, settings)
+            sum_blocks_of_group(network, X, number, start, n_rows, part, 0, n_blocks)
+
+
+@compile_kernel
+def sum_blocks_of_group(network, X, number, start, n_rows, group, first_block, last_block):
+    """Sum the gradients of some blocks of weights over one of the groups of a batch's rows.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    number : int
+        The number of this thread.
+    start, n_rows : int
+        Where the batch starts in the order, and its number of rows.
+    group : int
+        The number of the group.
+    first_block, last_block : int
+        The blocks, counted over all layers: from `first_block` on, up to the one before
+        `last_block`.
+    """
+    _, _, settings, calls = arrays_of(network)
+    first, last = share(group, settings[at.N_GROUPS], n_rows, TILE_ROWS)
+    if last > first:
+        scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
+        to = settings[at.PARTIAL_SUMS] + group * settings[at.N_PARAMETERS]
+        call(
+            calls, SUM_GROUP,
+            network, X, scratch, start, first, last - first, to, first_block, last_block,
+        )  # fmt: skip
+
+
+@compile_kernel
+def share_groups(network, X, number, n_threads, start, n_rows):
+    """Sum one thread's share of the gradients of all blocks over all groups of rows.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    number, n_threads : int
+        The number of this thread, and the number of threads.
+    start, n_rows : int
+        Where the batch starts in the order, and its number of rows.
+    """
+    _, layers, settings, _ = arrays_of(network)
+    n_blocks = n_weight_blocks(layers, settings)
+    first, last = share(number, n_threads, settings[at.N_GROUPS] * n_blocks, 1)
+    for group in range(settings[at.N_GROUPS]):
+        first_block = max(first - group * n_blocks, 0)
+        last_block = min(last - group * n_blocks, n_blocks)
+        if first_block < last_block:
+            sum_blocks_of_group(network, X, number, start, n_rows, group, first_block, last_block)
 
 
 @compile_kernel
@@ -311,6 +365,11 @@ def train(number, n_threads, barrier, arena, job):
         if number == 0:
             for row in range(n_rows):
                 loss += sums[N_SUMS + row]
+        if 1 < settings[at.N_GROUPS] < n_threads:
+            share_groups(network, X, number, n_threads, start, n_rows)
+            generation += 1
+            if not wait(barrier, generation, n_threads):
+                return
         call(
             calls, UPDATE_WEIGHTS,
             network, X, work, sums, scratch, start, n_rows, first_block, last_block,

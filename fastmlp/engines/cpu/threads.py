@@ -20,6 +20,7 @@ import numpy as np
 from ...exceptions import warn_user
 from .barrier_array import NO_END, give_up, new_barrier, prepare
 from .processors import available_processors
+from .task_share import task_share
 
 _warned: list[bool] = []  # whether _warn_of_few_threads has warned
 _limit = threading.local()
@@ -45,16 +46,27 @@ def default_n_threads() -> int:
 
     It is the number of threads that numba may use, which joblib lowers in its workers. Unless the
     environment sets that number, it is no larger than the number of processors that this process
-    may use at present. Inside :func:`at_most` it is no larger than the limit there.
+    may use at present, and than the share of a task of another library. Inside :func:`at_most` it
+    is no larger than the limit there.
     """
-    allowed = _NO_LIMIT if "NUMBA_NUM_THREADS" in os.environ else available_processors()
-    return min(_numba_limit(), allowed, getattr(_limit, "n_threads", _NO_LIMIT))
+    return min(_numba_limit(), *_limits_of_others(), getattr(_limit, "n_threads", _NO_LIMIT))
+
+
+def _limits_of_others() -> tuple[int, int]:
+    """Return what the system and the library whose task this is allow, unless a number is set."""
+    if "NUMBA_NUM_THREADS" in os.environ:
+        return _NO_LIMIT, _NO_LIMIT
+    processors = available_processors()
+    return processors, int(min(task_share(processors), _NO_LIMIT))
 
 
 def why_no_more() -> str:
     """Say in words what limits :func:`default_n_threads`."""
-    if "NUMBA_NUM_THREADS" in os.environ or _numba_limit() <= available_processors():
+    processors, share = _limits_of_others()
+    if _numba_limit() <= min(processors, share):
         return "numba's limit"
+    if share < processors:
+        return "OMP_NUM_THREADS, or the share of a task of another library"
     return "what the system allows this process at present"
 
 
