@@ -14,13 +14,16 @@ from ..engine import Matrix, OptimizerMemory, PredictionNetwork, SomeRows
 from ..sharing import shared
 from . import kernels
 from . import layout as at
+from .barrier_array import LAST_STEP, NO_END
 from .custom_loss import raise_failure
 from .dispatch import training_calls
 from .inputs import aligned, input_arrays, kernel_input
 from .outputs import clears_padding
 from .prediction import NetworkInPlace, RowPrediction, prediction_in_training
+from .processors import available_processors
 from .row_losses import row_losses
 from .sparse import work_size
+from .thread_count import Stopwatch, keep_count, running, share_of, take_count
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
 from .views import describe, set_size
@@ -145,10 +148,9 @@ class CpuEngine:
         work = plan.batch_size * n_parameters(plan.layer_units)
         n_threads = resolve_n_threads(n_jobs) if work >= _TEAM_MULTIPLY_ADDS else 1
         is_sparse = issparse(X)
-        n_groups = at.n_groups(plan, is_sparse)
-        if n_groups > 1:
-            n_threads = min(n_threads, n_groups)
         self._team = Team(n_threads)
+        self._network = plan.layer_units, plan.batch_size, plan.dtype, is_sparse
+        self._count, self._stopwatch = take_count(self._network, n_threads), Stopwatch()
         self._layout = at.training_layout(plan, n_threads, is_sparse)
         self._layers, self._settings = self._layout.layers, self._layout.settings
         self._settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
@@ -172,6 +174,7 @@ class CpuEngine:
         self._order = np.empty(self.epochs_at_once * X.shape[0], dtype=np.int64)
         self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
         self._n_sharing = n_threads
+        self._shares_of = {n_threads: self._shares.copy()}
         # They are in the order of the numbers in kernels.py.
         self._arrays = (
             self._layers, self._settings, calls, *self._X, self._order,
@@ -208,6 +211,7 @@ class CpuEngine:
         """See :meth:`fastmlp.engines.engine.Engine.close`."""
         self._predicted = None
         self._team.close()
+        keep_count(self._network, self._team.n_threads, self._count)
 
     def _room_for_entries(self, n_threads: int) -> np.ndarray:
         """Make the work array for sparse inputs, and set the size of a thread's part of it.
@@ -319,18 +323,14 @@ class CpuEngine:
         if self._keeps_start:
             settings[at.KEEP_AT], settings[at.KEEP_NEXT_AT] = self._kept_at
             self._starts_kept(1)
-        self._share_blocks()
-        rows, first_step = orders.reshape(-1), self.step
-        for start in range(0, rows.size, self._piece):
-            piece = rows[start : start + self._piece]
-            epochs[0, at.STEPS_DONE] = self.step
-            self._order[: piece.size] = piece
-            set_size(self._job, kernels.ORDER, piece.size)
-            self._team.run(kernels.train, self._arena, self._job, keeps=self._kept_alive)
-            if settings[at.FAILED_AT] < at.NO_FAILURE:
-                self._raise_failure(piece)
-            self.step += -(-piece.size // plan.batch_size)
-            settings[at.KEEP_AT] = -1
+        start, rows, first_step = 0, orders.reshape(-1), self.step
+        running.add(self)
+        try:
+            while start < rows.size:
+                start += self._run_piece(rows[start : start + self._piece], n_epochs)
+                settings[at.KEEP_AT] = -1
+        finally:
+            running.discard(self)
         losses = list(results[:, EPOCH_LOSS] / n_rows)
         n_run = next((n for n, loss in enumerate(losses, 1) if not isfinite(loss)), n_epochs)
         n_steps = -(-n_rows // plan.batch_size)
@@ -346,13 +346,88 @@ class CpuEngine:
         if n_epochs % 2:
             self._kept_at.reverse()
         self._n_kept = min(2, self._n_kept + n_epochs)
-    def _share_blocks(self) -> None:
-        """Share the blocks of weights among the threads that there are."""
-        n_threads = self._team.start()
+
+    def _run_piece(self, order: np.ndarray, n_epochs: int) -> int:
+        """Hand the threads as many steps as is wise at present.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n_rows,), int64
+            The rows that are left of the epoch, or as many of them as may be handed over at once.
+        n_epochs : int
+            The number of whole epochs that the order is of, which are handed over together; 1 for
+            an epoch or a part of one.
+
+        Returns
+        -------
+        int
+            The number of rows that were trained on.
+        """
+        if self._team.n_threads == 1:
+            return self._run_steps(order, 1, NO_END)
+        job, batch_size = self._count.next_job(), self.plan.batch_size
+        patience = job.patience if n_epochs == 1 else NO_END
+        if n_epochs == 1:
+            order = order[: job.most_steps * batch_size]
+        n_threads = self._share_blocks(min(job.n_threads, share_of(available_processors())))
+        self._stopwatch.start()
+        n_rows = self._run_steps(order, n_threads, patience)
+        seconds, idle = self._stopwatch.stop()
+        if n_threads == job.n_threads:
+            self._count.record(-(-n_rows // batch_size), seconds, idle, n_rows < order.size)
+        return n_rows
+
+    def _run_steps(self, order: np.ndarray, n_threads: int, patience: int) -> int:
+        """Take a step for each batch of an order, or some steps where threads sleep too often.
+
+        Parameters
+        ----------
+        order : ndarray of shape (n_rows,), int64
+        n_threads : int
+        patience : int
+            How often threads may go to sleep; see :mod:`fastmlp.engines.cpu.barrier_array`.
+
+        Returns
+        -------
+        int
+            The number of rows that were trained on.
+        """
+        batch_size, team = self.plan.batch_size, self._team
+        self._epochs[0, at.STEPS_DONE] = self.step
+        self._order[: order.size] = order
+        set_size(self._job, kernels.ORDER, order.size)
+        team.run(
+            kernels.train, self._arena, self._job,
+            keeps=self._kept_alive, n_threads=n_threads, patience=patience,
+        )  # fmt: skip
+        if self._settings[at.FAILED_AT] < at.NO_FAILURE:
+            self._raise_failure(order)
+        n_done = int(team.barrier[LAST_STEP]) if n_threads > 1 else 0
+        n_done = n_done or -(-order.size // batch_size)
+        self.step += n_done
+        return min(order.size, n_done * batch_size)
+
+    def _share_blocks(self, n_threads: int) -> int:
+        """Share the blocks of weights among some threads, or those of them that can be had.
+
+        Parameters
+        ----------
+        n_threads : int
+            How many are wanted.
+
+        Returns
+        -------
+        int
+            How many there are.
+        """
+        n_threads = self._team.start(n_threads) if n_threads > 1 else 1
         if n_threads != self._n_sharing:
-            shares = at.shares(self._layout, n_threads, lanes(self.plan.dtype))
-            self._shares[: n_threads + 1] = shares
+            if n_threads not in self._shares_of:
+                shares = at.shares(self._layout, n_threads, lanes(self.plan.dtype))
+                self._shares_of[n_threads] = shares
+            self._shares[: n_threads + 1] = self._shares_of[n_threads]
             self._n_sharing = n_threads
+        return n_threads
 
     def _raise_failure(self, order: np.ndarray) -> NoReturn:
         """Raise the error of a custom loss that failed in a step of the rows in an order."""

@@ -8,7 +8,8 @@ gradient is never written to memory.
 Where a batch has many activations and the network few weights, the rows of the batch form groups.
 The gradient of each group is summed in the first phase, and the second one adds these sums, so
 that activations never travel between cores. The number of groups is the same for any number of
-threads.
+threads. More threads than groups share the rows of all groups first, and then, in a phase of its
+own, the sums: one block of the weights over one group after the other.
 
 Every number is computed by one thread in one fixed order, so that results do not depend on the
 number of threads.
@@ -22,6 +23,7 @@ from ...network.formulas import updates
 from ...network.plan import Optimizer
 from . import layout as at
 from .arguments import Inputs, Network
+from .barrier import end_early, is_last, wait
 from .gemm import TILE_ROWS
 from .indirect_call import call
 from .jit import compile_entry, compile_formula, compile_kernel
@@ -38,7 +40,6 @@ from .slots import (
     SUM_GROUP,
     UPDATE_WEIGHTS,
 )
-from .threads import wait
 from .views import arrays_of, copy_elements, matrix_at, pointer_to, row_view, vector_at, view
 from .weight_pass import gradient_squares, n_weight_blocks
 from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS, share
@@ -180,8 +181,9 @@ def begin_epoch(network, scalars, given, number, n_threads, epoch):
 def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen):
     """Run the first phase of a step for this thread's share of the rows of a batch.
 
-    It computes their activations, losses and deltas and, where rows form groups, the gradients of
-    this thread's groups. All of these but the losses are written to the arena.
+    It computes their activations, losses and deltas and, where rows form groups and each thread
+    has one or more of them, the gradients of this thread's groups. All of these but the losses are
+    written to the arena.
 
     Parameters
     ----------
@@ -205,7 +207,8 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     target_row = layers[settings[at.N_LAYERS] - 1, at.OUTPUT_ROW]
     inputs = layers[0, at.INPUT] + number * block * row_stride
     targets = settings[at.TARGETS] + number * block * target_row
-    n_parts = n_groups if n_groups > 1 else n_threads
+    sums_groups = n_groups > 1 and n_threads <= n_groups
+    n_parts = n_groups if sums_groups else n_threads
     first_part, last_part = share(number, n_threads, n_parts, 1)
     for part in range(first_part, last_part):
         first, last = share(part, n_parts, n_rows, TILE_ROWS)
@@ -223,10 +226,61 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
             if settings[at.FAILED_AT] < 2 * bottom * Y.shape[1]:
                 return  # a custom loss failed in these rows, or in earlier ones
             call(calls, BACKWARD, network, top, bottom)
-        if n_groups > 1 and last > first:
-            scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
-            to = settings[at.PARTIAL_SUMS] + part * settings[at.N_PARAMETERS]
-            call(calls, SUM_GROUP, network, X, scratch, start, first, last - first, to)
+        if sums_groups:
+            n_blocks = n_weight_blocks(layers, settings)
+            sum_blocks_of_group(network, X, number, start, n_rows, part, 0, n_blocks)
+
+
+@compile_kernel
+def sum_blocks_of_group(network, X, number, start, n_rows, group, first_block, last_block):
+    """Sum the gradients of some blocks of weights over one of the groups of a batch's rows.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    number : int
+        The number of this thread.
+    start, n_rows : int
+        Where the batch starts in the order, and its number of rows.
+    group : int
+        The number of the group.
+    first_block, last_block : int
+        The blocks, counted over all layers: from `first_block` on, up to the one before
+        `last_block`.
+    """
+    _, _, settings, calls = arrays_of(network)
+    first, last = share(group, settings[at.N_GROUPS], n_rows, TILE_ROWS)
+    if last > first:
+        scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
+        to = settings[at.PARTIAL_SUMS] + group * settings[at.N_PARAMETERS]
+        call(
+            calls, SUM_GROUP,
+            network, X, scratch, start, first, last - first, to, first_block, last_block,
+        )  # fmt: skip
+
+
+@compile_kernel
+def share_groups(network, X, number, n_threads, start, n_rows):
+    """Sum one thread's share of the gradients of all blocks over all groups of rows.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    number, n_threads : int
+        The number of this thread, and the number of threads.
+    start, n_rows : int
+        Where the batch starts in the order, and its number of rows.
+    """
+    _, layers, settings, _ = arrays_of(network)
+    n_blocks = n_weight_blocks(layers, settings)
+    first, last = share(number, n_threads, settings[at.N_GROUPS] * n_blocks, 1)
+    for group in range(settings[at.N_GROUPS]):
+        first_block = max(first - group * n_blocks, 0)
+        last_block = min(last - group * n_blocks, n_blocks)
+        if first_block < last_block:
+            sum_blocks_of_group(network, X, number, start, n_rows, group, first_block, last_block)
 
 
 @compile_kernel
@@ -268,12 +322,15 @@ def train(number, n_threads, barrier, arena, job):
     kernel shapes gradients, the norm of each step's gradient is added to ``GRADIENT_NORM`` there.
     An epoch whose loss is not finite is the last one.
 
+    Where the barrier says after how many naps of threads, steps end earlier, and the barrier then
+    says after which one. That is for jobs of a single epoch.
+
     Parameters
     ----------
     number, n_threads : int
         The number of this thread, and the number of threads.
     barrier : vector of int64
-        See :mod:`fastmlp.engines.cpu.threads`.
+        See :mod:`fastmlp.engines.cpu.barrier_array`.
     arena : vector of the network's dtype
         Modified in place.
     job : vector of int64
@@ -292,7 +349,7 @@ def train(number, n_threads, barrier, arena, job):
     scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
     scalars = view(arena, scratch, at.N_SCALARS)
     given, batch_size = row_view(epochs, 0), settings[at.BATCH_SIZE]
-    step, generation = given[at.STEPS_DONE], 0
+    step, n_done, generation = given[at.STEPS_DONE], 0, 0
     epoch, start, end = -1, 0, 0
     while start < X.order.size:
         if start == end:
@@ -310,6 +367,9 @@ def train(number, n_threads, barrier, arena, job):
         n_rows = min(batch_size, end - start)
         seen = np.int64(step) * batch_size
         step += 1
+        n_done += 1
+        if number == 0 and n_threads > 1:
+            end_early(barrier, n_done)
         total_weight = batch_weight(sample_weight, X.order, start, start + n_rows)
         set_step_scalars(scalars, given, settings[at.OPTIMIZER], step, total_weight)
         pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen)
@@ -325,6 +385,11 @@ def train(number, n_threads, barrier, arena, job):
         if number == 0:
             for row in range(n_rows):
                 loss += sums[N_SUMS + row]
+        if 1 < settings[at.N_GROUPS] < n_threads:
+            share_groups(network, X, number, n_threads, start, n_rows)
+            generation += 1
+            if not wait(barrier, generation, n_threads):
+                return
         call(
             calls, UPDATE_WEIGHTS,
             network, X, work, sums, scratch, start, n_rows, first_block, last_block,
@@ -348,6 +413,8 @@ def train(number, n_threads, barrier, arena, job):
             results[epoch, EPOCH_LOSS] += loss / total_weight * n_rows
             if calls[SHAPE_GRADIENT] != 0:
                 results[epoch, GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
+        if n_threads > 1 and is_last(barrier, n_done):
+            return
         start += n_rows
 
 

@@ -17,9 +17,10 @@ from ...network.weights import n_parameters
 from ..engine import Matrix, SomeRows
 from . import kernels
 from . import layout as at
+from .barrier_array import new_barrier
 from .dispatch import prediction_calls
 from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
-from .threads import BARRIER_SIZE, Team
+from .threads import Team
 from .vector_unit import HOST
 from .views import FIELDS, describe, set_array, set_size
 
@@ -233,7 +234,7 @@ class _Room:
         settings[at.PARAMETERS] = -(self._arena.ctypes.data // plan.dtype.itemsize)
         calls = prediction_calls(plan.activations, plan.loss, plan.dtype, False)
         self._tables = layout.layers, settings, calls
-        self._barrier = np.zeros(BARRIER_SIZE, np.int64)  # one thread waits for no other
+        self._barrier = new_barrier()  # one thread waits for no other
         self._make_buffers(1, plan.layer_units[0], plan.n_outputs)
 
     def _make_buffers(self, n_rows: int, n_features: int, n_outputs: int) -> None:

@@ -16,127 +16,11 @@ from typing import Any, Self
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from ...exceptions import warn_user
-from .jit import compile_kernel
+from .barrier_array import NO_END, give_up, new_barrier, prepare
 from .processors import available_processors
-
-# Elements of the barrier array: the number of arrivals of threads, and whether to give up. They are
-# far apart, so that they do not share a cache line.
-ARRIVALS, ABORT = 0, 8
-BARRIER_SIZE = 16
-# How often a thread looks whether the others have arrived before it lets other threads run.
-SPINS_BEFORE_YIELD = 2000
-
-
-def _element(context, builder, array_type, array, index):
-    """Write what computes a pointer to an element of an array.
-
-    Parameters
-    ----------
-    context, builder
-        The arguments of an intrinsic's ``codegen``.
-    array_type : numba type
-    array, index : llvmlite values
-
-    Returns
-    -------
-    llvmlite value
-    """
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [index])
-
-
-@intrinsic
-def _atomic_increment(typing_context, array, index):
-    """Add one to an element of an int64 array, as an atomic and sequentially consistent step.
-
-    Parameters
-    ----------
-    array : vector of int64
-        Modified in place.
-    index : int
-    """
-
-    def codegen(context, builder, signature, args):
-        pointer = _element(context, builder, signature.args[0], *args)
-        one = ir.Constant(ir.IntType(64), 1)
-        builder.atomic_rmw("add", pointer, one, "seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(array, index), codegen
-
-
-@intrinsic
-def _atomic_load(typing_context, array, index):
-    """Read an element of an int64 array that another thread may write at the same time.
-
-    Parameters
-    ----------
-    array : vector of int64
-    index : int
-
-    Returns
-    -------
-    int
-    """
-
-    def codegen(context, builder, signature, args):
-        pointer = _element(context, builder, signature.args[0], *args)
-        return builder.load_atomic(pointer, "acquire", 8)
-
-    return types.int64(array, index), codegen
-
-
-@intrinsic
-def _yield_processor(typing_context):
-    """Let another thread run: one of the team may be waiting for this processor core."""
-
-    def codegen(context, builder, signature, args):
-        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-        function_type = ir.FunctionType(ir.IntType(32), [])
-        function = builder.module.globals.get(name)
-        if function is None:
-            function = ir.Function(builder.module, function_type, name)
-        builder.call(function, [])
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@compile_kernel
-def wait(barrier, generation, n_threads):
-    """Wait until every thread of the team has arrived `generation` times.
-
-    Parameters
-    ----------
-    barrier : vector of int64
-        It has `BARRIER_SIZE` elements, which are all zero when the team starts. Modified in place.
-    generation : int
-        The number of calls of this thread, this one included.
-    n_threads : int
-        The number of threads of the team.
-
-    Returns
-    -------
-    bool
-        False where the team has been told to give up.
-    """
-    if n_threads == 1:
-        return True
-    _atomic_increment(barrier, ARRIVALS)
-    spins = 0
-    while _atomic_load(barrier, ARRIVALS) < generation * n_threads:
-        spins += 1
-        if spins > SPINS_BEFORE_YIELD:
-            if _atomic_load(barrier, ABORT) != 0:
-                return False
-            _yield_processor()
-    return True
-
+from .task_share import task_share
 
 _warned: list[bool] = []  # whether _warn_of_few_threads has warned
 _limit = threading.local()
@@ -162,16 +46,27 @@ def default_n_threads() -> int:
 
     It is the number of threads that numba may use, which joblib lowers in its workers. Unless the
     environment sets that number, it is no larger than the number of processors that this process
-    may use at present. Inside :func:`at_most` it is no larger than the limit there.
+    may use at present, and than the share of a task of another library. Inside :func:`at_most` it
+    is no larger than the limit there.
     """
-    allowed = _NO_LIMIT if "NUMBA_NUM_THREADS" in os.environ else available_processors()
-    return min(_numba_limit(), allowed, getattr(_limit, "n_threads", _NO_LIMIT))
+    return min(_numba_limit(), *_limits_of_others(), getattr(_limit, "n_threads", _NO_LIMIT))
+
+
+def _limits_of_others() -> tuple[int, int]:
+    """Return what the system and the library whose task this is allow, unless a number is set."""
+    if "NUMBA_NUM_THREADS" in os.environ:
+        return _NO_LIMIT, _NO_LIMIT
+    processors = available_processors()
+    return processors, int(min(task_share(processors), _NO_LIMIT))
 
 
 def why_no_more() -> str:
     """Say in words what limits :func:`default_n_threads`."""
-    if "NUMBA_NUM_THREADS" in os.environ or _numba_limit() <= available_processors():
+    processors, share = _limits_of_others()
+    if _numba_limit() <= min(processors, share):
         return "numba's limit"
+    if share < processors:
+        return "OMP_NUM_THREADS, or the share of a task of another library"
     return "what the system allows this process at present"
 
 
@@ -189,8 +84,8 @@ def at_most(n_threads: int) -> Iterator[None]:
 class Team:
     """Threads that call the same function with their own number.
 
-    The threads are started by the first call. Where the system has no more threads to give, the
-    team is smaller than was asked for.
+    The threads are started by the first call that needs them. Where the system has no more threads
+    to give, the team is smaller than was asked for.
 
     Parameters
     ----------
@@ -200,36 +95,45 @@ class Team:
 
     # The process in which the workers run; None where none do.
     _process: int | None = None
+    # Whether the system has no more threads to give.
+    _is_complete = False
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
-        self.barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
+        self.barrier = new_barrier()
         self._workers: list[threading.Thread] = []
         self._inboxes: list[SimpleQueue[_Job | None]] = []
 
-    def start(self) -> int:
-        """Start the other threads, where they do not run in this process.
+    def start(self, n_threads: int | None = None) -> int:
+        """Start other threads, where not as many as are wanted run in this process.
 
         Threads do not survive a fork, so that they are started again in a forked child.
+
+        Parameters
+        ----------
+        n_threads : int or None
+            How many threads are wanted, the calling one included; None for all of the team.
 
         Returns
         -------
         int
-            The number of threads, the calling one included.
+            The number of threads that can be had, no larger than what is wanted.
         """
+        wanted = self.n_threads if n_threads is None else n_threads
         if self._process != os.getpid():
-            self._workers, self._inboxes = [], []
+            self._workers, self._inboxes, self._is_complete = [], [], False
             self._process = os.getpid()
+        if len(self._workers) + 1 < wanted and not self._is_complete:
             try:
-                while len(self._workers) + 1 < self.n_threads and self._start_worker():
+                while len(self._workers) + 1 < wanted and self._start_worker():
                     pass
             except BaseException:
                 self.close()
                 raise
-            n_threads = len(self._workers) + 1
-            if n_threads < self.n_threads:
-                _warn_of_few_threads(n_threads, self.n_threads)
-        return len(self._workers) + 1
+            if len(self._workers) + 1 < wanted:
+                self._is_complete = True
+                _warn_of_few_threads(len(self._workers) + 1, self.n_threads)
+        return min(wanted, len(self._workers) + 1)
 
     def _start_worker(self) -> bool:
         """Start one more thread, and return whether the system has given one."""
@@ -249,8 +153,15 @@ class Team:
             return False
         return True
 
-    def run(self, function: Callable[..., Any], *args: Any, keeps: object = ()) -> Any:
-        """Call ``function(number, n_threads, barrier, *args)`` in every thread at once.
+    def run(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        keeps: object = (),
+        n_threads: int | None = None,
+        patience: int = NO_END,
+    ) -> Any:
+        """Call ``function(number, n_threads, barrier, *args)`` in some threads at once.
 
         Parameters
         ----------
@@ -260,6 +171,11 @@ class Team:
             Its further arguments.
         keeps : object
             What must not be freed before the last thread is done, even after an interrupt.
+        n_threads : int or None
+            The number of threads; None for all of the team.
+        patience : int
+            How often threads may go to sleep before the function may end early; see
+            :mod:`fastmlp.engines.cpu.barrier_array`.
 
         Returns
         -------
@@ -271,18 +187,20 @@ class Team:
         BaseException
             When the function raises it in any of the threads.
         """
-        n_threads = 1 if self.n_threads == 1 else self.start()
+        wanted = self.n_threads if n_threads is None else n_threads
+        n_threads = 1 if wanted == 1 else self.start(wanted)
         if n_threads == 1:
             return function(0, 1, self.barrier, *args)
-        self.barrier[:] = 0
+        prepare(self.barrier, patience)
         job = _Job(function, (n_threads, self.barrier, *args), n_threads - 1, keeps)
+        inboxes = self._inboxes[: n_threads - 1]
         try:
-            for inbox in self._inboxes:
+            for inbox in inboxes:
                 inbox.put(job)
             return function(0, n_threads, self.barrier, *args)
         except BaseException:
-            self.barrier[ABORT] = 1
-            for inbox in self._inboxes:  # a worker does its part of a job only once
+            give_up(self.barrier)
+            for inbox in inboxes:  # a worker does its part of a job only once
                 inbox.put(job)
             raise
         finally:
@@ -297,7 +215,7 @@ class Team:
         try:
             job.done.wait()
         except BaseException:  # Ctrl-C, or what the handler of another signal raises
-            self.barrier[ABORT] = 1
+            give_up(self.barrier)
             job.done.wait()
             raise
         if job.failures:
@@ -391,7 +309,7 @@ class _Job:
         try:
             self.function(number, *self.args)
         except BaseException as error:
-            barrier[ABORT] = 1
+            give_up(barrier)
             self.failures.append(error)
         with self._lock:
             self._working.discard(number)

@@ -185,8 +185,8 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
 
 
 @compile_kernel
-def sum_group(network, X, scratch, start, first, n_rows, to):
-    """Sum the gradients of all parameters over a group of rows.
+def sum_group(network, X, scratch, start, first_row, n_rows, to, first, last):
+    """Sum the gradients of some blocks of weights, and of their biases, over a group of rows.
 
     Parameters
     ----------
@@ -196,32 +196,35 @@ def sum_group(network, X, scratch, start, first, n_rows, to):
         Where this thread's scratch starts in the arena.
     start : int
         Where the batch starts in the order.
-    first, n_rows : int
+    first_row, n_rows : int
         The first row, as its number in the batch, and the number of rows.
     to : int
         Where in the arena the sums are written, in the order of the parameters.
+    first, last : int
+        The blocks, counted over all layers: from `first` on, up to the one before `last`.
     """
     _, layers, settings, calls = arrays_of(network)
     panel = settings[at.PANEL]
+    packed_inputs = scratch + at.N_SCALARS + 2 * panel * panel
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
-        fan_in, out_width = layer[at.FAN_IN], layer[at.OUT_WIDTH]
-        for top in range(0, fan_in, panel):
+        packed = -1
+        first_here, last_here = blocks_within(layer, first, last)
+        for block in range(first_here, last_here):
+            top, rows, column, _, weights = block_of(layer, panel, block)
             if number == 0:
-                inputs_row = min(panel, fan_in - top)
-                inputs = scratch + at.N_SCALARS + 2 * panel * panel
-                pack_inputs(network, X, 0, start, first, n_rows, top, inputs_row, inputs)
+                inputs, inputs_row = packed_inputs, rows
+                if top != packed:
+                    pack_inputs(network, X, 0, start, first_row, n_rows, top, rows, inputs)
+                    packed = top
             else:
                 inputs_row = layer[at.INPUT_ROW]
-                inputs = layer[at.INPUT] + first * inputs_row + top
-            for column in range(0, out_width, panel):
-                width = min(panel, out_width - column)
-                call(
-                    calls, SUM_GRADIENT,
-                    network, number, top, column, inputs, inputs_row, first, n_rows,
-                    to + layer[at.WEIGHTS] + column * fan_in + top * width,
-                    to + layer[at.BIASES] + column,
-                )  # fmt: skip
+                inputs = layer[at.INPUT] + first_row * inputs_row + top
+            call(
+                calls, SUM_GRADIENT,
+                network, number, top, column, inputs, inputs_row, first_row, n_rows,
+                to + weights, to + layer[at.BIASES] + column,
+            )  # fmt: skip
 
 
 @compile_kernel
