@@ -286,9 +286,10 @@ class EpochLoop:
             start = self._epochs[-1].seconds if self._epochs else 0.0
             seconds = np.linspace(start, now, len(losses) + 1)[1:].tolist()
         score, rest = validation.score, (validation.loss, gradient_norm, dead_units)
+        numbers = range(number + 1, number + len(losses) + 1)
         return [
-            Epoch(number + n, most, loss, score, learning_rate, end, *rest)
-            for n, (loss, end) in enumerate(zip(losses, seconds, strict=True), 1)
+            Epoch._make((n, most, loss, score, learning_rate, end, *rest))
+            for n, loss, end in zip(numbers, losses, seconds, strict=True)
         ]
 
     def _epoch_ends(self, epoch: Epoch) -> bool:
