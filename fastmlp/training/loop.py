@@ -260,6 +260,7 @@ class EpochLoop:
         self.order = previous
         self._n_drawn += n_epochs
         return orders
+
     def _take_back(self, n_epochs: int) -> None:
         """Take back the orders of the last epochs that were drawn, which were not run."""
         if self.shuffle is None:

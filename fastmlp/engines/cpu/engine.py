@@ -342,6 +342,7 @@ class CpuEngine:
         if n_epochs % 2:
             self._kept_at.reverse()
         self._n_kept = min(2, self._n_kept + n_epochs)
+
     def _share_blocks(self) -> None:
         """Share the blocks of weights among the threads that there are."""
         n_threads = self._team.start()
