@@ -8,7 +8,7 @@ import click
 
 from fastmlp.tools.bench import CASES, hardware, training_table
 
-from . import grid_search, inference, options, scaling, sparse, startup
+from . import grid_search, inference, options, scaling, small, sparse, startup
 from .peers import available_peers
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,6 +36,7 @@ PARTS = {
     "float64": ("A training step, float64", training_float64),
     "scaling": ("One thread and two", scaling.table),
     "inference": ("Predicted probabilities of the letter network", inference.table),
+    "small": ("Predictions of a few rows, and fits of small tables", small.table),
     "sparse": ("A training step on sparse inputs", sparse.table),
     "startup": ("Imports and first fits", startup.table),
     "grid": ("A grid search", grid_search.table),

@@ -1,8 +1,8 @@
 """The contract between training and the engines that run its epochs.
 
 The fit of an estimator opens one engine for its network. Training then asks the engine for whole
-epochs, and for several short ones at once, so that few calls from Python are needed. The engine of the CPU is
-:class:`fastmlp.engines.cpu.engine.CpuEngine`, and that of the GPU is
+epochs, and for several short ones at once, so that few calls from Python are needed. The engine of
+the CPU is :class:`fastmlp.engines.cpu.engine.CpuEngine`, and that of the GPU is
 :class:`fastmlp.engines.cuda.engine.CudaEngine`. Training and estimators know neither of them, only
 the protocols in this module.
 """

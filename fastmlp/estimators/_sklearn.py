@@ -7,9 +7,10 @@ versions that work. ``pyproject.toml`` limits scikit-learn to the versions that 
 
 import copy
 import importlib
-from functools import lru_cache
+from collections.abc import Callable
+from functools import wraps
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = [
     "constraints_of",
     "get_feature_names",
     "has_callbacks",
+    "once_for_class",
     "parameter_defaults",
     "parameter_names",
     "takes_sample_weight",
@@ -37,6 +39,8 @@ __all__ = [
     "without_callbacks",
     "without_running_fit",
 ]
+
+_Result = TypeVar("_Result")
 
 
 def _required(module: str, *names: str) -> list[Any]:
@@ -141,6 +145,20 @@ def takes_sample_weight(scorer: Any) -> bool:
     return "sample_weight" in signature(function).parameters
 
 
+def once_for_class(function: Callable[[type[Any]], _Result]) -> Callable[[type[Any]], _Result]:
+    """Make a function of a class remember its results, as long as the classes live."""
+    known: WeakKeyDictionary[type[Any], _Result] = WeakKeyDictionary()
+
+    @wraps(function)
+    def of_class(cls: type[Any]) -> _Result:
+        result = known.get(cls)
+        if result is None:
+            result = known[cls] = function(cls)
+        return result
+
+    return of_class
+
+
 # For each class the values that have met the constraints of its parameters, as tuples of the
 # parameter's name, the value's type and the value.
 _met: WeakKeyDictionary[type[Any], set[tuple[Any, ...]]] = WeakKeyDictionary()
@@ -174,7 +192,7 @@ def validate_parameters(estimator: Any) -> None:
     met.update((n, type(value), value) for n, value in new.items() if type(value) in _PLAIN)
 
 
-@lru_cache(maxsize=64)
+@once_for_class
 def parameter_names(cls: type[Any]) -> tuple[str, ...]:
     """Return the names of an estimator class's parameters, in alphabetical order.
 
@@ -184,7 +202,7 @@ def parameter_names(cls: type[Any]) -> tuple[str, ...]:
     return tuple(BaseEstimator._get_param_names.__func__(cls))
 
 
-@lru_cache(maxsize=64)
+@once_for_class
 def parameter_defaults(cls: type[Any]) -> dict[str, Any]:
     """Return the default of each parameter of an estimator class; it must not be changed."""
     return {name: parameter.default for name, parameter in signature(cls).parameters.items()}

@@ -4,7 +4,6 @@ import re
 import reprlib
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from ._sklearn import (
     Options,
     StrOptions,
     constraints_of,
+    once_for_class,
     validate_parameter_constraints,
 )
 
@@ -248,7 +248,7 @@ def _check_floats(estimator: Any) -> None:
             raise ValueError(f"{name} is an integer beyond all floats; choose a smaller number")
 
 
-@lru_cache(maxsize=64)
+@once_for_class
 def _real_parameters(cls: type[Any]) -> list[str]:
     """Return the names of the parameters of a class that may be real numbers."""
     return [

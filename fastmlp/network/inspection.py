@@ -120,7 +120,7 @@ def are_alive(plan: TrainingPlan, theta: np.ndarray, X: Any, share: float) -> bo
     largest = np.abs(X)
     for weights, biases in list(zip(*views(theta, plan.layer_units), strict=True))[:-1]:
         X, largest = X @ weights + biases, largest @ np.abs(weights) + np.abs(biases)
-        is_alive = (X > _CERTAINLY * largest).any(axis=0)
+        is_alive = (_CERTAINLY * largest < X).any(axis=0)
         if not is_alive.mean() > share:
             return False
         X = np.maximum(X, 0)

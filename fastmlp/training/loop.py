@@ -330,6 +330,7 @@ class EpochLoop:
         self.order = previous
         self._n_drawn += n_epochs
         return orders
+
     def _take_back(self, n_epochs: int) -> None:
         """Take back the orders of the last epochs that were drawn, which were not run."""
         if self.shuffle is None:
@@ -357,9 +358,10 @@ class EpochLoop:
             seconds = np.linspace(start, now, len(losses) + 1)[1:].tolist()
         score = _plain(validation.score)
         rest = _plain(validation.loss), _plain(norm), dead_units
+        numbers = range(number + 1, number + len(losses) + 1)
         return [
-            Epoch(number + n, most, loss, score, learning_rate, end, *rest)
-            for n, (loss, end) in enumerate(zip(losses, seconds, strict=True), 1)
+            Epoch._make((n, most, loss, score, learning_rate, end, *rest))
+            for n, loss, end in zip(numbers, losses, seconds, strict=True)
         ]
 
     def _epoch_ends(self, epoch: Epoch) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from math import isfinite
 from typing import NoReturn, Self
 
 import numpy as np
@@ -331,15 +330,16 @@ class CpuEngine:
                 settings[at.KEEP_AT] = -1
         finally:
             running.discard(self)
-        losses = list(results[:, EPOCH_LOSS] / n_rows)
-        n_run = next((n for n, loss in enumerate(losses, 1) if not isfinite(loss)), n_epochs)
+        losses = results[:, EPOCH_LOSS] / n_rows
+        is_finite = np.isfinite(losses)
+        n_run = n_epochs if is_finite.all() else int(is_finite.argmin()) + 1
         n_steps = -(-n_rows // plan.batch_size)
         self.step = first_step + n_run * n_steps
         if self._keeps_start:
             self._starts_kept(n_run - 1)
         if self._needs_norm:
             self.gradient_norm = float(results[n_run - 1, GRADIENT_NORM]) / n_steps
-        return losses[:n_run]
+        return list(losses[:n_run])
 
     def _starts_kept(self, n_epochs: int) -> None:
         """Note that the parameters were kept at the start of some more epochs."""

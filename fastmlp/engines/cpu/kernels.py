@@ -317,9 +317,9 @@ def train(number, n_threads, barrier, arena, job):
     """Take one step for each batch of the rows in the order of the job.
 
     The job has a row of scalars for each epoch, and its order has the rows of one epoch after
-    those of another. The loss of each batch before its update, penalty included, is multiplied by the
-    number of its rows and added to the epoch's ``EPOCH_LOSS`` in the matrix of results. Where a
-    kernel shapes gradients, the norm of each step's gradient is added to ``GRADIENT_NORM`` there.
+    those of another. The loss of each batch before its update, penalty included, is multiplied by
+    the number of its rows and added to the epoch's ``EPOCH_LOSS`` in the matrix of results. Where
+    a kernel shapes gradients, the norm of each step's gradient is added to ``GRADIENT_NORM`` there.
     An epoch whose loss is not finite is the last one.
 
     Where the barrier says after how many naps of threads, steps end earlier, and the barrier then

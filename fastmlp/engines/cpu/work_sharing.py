@@ -5,9 +5,9 @@ from .jit import compile_kernel
 # Columns of the matrix with what is added up over the steps of each epoch.
 EPOCH_LOSS, GRADIENT_NORM = 0, 1
 N_RESULTS = 2
-# From this element of the vector of sums on there is one loss for each row of the batch. After these there are three
-# numbers for each block of weights: first the sums of squares of all blocks, then their sums of
-# absolute values, and then the sums of squares of their gradients.
+# From this element of the vector of sums on there is one loss for each row of the batch. After
+# these there are three numbers for each block of weights: first the sums of squares of all blocks,
+# then their sums of absolute values, and then the sums of squares of their gradients.
 N_SUMS = 8
 
 

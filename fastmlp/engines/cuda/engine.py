@@ -16,6 +16,7 @@ from .blocks import THREADS
 from .kernels import training_kernels
 from .network import (
     DeviceNetwork,
+    OneEpochAtOnce,
     check_room,
     default_n_blocks,
     free_bytes,
@@ -41,7 +42,7 @@ _LAUNCH_STEPS = 50_000
 _NO_NETWORK = Network(None, None, None, None)
 
 
-class CudaEngine(DeviceNetwork):
+class CudaEngine(OneEpochAtOnce, DeviceNetwork):
     """A :class:`fastmlp.engines.engine.Engine` that trains one network on a GPU.
 
     Parameters
@@ -150,14 +151,6 @@ class CudaEngine(DeviceNetwork):
         self._totals = self._chunks = self._epoch = self._order = None
         self._kept, self._starts = (None, []), []
         give_memory_back()
-
-    # A launch takes longer than to return to Python after each epoch.
-    epochs_at_once = 1
-
-    def run_epochs(self, orders: np.ndarray, learning_rate: float) -> list[float]:
-        """See :meth:`fastmlp.engines.engine.Engine.run_epochs`, which has one epoch here."""
-        (order,) = orders
-        return [self.run_epoch(order, learning_rate)]
 
     @one_at_a_time
     @memory_errors()

@@ -18,6 +18,7 @@ from .custom_loss import custom_functions
 from .kernels import training_kernels
 from .network import (
     DeviceNetwork,
+    OneEpochAtOnce,
     memory_errors,
     one_at_a_time,
     to_device,
@@ -74,7 +75,7 @@ class EpochRequest(NamedTuple):
     step_scalars: np.ndarray
 
 
-class GroupedEngine(DeviceNetwork):
+class GroupedEngine(OneEpochAtOnce, DeviceNetwork):
     """A :class:`fastmlp.engines.engine.Engine` of a fit whose network trains in a group.
 
     Its network is moved to the device when the group runs its first epoch. Before that only

@@ -131,6 +131,24 @@ def memory_errors() -> Iterator[None]:
         raise refusal(NO_MEMORY) from error
 
 
+class OneEpochAtOnce:
+    """What an engine has that runs each epoch by a call of its own.
+
+    On a GPU the launches of an epoch take longer than Python between two epochs.
+    """
+
+    epochs_at_once = 1
+
+    def run_epoch(self, order: np.ndarray, learning_rate: float) -> float:
+        """Run an epoch; see :meth:`fastmlp.engines.engine.Engine.run_epoch`."""
+        raise NotImplementedError
+
+    def run_epochs(self, orders: np.ndarray, learning_rate: float) -> list[float]:
+        """Run the only epoch; see :meth:`fastmlp.engines.engine.Engine.run_epochs`."""
+        (order,) = orders
+        return [self.run_epoch(order, learning_rate)]
+
+
 class DeviceNetwork:
     """A network whose parameters and optimiser memory lie in an arena on the device.
 
