@@ -240,7 +240,6 @@ def _further_parameters(
 )
 @click.option(
     "--checkpoint-every",
-    "every",
     type=FiniteRange(0),
     default=60.0,
     show_default=True,
@@ -266,7 +265,7 @@ def fit(
     drop: tuple[str, ...],
     further: dict[str, Any],
     checkpoint: Path | None,
-    every: float,
+    checkpoint_every: float,
     resume: bool,
     **parameters: Any,
 ) -> None:
@@ -301,7 +300,7 @@ def fit(
         what = "model" if is_model(Path(data)) else "checkpoint"
         raise UserError(f"{data}: this is a {what}, and not a table to train on")
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
-    kept = _checkpoint(checkpoint, every, resume, [output, Path(data)], quiet)
+    kept = _checkpoint(checkpoint, checkpoint_every, resume, [output, Path(data)], quiet)
     # Options without a value are left to the library's defaults.
     parameters = {name: value for name, value in parameters.items() if value is not None}
     if "quantiles" in parameters:

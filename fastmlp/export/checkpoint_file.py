@@ -126,8 +126,7 @@ def _check_state(state: TrainingState) -> None:
     n_epochs, curve, scores = len(state.numbers), state.loss_curve, state.validation_scores
     if state.numbers.shape != (n_epochs, 6) or state.is_known.shape != state.numbers.shape:
         raise RefusedError("its numbers of epochs have other sizes than they should")
-    has_dead = state.dead_units is not None
-    if has_dead and len(state.dead_units) != n_epochs:
+    if state.dead_units is not None and len(state.dead_units) != n_epochs:
         raise RefusedError("its dead units are of other epochs")
     if len(curve) < n_epochs or (scores is not None and len(scores) < n_epochs):
         raise RefusedError("its curves are too short for its epochs")

@@ -142,19 +142,18 @@ class TrainingState:
     def epochs(self, max_epochs: int) -> list[Epoch]:
         """Return the epochs of the fit so far."""
         dead = [None] * len(self.numbers) if self.dead_units is None else self.dead_units.tolist()
+        found = []
         rows = zip(self.numbers.tolist(), self.is_known.tolist(), dead, strict=True)
-        return [
-            Epoch(
-                epoch=number,
-                max_epochs=max_epochs,
-                dead_units=of_layers,
-                **{n: v if k else None for n, v, k in zip(_NUMBERS, values, known, strict=True)},
-            )
-            for number, (values, known, of_layers) in enumerate(rows, 1)
-        ]
+        for number, (values, known, of_layers) in enumerate(rows, 1):
+            named: dict[str, Any] = {
+                name: value if is_known else None
+                for name, value, is_known in zip(_NUMBERS, values, known, strict=True)
+            }
+            found.append(Epoch(number, max_epochs, dead_units=of_layers, **named))
+        return found
 
 
-def numbers_of(epochs: Sequence[Epoch]) -> dict[str, np.ndarray | None]:
+def numbers_of(epochs: Sequence[Epoch]) -> dict[str, Any]:
     """Return the arrays of a :class:`TrainingState` that tell of epochs."""
     rows = [[getattr(epoch, name) for name in _NUMBERS] for epoch in epochs]
     shape = len(rows), len(_NUMBERS)

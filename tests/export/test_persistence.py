@@ -105,7 +105,7 @@ def test_files_and_pickles_name_public_paths(tmp_path, people, classifier):
         with zipfile.ZipFile(save(model, tmp_path)) as archive:
             schema = archive.read("schema.json").decode()
         assert '"fastmlp.tabular' not in schema and '"fastmlp.estimators' not in schema
-    assert "self, X: Any, y: Any, sample_weight" in inspect.getsource(TabularClassifier.fit)
+    assert "checkpoint: CheckpointPath" in inspect.getsource(TabularClassifier.fit)
 
 
 def test_manifest(tmp_path, classifier):
