@@ -63,7 +63,8 @@ def main(parts, name):
         load = f"load {os.getloadavg()[0]:.1f} before"
         text = markdown(measure(lambda line: click.echo(line, err=True)))
         first, second = hardware()
-        note = f"{first}, {load}; {second}{versions}; {date.today()}. Medians of at least 5 runs in turn."
+        made = f"{first}, {load}; {second}{versions}; {date.today()}"
+        note = f"{made}. Medians of at least 5 runs in turn."
         (RESULTS / f"{name}-{part}.md").write_text(f"# {title}\n\n{note}\n\n{text}\n")
         click.echo(f"\n{title}\n\n{text}")
 

@@ -1,7 +1,7 @@
 """Runs in a process of its own, which sleeps while others are measured.
 
-Threads that BLAS, OpenMP and XLA have started spin for a while after their work, and would take time
-from whatever else the same process measures.
+Threads that BLAS, OpenMP and XLA have started spin for a while after their work, and would take
+time from whatever else the same process measures.
 """
 
 import importlib
@@ -18,8 +18,8 @@ class Apart:
     Parameters
     ----------
     function : callable
-        A function of a module. ``function(*arguments)`` is called there once, and returns the run, a
-        function without arguments.
+        A function of a module. ``function(*arguments)`` is called there once, and returns the run,
+        a function without arguments.
     *arguments : str or int
     """
 

@@ -138,8 +138,11 @@ def torch_batched(n_models, n_epochs):
     def fit():
         every = [initial_weights(CASE, seed) for seed in range(n_models)]
         weights, biases = (
-            [torch.from_numpy(np.stack(layer).astype(np.float32)) for layer in zip(*parts)]
-            for parts in zip(*every, strict=True)
+            [
+                torch.from_numpy(np.stack(of_a_layer).astype(np.float32))
+                for of_a_layer in zip(*of_all, strict=True)
+            ]
+            for of_all in zip(*every, strict=True)
         )
         biases = [b[:, None] for b in biases]
         for parameter in (*weights, *biases):

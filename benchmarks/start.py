@@ -95,7 +95,7 @@ def jax_fit(X, y):
 
 def _places(folder):
     """The environment of a user who has nothing but this folder."""
-    places = {name: folder for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
+    places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), folder)
     return places | {"NUMBA_CACHE_DIR": folder, "PYTHONUSERBASE": site.getuserbase()}
 
 
