@@ -1,5 +1,6 @@
 """Run the benchmarks and write their tables: ``python -m benchmarks``."""
 
+import os
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 
 from fastmlp.tools.bench import CASES, hardware, training_table
 
-from . import grid_search, inference, options, scaling, small, sparse, startup
+from . import grid_search, inference, many, options, scaling, small, sparse, start
 from .peers import available_peers
 
 RESULTS = Path(__file__).parent / "results"
@@ -38,7 +39,8 @@ PARTS = {
     "inference": ("Predicted probabilities of the letter network", inference.table),
     "small": ("Predictions of a few rows, and fits of small tables", small.table),
     "sparse": ("A training step on sparse inputs", sparse.table),
-    "startup": ("Imports and first fits", startup.table),
+    "start": ("Imports and first fits", start.table),
+    "many": ("Many networks at once, networks a second", many.table),
     "grid": ("A grid search", grid_search.table),
     "options": ("What options cost a training step, float32", options.table),
 }
@@ -59,9 +61,11 @@ def main(parts, name):
     versions = "".join(f", {p} {version(p)}" for p in others)
     for part in parts or PARTS:
         title, measure = PARTS[part]
+        load = f"load {os.getloadavg()[0]:.1f} before"
         text = markdown(measure(lambda line: click.echo(line, err=True)))
         first, second = hardware()
-        note = f"{first}; {second}{versions}; {date.today()}. Medians of at least 5 runs in turn."
+        made = f"{first}, {load}; {second}{versions}; {date.today()}"
+        note = f"{made}. Medians of at least 5 runs in turn."
         (RESULTS / f"{name}-{part}.md").write_text(f"# {title}\n\n{note}\n\n{text}\n")
         click.echo(f"\n{title}\n\n{text}")
 

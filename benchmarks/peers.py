@@ -14,9 +14,9 @@ from fastmlp.tools.bench import PEERS
 LEARNING_RATE = 0.001
 
 
-def initial_weights(case):
-    """scikit-learn's initial weights for random_state=0."""
-    rng = np.random.RandomState(0)
+def initial_weights(case, seed=0):
+    """scikit-learn's initial weights for a random_state."""
+    rng = np.random.RandomState(seed)
     weights, biases = [], []
     for fan_in, fan_out in pairwise(case.units):
         bound = np.sqrt(6 / (fan_in + fan_out))
@@ -100,7 +100,7 @@ def jax_epoch(case, dtype, X, y, learning_rate):
     Returns
     -------
     initial : callable
-        Returns what is carried from epoch to epoch, before the first.
+        Returns what is carried from epoch to epoch, before the first; it takes the seed.
     epoch : callable
         Maps it to what is carried on, and the mean loss.
     """
@@ -138,10 +138,10 @@ def jax_epoch(case, dtype, X, y, learning_rate):
         carry, losses = jax.lax.scan(step, carry, (X, y))
         return carry, losses.mean()
 
-    def initial():
+    def initial(seed=0):
         params = [
             (jnp.asarray(W, dtype), jnp.asarray(b, dtype))
-            for W, b in zip(*initial_weights(case), strict=True)
+            for W, b in zip(*initial_weights(case, seed), strict=True)
         ]
         zeros = jax.tree.map(jnp.zeros_like, params)
         return params, zeros, zeros, jnp.zeros((), dtype)

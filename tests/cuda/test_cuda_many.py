@@ -261,7 +261,7 @@ def test_so_many_at_a_time(n_jobs, launches):
 def test_as_many_at_a_time_as_there_is_memory_for(monkeypatch, launches):
     from fastmlp.estimators import fit_many as module
 
-    copied = 4 * (X.size + 2 * Y.size)
+    copied = 0.3 * 4 * (X.size + 2 * Y.size)
     monkeypatch.setattr(module, "_BYTES_TOGETHER", 2.5 * copied)
     stopping = {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 1}
     models = [network(random_state=seed, **stopping) for seed in range(3)]
