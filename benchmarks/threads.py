@@ -47,7 +47,7 @@ def runs_of(case):
 
     def fixed():
         with (
-            mock.patch.object(engine, "take_count", lambda network, most: AllThreads(most)),
+            mock.patch.object(engine, "take_count", lambda network, most, plan: AllThreads(most)),
             mock.patch.object(engine, "keep_count", lambda *choice: None),
             mock.patch.object(engine, "share_of", lambda n_processors: n_processors),
         ):

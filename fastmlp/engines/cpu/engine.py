@@ -1,6 +1,7 @@
 """The CPU engine: one network in its arena, and the team of threads that trains it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ from .processors import available_processors
 from .row_losses import row_losses
 from .sparse import work_size
 from .thread_count import Stopwatch, keep_count, running, share_of, take_count
+from .thread_plan import planned_threads
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
 from .views import describe, set_size
@@ -133,8 +135,10 @@ class CpuEngine:
         is_sparse = issparse(X)
         self._team = Team(n_threads)
         self._network = plan.layer_units, plan.batch_size, plan.dtype, is_sparse
-        self._count, self._stopwatch = take_count(self._network, n_threads), Stopwatch()
         self._layout = at.training_layout(plan, n_threads, is_sparse)
+        choose = partial(planned_threads, plan, self._layout)
+        self._count = take_count(self._network, n_threads, choose)
+        self._stopwatch = Stopwatch()
         self._layers, self._settings = self._layout.layers, self._layout.settings
         self._settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
         calls, self._kernels = training_calls(plan, is_sparse)
