@@ -1,5 +1,6 @@
 """Run the benchmarks and write their tables: ``python -m benchmarks``."""
 
+import os
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 
 from fastmlp.tools.bench import CASES, hardware, training_table
 
-from . import grid_search, inference, options, scaling, sparse, startup
+from . import grid_search, inference, options, scaling, sparse, startup, threads
 from .peers import available_peers
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,6 +40,8 @@ PARTS = {
     "sparse": ("A training step on sparse inputs", sparse.table),
     "startup": ("Imports and first fits", startup.table),
     "grid": ("A grid search", grid_search.table),
+    "threads": ("A training step beside busy neighbours, float32", threads.table),
+    "plan": ("A training step by up to 64 threads, by count, float32", threads.plan_table),
     "options": ("What options cost a training step, float32", options.table),
 }
 assert len({case.name for case in CASES}) == len(CASES)
@@ -58,8 +61,11 @@ def main(parts, name):
     versions = "".join(f", {p} {version(p)}" for p in others)
     for part in parts or PARTS:
         title, measure = PARTS[part]
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
         text = markdown(measure(lambda line: click.echo(line, err=True)))
         first, second = hardware()
+        if hasattr(os, "getloadavg"):
+            first += f", load {load:.1f} before"
         note = f"{first}; {second}{versions}; {date.today()}. Medians of at least 5 runs in turn."
         (RESULTS / f"{name}-{part}.md").write_text(f"# {title}\n\n{note}\n\n{text}\n")
         click.echo(f"\n{title}\n\n{text}")

@@ -1,6 +1,7 @@
 """The number of threads changes while a network is trained, and its results do not."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_the_numbers_that_are_tried():
     for most in range(1, 130):
         counts = ladder(most)
         assert counts[0] == 1 and counts[-1] == most and counts == sorted(set(counts))
-        assert all(b <= max(a + 1, 1.5 * a) for a, b in zip(counts, counts[1:], strict=False))
+        assert all(b <= max(a + 1, 1.5 * a) for a, b in pairwise(counts))
 
 
 class Machine:
@@ -199,7 +200,7 @@ def test_noise_does_not_move_the_number_often(seed):
     for _ in range(100):
         machine.train(0.2)
         chosen.append(machine.count.n_threads)
-    assert sum(a != b for a, b in zip(chosen, chosen[1:], strict=False)) <= 10
+    assert sum(a != b for a, b in pairwise(chosen)) <= 10
 
 
 def test_a_trial_of_long_steps_costs_little():

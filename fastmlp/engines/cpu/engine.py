@@ -12,7 +12,7 @@ from ...network.weights import check_parameters, n_parameters, views
 from ..engine import Matrix, OptimizerMemory, PredictionNetwork
 from . import kernels
 from . import layout as at
-from .barrier_array import LAST_STEP, NO_END
+from .barrier_array import END, NO_END
 from .custom_loss import raise_failure
 from .dispatch import training_calls
 from .inputs import aligned, input_arrays, kernel_input
@@ -353,7 +353,7 @@ class CpuEngine:
         int
             The number of rows that were trained on.
         """
-        batch_size, team = self.plan.batch_size, self._team
+        team = self._team
         self._scalars[at.STEPS_DONE] = self.step
         self._order[: order.size] = order
         set_size(self._job, kernels.ORDER, order.size)
@@ -363,10 +363,9 @@ class CpuEngine:
         )  # fmt: skip
         if self._settings[at.FAILED_AT] < at.NO_FAILURE:
             self._raise_failure(order)
-        n_done = int(team.barrier[LAST_STEP]) if n_threads > 1 else 0
-        n_done = n_done or -(-order.size // batch_size)
-        self.step += n_done
-        return min(order.size, n_done * batch_size)
+        n_rows = (int(team.barrier[END]) if n_threads > 1 else 0) or order.size
+        self.step += -(-n_rows // self.plan.batch_size)
+        return n_rows
 
     def _share_blocks(self, n_threads: int) -> int:
         """Share the blocks of weights among some threads, or those of them that can be had.

@@ -307,8 +307,8 @@ def penalties(layers, settings, sums, given):
 def train(number, n_threads, barrier, arena, job):
     """Take one step for each batch of the rows in the order of the job.
 
-    Where the barrier says after how many naps of threads, steps end earlier, and the barrier then
-    says after which one.
+    Where threads sleep too often, the job ends earlier, and the barrier then says after how many
+    rows.
 
     The loss of each batch before its update, penalty included, is multiplied by the number of its
     rows and added to ``sums[EPOCH_LOSS]``. Where a kernel shapes gradients, the norm of each step's
@@ -341,15 +341,13 @@ def train(number, n_threads, barrier, arena, job):
         scalars[i] = given[i]
     # No thread changes a parameter before the first barrier.
     keep_parameters(network, number, n_threads)
-    batch_size, step = settings[at.BATCH_SIZE], given[at.STEPS_DONE]
-    n_done = generation = 0
+    batch_size, step, generation = settings[at.BATCH_SIZE], given[at.STEPS_DONE], 0
     for start in range(0, X.order.size, batch_size):
         n_rows = min(batch_size, X.order.size - start)
         seen = np.int64(step) * batch_size
         step += 1
-        n_done += 1
         if number == 0 and n_threads > 1:
-            end_early(barrier, n_done)
+            end_early(barrier, start + n_rows)
         total_weight = batch_weight(sample_weight, X.order, start, start + n_rows)
         set_step_scalars(scalars, given, settings[at.OPTIMIZER], step, total_weight)
         pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen)
@@ -393,7 +391,7 @@ def train(number, n_threads, barrier, arena, job):
             sums[EPOCH_LOSS] += loss / total_weight * n_rows
             if calls[SHAPE_GRADIENT] != 0:
                 sums[GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
-        if n_threads > 1 and is_last(barrier, n_done):
+        if n_threads > 1 and is_last(barrier, start + n_rows):
             return
 
 

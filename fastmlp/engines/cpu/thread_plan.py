@@ -1,8 +1,8 @@
 """How long a training step takes by count: its work, what travels between cores, and its barriers.
 
 Threads share the rows of a batch, and then the blocks of the weights. More of them have less to do
-each, but not for ever: rows and blocks are not divisible at will, each thread reads all weights that
-the others have changed, and a barrier takes the longer the more threads meet there. From these
+each, but not for ever: rows and blocks are not divisible at will, each thread reads all weights
+that the others have changed, and a barrier takes the longer the more threads meet there. From these
 counts a fit takes its first number of threads; what it measures then decides.
 """
 
@@ -47,8 +47,8 @@ def step_nanoseconds(plan: TrainingPlan, layout: at.Layout, n_threads: int) -> f
     scale = 8 / itemsize * _MULTIPLY_ADDS / 2  # half as many numbers of twice the size at a time
 
     block = plan.batch_size * weights / scale / layout.n_blocks
-    # What crosses cores for the gradients of a thread's blocks: the deltas of their columns, and the
-    # inputs of their rows, but for those of the first layer.
+    # What crosses cores for the gradients of a thread's blocks: the deltas of their columns, and
+    # the inputs of their rows, but for those of the first layer.
     deltas = min(int(layout.layers[:, at.OUT_WIDTH].sum()), most_blocks * panel)
     inputs = sum(plan.layer_units[1:-1]) / n_threads + panel
     columns = plan.batch_size * (deltas + inputs) * itemsize * remote / _BYTES
