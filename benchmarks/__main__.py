@@ -9,7 +9,17 @@ import click
 
 from fastmlp.tools.bench import CASES, hardware, training_table
 
-from . import grid_search, inference, many, options, scaling, small, sparse, start
+from . import (
+    grid_search,
+    inference,
+    many,
+    options,
+    scaling,
+    small,
+    sparse,
+    start,
+    threads,
+)
 from .peers import available_peers
 
 RESULTS = Path(__file__).parent / "results"
@@ -42,6 +52,8 @@ PARTS = {
     "start": ("Imports and first fits", start.table),
     "many": ("Many networks at once, networks a second", many.table),
     "grid": ("A grid search", grid_search.table),
+    "threads": ("A training step beside busy neighbours, float32", threads.table),
+    "plan": ("A training step by up to 64 threads, by count, float32", threads.plan_table),
     "options": ("What options cost a training step, float32", options.table),
 }
 assert len({case.name for case in CASES}) == len(CASES)
@@ -61,11 +73,12 @@ def main(parts, name):
     versions = "".join(f", {p} {version(p)}" for p in others)
     for part in parts or PARTS:
         title, measure = PARTS[part]
-        load = f"load {os.getloadavg()[0]:.1f} before"
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
         text = markdown(measure(lambda line: click.echo(line, err=True)))
         first, second = hardware()
-        made = f"{first}, {load}; {second}{versions}; {date.today()}"
-        note = f"{made}. Medians of at least 5 runs in turn."
+        if hasattr(os, "getloadavg"):
+            first += f", load {load:.1f} before"
+        note = f"{first}; {second}{versions}; {date.today()}. Medians of at least 5 runs in turn."
         (RESULTS / f"{name}-{part}.md").write_text(f"# {title}\n\n{note}\n\n{text}\n")
         click.echo(f"\n{title}\n\n{text}")
 

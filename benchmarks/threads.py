@@ -1,10 +1,13 @@
-"""A training step beside busy neighbours: one thread, all threads, and a number that adapts."""
+"""A training step beside busy neighbours, and a step by up to 64 threads by counting.
+
+One thread, all threads for every job, and the number that adapts train in turn.
+"""
 
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -12,15 +15,19 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier as SklearnClassifier
 
 from fastmlp import MLPClassifier
-from fastmlp.engines.cpu import engine
+from fastmlp.engines.cpu import engine, layout
 from fastmlp.engines.cpu.barrier_array import NO_END
-from fastmlp.engines.cpu.thread_count import Job
-from fastmlp.engines.devices import cpu_threads
-from fastmlp.tools.bench import CASES, QUIET, REPEATS, estimator_run
+from fastmlp.engines.cpu.thread_count import Job, ladder
+from fastmlp.engines.cpu.thread_plan import planned_threads, step_nanoseconds
+from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
+from fastmlp.tools.bench import CASES, QUIET, REPEATS, TOLERANCE, estimator_run
 
 NEIGHBOURS = (0, 1, 2, 4)
-# The case that scikit-learn trains as well; it takes minutes beside four neighbours.
-WITH_SKLEARN = "iris"
+# Runs are longer than in the other tables by this factor: a system lets one of several processes
+# run for up to 10 ms at a time.
+LONGER = 5
+# The case that scikit-learn trains as well, and its epochs: each takes 0.1 s beside neighbours.
+WITH_SKLEARN, SKLEARN_EPOCHS = "iris", 50
 
 
 class AllThreads:
@@ -40,27 +47,43 @@ def one_thread(**options):
     return MLPClassifier(n_jobs=1, **options)
 
 
-def runs_of(case):
-    """Functions that train the case, by name."""
-    one = estimator_run(one_thread, case, "float32")
-    adaptive = estimator_run(MLPClassifier, case, "float32")
+def with_all_threads(run):
+    """Make a run's function into one that uses all threads for every job."""
 
     def fixed():
         with (
-            mock.patch.object(engine, "take_count", lambda network, most: AllThreads(most)),
-            mock.patch.object(engine, "keep_count", lambda *choice: None),
-            mock.patch.object(engine, "share_of", lambda n_processors: n_processors),
+            mock.patch.object(engine, "take_count", lambda network, most, plan: AllThreads(most)),
+            mock.patch.object(engine, "keep_count", lambda network, most, count: None),
         ):
-            return adaptive()
+            return run()
 
-    runs = {"1 thread": one, "all threads": fixed, "adaptive": adaptive}
+    return fixed
+
+
+def runs_of(case):
+    """Functions that train the case, and their numbers of steps, by name; their results agree."""
+    adaptive = estimator_run(MLPClassifier, case, "float32")
+    runs = {
+        "1 thread": estimator_run(one_thread, case, "float32"),
+        "all threads": with_all_threads(adaptive),
+        "adaptive": adaptive,
+    }
+    losses = {run()[1] for run in runs.values()}
+    assert len(losses) == 1, "results depend on the number of threads"
+    steps = dict.fromkeys(runs, case.n_steps)
     if case.name == WITH_SKLEARN:
-        runs["scikit-learn"] = estimator_run(SklearnClassifier, case, "float32")
-    return runs
+        short = replace(case, n_epochs=SKLEARN_EPOCHS)
+        runs["scikit-learn"] = estimator_run(SklearnClassifier, short, "float32")
+        steps["scikit-learn"] = short.n_steps
+        loss, ours = (
+            run()[1] for run in (runs["scikit-learn"], estimator_run(one_thread, short, "float32"))
+        )
+        assert abs(loss - ours) <= TOLERANCE["float32"] * abs(ours)
+    return runs, steps
 
 
 @contextmanager
-def busy_neighbours(number) -> Iterator[None]:
+def busy_neighbours(number):
     """Keep some processes busy."""
     command = [sys.executable, "-c", "while True: pass"]
     processes = [subprocess.Popen(command) for _ in range(number)]
@@ -73,45 +96,57 @@ def busy_neighbours(number) -> Iterator[None]:
             process.wait()
 
 
-def load():
-    """How many processes want to run, as Linux counts them; a question mark elsewhere."""
+def running():
+    """How many processes and threads want to run, as Linux counts them; empty elsewhere."""
     try:
         return Path("/proc/loadavg").read_text().split()[3].split("/")[0]
     except OSError:
-        return "?"
+        return ""
 
 
-def measure(names, neighbours, repeats, report):
-    """Microseconds a step: yields case, number of neighbours, load, and medians by name."""
-    for case in CASES:
-        if case.name not in names:
-            continue
-        runs = runs_of(case)
-        losses = {name: run()[1] for name, run in runs.items() if name != "scikit-learn"}
-        assert len(set(losses.values())) == 1, "results depend on the number of threads"
-        for number in neighbours:
-            times = {name: [] for name in runs}
-            with busy_neighbours(number):
-                seen = load()
-                for _ in range(repeats):
-                    for name, run in runs.items():
-                        seconds, loss = run()
-                        assert name == "scikit-learn" or loss == losses["1 thread"]
-                        times[name].append(seconds / case.n_steps * 1e6)
-            medians = {name: float(np.median(values)) for name, values in times.items()}
-            report(f"{case.name}, {number} neighbours, load {seen}: {medians}")
-            yield case, number, seen, medians
+def measure(case, number, runs, steps, repeats):
+    """Microseconds a step beside some neighbours, the median by name, and what wanted to run."""
+    times = {name: [] for name in runs}
+    with busy_neighbours(number):
+        seen = running()
+        for _ in range(repeats):
+            for name, run in runs.items():
+                times[name].append(run()[0] / steps[name] * 1e6)
+    return {name: float(np.median(values)) for name, values in times.items()}, seen
 
 
-def table(report, names=tuple(case.name for case in CASES), neighbours=NEIGHBOURS, repeats=REPEATS):
+def table(report, names=None, neighbours=NEIGHBOURS, repeats=REPEATS, longer=LONGER):
     columns = ["1 thread", "all threads", "adaptive", "scikit-learn"]
     header = ["case", "neighbours", "running", *(f"{name}, us" for name in columns)]
     rows = [[*header, "adaptive / better of both"]]
-    for case, number, seen, medians in measure(names, neighbours, repeats, report):
-        better = min(medians["1 thread"], medians["all threads"])
-        values = [f"{medians[name]:.0f}" if name in medians else "" for name in columns]
-        rows.append(
-            [case.name, str(number), seen, *values, f"{medians['adaptive'] / better:.2f}"]
-        )
-    report(f"{cpu_threads(None)} threads are all of them here")
+    for case in CASES:
+        if names and case.name not in names:
+            continue
+        case = replace(case, n_epochs=longer * case.n_epochs)
+        runs, steps = runs_of(case)
+        for number in neighbours:
+            medians, seen = measure(case, number, runs, steps, repeats)
+            better = min(medians["1 thread"], medians["all threads"])
+            values = [f"{medians[name]:.0f}" if name in medians else "" for name in columns]
+            row = [case.name, str(number), seen, *values, f"{medians['adaptive'] / better:.2f}"]
+            rows.append(row)
+            report(str(row))
+    return rows
+
+
+def plan_table(report):
+    """Microseconds of a step by count, for machines with more cores; nothing is measured."""
+    counts = (1, 2, 4, 8, 16, 32, 64)
+    rows = [["case", "groups", "blocks", *(f"{n}, us" for n in counts), "first of 8, 16, 64"]]
+    for case in CASES:
+        plan = TrainingPlan(
+            case.units, Activation.RELU, Loss.CROSS_ENTROPY, Optimizer.ADAM,
+            dtype=np.dtype("float32"), batch_size=case.batch_size,
+        )  # fmt: skip
+        laid_out = layout.training_layout(plan, 1)
+        times = [f"{step_nanoseconds(plan, laid_out, n) / 1e3:.0f}" for n in counts]
+        first = [str(planned_threads(plan, laid_out, ladder(most))) for most in (8, 16, 64)]
+        groups = laid_out.settings[layout.N_GROUPS]
+        rows.append([case.name, str(groups), str(laid_out.n_blocks), *times, ", ".join(first)])
+        report(str(rows[-1]))
     return rows

@@ -5,12 +5,14 @@ import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
+import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.engines.cpu import engine
+from fastmlp.engines.cpu.barrier_array import NO_END
+from fastmlp.engines.cpu.thread_count import Job
 from fastmlp.network.plan import Optimizer
 
 
@@ -41,12 +43,37 @@ def loss_and_gradient(plan, theta, X, Y, sample_weight=None):
         return opened.loss_and_gradient(theta)
 
 
+class AllThreads:
+    """Chooses all threads for every job, whatever they are told of the time that it takes."""
+
+    def __init__(self, most):
+        self.job = Job(most, NO_END, NO_END)
+
+    def next_job(self):
+        return self.job
+
+    def record(self, *measured):
+        pass
+
+
+def use_all_threads(monkeypatch):
+    """Keep the number of threads of all fits from changing."""
+    choose_threads(monkeypatch, AllThreads)
+
+
+def choose_threads(monkeypatch, chooser):
+    """Let `chooser(most)` say how many threads each job of all fits gets."""
+    monkeypatch.setattr(engine, "take_count", lambda network, most, plan: chooser(most))
+    monkeypatch.setattr(engine, "keep_count", lambda network, most, count: None)
+    monkeypatch.setattr(engine, "share_of", lambda n_processors: NO_END)
+
+
 @contextmanager
 def team_of(n_threads):
     """All fits get this many threads, however little work there is."""
-    with (
-        mock.patch.object(engine, "default_n_threads", lambda: n_threads),
-        mock.patch.object(engine, "_TEAM_MULTIPLY_ADDS", 0),
-        mock.patch.object(engine, "_TEAM_PREDICTION", 0),
-    ):
+    with pytest.MonkeyPatch.context() as patch:
+        use_all_threads(patch)
+        patch.setattr(engine, "default_n_threads", lambda: n_threads)
+        patch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 0)
+        patch.setattr(engine, "_TEAM_PREDICTION", 0)
         yield

@@ -248,11 +248,12 @@ def hardware() -> list[str]:
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0].split(":")[1].strip() if names else model
-    from ..engines.cpu.vector_unit import cpu_name
+    from ..engines.cpu.vector_unit import HOST, cpu_name
 
     packages = ["fastmlp", "numpy", "scikit-learn", "numba"]
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return [
-        f"{model} ({cpu_name()}), {os.cpu_count()} cores, {platform.system()}",
+        f"{model} ({cpu_name()}, {8 * HOST.n_bytes}-bit vectors), {os.cpu_count()} cores, "
+        f"{platform.system()}",
         f"Python {platform.python_version()}, {versions}",
     ]

@@ -20,13 +20,13 @@ def arrive(barrier, generation, n_threads):
 
 
 @compile_entry
-def begin_step(barrier, step):
-    end_early(barrier, step)
+def begin_step(barrier, end):
+    end_early(barrier, end)
 
 
 @compile_entry
-def ends_after(barrier, step):
-    return is_last(barrier, step)
+def ends_after(barrier, end):
+    return is_last(barrier, end)
 
 
 @compile_entry
@@ -127,12 +127,12 @@ def test_several_teams_at_once():
 def test_a_job_ends_after_the_same_step_for_all():
     barrier = at.new_barrier()
     at.prepare(barrier, 2)
-    begin_step(barrier, 1)
-    assert not ends_after(barrier, 1)
+    begin_step(barrier, 10)
+    assert not ends_after(barrier, 10)
     barrier[at.NAPS] = 3
-    begin_step(barrier, 2)
+    begin_step(barrier, 20)
     # Whoever is slow sees this only after another thread has begun the second step.
-    assert not ends_after(barrier, 1)
-    assert ends_after(barrier, 2)
-    begin_step(barrier, 3)
-    assert barrier[at.LAST_STEP] == 2
+    assert not ends_after(barrier, 10)
+    assert ends_after(barrier, 20)
+    begin_step(barrier, 30)
+    assert barrier[at.END] == 20

@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from helpers import fit_quietly, flat
+from helpers import fit_quietly, flat, use_all_threads
 from numba import njit, types
 from numba.core import codegen
 from numba.core.registry import cpu_target
@@ -115,6 +115,7 @@ def test_what_was_learned_before_the_epoch_is_kept(dtype, batch_size):
 
 @pytest.mark.parametrize("batch_size", [30, 300])  # the second one is summed in groups of rows
 def test_the_first_row_is_named_with_any_number_of_threads(batch_size, monkeypatch):
+    use_all_threads(monkeypatch)
     monkeypatch.setattr(engine, "default_n_threads", lambda: 3)
     monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 1)
     rows = RNG.normal(size=(300, 3))

@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import flat
+from helpers import flat, use_all_threads
 
 from fastmlp import MLPClassifier, fit_many
 from fastmlp.engines.cpu import engine, threads
@@ -28,6 +28,7 @@ class AlarmError(Exception):
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch):
     """Teams of two, for all steps and predictions, also on a machine with one core."""
+    use_all_threads(monkeypatch)
     monkeypatch.setattr(engine, "default_n_threads", lambda: 2)
     monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 1)
     monkeypatch.setattr(engine, "_TEAM_PREDICTION", 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn.neural_network
-from helpers import fit_quietly, flat
+from helpers import fit_quietly, flat, use_all_threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.fixes import COO_CONTAINERS, CSC_CONTAINERS, CSR_CONTAINERS
@@ -55,6 +55,7 @@ def test_weights_are_those_of_scikit_learn(name, params, weighted):
 
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_change_nothing(n_threads, monkeypatch):
+    use_all_threads(monkeypatch)
     monkeypatch.setattr(engine, "default_n_threads", lambda: n_threads)
     monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 0)
     monkeypatch.setattr(engine, "_TEAM_PREDICTION", 0)

@@ -10,7 +10,7 @@ import threading
 import joblib
 import numpy as np
 import pytest
-from helpers import fit_quietly, flat
+from helpers import fit_quietly, flat, use_all_threads
 
 from fastmlp import MLPClassifier
 from fastmlp.engines.cpu import engine, threads
@@ -27,6 +27,7 @@ def problem():
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch):
     """Teams of two, also on a machine with one core."""
+    use_all_threads(monkeypatch)
     monkeypatch.setattr(engine, "default_n_threads", lambda: 2)
 
 

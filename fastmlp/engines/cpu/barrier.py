@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 from .barrier_array import (
     ARRIVALS,
-    LAST_STEP,
+    END,
     LEAST_SPINS,
     MOST_SPINS,
     NAP_SECONDS,
@@ -246,7 +246,7 @@ def wait(barrier, generation, n_threads):
 
 
 @compile_kernel
-def end_early(barrier, step):
+def end_early(barrier, end):
     """End a job after this step where threads have slept too often.
 
     One thread calls this, before the first barrier of the step.
@@ -255,15 +255,15 @@ def end_early(barrier, step):
     ----------
     barrier : vector of int64
         Modified in place.
-    step : int
-        The number of the step in this job, counted from 1.
+    end : int
+        The number of rows of the job up to the end of the step.
     """
-    if barrier[LAST_STEP] == 0 and _atomic_load(barrier, NAPS) > barrier[PATIENCE]:
-        barrier[LAST_STEP] = step
+    if barrier[END] == 0 and _atomic_load(barrier, NAPS) > barrier[PATIENCE]:
+        barrier[END] = end
 
 
 @compile_kernel
-def is_last(barrier, step):
+def is_last(barrier, end):
     """Tell whether a job ends after this step, so that all threads get the same answer.
 
     It is called after the last barrier of the step. Another thread may have begun the next step by
@@ -272,12 +272,11 @@ def is_last(barrier, step):
     Parameters
     ----------
     barrier : vector of int64
-    step : int
-        The number of the step in this job, counted from 1.
+    end : int
+        The number of rows of the job up to the end of the step.
 
     Returns
     -------
     bool
     """
-    last = _atomic_load(barrier, LAST_STEP)
-    return 0 < last <= step
+    return 0 < _atomic_load(barrier, END) <= end

@@ -17,7 +17,7 @@ SPINS = 24
 # Threads only read these, but for the last one, which is seldom written.
 PATIENCE = 32  # the number of naps after which a job may end early
 NAP_SECONDS, NAP_NANOSECONDS = 33, 34  # a thread that sleeps so long looks for itself
-LAST_STEP = 35  # the step after which a job ends early; 0 for none
+END = 35  # the number of rows after which a job ends early; 0 for none
 BARRIER_SIZE = 40
 
 # How often a thread looks whether the others have arrived before it goes to sleep, at most and at
@@ -30,8 +30,7 @@ NO_END = 2**62
 # Far below zero, and with a lower half that no number of arrivals in one job has, so that a thread
 # that is about to sleep on what it has seen before does not.
 _GIVE_UP = -(2**62) + 2**31
-# A thread that is told to give up while it falls asleep, by an exception that comes just then, finds
-# out after this time.
+# A thread that is told to give up while it sleeps finds out after this time.
 _NAP_NANOSECONDS = 20_000_000
 
 

@@ -13,7 +13,7 @@ from ..engine import Matrix, OptimizerMemory, PredictionNetwork, SomeRows
 from ..sharing import shared
 from . import kernels
 from . import layout as at
-from .barrier_array import LAST_STEP, NO_END
+from .barrier_array import END, NO_END
 from .custom_loss import raise_failure
 from .dispatch import training_calls
 from .inputs import aligned, input_arrays, kernel_input
@@ -23,6 +23,7 @@ from .processors import available_processors
 from .row_losses import row_losses
 from .sparse import work_size
 from .thread_count import Stopwatch, keep_count, running, share_of, take_count
+from .thread_plan import planned_threads
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
 from .views import describe, set_size
@@ -149,8 +150,10 @@ class CpuEngine:
         is_sparse = issparse(X)
         self._team = Team(n_threads)
         self._network = plan.layer_units, plan.batch_size, plan.dtype, is_sparse
-        self._count, self._stopwatch = take_count(self._network, n_threads), Stopwatch()
         self._layout = at.training_layout(plan, n_threads, is_sparse)
+        choose = partial(planned_threads, plan, self._layout)
+        self._count = take_count(self._network, n_threads, choose)
+        self._stopwatch = Stopwatch()
         self._layers, self._settings = self._layout.layers, self._layout.settings
         self._settings[at.CLEARS_PADDING] = clears_padding(plan.loss)
         calls, self._kernels = training_calls(plan, is_sparse)
@@ -392,7 +395,7 @@ class CpuEngine:
         int
             The number of rows that were trained on.
         """
-        batch_size, team = self.plan.batch_size, self._team
+        team = self._team
         self._epochs[0, at.STEPS_DONE] = self.step
         self._order[: order.size] = order
         set_size(self._job, kernels.ORDER, order.size)
@@ -402,10 +405,9 @@ class CpuEngine:
         )  # fmt: skip
         if self._settings[at.FAILED_AT] < at.NO_FAILURE:
             self._raise_failure(order)
-        n_done = int(team.barrier[LAST_STEP]) if n_threads > 1 else 0
-        n_done = n_done or -(-order.size // batch_size)
-        self.step += n_done
-        return min(order.size, n_done * batch_size)
+        n_rows = (int(team.barrier[END]) if n_threads > 1 else 0) or order.size
+        self.step += -(-n_rows // self.plan.batch_size)
+        return n_rows
 
     def _share_blocks(self, n_threads: int) -> int:
         """Share the blocks of weights among some threads, or those of them that can be had.

@@ -321,9 +321,8 @@ def train(number, n_threads, barrier, arena, job):
     the number of its rows and added to the epoch's ``EPOCH_LOSS`` in the matrix of results. Where
     a kernel shapes gradients, the norm of each step's gradient is added to ``GRADIENT_NORM`` there.
     An epoch whose loss is not finite is the last one.
-
-    Where the barrier says after how many naps of threads, steps end earlier, and the barrier then
-    says after which one. That is for jobs of a single epoch.
+    Where threads sleep too often, a job of a single epoch ends earlier, and the barrier then says
+    after how many rows.
 
     Parameters
     ----------
@@ -349,7 +348,7 @@ def train(number, n_threads, barrier, arena, job):
     scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
     scalars = view(arena, scratch, at.N_SCALARS)
     given, batch_size = row_view(epochs, 0), settings[at.BATCH_SIZE]
-    step, n_done, generation = given[at.STEPS_DONE], 0, 0
+    step, generation = given[at.STEPS_DONE], 0
     epoch, start, end = -1, 0, 0
     while start < X.order.size:
         if start == end:
@@ -367,9 +366,8 @@ def train(number, n_threads, barrier, arena, job):
         n_rows = min(batch_size, end - start)
         seen = np.int64(step) * batch_size
         step += 1
-        n_done += 1
         if number == 0 and n_threads > 1:
-            end_early(barrier, n_done)
+            end_early(barrier, start + n_rows)
         total_weight = batch_weight(sample_weight, X.order, start, start + n_rows)
         set_step_scalars(scalars, given, settings[at.OPTIMIZER], step, total_weight)
         pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_rows, seen)
@@ -413,7 +411,7 @@ def train(number, n_threads, barrier, arena, job):
             results[epoch, EPOCH_LOSS] += loss / total_weight * n_rows
             if calls[SHAPE_GRADIENT] != 0:
                 results[epoch, GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
-        if n_threads > 1 and is_last(barrier, n_done):
+        if n_threads > 1 and is_last(barrier, start + n_rows):
             return
         start += n_rows
 

@@ -9,7 +9,7 @@ This module imports no compiler.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from threading import Lock
 from time import monotonic, perf_counter, thread_time
 from typing import NamedTuple
@@ -91,14 +91,16 @@ class ThreadCount:
 
     Parameters
     ----------
-    most : int
-        The largest number of threads.
+    counts : list of int
+        The numbers of threads to choose from, in ascending order; see :func:`ladder`.
+    first : int
+        The one to begin with.
     """
 
-    def __init__(self, most: int) -> None:
-        self._counts = ladder(most)
-        self._speeds = [_Speed() for _ in self._counts]
-        self._best = len(self._counts) - 1
+    def __init__(self, counts: list[int], first: int) -> None:
+        self._counts = counts
+        self._speeds = [_Speed() for _ in counts]
+        self._best = counts.index(first)
         self._trial: int | None = None
         self._patience = _PATIENCE
         # Seconds: of all jobs, of the last jobs and of their threads' waiting, of lost trials.
@@ -128,7 +130,7 @@ class ThreadCount:
         best, trial = self._speeds[self._best], self._trial
         if trial is None:
             n_threads = self.n_threads
-            if not best.n_steps or (self._is_quiet and n_threads == self._counts[-1]):
+            if not best.n_steps or (self._is_quiet and n_threads > 1):
                 return Job(n_threads, NO_END, self._patience if n_threads > 1 else NO_END)
             return Job(n_threads, max(1, int(_PIECE / best.step)), NO_END)
         speed = self._speeds[trial]
@@ -219,7 +221,7 @@ def share_of(n_processors: int) -> int:
     return max(1, n_processors // max(1, len(running)))
 
 
-def take_count(network: Hashable, most: int) -> ThreadCount:
+def take_count(network: Hashable, most: int, plan: Callable[[list[int]], int]) -> ThreadCount:
     """Return what chooses the number of threads, with what an earlier fit has learned.
 
     Parameters
@@ -228,6 +230,8 @@ def take_count(network: Hashable, most: int) -> ThreadCount:
         What the time of a step depends on.
     most : int
         The largest number of threads.
+    plan : callable
+        Chooses one of some numbers of threads to begin with, where nothing is known.
 
     Returns
     -------
@@ -237,7 +241,8 @@ def take_count(network: Hashable, most: int) -> ThreadCount:
     with _lock:
         at, count = _kept.pop((network, most), (0.0, None))
     if count is None or monotonic() - at > _KEPT_SECONDS:
-        return ThreadCount(most)
+        counts = ladder(most)
+        return ThreadCount(counts, plan(counts) if most > 1 else 1)
     return count
 
 

@@ -132,7 +132,7 @@ class Team:
                 raise
             if len(self._workers) + 1 < wanted:
                 self._is_complete = True
-                _warn_of_few_threads(len(self._workers) + 1, self.n_threads)
+                _warn_of_few_threads(len(self._workers) + 1, wanted)
         return min(wanted, len(self._workers) + 1)
 
     def _start_worker(self) -> bool:
