@@ -129,27 +129,27 @@ def test_a_margin_of_one_class_and_of_ties():
 
 
 def test_other_kinds_of_arrays_compile_nothing():
-    from fastmlp.engines.cpu import row_losses as module
+    from fastmlp.engines.cpu.row_loss_kernels import row_loss_kernel
 
     _, _, Y, P = problem("poisson", np.float64)
     plan = plan_of("poisson")
     expected = row_losses(plan, Y, P)
-    n_compiled = len(module._kernel(Loss.POISSON).signatures)
+    n_compiled = len(row_loss_kernel(Loss.POISSON).signatures)
     read_only = Y.copy()
     read_only.flags.writeable = False
     for targets in (read_only, np.asfortranarray(Y), Y.astype(int), Y.astype(np.float32)):
         np.testing.assert_array_equal(row_losses(plan, targets, P), expected)
-    assert len(module._kernel(Loss.POISSON).signatures) == n_compiled == 1
+    assert len(row_loss_kernel(Loss.POISSON).signatures) == n_compiled == 1
     assert row_losses(plan, Y[:0], P[:0]).shape == (0,)
 
 
 def test_warmup_prepares_them():
-    from fastmlp.engines.cpu import row_losses as module
+    from fastmlp.engines.cpu.row_loss_kernels import row_loss_kernel
 
-    module._kernel.cache_clear()
+    row_loss_kernel.cache_clear()
     fastmlp.warmup()
     for loss in Loss:
-        assert loss == Loss.CUSTOM or len(module._kernel(loss).signatures) == 1
+        assert loss == Loss.CUSTOM or len(row_loss_kernel(loss).signatures) == 1
 
 
 def test_a_loss_beyond_the_largest_number_is_infinite():

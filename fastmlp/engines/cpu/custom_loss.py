@@ -21,10 +21,10 @@ from ..custom_functions import MOST_KEPT, NAMES, failure
 from . import layout as at
 from .indirect_call import address
 from .jit import FASTMATH, compile_entry, compile_variant
+from .jobs import N_SUMS
 from .row_reductions import row_sums
 from .slots import LOSSES
 from .views import view
-from .work_sharing import N_SUMS
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,

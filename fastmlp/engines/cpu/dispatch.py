@@ -36,6 +36,20 @@ from .weight_pass import (
 _Kernels: TypeAlias = dict[int, Any]
 
 
+def clears_padding(loss: Loss) -> bool:
+    """Tell whether a loss's kernel can give padding a delta that is not zero.
+
+    Parameters
+    ----------
+    loss : Loss
+
+    Returns
+    -------
+    bool
+    """
+    return loss in (Loss.POISSON, Loss.BINARY_CROSS_ENTROPY, Loss.BINARY_MARGIN, Loss.CUSTOM)
+
+
 def _prediction_kernels(loss: Loss, is_sparse: bool) -> _Kernels:
     """Choose the kernels of the network's slots that predictions need.
 

@@ -12,16 +12,13 @@ from ..engine import Matrix, OptimizerMemory, PredictionNetwork
 from . import kernels
 from . import layout as at
 from .custom_loss import raise_failure
-from .dispatch import training_calls
+from .dispatch import clears_padding, training_calls
 from .inputs import aligned, input_arrays, kernel_input
-from .outputs import clears_padding
+from .jobs import EPOCH_LOSS, GRADIENT_NORM, N_SUMS, ORDER, describe, set_size, work_size
 from .prediction import NetworkInPlace, RowPrediction, prediction_in_training
 from .row_losses import row_losses
-from .sparse import work_size
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
-from .views import describe, set_size
-from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS
 
 # A step with fewer multiply-adds than this is done by one thread, because a second one would gain
 # less time than handing over an epoch costs.
@@ -151,7 +148,7 @@ class CpuEngine:
         self._order = np.empty(X.shape[0], dtype=np.int64)
         self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
         self._n_sharing = n_threads
-        # They are in the order of the numbers in kernels.py.
+        # They are in the order of the numbers in jobs.py.
         self._arrays = (
             self._layers, self._settings, calls, *self._X, self._order,
             self._scalars, self._room_for_entries(n_threads), self._Y, self._sample_weight,
@@ -297,7 +294,7 @@ class CpuEngine:
             piece = order[start : start + self._piece]
             scalars[at.STEPS_DONE] = self.step
             self._order[: piece.size] = piece
-            set_size(self._job, kernels.ORDER, piece.size)
+            set_size(self._job, ORDER, piece.size)
             self._team.run(kernels.train, self._arena, self._job, keeps=self._kept_alive)
             if settings[at.FAILED_AT] < at.NO_FAILURE:
                 self._raise_failure(piece)

@@ -22,9 +22,28 @@ from ...network.formulas import updates
 from ...network.plan import Optimizer
 from . import layout as at
 from .arguments import Inputs, Network
-from .gemm import TILE_ROWS
+from .barrier import wait
 from .indirect_call import call
 from .jit import compile_entry, compile_formula, compile_kernel
+from .jobs import (
+    CALLS,
+    EPOCH_LOSS,
+    FEATURES,
+    GRADIENT_NORM,
+    LAYERS,
+    N_SUMS,
+    ORDER,
+    OUTPUTS,
+    ROW_STARTS,
+    SAMPLE_WEIGHT,
+    SCALARS,
+    SETTINGS,
+    SHARES,
+    SUMS,
+    TARGETS,
+    VALUES,
+    WORK,
+)
 from .row_pass import gather
 from .slots import (
     ACTIVATE_OUTPUT,
@@ -38,21 +57,14 @@ from .slots import (
     SUM_GROUP,
     UPDATE_WEIGHTS,
 )
-from .threads import wait
+from .vector_unit import TILE_ROWS
 from .views import arrays_of, copy_elements, matrix_at, pointer_to, row_view, vector_at, view
 from .weight_pass import gradient_squares, n_weight_blocks
-from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS, share
+from .work_sharing import share
 
 adam_learning_rate = compile_formula(updates.adam_learning_rate)
 nadam_learning_rate = compile_formula(updates.nadam_learning_rate)
 nadam_gradient_share = compile_formula(updates.nadam_gradient_share)
-
-# Numbers of the arrays of every job.
-LAYERS, SETTINGS, CALLS, VALUES, FEATURES, ROW_STARTS, ORDER = range(7)
-# Numbers of the further arrays of a job of training.
-SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES = range(7, 13)
-# The number of the further array of a job of prediction.
-OUTPUTS = 7
 
 
 @compile_kernel
@@ -63,7 +75,7 @@ def network_at(arena, job):
     ----------
     arena : vector of the network's dtype
     job : vector of int64
-        The addresses and sizes of arrays; see ``views.describe``.
+        The addresses and sizes of arrays; see ``jobs.describe``.
 
     Returns
     -------
@@ -85,7 +97,7 @@ def inputs_at(arena, job):
     ----------
     arena : vector of the network's dtype
     job : vector of int64
-        The addresses and sizes of arrays; see ``views.describe``.
+        The addresses and sizes of arrays; see ``jobs.describe``.
 
     Returns
     -------
@@ -182,7 +194,7 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     sample_weight : vector of the network's dtype
         The weights of all rows; empty where there are no weights.
     sums : vector of float64
-        Modified in place: gets the loss of each row; see work_sharing.py.
+        Modified in place: gets the loss of each row; see jobs.py.
     number, n_threads : int
         The number of this thread, and the number of threads.
     start, n_rows : int
@@ -232,7 +244,7 @@ def penalties(layers, settings, sums, given):
         The layer table.
     settings : vector of int64
     sums : vector of float64
-        The sums over blocks; see work_sharing.py.
+        The sums over blocks; see jobs.py.
     given : vector of float64
         The scalars of the epoch; layout.py names the elements.
 
@@ -262,12 +274,12 @@ def train(number, n_threads, barrier, arena, job):
     number, n_threads : int
         The number of this thread, and the number of threads.
     barrier : vector of int64
-        See :mod:`fastmlp.engines.cpu.threads`.
+        See :mod:`fastmlp.engines.cpu.barrier`.
     arena : vector of the network's dtype
         Modified in place.
     job : vector of int64
-        The addresses and sizes of the arrays whose numbers are named above, in this module; see
-        ``views.describe``.
+        The addresses and sizes of the arrays whose numbers are named in jobs.py; see
+        ``jobs.describe``.
     """
     network, X = network_at(arena, job), inputs_at(arena, job)
     Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
@@ -346,8 +358,8 @@ def predict(number, n_threads, barrier, arena, job):
     arena : vector of the network's dtype
         Modified in place.
     job : vector of int64
-        The addresses and sizes of the arrays whose numbers are named above, in this module; see
-        ``views.describe``.
+        The addresses and sizes of the arrays whose numbers are named in jobs.py; see
+        ``jobs.describe``.
     """
     network, X = network_at(arena, job), inputs_at(arena, job)
     _, layers, settings, calls = arrays_of(network)

@@ -19,9 +19,9 @@ from . import kernels
 from . import layout as at
 from .dispatch import prediction_calls
 from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
+from .jobs import FIELDS, LAYERS, ORDER, OUTPUTS, VALUES, describe, set_array, set_size
 from .threads import BARRIER_SIZE, Team
 from .vector_unit import HOST
-from .views import FIELDS, describe, set_array, set_size
 
 # Predictions of no more rows than this use the weights as they are, instead of packing them.
 _FEW_ROWS = 480
@@ -225,8 +225,8 @@ class _Room:
         if n_rows > len(self._inputs):
             self._make_buffers(n_rows, X.shape[1], self._outputs.shape[1])
         self._inputs[:n_rows] = X
-        self._job[kernels.LAYERS * FIELDS] = layers
-        set_size(self._job, kernels.OUTPUTS, n_rows)
+        self._job[LAYERS * FIELDS] = layers
+        set_size(self._job, OUTPUTS, n_rows)
         kernels.predict(0, 1, self._barrier, self._arena, self._job)
         return self._outputs[:n_rows].copy()
 
@@ -275,12 +275,12 @@ class RowPrediction:
         order = np.arange(n_rows) if is_sparse else NO_STARTS
         self._shape, self._dtype = (n_rows, plan.n_outputs), plan.dtype
         self._arena, self._n_threads = arena, n_threads
-        # They are in the order of the numbers in kernels.py; the outputs come last.
+        # They are in the order of the numbers in jobs.py; the outputs come last.
         described = *tables, calls, *inputs, order, np.empty((0, plan.n_outputs), plan.dtype)
         self._job = describe(described)
         self._keeps = described, keeps
         # The array of the job that long predictions take in parts, with its number.
-        self._whole = (kernels.ORDER, order) if is_sparse else (kernels.VALUES, inputs[0])
+        self._whole = (ORDER, order) if is_sparse else (VALUES, inputs[0])
         block = int(tables[1][at.BLOCK_ROWS])
         self._piece = _rows_of_a_piece(plan, X, n_threads * block)
 
@@ -295,14 +295,14 @@ class RowPrediction:
         """
         result = np.empty(self._shape, self._dtype)
         n_rows, piece, job = len(result), self._piece, self._job
-        set_array(job, kernels.OUTPUTS, result)
+        set_array(job, OUTPUTS, result)
         with Team(self._n_threads) as team:
             for first in range(0, n_rows, piece):
                 if n_rows > piece:
                     rows = slice(first, first + piece)
                     number, whole = self._whole
                     set_array(job, number, whole[rows])
-                    set_array(job, kernels.OUTPUTS, result[rows])
+                    set_array(job, OUTPUTS, result[rows])
                 team.run(kernels.predict, self._arena, job, keeps=(self._keeps, result))
         return result
 

@@ -59,6 +59,7 @@ def detect() -> VectorUnit:
 
 
 HOST = detect()
+TILE_ROWS = HOST.tile_rows
 
 
 def lanes(dtype: np.dtype) -> int:
