@@ -3,6 +3,7 @@
 import collections
 import gc
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -186,9 +187,10 @@ print("equal")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_bytes", ["16", "32"])
-def test_narrower_vectors(n_bytes):
-    env = {**os.environ, "FASTMLP_VECTOR_BYTES": n_bytes, "FASTMLP_CACHE": "0"}
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="levels of x86-64")
+@pytest.mark.parametrize(("n_bytes", "level"), [("16", "x86-64-v2"), ("32", "x86-64-v3")])
+def test_narrower_vectors(n_bytes, level):
+    env = {**os.environ, "FASTMLP_LEVEL": level, "FASTMLP_JIT": "1"}
     result = subprocess.run(
         [sys.executable, "-c", NARROW, n_bytes], env=env, capture_output=True, text=True
     )

@@ -9,12 +9,11 @@ from scipy.sparse import issparse
 from ...network.plan import Optimizer, TrainingPlan
 from ...network.weights import check_parameters, n_parameters, views
 from ..engine import Matrix, OptimizerMemory, PredictionNetwork
-from . import kernels
 from . import layout as at
-from .custom_loss import raise_failure
 from .dispatch import clears_padding, training_calls
 from .inputs import aligned, input_arrays, kernel_input
 from .jobs import EPOCH_LOSS, GRADIENT_NORM, N_SUMS, ORDER, describe, set_size, work_size
+from .library import Entry
 from .prediction import NetworkInPlace, RowPrediction, prediction_in_training
 from .row_losses import row_losses
 from .threads import Team, default_n_threads
@@ -155,6 +154,7 @@ class CpuEngine:
             self._sums, self._shares,
         )  # fmt: skip
         self._job = describe(self._arrays)
+        self._train = Entry("train", self._arena, self._job)
         self._kept_alive = self._arrays, self._kernels
         first = int(self._settings[at.KEEP_AT])
         # The places of the parameters from the start of the last two epochs; the newest is last.
@@ -295,7 +295,7 @@ class CpuEngine:
             scalars[at.STEPS_DONE] = self.step
             self._order[: piece.size] = piece
             set_size(self._job, ORDER, piece.size)
-            self._team.run(kernels.train, self._arena, self._job, keeps=self._kept_alive)
+            self._team.run(self._train, keeps=self._kept_alive)
             if settings[at.FAILED_AT] < at.NO_FAILURE:
                 self._raise_failure(piece)
             self.step += -(-piece.size // plan.batch_size)
@@ -323,6 +323,8 @@ class CpuEngine:
         p = self._arena[layer[at.OUTPUT] + row * layer[at.OUTPUT_ROW] + column]
         y = self._Y[order[settings[at.FAILED_START] + row], column]
         assert plan.custom_loss is not None
+        from .custom_loss import raise_failure
+
         raise_failure(plan.custom_loss, number, y, p)
 
     @property

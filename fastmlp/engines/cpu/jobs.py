@@ -13,6 +13,8 @@ LAYERS, SETTINGS, CALLS, VALUES, FEATURES, ROW_STARTS, ORDER = range(7)
 SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES = range(7, 13)
 # The number of the further array of a job of prediction.
 OUTPUTS = 7
+# Numbers of the arrays of a job of row losses.
+ROW_TARGETS, ROW_OUTPUTS, ROW_PARAMETERS, ROW_RESULT = range(4)
 
 # Elements of the vector of sums that are added up over the steps of an epoch.
 EPOCH_LOSS, GRADIENT_NORM = 0, 1
@@ -75,7 +77,7 @@ def set_size(job: np.ndarray, number: int, size: int) -> None:
     job[number * FIELDS + 1] = size
 
 
-def work_size(n_features, most_entries):
+def work_size(n_features: int, most_entries: int) -> int:
     """Compute the size of one thread's part of the work array; see :func:`group_by_feature`.
 
     Parameters

@@ -24,7 +24,7 @@ from . import layout as at
 from .arguments import Inputs, Network
 from .barrier import wait
 from .indirect_call import call
-from .jit import compile_entry, compile_formula, compile_kernel
+from .jit import compile_formula, compile_kernel
 from .jobs import (
     CALLS,
     EPOCH_LOSS,
@@ -58,7 +58,16 @@ from .slots import (
     UPDATE_WEIGHTS,
 )
 from .vector_unit import TILE_ROWS
-from .views import arrays_of, copy_elements, matrix_at, pointer_to, row_view, vector_at, view
+from .views import (
+    arrays_of,
+    copy_elements,
+    matrix_at,
+    pointer_to,
+    row_view,
+    vector_at,
+    vector_from,
+    view,
+)
 from .weight_pass import gradient_squares, n_weight_blocks
 from .work_sharing import share
 
@@ -261,7 +270,7 @@ def penalties(layers, settings, sums, given):
     return 0.5 * given[at.ALPHA] * squares + given[at.L1] * absolutes
 
 
-@compile_entry
+@compile_kernel
 def train(number, n_threads, barrier, arena, job):
     """Take one step for each batch of the rows in the order of the job.
 
@@ -341,7 +350,7 @@ def train(number, n_threads, barrier, arena, job):
                 sums[GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
 
 
-@compile_entry
+@compile_kernel
 def predict(number, n_threads, barrier, arena, job):
     """Predict for all rows of X, a block of rows at a time.
 
@@ -387,3 +396,15 @@ def predict(number, n_threads, barrier, arena, job):
         for row in range(top, bottom):
             p = predictions + (row - top) * layer[at.OUTPUT_ROW]
             copy_elements(row_view(outputs, row), 0, arena, p, layer[at.FAN_OUT])
+
+
+@compile_kernel
+def train_at(number, n_threads, barrier, arena, job):
+    """Call :func:`train` with the vectors at some addresses, as Python passes them."""
+    train(number, n_threads, vector_from(barrier), vector_from(arena), vector_from(job))
+
+
+@compile_kernel
+def predict_at(number, n_threads, barrier, arena, job):
+    """Call :func:`predict` with the vectors at some addresses, as Python passes them."""
+    predict(number, n_threads, vector_from(barrier), vector_from(arena), vector_from(job))

@@ -15,11 +15,11 @@ from scipy.sparse import issparse
 from ...network.plan import Activation, Loss, TrainingPlan
 from ...network.weights import n_parameters
 from ..engine import Matrix
-from . import kernels
 from . import layout as at
 from .dispatch import prediction_calls
 from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
 from .jobs import FIELDS, LAYERS, ORDER, OUTPUTS, VALUES, describe, set_array, set_size
+from .library import Entry
 from .threads import BARRIER_SIZE, Team
 from .vector_unit import HOST
 
@@ -207,6 +207,7 @@ class _Room:
         self._job = describe(
             (*self._tables, self._inputs, NO_FEATURES, NO_STARTS, NO_STARTS, self._outputs)
         )
+        self._call = Entry("predict", self._arena, self._job)
 
     def predict(self, layers: int, X: np.ndarray) -> np.ndarray:
         """Compute the activations of the output layer.
@@ -227,7 +228,7 @@ class _Room:
         self._inputs[:n_rows] = X
         self._job[LAYERS * FIELDS] = layers
         set_size(self._job, OUTPUTS, n_rows)
-        kernels.predict(0, 1, self._barrier, self._arena, self._job)
+        self._call(0, 1, self._barrier)
         return self._outputs[:n_rows].copy()
 
 
@@ -274,10 +275,11 @@ class RowPrediction:
         inputs = input_arrays(X, plan.dtype)
         order = np.arange(n_rows) if is_sparse else NO_STARTS
         self._shape, self._dtype = (n_rows, plan.n_outputs), plan.dtype
-        self._arena, self._n_threads = arena, n_threads
+        self._n_threads = n_threads
         # They are in the order of the numbers in jobs.py; the outputs come last.
         described = *tables, calls, *inputs, order, np.empty((0, plan.n_outputs), plan.dtype)
         self._job = describe(described)
+        self._call = Entry("predict", arena, self._job)
         self._keeps = described, keeps
         # The array of the job that long predictions take in parts, with its number.
         self._whole = (ORDER, order) if is_sparse else (VALUES, inputs[0])
@@ -303,7 +305,7 @@ class RowPrediction:
                     number, whole = self._whole
                     set_array(job, number, whole[rows])
                     set_array(job, OUTPUTS, result[rows])
-                team.run(kernels.predict, self._arena, job, keeps=(self._keeps, result))
+                team.run(self._call, keeps=(self._keeps, result))
         return result
 
 

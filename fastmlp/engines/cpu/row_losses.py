@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...network.plan import Loss, TrainingPlan
-from .custom_loss import raise_failure, row_losses_kernel
-from .row_loss_kernels import row_loss_kernel
+from ..forks import importing
+from . import library
+from .catalogue import loss_name
+from .jobs import describe
 
 
 def row_losses(plan: TrainingPlan, Y: ArrayLike, outputs: ArrayLike) -> np.ndarray:
@@ -37,9 +39,15 @@ def row_losses(plan: TrainingPlan, Y: ArrayLike, outputs: ArrayLike) -> np.ndarr
     Y, P = (np.array(array, dtype=np.float64, order="C") for array in (Y, outputs))
     result = np.empty(len(P))
     if plan.custom_loss is not None:
+        with importing:
+            from .custom_loss import raise_failure, row_losses_kernel
+
         element = row_losses_kernel(plan.custom_loss)(Y, P, result)
         if element >= 0:
             raise_failure(plan.custom_loss, 0, Y.ravel()[element], P.ravel()[element])
         return result
-    row_loss_kernel(Loss(plan.loss))(Y, P, plan.row_loss_parameters(), result)
+    arrays = Y, P, plan.row_loss_parameters(), result  # in the order of the numbers in jobs.py
+    job = describe(arrays)
+    kernel = library.function(loss_name("row_losses", plan.loss), Y.dtype)
+    kernel(job.ctypes.data)
     return result / plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else result

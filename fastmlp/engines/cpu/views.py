@@ -120,6 +120,17 @@ def matrix_at(typing_context, job, number, like):
 
 
 @intrinsic
+def vector_from(typing_context, pointer):
+    """Borrow the vector that starts at a pointer; its size, which is not known, is given as 0."""
+
+    def codegen(context, builder, signature, args):
+        size = context.get_constant(types.intp, 0)
+        return _borrow(context, builder, signature.return_type, args[0], size)
+
+    return types.Array(pointer.dtype, 1, "C")(pointer), codegen
+
+
+@intrinsic
 def pointer_to(typing_context, array):
     """Return a pointer to an array's first element."""
 
