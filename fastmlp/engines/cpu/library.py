@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from ...exceptions import DeviceError
 from ..forks import hold_at_fork, importing
 from . import objects
 from .catalogue import signature
 from .slots import Kind
-from .vector_unit import compiler_target
+from .vector_unit import IS_CHOSEN, LEVEL, OVERRIDE, compiler_target, runs
 
 _PLACES = "the package", "the cache", "compiled in this process"
 _PACKAGE, _CACHE, _COMPILED = _PLACES
@@ -69,7 +70,18 @@ def address(name: str, dtype: np.dtype) -> int:
 
 
 def _find(name: str, dtype: np.dtype) -> None:
-    """Look for a kernel in all places, and note its address."""
+    """Look for a kernel in all places, and note its address.
+
+    Raises
+    ------
+    DeviceError
+        When the user has chosen a level whose code this processor cannot run.
+    """
+    if IS_CHOSEN and LEVEL is not None and not runs(LEVEL):
+        raise DeviceError(
+            f"this processor does not run the code of {LEVEL}; set {OVERRIDE} to a lower level, "
+            "or unset it"
+        )
     if is_just_in_time():
         _compile(name, dtype)
         return
