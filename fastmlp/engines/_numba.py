@@ -51,16 +51,6 @@ try:
 except ImportError:
     cloudpickle = None
 
-# numba and llvmlite let one thread at a time compile. Without these names, a process that is forked
-# while another thread compiles may wait for ever when it compiles itself.
-try:
-    from llvmlite.binding.ffi import lib as _llvm
-    from numba.core.compiler_lock import global_compiler_lock
-
-    COMPILER_LOCKS: tuple[Any, ...] = (global_compiler_lock, _llvm._lock._lock)
-except (ImportError, AttributeError):
-    COMPILER_LOCKS = ()
-
 # Kernels are stored on disk with subclasses of what numba has for this: a cache for each function,
 # how it turns results into bytes, its files, and the folders they may lie in. Without any of these
 # names, kernels are compiled in memory in each process, and `fastmlp doctor` says so.
@@ -109,17 +99,6 @@ def _parts_of_cache(
     return parts if is_whole else None
 
 
-def cpu_cache_parts() -> SimpleNamespace | None:
-    """Return the parts of numba's disk cache for the CPU; None where they are others."""
-    caching = "numba.core.caching"
-    return _parts_of_cache(
-        caching,
-        f"{caching}:FunctionCache",
-        f"{caching}:CompileResultCacheImpl",
-        ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator"),
-    )
-
-
 def cuda_cache_parts() -> SimpleNamespace | None:
     """Return the parts of numba-cuda's disk cache; None where they are missing or others."""
     return _parts_of_cache(
@@ -151,16 +130,19 @@ def require_compiler() -> None:
         )
 
 
-# The settings of numba, by which the same source becomes different machine code.
-_SETTINGS = (
-    "OPT", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE",
-    "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_PASS", "USING_SVML",
-)  # fmt: skip
+# The settings of numba by which the same source becomes different machine code, and their usual
+# values.
+_SETTINGS = {
+    "OPT": "3", "DEBUGINFO_DEFAULT": "0", "LOOP_VECTORIZE": "1", "SLP_VECTORIZE": "0",
+    "EXTEND_VARIABLE_LIFETIMES": "0", "LLVM_REFPRUNE_PASS": "1",
+}  # fmt: skip
 
 
-def compiler_settings() -> tuple[str, ...]:
-    """Return the settings that machine code depends on; those that numba lacks are empty."""
-    return tuple(str(getattr(numba.config, name, "")) for name in _SETTINGS)
+def has_usual_settings() -> bool:
+    """Tell whether numba compiles as it does where no setting was changed."""
+    return all(
+        str(int(getattr(numba.config, name, usual))) == usual for name, usual in _SETTINGS.items()
+    )
 
 
 def slow_settings() -> list[str]:
@@ -195,11 +177,6 @@ def use_cache(dispatcher: Any, cache: Any) -> None:
     dispatcher._cache = cache
 
 
-def cache_of(dispatcher: Any) -> Any:
-    """Return the cache that :func:`use_cache` gave a function; None where it has none."""
-    return getattr(dispatcher, "_cache", None)
-
-
 def address_of(kernel: Any, signature: tuple[Any, ...]) -> int:
     """Compile a kernel for a signature, or load it from the cache, and return its address.
 
@@ -219,6 +196,67 @@ def address_of(kernel: Any, signature: tuple[Any, ...]) -> int:
         kernel.compile(signature)
     result = kernel.overloads[signature]
     return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+
+
+def object_of(kernel: Any, signature: tuple[Any, ...]) -> tuple[bytes, str]:
+    """Return the object file of a kernel that :func:`address_of` has compiled.
+
+    Parameters
+    ----------
+    kernel : Dispatcher
+    signature : tuple of numba types
+
+    Returns
+    -------
+    code : bytes
+        Empty where numba does not give it.
+    symbol : str
+        The name of the kernel in the object file.
+    """
+    result = kernel.overloads[signature]
+    try:
+        code: bytes = result.library._get_compiled_object()
+    except (AttributeError, RuntimeError, ValueError):
+        code = b""
+    return code, result.fndesc.llvm_func_name
+
+
+def bitcode_of(kernel: Any, signature: tuple[Any, ...]) -> tuple[bytes, str]:
+    """Compile a kernel, and return LLVM's optimised code of it, before that is machine code.
+
+    Parameters
+    ----------
+    kernel : Dispatcher
+    signature : tuple of numba types
+
+    Returns
+    -------
+    code : bytes
+    symbol : str
+        The name of the kernel in it.
+    """
+    if signature not in kernel.overloads:
+        kernel.compile(signature)
+    result = kernel.overloads[signature]
+    return result.library._final_module.as_bitcode(), result.fndesc.llvm_func_name
+
+
+def compiles_for() -> tuple[str, str, str]:
+    """Return what numba compiles for: LLVM's platform, processor and features."""
+    from numba.core.registry import cpu_target
+
+    return cpu_target.target_context.codegen().magic_tuple()
+
+
+def compile_for(cpu: str, features: str) -> None:
+    """Let numba compile for a processor that may be another one; before it compiles anything.
+
+    Parameters
+    ----------
+    cpu, features : str
+        LLVM's names.
+    """
+    numba.config.CPU_NAME, numba.config.CPU_FEATURES = cpu, features
 
 
 def call_at(

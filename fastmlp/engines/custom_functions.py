@@ -21,7 +21,7 @@ import numpy as np
 
 from ..exceptions import CustomLossError
 from ..network.plan import LossFunctions
-from .forks import hold_at_fork
+from .forks import hold_at_fork, importing
 
 # Custom losses whose functions, and whose kernels, are kept: those that were used lately.
 MOST_KEPT = 16
@@ -87,7 +87,8 @@ def _copy(name: str, function: Any) -> FunctionType:
 
 def _content(functions: tuple[FunctionType, ...]) -> bytes | None:
     """Compute a digest of functions and all values that they use; None where that fails."""
-    from ._numba import cloudpickle  # imported here, since other losses need no numba
+    with importing:
+        from ._numba import cloudpickle  # imported here, since other losses need no numba
 
     if cloudpickle is None:
         return None

@@ -1,7 +1,6 @@
 """The choice of an engine by the estimators' parameter `device`: 'cpu', 'cuda' or 'auto'."""
 
 import contextlib
-import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from ..network.plan import TrainingPlan
 from ..network.weights import n_parameters
 from .custom_functions import frozen
 from .engine import Data, Engine, Matrix, PredictionNetwork
-from .forks import hold_at_fork
+from .forks import importing
 from .ranges import check_ranges
 
 if TYPE_CHECKING:
@@ -32,17 +31,12 @@ _EXPECTED_EPOCHS = 50
 # Keys of the kernels that this process has used on a GPU; see _kernels. They must not hold the
 # functions of custom losses, which would then live as long as the process.
 _compiled: set[tuple[Any, ...]] = set()
-# Held while the CPU's engine is imported, which takes a second. A child that is forked in the
-# middle of an import could never import that module.
-_importing = threading.RLock()
-hold_at_fork(_importing)
 
 
 @cache
 def _cpu_engine() -> Any:
-    """Import the module of the CPU's engine, and with it numba, when that is first needed."""
-    with _importing:
-        from . import _numba as _numba  # first, as it says what is wrong with numba
+    """Import the module of the CPU's engine when that is first needed."""
+    with importing:
         from .cpu import engine
     return engine
 

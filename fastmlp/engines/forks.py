@@ -7,7 +7,10 @@ and in the child.
 """
 
 import os
+import sys
 import threading
+from contextlib import suppress
+from operator import attrgetter
 from typing import Any, Protocol
 
 
@@ -19,6 +22,36 @@ class Lock(Protocol):
 
     def release(self) -> Any:
         """Give the lock back."""
+
+
+class LockOfModule:
+    """The lock of a module that may be imported later; until then there is nothing to take.
+
+    Parameters
+    ----------
+    module, name : str
+        Where the lock is found; the name may have dots.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+        self._taken = threading.local()
+
+    def acquire(self) -> None:
+        """Take the lock, where it is there."""
+        lock = None
+        if self._module in sys.modules:
+            # A module that is imported at this moment lacks it, as other versions of it may do.
+            with suppress(AttributeError):
+                lock = attrgetter(self._name)(sys.modules[self._module])
+        if lock is not None:
+            lock.acquire()
+        self._taken.lock = lock
+
+    def release(self) -> None:
+        """Give back what the current thread has taken."""
+        if self._taken.lock is not None:
+            self._taken.lock.release()
 
 
 # In the order in which a fork takes them. Whoever holds one of them may wait for a later one, and
@@ -44,12 +77,25 @@ def hold_at_fork(*locks: Lock, innermost: bool = False) -> None:
         _locks[:0] = locks
 
 
+#: Held while engines and compilers are imported, late and by any thread. A child that is forked in
+#: the middle of an import could never import that module.
+importing = threading.RLock()
+hold_at_fork(importing)
+
+
 def _take() -> None:
-    """Take all locks; where an interrupt ends that, those that were taken are remembered."""
-    _forking.taken = []
-    for lock in tuple(_locks):
-        lock.acquire()
-        _forking.taken.append(lock)
+    """Take all locks; where an interrupt ends that, those that were taken are remembered.
+
+    While this waits for one of them, an import may add others, which come before it.
+    """
+    while True:
+        _forking.taken, known = [], tuple(_locks)
+        for lock in known:
+            lock.acquire()
+            _forking.taken.append(lock)
+        if known == tuple(_locks):
+            return
+        _give_back()
 
 
 def _give_back() -> None:

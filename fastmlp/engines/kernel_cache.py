@@ -1,4 +1,6 @@
-"""The cache on disk of the kernels that were compiled for either device.
+"""The cache on disk of the kernels that were compiled for a GPU, and what keys compiled code.
+
+The CPU's kernels are kept by :mod:`fastmlp.engines.cpu.objects`, under the same fingerprints.
 
 numba compiles a function again when its own file has changed, and not when another file has whose
 functions it calls: after an edit or an upgrade it would run stale machine code. Therefore entries
@@ -101,7 +103,7 @@ def kernel_cache(
     folder : {'cpu', 'cuda'}
         The folder of the device's sources.
     parts : SimpleNamespace or None
-        The classes of numba or numba-cuda to build on; see ``_numba.cpu_cache_parts``.
+        The classes of numba or numba-cuda to build on; see ``_numba.cuda_cache_parts``.
     machine : object
         The machine that code is compiled for. Its ``repr`` becomes a part of the names of files.
     key : function
@@ -240,7 +242,7 @@ def distrusted_files(folder: str) -> list[str]:
     """Say of each file of compiled code in a folder that is not read why it is not."""
     return [
         f"{path} {reason}"
-        for path in sorted(Path(folder).glob("*.nbc"))
+        for path in sorted(Path(folder).glob("*.fmo"))
         if (reason := private_files.why_not_trusted(path.lstat()))
     ]
 

@@ -6,7 +6,6 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 
 from .. import __version__
 from ..engines.private_files import is_distrust
@@ -56,7 +55,6 @@ def examine() -> tuple[dict[str, str], list[str]]:
 
 def _engine(facts: dict[str, str], problems: list[str]) -> None:
     """Describe the processor, and what the CPU engine makes of it."""
-    from ..engines._numba import require_compiler, slow_settings
     from ..engines.cpu.threads import default_n_threads, why_no_more
     from ..engines.cpu.vector_unit import HOST, cpu_name
 
@@ -65,37 +63,56 @@ def _engine(facts: dict[str, str], problems: list[str]) -> None:
     facts["vectors"] = f"{8 * HOST.n_bytes} bits, {fma} fused multiply-add"
     facts["threads"] = f"{default_n_threads()} ({why_no_more()})"
     facts["threading layer"] = "none needed: fastmlp has threads of its own"
-    require_compiler()
-    if settings := slow_settings():
-        problems.append(f"compiled code is slow, by {' and '.join(settings)}; unset that")
 
 
 def _compiled_code(facts: dict[str, str], problems: list[str]) -> None:
-    """Say where compiled code is kept, or why it is not."""
-    from ..engines._numba import cache_of
-    from ..engines.cpu.jit import KernelCache
-    from ..engines.cpu.kernels import train
+    """Say where compiled code comes from and is kept, or why it is not."""
+    from ..engines.cpu import library, objects
+    from ..engines.cpu.catalogue import DTYPES
+    from ..engines.cpu.vector_unit import LEVEL
+
+    level = LEVEL or "this processor"
+    reasons = [reason for d in DTYPES if (reason := objects.why_not_in_package(d))]
+    if library.is_just_in_time():
+        reasons = ["FASTMLP_JIT is set, so that every process compiles anew"]
+    facts["compiled code"] = (
+        f"for {level}, compiled on this machine: {reasons[0]}"
+        if reasons
+        else f"for {level}, from the package"
+    )
+    _cache_folder(facts, problems, is_needed=bool(reasons) and not library.is_just_in_time())
+    if reasons:
+        from ..engines._numba import require_compiler, slow_settings
+
+        require_compiler()
+        if settings := slow_settings():
+            problems.append(f"compiled code is slow, by {' and '.join(settings)}; unset that")
+
+
+def _cache_folder(facts: dict[str, str], problems: list[str], is_needed: bool) -> None:
+    """Say where compiled code is kept; where it `is_needed` and is not, that is a problem."""
+    from ..engines.cpu.objects import cache_folder, refused
     from ..engines.kernel_cache import distrusted_files, is_switched_on
 
-    cache = cache_of(train)
-    if KernelCache is not None and isinstance(cache, KernelCache):
-        folder = str(cache.cache_path)
-        facts["cache folder"] = folder
-        chosen = os.environ.get("NUMBA_CACHE_DIR")
-        for other, error in KernelCache.refused.items():
-            if chosen and other.startswith(os.path.abspath(chosen)):
-                problems.append(f"NUMBA_CACHE_DIR is not used: {_remedy(other, error)}")
-            elif is_distrust(error):
-                facts["cache folder"] += f" ({error})"
-        if files := distrusted_files(folder):
-            problems.append(
-                f"{len(files)} files of compiled code are not read: {files[0]}; remove them"
-            )
-    elif not is_switched_on():
-        facts["cache folder"] = "off (FASTMLP_CACHE=0)"
-    else:
-        facts["cache folder"] = "none"
-        problems.append(_why_no_cache(KernelCache))
+    folder = cache_folder()
+    if folder is None:
+        facts["cache folder"] = "none" if is_switched_on() else "off (FASTMLP_CACHE=0)"
+        if is_needed and is_switched_on():
+            problems.append(_why_no_cache(refused))
+        return
+    facts["cache folder"] = folder
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    for other, error in refused.items():
+        if chosen and other.startswith(os.path.abspath(chosen)):
+            problems.append(f"NUMBA_CACHE_DIR is not used: {_remedy(other, error)}")
+        elif is_distrust(error):
+            facts["cache folder"] += f" ({error})"
+    if files := distrusted_files(folder):
+        problems.append(
+            f"{len(files)} files of compiled code are not read: {files[0]}; remove them"
+        )
+    if is_needed and (reason := _why_no_fingerprint()):
+        problems.append(reason)
 
 
 def _gpu(facts: dict[str, str], problems: list[str]) -> None:
@@ -108,28 +125,25 @@ def _gpu(facts: dict[str, str], problems: list[str]) -> None:
     facts["GPU"] = describe() if not reason else f"not usable: {reason}"
 
 
-def _why_no_cache(kernel_cache: Any) -> str:
-    """Why compiled code is not kept, with the remedy; `kernel_cache` may be None."""
-    from ..engines.kernel_cache import fingerprint
-
-    if kernel_cache is None:
-        return (
-            f"numba {_version('numba')} keeps compiled code in a way that fastmlp {__version__} "
-            "does not know, so that every process compiles anew; install another version of one "
-            "of them"
-        )
-    if os.environ.get("NUMBA_CACHE_LOCATOR_CLASSES"):
-        return "every process compiles anew: NUMBA_CACHE_LOCATOR_CLASSES is set; unset it"
-    try:
-        fingerprint("cpu")
-    except RuntimeError as error:
-        return f"every process compiles anew: {error}; install fastmlp as files"
-    distrusted = [_remedy(*item) for item in kernel_cache.refused.items() if is_distrust(item[1])]
+def _why_no_cache(refused: dict[str, OSError]) -> str:
+    """Why compiled code is not kept, with the remedy, where these folders were passed over."""
+    distrusted = [_remedy(*item) for item in refused.items() if is_distrust(item[1])]
     why = f" ({distrusted[0]})" if distrusted else ""
     return (
         f"no folder for compiled code can be used{why}, so that every process compiles anew; "
         "set NUMBA_CACHE_DIR to a folder of your own"
     )
+
+
+def _why_no_fingerprint() -> str:
+    """Why compiled code cannot be told from that of other sources; empty where it can."""
+    from ..engines.kernel_cache import fingerprint
+
+    try:
+        fingerprint("cpu")
+    except RuntimeError as error:
+        return f"every process compiles anew: {error}; install fastmlp as files"
+    return ""
 
 
 def _remedy(folder: str, error: OSError) -> str:

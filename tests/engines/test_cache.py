@@ -11,38 +11,40 @@ import pytest
 
 import fastmlp
 
-# A kernel that compiles quickly and inlines formulas of another file.
+# A kernel that compiles quickly and inlines formulas of another file, called as numba calls it:
+# after the places of result and exception, a vector is seven numbers, of which data is the fifth.
 SCRIPT = """
-import os
-import numba
+import ctypes, os, sys
 import numpy as np
-from fastmlp.engines.cpu.layers import activation_kernel
-from fastmlp.network.plan import Activation
+from fastmlp.engines.cpu import library
 
-activate = activation_kernel(Activation[os.environ.get("ACTIVATION", "RELU")])
-
-@numba.njit
-def relu(z):
-    activate(z, 0, z.size)
-
-z = np.array([-1.0, 3.0], dtype=os.environ.get("DTYPE", "float64"))
-relu(z)
-stats = activate.stats
-print(*z, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), sep=",")
+dtype = np.dtype(os.environ.get("DTYPE", "float64"))
+name = os.environ.get("KERNEL", "activate.relu")
+address = library.address(name, dtype)
+z, nothing = np.array([-1.0, 3.0], dtype), np.zeros(2)
+kernel = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 9)(address)
+place = nothing.ctypes.data
+kernel(place, place, 0, 0, z.size, z.itemsize, z.ctypes.data, z.size, z.itemsize, 0, z.size)
+origins = library.origins()
+print(*z, origins["the cache"], origins["compiled in this process"], sep=",")
+assert ("numba" in sys.modules) == (origins["compiled in this process"] > 0)
 """
+
+
+HIDDEN = "NUMBA_CACHE_DIR", "FASTMLP_CACHE", "FASTMLP_JIT"
 
 
 @pytest.fixture
 def package(tmp_path):
     """A copy of the package that a test may edit."""
     source = Path(fastmlp.__file__).parent
-    ignore = shutil.ignore_patterns("__pycache__")
+    ignore = shutil.ignore_patterns("__pycache__", "objects")
     return Path(shutil.copytree(source, tmp_path / "site" / "fastmlp", ignore=ignore))
 
 
 def start(package, cache=None, **environment):
     """SCRIPT in a process of its own."""
-    env = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "FASTMLP_CACHE")}
+    env = {k: v for k, v in os.environ.items() if k not in HIDDEN}
     env |= {"PYTHONPATH": str(package.parent), **environment}
     if cache is not None:
         env["NUMBA_CACHE_DIR"] = str(cache)
@@ -82,7 +84,7 @@ def test_edited_formula_is_compiled_anew(package, tmp_path):
     formulas.write_text(text.replace("return 0 if z < 0 else z", "return 7.0"))
     assert run(package, tmp_path / "cache") == ([7.0, 7.0], 0, 1)
     # The stale file is gone, and the new one is used.
-    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 1
+    assert len(list((tmp_path / "cache").rglob("*.fmo"))) == 1
     assert run(package, tmp_path / "cache") == ([7.0, 7.0], 1, 0)
 
 
@@ -105,7 +107,7 @@ def test_any_edit_compiles_anew(source, package, tmp_path):
 def test_choices_do_not_mix(package, tmp_path):
     run(package, tmp_path / "cache")
     for counts in ((0, 1), (1, 0)):
-        values, *found = run(package, tmp_path / "cache", ACTIVATION="TANH")
+        values, *found = run(package, tmp_path / "cache", KERNEL="activate.tanh")
         assert values == pytest.approx([math.tanh(-1), math.tanh(3)]) and tuple(found) == counts
     assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
 
@@ -116,12 +118,12 @@ def test_types_compiled_at_once_do_not_mix(package, tmp_path):
         assert finish(process)[0] == [0.0, 3.0]
     for dtype in ("float32", "float64"):
         assert run(package, tmp_path / "cache", DTYPE=dtype) == ([0.0, 3.0], 1, 0)
-    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 2
+    assert len(list((tmp_path / "cache").rglob("*.fmo"))) == 2
 
 
 def test_damaged_file_is_compiled_anew(package, tmp_path):
     run(package, tmp_path / "cache")
-    (path,) = (tmp_path / "cache").rglob("*.nbc")
+    (path,) = (tmp_path / "cache").rglob("*.fmo")
     path.write_bytes(path.read_bytes()[:100])
     assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
     assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
@@ -139,10 +141,17 @@ def test_cache_can_be_switched_off(package, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+def test_just_in_time_neither_reads_nor_writes(package, tmp_path):
+    assert run(package, tmp_path / "cache", FASTMLP_JIT="1") == ([0.0, 3.0], 0, 1)
+    assert not (tmp_path / "cache").exists()
+    run(package, tmp_path / "cache")
+    assert run(package, tmp_path / "cache", FASTMLP_JIT="1") == ([0.0, 3.0], 0, 1)
+
+
 def test_installed_in_place_by_default(package):
     assert run(package)[1:] == (0, 1)
     assert run(package)[1:] == (1, 0)
-    assert list((package / "engines" / "cpu" / "__pycache__").glob("*.nbc"))
+    assert list((package / "engines" / "cpu" / "__pycache__").glob("*.fmo"))
 
 
 def test_read_only_installation_uses_the_user_cache(package, tmp_path):
@@ -151,7 +160,7 @@ def test_read_only_installation_uses_the_user_cache(package, tmp_path):
     home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache")}
     assert run(package, **home)[1:] == (0, 1)
     assert run(package, **home)[1:] == (1, 0)
-    assert list((tmp_path / "home").rglob("*.nbc"))
+    assert list((tmp_path / "home").rglob("*.fmo"))
 
 
 def test_no_writable_folder_compiles_in_memory(package, tmp_path):

@@ -92,14 +92,14 @@ def test_a_fork_waits_until_nobody_has_a_lock(name):
 
 
 def test_a_fork_waits_until_the_engine_is_imported(tmp_path):
-    """A thread is in the middle of the first import of numba when the process forks."""
+    """A thread is in the middle of the first import of the engine when the process forks."""
     result = run("""
 in_import, forked = threading.Event(), threading.Event()
 os.register_at_fork(after_in_parent=forked.set)
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "fastmlp.engines.cpu.kernels" and not in_import.is_set():
+        if name == "fastmlp.engines.cpu.dispatch" and not in_import.is_set():
             in_import.set()
             forked.wait(1)
 

@@ -11,7 +11,7 @@ import pytest
 from helpers import imported_by
 from numba import types
 
-from fastmlp.engines.cpu import dispatch, engine, slots
+from fastmlp.engines.cpu import custom_loss, engine, slots
 from fastmlp.engines.cpu.arguments import Inputs, Matrix, Network, Size, StridedMatrix
 from fastmlp.engines.cpu.custom_loss import compile_custom
 from fastmlp.engines.cpu.indirect_call import (
@@ -41,7 +41,7 @@ DOUBLES = types.Array(types.float64, 1, "C")
 
 
 def compile_for(caller, *types_of_arguments):
-    compile_kernel(caller, is_cached=False).compile(types_of_arguments)
+    compile_kernel(caller).compile(types_of_arguments)
 
 
 def refusal(caller, *types_of_arguments):
@@ -164,7 +164,7 @@ def test_arguments_arrive(dtype):
         arena[10] = init.start * 10 + init.row_step
 
     dtype = np.dtype(dtype)
-    kernels = [compile_kernel(f, is_cached=False) for f in (write, product)]
+    kernels = [compile_kernel(f) for f in (write, product)]
     calls = np.zeros(slots.n_slots(3), np.uint64)
     calls[ACTIVATE + 2 * slots.N_LAYER_SLOTS] = address(ACTIVATE, kernels[0], dtype)
     calls[MULTIPLY] = address(MULTIPLY, kernels[1], dtype)
@@ -200,7 +200,7 @@ def test_a_custom_loss_that_no_cache_keeps_lives_as_long_as_its_engine(monkeypat
         compiled.append(weakref.ref(result.kernel))
         return result
 
-    monkeypatch.setattr(dispatch, "compile_custom", compile_and_note)
+    monkeypatch.setattr(custom_loss, "compile_custom", compile_and_note)
     plan = TrainingPlan(
         (2, 1), Activation.RELU, Loss.CUSTOM, Optimizer.SGD, custom_loss=(squared, slope)
     )

@@ -1,15 +1,14 @@
 """Compiled code is read only where nobody else can have written it, and only where it is whole."""
 
 import os
-import pickle
 import stat
-from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
 from fastmlp.engines import private_files
-from fastmlp.engines.cpu.jit import KernelCache, compile_kernel
+from fastmlp.engines.cpu import jobs, library, objects
 from fastmlp.engines.kernel_cache import distrusted_files
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no such owners")
@@ -94,47 +93,45 @@ def test_what_a_killed_process_left_is_known_by_its_age(folder):
     assert not private_files.was_left_behind(folder / "kernel")
 
 
-def double(x):
-    return 2 * x
-
-
-def triple(x):
-    return 3 * x
+DOUBLE = np.dtype(np.float64)
+ABSOLUTE, POISSON = "row_losses.absolute_error", "row_losses.poisson"
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A folder for compiled code."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.delenv("FASTMLP_CACHE", raising=False)
-    monkeypatch.setattr(KernelCache, "refused", {})
-    return tmp_path / "cache"
+    """A folder for compiled code, in a package that has none."""
+    monkeypatch.setattr(objects, "_IN_PACKAGE", tmp_path / "none")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("FASTMLP_CACHE", "FASTMLP_JIT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(objects, "refused", {})
+    for name in ("_addresses", "_places", "_functions", "_looked_for"):
+        monkeypatch.setattr(library, name, {})
+    objects.cache_folder.cache_clear()
+    yield tmp_path / "cache" / "fastmlp"
+    objects.cache_folder.cache_clear()
 
 
-def hits_and_misses(function=double):
-    """Call a function that nothing has compiled in this process, and look where it was found."""
-    compiled = compile_kernel(function, entry=True)
-    assert compiled(4.0) == function(4.0)
-    found = compiled.stats
-    return sum(found.cache_hits.values()), sum(found.cache_misses.values())
+def place_of(name=ABSOLUTE):
+    """Call a kernel that nothing has found in this process, and return where it was found."""
+    for known in (library._addresses, library._places, library._functions):
+        known.clear()
+    y, p, result = np.array([[1.0, 2.0]]), np.array([[2.0, 4.0]]), np.zeros(1)
+    arrays = y, p, np.zeros(2), result
+    job = jobs.describe(arrays)
+    library.function(name, DOUBLE)(job.ctypes.data)
+    if name == ABSOLUTE:
+        assert result[0] == 3.0
+    (place,) = library._places.values()
+    return place
 
 
-COMPILED, FOUND = (0, 1), (1, 0)
+COMPILED, FOUND = "compiled in this process", "the cache"
 
 
-def kernel_in(cache, function=double):
-    (path,) = cache.rglob(f"*{function.__name__}*.nbc")
+def kernel_in(cache, name=ABSOLUTE):
+    (path,) = cache.glob(f"fastmlp-{name}-*")
     return path
-
-
-class Planted:
-    """Leaves a file behind where it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
 
 
 def flipped(content, place):
@@ -144,62 +141,71 @@ def flipped(content, place):
 
 
 def test_whatever_is_damaged_is_compiled_and_written_anew(cache):
-    assert hits_and_misses() == COMPILED
+    assert place_of() == COMPILED
     path = kernel_in(cache)
     whole = path.read_bytes()
     size = len(whole)
-    damaged = [b"", whole[:10], whole[:32], whole[32:], whole[:-1], whole + b"\0", bytes(size)]
-    damaged += [flipped(whole, place) for place in (0, 31, 32, 33, size // 3, size // 2, size - 1)]
+    damaged = [b"", whole[:10], whole[:64], whole[65:], whole[:-1], whole + b"\0", bytes(size)]
+    damaged += [flipped(whole, place) for place in (0, 63, 64, 65, size // 3, size // 2, size - 1)]
     for number, content in enumerate(damaged):
         path.write_bytes(content)
-        assert hits_and_misses() == COMPILED, number
-        assert hits_and_misses() == FOUND, number
+        assert place_of() == COMPILED, number
+        assert place_of() == FOUND, number
 
 
 def test_a_folder_in_the_place_of_a_kernel(cache):
-    hits_and_misses()
+    place_of()
     path = kernel_in(cache)
     path.unlink()
     path.mkdir()
-    assert hits_and_misses() == COMPILED
+    assert place_of() == COMPILED
     path.rmdir()
-    assert hits_and_misses() == COMPILED
-    assert hits_and_misses() == FOUND
-
-
-def test_planted_code_is_not_run(cache, tmp_path):
-    hits_and_misses()
-    kernel_in(cache).write_bytes(pickle.dumps(Planted(tmp_path / "was here")))
-    assert hits_and_misses() == COMPILED
-    assert not (tmp_path / "was here").exists()
+    assert place_of() == COMPILED
+    assert place_of() == FOUND
 
 
 def test_a_kernel_of_another_name_is_not_taken(cache):
-    for function in (double, triple):
-        assert hits_and_misses(function) == COMPILED
-    kernel_in(cache, double).write_bytes(kernel_in(cache, triple).read_bytes())
-    assert hits_and_misses(double) == COMPILED
+    for name in (ABSOLUTE, POISSON):
+        assert place_of(name) == COMPILED
+    kernel_in(cache, ABSOLUTE).write_bytes(kernel_in(cache, POISSON).read_bytes())
+    assert place_of(ABSOLUTE) == COMPILED
+    assert place_of(ABSOLUTE) == FOUND
 
 
-def test_an_error_while_a_kernel_is_rebuilt_compiles_it_anew(cache, monkeypatch):
-    hits_and_misses()
+@pytest.mark.parametrize(
+    "change",
+    [{"vector_bytes": 8}, {"target": "another processor"}, {"platform": "riscv64-unknown"},
+     {"fingerprint": "0" * 64}, {"exports": {}}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_code_for_something_else_is_not_taken(change, cache):
+    place_of()
+    path = kernel_in(cache)
+    about, code = objects.unpacked(path.read_bytes())
+    path.write_bytes(objects.packed(about | change, code))
+    assert place_of() == COMPILED
+    assert place_of() == FOUND
 
-    def fail(self, data):
-        raise RuntimeError("LLVM bitcode parsing error")
 
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
+def test_code_that_cannot_be_linked_is_compiled_anew(part, cache):
+    """A truncated object file whose digest is right."""
+    place_of()
+    path = kernel_in(cache)
+    about, code = objects.unpacked(path.read_bytes())
+    path.write_bytes(objects.packed(about, code[: int(part * len(code))]))
+    assert place_of() == COMPILED
+    assert place_of() == FOUND
+
+
+@pytest.mark.parametrize(("name", "value"), [("OPT", 2), ("SLP_VECTORIZE", 1)])
+def test_code_of_other_settings_of_numba_is_not_kept(name, value, cache, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("numba.core.codegen.JITCPUCodegen.unserialize_library", fail)
-        assert hits_and_misses() == COMPILED
-    assert hits_and_misses() == FOUND
-
-
-@pytest.mark.parametrize("name", ["OPT", "SLP_VECTORIZE"])
-def test_settings_of_numba_are_part_of_the_key(name, cache, monkeypatch):
-    assert hits_and_misses() == COMPILED
-    with monkeypatch.context() as patch:
-        patch.setattr(numba.config, name, type(getattr(numba.config, name))(2))
-        assert hits_and_misses() == COMPILED
-    assert hits_and_misses() == FOUND
+        patch.setattr(numba.config, name, type(getattr(numba.config, name))(value))
+        assert place_of() == COMPILED
+        assert not list(cache.glob("*"))
+    assert place_of() == COMPILED
+    assert place_of() == FOUND
 
 
 def test_a_full_disk_does_no_harm(cache, monkeypatch):
@@ -207,38 +213,40 @@ def test_a_full_disk_does_no_harm(cache, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(private_files, "write", fail)
-    assert hits_and_misses() == COMPILED
-    assert not list(cache.rglob("*.nbc"))
+    assert place_of() == COMPILED
+    assert not list(cache.glob("*"))
 
 
 @pytest.mark.parametrize("how", ["mode", pytest.param("owner", marks=as_root)])
 def test_a_folder_of_others_is_passed_over(how, cache):
-    hits_and_misses()
+    place_of()
     path = kernel_in(cache)
     before = path.stat()
-    os.chown(path.parent, OTHER, -1) if how == "owner" else path.parent.chmod(0o777)
-    hits_and_misses()
+    os.chown(cache, OTHER, -1) if how == "owner" else cache.chmod(0o777)
+    assert place_of() == COMPILED
+    objects.cache_folder.cache_clear()
     reason = "belongs to another user" if how == "owner" else "can be written by other users"
-    assert reason in str(KernelCache.refused[str(path.parent)])
+    assert objects.cache_folder() != str(cache)
+    assert reason in str(objects.refused[str(cache)])
     after = path.stat()
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
-    assert str(path.parent) != KernelCache(double).cache_path
 
 
 def test_a_file_of_others_is_written_anew(cache):
-    hits_and_misses()
+    place_of()
     path = kernel_in(cache)
     path.chmod(0o666)
     (reason,) = distrusted_files(path.parent)
     assert reason == f"{path} can be written by other users"
-    assert hits_and_misses() == COMPILED
-    assert hits_and_misses() == FOUND
+    assert place_of() == COMPILED
+    assert place_of() == FOUND
     assert not distrusted_files(path.parent)
 
 
 def test_no_folder_is_made_where_the_home_is_unknown(cache, tmp_path, monkeypatch):
     """With neither HOME nor an entry for the user, paths of the home begin with a tilde."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", "~/cache")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "~/cache")
     monkeypatch.chdir(tmp_path)
-    hits_and_misses()
+    assert objects.cache_folder() != str(cache)
+    assert "home folder of this user is not known" in str(objects.refused["~/cache/fastmlp"])
     assert not list(tmp_path.iterdir())

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 from helpers import imported_by
-from numba.core import caching
 
 import fastmlp
 from fastmlp.engines import _numba
-from fastmlp.engines._numba import cpu_cache_parts
 
 PACKAGE = Path(fastmlp.__file__).parent
 DOOR = "engines/_numba.py"
@@ -83,41 +81,32 @@ def run(code, **environment):
 
 FIT = """
 import numpy as np
+from pathlib import Path
+from fastmlp.engines.cpu import objects
+objects._IN_PACKAGE = Path("none")
 from fastmlp import MLPRegressor
-from fastmlp.tools.doctor import examine
 model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
 print(*model.fit(np.eye(4), np.arange(4.0)).predict(np.eye(4)), sep=",")
-facts, problems = examine()
-print(facts["cache folder"])
-print(*problems)
 """
 
 
-def test_without_numbas_cache_kernels_are_compiled_in_memory(tmp_path):
-    hide = "import numba.core.caching; del numba.core.caching.IndexDataCacheFile"
-    without = run(hide + FIT, NUMBA_CACHE_DIR=str(tmp_path))
+def test_without_numbas_object_files_each_process_compiles(tmp_path):
+    hide = """
+from numba.core.codegen import CPUCodeLibrary
+(base,) = (cls for cls in CPUCodeLibrary.__mro__ if "_get_compiled_object" in vars(cls))
+del base._get_compiled_object
+"""
+    settings = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    without = run(hide + FIT, **settings)
     assert without.returncode == 0, without.stderr
-    predictions, folder, problems = without.stdout.splitlines()
-    assert predictions == run(FIT).stdout.splitlines()[0]
-    assert folder == "none"
-    assert "keeps compiled code in a way that fastmlp" in problems
-    assert not list(tmp_path.rglob("*.nbc"))
-
-
-@pytest.mark.parametrize(
-    ("cls", "name"),
-    [(caching, "IndexDataCacheFile"), (caching.IndexDataCacheFile, "_dump"),
-     (caching.CacheImpl, "_locator_classes"), (caching, "UserWideCacheLocator")],
-)  # fmt: skip
-def test_any_part_of_the_cache_may_be_missing(cls, name, monkeypatch):
-    assert cpu_cache_parts() is not None
-    monkeypatch.delattr(cls, name)
-    assert cpu_cache_parts() is None
+    assert not list(tmp_path.rglob("*.fmo"))
+    assert run(FIT, **settings).stdout == without.stdout
+    assert list(tmp_path.rglob("*.fmo"))
 
 
 def test_without_what_kernels_are_written_with_the_error_names_numba():
     result = run("import numba.core; numba.core.cgutils = None; del numba.core.cgutils\n"
                  "import sys; sys.modules['numba.core.cgutils'] = None\n"
-                 "import fastmlp.engines.cpu.engine")  # fmt: skip
+                 "import fastmlp.engines.cpu.compilation")  # fmt: skip
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: numba 0.") and "cgutils" in last

@@ -94,7 +94,7 @@ def test_a_room_that_was_interrupted_is_not_used_again(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(in_place.kernels, "predict", interrupt)
+        patch.setattr(in_place.Entry, "__call__", interrupt)
         with pytest.raises(KeyboardInterrupt):
             model.predict(X)
     assert not rooms

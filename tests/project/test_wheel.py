@@ -1,5 +1,6 @@
 """What is installed: every module of the packages and what belongs to it, and nothing else."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -46,10 +47,14 @@ def wheel(tmp_path_factory):
     shutil.copytree(ROOT, copy, ignore=ignored)
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
-    command += ["--wheel-dir", str(out), str(copy)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    command += ["--wheel-dir", str(out), "--verbose", str(copy)]
+    # A level that nothing can be compiled for: the wheel is whole without compiled kernels.
+    env = {**os.environ, "FASTMLP_LEVELS": "none-such"}
+    result = subprocess.run(command, capture_output=True, text=True, env=env)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "kernels of none-such for float32 are not compiled" in result.stdout + result.stderr
     (path,) = out.iterdir()
+    assert path.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 

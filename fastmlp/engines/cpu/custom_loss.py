@@ -21,10 +21,10 @@ from ..custom_functions import MOST_KEPT, NAMES, failure
 from . import layout as at
 from .indirect_call import address
 from .jit import FASTMATH, compile_entry, compile_variant
+from .jobs import N_SUMS
 from .row_reductions import row_sums
 from .slots import LOSSES
 from .views import view
-from .work_sharing import N_SUMS
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -184,8 +184,7 @@ def _losses_kernel(value: Dispatcher, derivative: Dispatcher) -> Dispatcher:
     in place. Functions are not applied to the zeros of padding, for which they need not be defined.
     """
 
-    # The cache on disk tells kernels apart by their names, and custom losses have the same name.
-    @compile_variant("custom", is_cached=False)
+    @compile_variant("custom")
     def losses_and_deltas(
         arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to
     ):  # fmt: skip
@@ -247,7 +246,7 @@ def row_losses_kernel(functions: LossFunctions) -> Dispatcher:
 
     matrix = types.Array(types.float64, 2, "C")
     with own_machine_code():
-        kernel = compile_entry(row_losses, is_cached=False)
+        kernel = compile_entry(row_losses)
         kernel.compile((matrix, matrix, types.Array(types.float64, 1, "C")))
     return kernel
 

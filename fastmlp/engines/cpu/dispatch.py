@@ -7,33 +7,27 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, TrainingPlan, keeps_derivatives
-from . import slots
-from .custom_loss import compile_custom
-from .gemm import multiply
-from .indirect_call import address
-from .layers import (
-    activation_kernel,
-    derivative_kernel,
-    drop_units,
-    keeping_kernel,
-    multiply_by_kept,
-)
-from .optimizers import scale, shape_gradient, update_kernel
-from .outputs import loss_kernel, output_kernel
-from .row_pass import backward, finish_rows, forward
-from .sparse import group_by_feature, multiply_rows, sum_block
-from .weight_pass import (
-    finish_update,
-    limit_norms,
-    sum_gradient,
-    sum_group,
-    transpose_block,
-    update_weights,
-)
+from ...network.plan import Activation, Loss, TrainingPlan, keeps_derivatives
+from ..forks import importing
+from . import library, slots
+from .catalogue import activation_name, loss_name, output_name, update_name
 
-# The kernel, a numba dispatcher, of each slot.
-_Kernels: TypeAlias = dict[int, Any]
+# The name of the kernel of each slot.
+_Kernels: TypeAlias = dict[int, str]
+
+
+def clears_padding(loss: Loss) -> bool:
+    """Tell whether a loss's kernel can give padding a delta that is not zero.
+
+    Parameters
+    ----------
+    loss : Loss
+
+    Returns
+    -------
+    bool
+    """
+    return loss in (Loss.POISSON, Loss.BINARY_CROSS_ENTROPY, Loss.BINARY_MARGIN, Loss.CUSTOM)
 
 
 def _prediction_kernels(loss: Loss, is_sparse: bool) -> _Kernels:
@@ -48,15 +42,15 @@ def _prediction_kernels(loss: Loss, is_sparse: bool) -> _Kernels:
 
     Returns
     -------
-    dict of int to numba dispatcher
-        The kernel of each slot.
+    dict of int to str
+        The name of the kernel of each slot.
     """
-    kernels = {slots.MULTIPLY: multiply, slots.FORWARD: forward}
-    output = output_kernel(OUTPUT_ACTIVATIONS[loss])
+    kernels = {slots.MULTIPLY: "multiply", slots.FORWARD: "forward"}
+    output = output_name(loss)
     if output is not None:
         kernels[slots.ACTIVATE_OUTPUT] = output
     if is_sparse:
-        kernels[slots.MULTIPLY_ROWS] = multiply_rows
+        kernels[slots.MULTIPLY_ROWS] = "multiply_rows"
     return kernels
 
 
@@ -71,32 +65,31 @@ def _training_kernels(plan: TrainingPlan, is_sparse: bool) -> _Kernels:
 
     Returns
     -------
-    dict of int to numba dispatcher
-        The kernel of each slot.
+    dict of int to str
+        The name of the kernel of each slot.
     """
-    custom = plan.custom_loss
-    losses = loss_kernel(plan.loss) if custom is None else compile_custom(custom, plan.dtype).kernel
     kernels = _prediction_kernels(plan.loss, is_sparse) | {
-        slots.FINISH_ROWS: finish_rows,
-        slots.LOSSES: losses,
-        slots.BACKWARD: backward,
-        slots.UPDATE_WEIGHTS: update_weights,
-        slots.SUM_GRADIENT: sum_gradient,
-        slots.SUM_GROUP: sum_group,
-        slots.TRANSPOSE_BLOCK: transpose_block,
-        slots.UPDATE: update_kernel(plan.optimizer),
+        slots.FINISH_ROWS: "finish_rows",
+        slots.BACKWARD: "backward",
+        slots.UPDATE_WEIGHTS: "update_weights",
+        slots.SUM_GRADIENT: "sum_gradient",
+        slots.SUM_GROUP: "sum_group",
+        slots.TRANSPOSE_BLOCK: "transpose_block",
+        slots.UPDATE: update_name(plan.optimizer),
     }
+    if plan.custom_loss is None:
+        kernels[slots.LOSSES] = loss_name("losses_and_deltas", plan.loss)
     if is_sparse:
-        kernels[slots.GROUP_BY_FEATURE] = group_by_feature
-        kernels[slots.SUM_BLOCK] = sum_block
+        kernels[slots.GROUP_BY_FEATURE] = "group_by_feature"
+        kernels[slots.SUM_BLOCK] = "sum_block"
     if plan.needs_gradient:
-        kernels[slots.SHAPE_GRADIENT] = shape_gradient
+        kernels[slots.SHAPE_GRADIENT] = "shape_gradient"
     if plan.weight_decay > 0:
-        kernels[slots.DECAY_WEIGHTS] = scale
+        kernels[slots.DECAY_WEIGHTS] = "scale"
     if plan.clip_norm < inf:
-        kernels[slots.FINISH_UPDATE] = finish_update
+        kernels[slots.FINISH_UPDATE] = "finish_update"
     if plan.max_norm < inf:
-        kernels[slots.LIMIT_NORMS] = limit_norms
+        kernels[slots.LIMIT_NORMS] = "limit_norms"
     return kernels
 
 
@@ -104,7 +97,7 @@ def _prediction_kernels_of_layer(activation: Activation) -> _Kernels:
     """Choose the kernels of a hidden layer's slots that predictions need."""
     if activation == Activation.IDENTITY:
         return {}
-    return {slots.ACTIVATE: activation_kernel(activation)}
+    return {slots.ACTIVATE: activation_name("activate", activation)}
 
 
 def _training_kernels_of_layer(activation: Activation, dropout: float) -> _Kernels:
@@ -118,31 +111,33 @@ def _training_kernels_of_layer(activation: Activation, dropout: float) -> _Kerne
 
     Returns
     -------
-    dict of int to numba dispatcher
-        The kernel of each slot.
+    dict of int to str
+        The name of the kernel of each slot.
     """
     kernels = _prediction_kernels_of_layer(activation)
     if keeps_derivatives(activation, dropout):
-        kernels[slots.ACTIVATE_AND_KEEP] = keeping_kernel(activation)
-        kernels[slots.MULTIPLY_BY_DERIVATIVE] = multiply_by_kept
+        kernels[slots.ACTIVATE_AND_KEEP] = activation_name("activate_and_keep", activation)
+        kernels[slots.MULTIPLY_BY_DERIVATIVE] = "multiply_by_kept"
     elif activation != Activation.IDENTITY:
-        kernels[slots.MULTIPLY_BY_DERIVATIVE] = derivative_kernel(activation)
+        kernels[slots.MULTIPLY_BY_DERIVATIVE] = activation_name(
+            "multiply_by_derivative", activation
+        )
     if dropout > 0:
-        kernels[slots.DROP_UNITS] = drop_units
+        kernels[slots.DROP_UNITS] = "drop_units"
     return kernels
 
 
 def _calls(
     kernels_of_network: _Kernels, kernels_of_layers: Sequence[_Kernels], dtype: np.dtype
 ) -> np.ndarray:
-    """Compile kernels, or load them from the cache, and return their addresses.
+    """Return the addresses of kernels, which are loaded or compiled where they are not there.
 
     Parameters
     ----------
-    kernels_of_network : dict of int to numba dispatcher
-        The kernel of each slot of the network.
-    kernels_of_layers : list of dict of int to numba dispatcher
-        For each hidden layer the kernel of each of its slots.
+    kernels_of_network : dict of int to str
+        The name of the kernel of each slot of the network.
+    kernels_of_layers : list of dict of int to str
+        For each hidden layer the name of the kernel of each of its slots.
     dtype : numpy.dtype
         Type of the network's numbers.
 
@@ -153,10 +148,10 @@ def _calls(
     n_layers = len(kernels_of_layers) + 1
     calls = np.zeros(slots.n_slots(n_layers), np.uint64)
     for slot, kernel in kernels_of_network.items():
-        calls[slot] = address(slot, kernel, dtype)
+        calls[slot] = library.address(kernel, dtype)
     for layer, kernels in enumerate(kernels_of_layers):
         for slot, kernel in kernels.items():
-            calls[slot + layer * slots.N_LAYER_SLOTS] = address(slot, kernel, dtype)
+            calls[slot + layer * slots.N_LAYER_SLOTS] = library.address(kernel, dtype)
     return calls
 
 
@@ -166,7 +161,7 @@ def prediction_calls(
 ) -> np.ndarray:
     """Return the addresses of all kernels that predictions need.
 
-    The kernels are compiled, or loaded from the cache, where that has not happened yet.
+    They are loaded, or else compiled, where that has not happened yet.
 
     Parameters
     ----------
@@ -189,10 +184,10 @@ def prediction_calls(
     return _calls(_prediction_kernels(loss, is_sparse), layers, dtype)
 
 
-def training_calls(plan: TrainingPlan, is_sparse: bool) -> tuple[np.ndarray, list[Any]]:
+def training_calls(plan: TrainingPlan, is_sparse: bool) -> tuple[np.ndarray, Any]:
     """Return the addresses of all kernels that training needs.
 
-    The kernels are compiled, or loaded from the cache, where that has not happened yet.
+    They are loaded, or else compiled, where that has not happened yet.
 
     Parameters
     ----------
@@ -204,13 +199,23 @@ def training_calls(plan: TrainingPlan, is_sparse: bool) -> tuple[np.ndarray, lis
     -------
     calls : ndarray of shape (n_slots,), uint64
         The vector `calls` of a :class:`fastmlp.engines.cpu.arguments.Network`.
-    kernels : list of numba dispatcher
-        The caller keeps this list as long as it uses the addresses, because the machine code of a
-        custom loss is freed together with its kernel.
+    kept : object
+        The caller keeps it as long as it uses the addresses, because the machine code of a custom
+        loss is freed together with its kernel.
     """
+    custom = None
+    if plan.custom_loss is not None:
+        library.share_with_compiler()
+        with library.without_collections(), importing:
+            from .custom_loss import compile_custom
+            from .indirect_call import address
+
+        custom = compile_custom(plan.custom_loss, plan.dtype).kernel
     layers = [
         _training_kernels_of_layer(activation, dropout)
         for activation, dropout in zip(plan.activations, plan.dropouts, strict=True)
     ]
-    kernels = _training_kernels(plan, is_sparse)
-    return _calls(kernels, layers, plan.dtype), list(kernels.values())
+    calls = _calls(_training_kernels(plan, is_sparse), layers, plan.dtype)
+    if custom is not None:
+        calls[slots.LOSSES] = address(slots.LOSSES, custom, plan.dtype)
+    return calls, custom

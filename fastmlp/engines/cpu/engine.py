@@ -11,23 +11,29 @@ from ...network.plan import Optimizer, TrainingPlan
 from ...network.weights import check_parameters, n_parameters, views
 from ..engine import Matrix, OptimizerMemory, PredictionNetwork, SomeRows
 from ..sharing import shared
-from . import kernels
 from . import layout as at
 from .barrier_array import END, NO_END
-from .custom_loss import raise_failure
-from .dispatch import training_calls
+from .dispatch import clears_padding, training_calls
 from .inputs import aligned, input_arrays, kernel_input
-from .outputs import clears_padding
+from .jobs import (
+    EPOCH_LOSS,
+    GRADIENT_NORM,
+    N_RESULTS,
+    N_SUMS,
+    ORDER,
+    SCALARS,
+    describe,
+    set_size,
+    work_size,
+)
+from .library import Entry
 from .prediction import NetworkInPlace, RowPrediction, prediction_in_training
 from .processors import available_processors
 from .row_losses import row_losses
-from .sparse import work_size
 from .thread_count import Stopwatch, keep_count, running, share_of, take_count
 from .thread_plan import planned_threads
 from .threads import Team, default_n_threads
 from .vector_unit import lanes
-from .views import describe, set_size
-from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_RESULTS, N_SUMS
 
 # A step with fewer multiply-adds than this is done by one thread, because a second one would gain
 # less time than handing over an epoch costs.
@@ -177,13 +183,14 @@ class CpuEngine:
         self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
         self._n_sharing = n_threads
         self._shares_of = {n_threads: self._shares.copy()}
-        # They are in the order of the numbers in kernels.py.
+        # They are in the order of the numbers in jobs.py.
         self._arrays = (
             self._layers, self._settings, calls, *self._X, self._order,
             self._epochs, self._room_for_entries(n_threads), self._Y, self._sample_weight,
             self._sums, self._shares, self._results,
         )  # fmt: skip
         self._job = describe(self._arrays)
+        self._train = Entry("train", self._arena, self._job)
         self._kept_alive = self._arrays, self._kernels
         first = int(self._settings[at.KEEP_AT])
         # The places of the parameters from the start of the last two epochs; the newest is last.
@@ -321,7 +328,7 @@ class CpuEngine:
             epochs[:, at.DECAY] = 1 - learning_rate * plan.weight_decay
         epochs[:, at.LEARNING_RATE] = learning_rate * self._rate_factor
         results[:] = 0
-        set_size(self._job, kernels.SCALARS, n_epochs)
+        set_size(self._job, SCALARS, n_epochs)
         if self._keeps_start:
             settings[at.KEEP_AT], settings[at.KEEP_NEXT_AT] = self._kept_at
             self._starts_kept(1)
@@ -398,11 +405,8 @@ class CpuEngine:
         team = self._team
         self._epochs[0, at.STEPS_DONE] = self.step
         self._order[: order.size] = order
-        set_size(self._job, kernels.ORDER, order.size)
-        team.run(
-            kernels.train, self._arena, self._job,
-            keeps=self._kept_alive, n_threads=n_threads, patience=patience,
-        )  # fmt: skip
+        set_size(self._job, ORDER, order.size)
+        team.run(self._train, keeps=self._kept_alive, n_threads=n_threads, patience=patience)
         if self._settings[at.FAILED_AT] < at.NO_FAILURE:
             self._raise_failure(order)
         n_rows = (int(team.barrier[END]) if n_threads > 1 else 0) or order.size
@@ -441,6 +445,8 @@ class CpuEngine:
         p = self._arena[layer[at.OUTPUT] + row * layer[at.OUTPUT_ROW] + column]
         y = self._Y[order[settings[at.FAILED_START] + row], column]
         assert plan.custom_loss is not None
+        from .custom_loss import raise_failure
+
         raise_failure(plan.custom_loss, number, y, p)
 
     @property

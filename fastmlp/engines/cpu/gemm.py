@@ -15,9 +15,7 @@ from .._numba import cgutils
 from .arguments import Matrix, Size, StridedMatrix
 from .jit import compile_kernel
 from .vector_code import I64, VectorWriter, lanes_of
-from .vector_unit import HOST
-
-TILE_ROWS = HOST.tile_rows
+from .vector_unit import TILE_ROWS
 
 # The numbers of rows of the tiles that are compiled. A tile with another number of rows is made of
 # several of these, where each number is used at most once.

@@ -35,7 +35,7 @@ _ADDRESSES = types.Array(types.uint64, 1, "C")
 _known = WeakKeyDictionary()
 
 
-def _numba_type(kind, real):
+def numba_type(kind, real):
     """Return the numba type of an argument.
 
     Parameters
@@ -56,7 +56,7 @@ def _numba_type(kind, real):
     if kind is Kind.TO_REALS:
         return types.CPointer(real)
     if kind in FIELDS:
-        return types.BaseTuple.from_types([_numba_type(k, real) for k in FIELDS[kind]], kind)
+        return types.BaseTuple.from_types([numba_type(k, real) for k in FIELDS[kind]], kind)
     return _FIXED_TYPES[kind]
 
 
@@ -75,7 +75,7 @@ def signature(slot, dtype):
     -------
     tuple of numba types
     """
-    return tuple(_numba_type(kind, from_dtype(dtype)) for kind in SIGNATURES[slot])
+    return tuple(numba_type(kind, from_dtype(dtype)) for kind in SIGNATURES[slot])
 
 
 def address(slot, kernel, dtype):
@@ -173,7 +173,7 @@ def _checked(slot, given):
         and those of the arguments.
     """
     real = _real_type(given)
-    wanted = tuple(_numba_type(kind, real) for kind in SIGNATURES[slot])
+    wanted = tuple(numba_type(kind, real) for kind in SIGNATURES[slot])
     if len(given) != len(wanted) or not all(map(_fits, given, wanted)):
         raise TypingError(
             f"the kernel in slot {NAMES[slot]} takes {len(wanted)} arguments, "
@@ -188,7 +188,7 @@ def _listed(arguments):
     names = []
     for argument in arguments:
         kind = getattr(argument, "instance_class", None)
-        is_right = kind in FIELDS and _fits(argument, _numba_type(kind, real))
+        is_right = kind in FIELDS and _fits(argument, numba_type(kind, real))
         names.append(kind.__name__ if is_right else str(types.unliteral(argument)))
     return f"({', '.join(names)})"
 

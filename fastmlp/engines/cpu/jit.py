@@ -1,6 +1,5 @@
-"""Compilation of the kernels for the CPU: numba's options, and the cache on disk."""
+"""Compilation of the kernels for the CPU: numba's options."""
 
-import contextlib
 import math
 from collections.abc import Callable, Collection
 from functools import cache, partial
@@ -9,35 +8,13 @@ from typing import Any
 from numba import njit
 from numba.extending import intrinsic
 
-from .._numba import (
-    COMPILER_LOCKS,
-    Dispatcher,
-    compiler_settings,
-    cpu_cache_parts,
-    require_compiler,
-    use_cache,
-)
-from ..forks import hold_at_fork
-from ..kernel_cache import is_switched_on, kernel_cache
+from .._numba import Dispatcher, compile_for, require_compiler
 from ..literals import with_typed_literals
 from . import vector_math
-from .vector_unit import HOST
+from .vector_unit import IS_CHOSEN, LEVEL, LEVELS
 
-# A forked child compiles, too. Each of the compiler's finalisers takes the second of these locks.
-hold_at_fork(*COMPILER_LOCKS, innermost=True)
-
-# The class of the caches on disk; None where this version of numba has no such cache.
-KernelCache = kernel_cache(
-    "cpu",
-    cpu_cache_parts(),
-    HOST,
-    # A function is filed under its name, which says what it encloses; see compile_variant.
-    key=lambda cache, signature, codegen: (
-        signature,
-        codegen.magic_tuple(),
-        compiler_settings(),
-    ),
-)
+if LEVEL is not None and IS_CHOSEN:
+    compile_for(LEVELS[LEVEL].cpu, LEVELS[LEVEL].tuning)
 
 # The functions that formulas call, and those that are compiled in their places.
 VECTORISED = {
@@ -55,7 +32,6 @@ def compile_kernel(
     function: Callable[..., Any],
     fastmath: Collection[str] = FASTMATH,
     entry: bool = False,
-    is_cached: bool = True,
 ) -> Dispatcher:
     """Compile a function lazily, in nopython mode, without the interpreter lock.
 
@@ -67,8 +43,6 @@ def compile_kernel(
     entry : bool
         Whether Python calls the function. Only then it gets a wrapper for such calls, which takes
         as long to compile as a small kernel.
-    is_cached : bool
-        Whether the machine code may be kept on disk.
 
     Returns
     -------
@@ -80,19 +54,13 @@ def compile_kernel(
         When numba's compiler is switched off.
     """
     require_compiler()
-    dispatcher = njit(
+    return njit(
         nogil=True,
         error_model="numpy",
         fastmath=set(fastmath),
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
     )(function)
-    if is_cached and is_switched_on() and KernelCache is not None:
-        # A KernelCache raises RuntimeError where it finds no folder that it can write. The
-        # function is then compiled in memory.
-        with contextlib.suppress(RuntimeError):
-            use_cache(dispatcher, KernelCache(function))
-    return dispatcher
 
 
 compile_entry = partial(compile_kernel, entry=True)
@@ -104,8 +72,7 @@ def compile_variant(choice: str, **options: Any) -> Callable[[Callable[..., Any]
     Parameters
     ----------
     choice : str
-        What the kernel encloses. It becomes part of the kernel's name, and so of its place in the
-        cache on disk.
+        What the kernel encloses. It becomes part of the kernel's name.
     **options
         The options of :func:`compile_kernel`.
 

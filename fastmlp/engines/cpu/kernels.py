@@ -24,9 +24,28 @@ from ...network.plan import Optimizer
 from . import layout as at
 from .arguments import Inputs, Network
 from .barrier import end_early, is_last, wait
-from .gemm import TILE_ROWS
 from .indirect_call import call
-from .jit import compile_entry, compile_formula, compile_kernel
+from .jit import compile_formula, compile_kernel
+from .jobs import (
+    CALLS,
+    EPOCH_LOSS,
+    FEATURES,
+    GRADIENT_NORM,
+    LAYERS,
+    N_SUMS,
+    ORDER,
+    OUTPUTS,
+    RESULTS,
+    ROW_STARTS,
+    SAMPLE_WEIGHT,
+    SCALARS,
+    SETTINGS,
+    SHARES,
+    SUMS,
+    TARGETS,
+    VALUES,
+    WORK,
+)
 from .row_pass import gather
 from .slots import (
     ACTIVATE_OUTPUT,
@@ -40,20 +59,23 @@ from .slots import (
     SUM_GROUP,
     UPDATE_WEIGHTS,
 )
-from .views import arrays_of, copy_elements, matrix_at, pointer_to, row_view, vector_at, view
+from .vector_unit import TILE_ROWS
+from .views import (
+    arrays_of,
+    copy_elements,
+    matrix_at,
+    pointer_to,
+    row_view,
+    vector_at,
+    vector_from,
+    view,
+)
 from .weight_pass import gradient_squares, n_weight_blocks
-from .work_sharing import EPOCH_LOSS, GRADIENT_NORM, N_SUMS, share
+from .work_sharing import share
 
 adam_learning_rate = compile_formula(updates.adam_learning_rate)
 nadam_learning_rate = compile_formula(updates.nadam_learning_rate)
 nadam_gradient_share = compile_formula(updates.nadam_gradient_share)
-
-# Numbers of the arrays of every job.
-LAYERS, SETTINGS, CALLS, VALUES, FEATURES, ROW_STARTS, ORDER = range(7)
-# Numbers of the further arrays of a job of training.
-SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES, RESULTS = range(7, 14)
-# The number of the further array of a job of prediction.
-OUTPUTS = 7
 
 
 @compile_kernel
@@ -64,7 +86,7 @@ def network_at(arena, job):
     ----------
     arena : vector of the network's dtype
     job : vector of int64
-        The addresses and sizes of arrays; see ``views.describe``.
+        The addresses and sizes of arrays; see ``jobs.describe``.
 
     Returns
     -------
@@ -86,7 +108,7 @@ def inputs_at(arena, job):
     ----------
     arena : vector of the network's dtype
     job : vector of int64
-        The addresses and sizes of arrays; see ``views.describe``.
+        The addresses and sizes of arrays; see ``jobs.describe``.
 
     Returns
     -------
@@ -193,7 +215,7 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     sample_weight : vector of the network's dtype
         The weights of all rows; empty where there are no weights.
     sums : vector of float64
-        Modified in place: gets the loss of each row; see work_sharing.py.
+        Modified in place: gets the loss of each row; see jobs.py.
     number, n_threads : int
         The number of this thread, and the number of threads.
     start, n_rows : int
@@ -295,7 +317,7 @@ def penalties(layers, settings, sums, given):
         The layer table.
     settings : vector of int64
     sums : vector of float64
-        The sums over blocks; see work_sharing.py.
+        The sums over blocks; see jobs.py.
     given : vector of float64
         The scalars of the epoch; layout.py names the elements.
 
@@ -312,7 +334,7 @@ def penalties(layers, settings, sums, given):
     return 0.5 * given[at.ALPHA] * squares + given[at.L1] * absolutes
 
 
-@compile_entry
+@compile_kernel
 def train(number, n_threads, barrier, arena, job):
     """Take one step for each batch of the rows in the order of the job.
 
@@ -333,8 +355,8 @@ def train(number, n_threads, barrier, arena, job):
     arena : vector of the network's dtype
         Modified in place.
     job : vector of int64
-        The addresses and sizes of the arrays whose numbers are named above, in this module; see
-        ``views.describe``.
+        The addresses and sizes of the arrays whose numbers are named in jobs.py; see
+        ``jobs.describe``.
     """
     network, X = network_at(arena, job), inputs_at(arena, job)
     Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
@@ -416,7 +438,7 @@ def train(number, n_threads, barrier, arena, job):
         start += n_rows
 
 
-@compile_entry
+@compile_kernel
 def predict(number, n_threads, barrier, arena, job):
     """Predict for all rows of X, a block of rows at a time.
 
@@ -433,8 +455,8 @@ def predict(number, n_threads, barrier, arena, job):
     arena : vector of the network's dtype
         Modified in place.
     job : vector of int64
-        The addresses and sizes of the arrays whose numbers are named above, in this module; see
-        ``views.describe``.
+        The addresses and sizes of the arrays whose numbers are named in jobs.py; see
+        ``jobs.describe``.
     """
     network, X = network_at(arena, job), inputs_at(arena, job)
     _, layers, settings, calls = arrays_of(network)
@@ -464,3 +486,15 @@ def predict(number, n_threads, barrier, arena, job):
         for row in range(top, bottom):
             p = predictions + (row - top) * layer[at.OUTPUT_ROW]
             copy_elements(row_view(outputs, row), 0, arena, p, layer[at.FAN_OUT])
+
+
+@compile_kernel
+def train_at(number, n_threads, barrier, arena, job):
+    """Call :func:`train` with the vectors at some addresses, as Python passes them."""
+    train(number, n_threads, vector_from(barrier), vector_from(arena), vector_from(job))
+
+
+@compile_kernel
+def predict_at(number, n_threads, barrier, arena, job):
+    """Call :func:`predict` with the vectors at some addresses, as Python passes them."""
+    predict(number, n_threads, vector_from(barrier), vector_from(arena), vector_from(job))

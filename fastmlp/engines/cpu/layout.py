@@ -17,8 +17,7 @@ import numpy as np
 
 from ...network.plan import Activation, Loss, Optimizer, TrainingPlan, keeps_derivatives
 from ...network.weights import views
-from .gemm import TILE_ROWS
-from .vector_unit import lanes
+from .vector_unit import TILE_ROWS, lanes
 
 # Columns of the layer table. A place is the number of an element of the arena.
 FAN_IN, FAN_OUT = 0, 1

@@ -114,20 +114,6 @@ def loss_kernel(loss):
     return _elementwise_kernel(value, delta, loss.name.lower())
 
 
-def clears_padding(loss):
-    """Tell whether a loss's kernel can give padding a delta that is not zero.
-
-    Parameters
-    ----------
-    loss : Loss
-
-    Returns
-    -------
-    bool
-    """
-    return loss in (Loss.POISSON, Loss.BINARY_CROSS_ENTROPY, Loss.BINARY_MARGIN, Loss.CUSTOM)
-
-
 def _elementwise_kernel(value, delta, name):
     """Make the kernel of a loss whose formula is the same for every column.
 

@@ -15,14 +15,14 @@ from scipy.sparse import issparse
 from ...network.plan import Activation, Loss, TrainingPlan
 from ...network.weights import n_parameters
 from ..engine import Matrix, SomeRows
-from . import kernels
 from . import layout as at
 from .barrier_array import new_barrier
 from .dispatch import prediction_calls
 from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
+from .jobs import FIELDS, LAYERS, ORDER, OUTPUTS, VALUES, describe, set_array, set_size
+from .library import Entry
 from .threads import Team
 from .vector_unit import HOST
-from .views import FIELDS, describe, set_array, set_size
 
 # Predictions of no more rows than this use the weights as they are, instead of packing them.
 _FEW_ROWS = 480
@@ -248,6 +248,7 @@ class _Room:
         self._job = describe(
             (*self._tables, self._inputs, NO_FEATURES, NO_STARTS, NO_STARTS, self._outputs)
         )
+        self._call = Entry("predict", self._arena, self._job)
 
     def predict(self, layers: int, X: np.ndarray) -> np.ndarray:
         """Compute the activations of the output layer.
@@ -270,10 +271,10 @@ class _Room:
             address = X.ctypes.data
         else:
             self._inputs[:n_rows] = X
-        self._job[kernels.VALUES * FIELDS] = address
-        self._job[kernels.LAYERS * FIELDS] = layers
-        set_size(self._job, kernels.OUTPUTS, n_rows)
-        kernels.predict(0, 1, self._barrier, self._arena, self._job)
+        self._job[VALUES * FIELDS] = address
+        self._job[LAYERS * FIELDS] = layers
+        set_size(self._job, OUTPUTS, n_rows)
+        self._call(0, 1, self._barrier)
         return self._outputs[:n_rows].copy()
 
 
@@ -326,13 +327,14 @@ class RowPrediction:
         calls = prediction_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
         inputs = input_arrays(X, plan.dtype)
         self._shape, self._dtype = (n_rows, plan.n_outputs), plan.dtype
-        self._arena, self._n_threads = arena, n_threads
-        # They are in the order of the numbers in kernels.py; the outputs come last.
+        self._n_threads = n_threads
+        # They are in the order of the numbers in jobs.py; the outputs come last.
         described = *tables, calls, *inputs, order, np.empty((0, plan.n_outputs), plan.dtype)
         self._job = describe(described)
+        self._call = Entry("predict", arena, self._job)
         self._keeps = described, keeps
         # The array of the job that long predictions take in parts, with its number.
-        self._whole = (kernels.ORDER, order) if order.size else (kernels.VALUES, inputs[0])
+        self._whole = (ORDER, order) if order.size else (VALUES, inputs[0])
 
     def outputs(self) -> np.ndarray:
         """Compute the activations of the output layer with the current weights.
@@ -345,15 +347,15 @@ class RowPrediction:
         """
         result = np.empty(self._shape, self._dtype)
         n_rows, piece, job = len(result), self._piece, self._job
-        set_array(job, kernels.OUTPUTS, result)
+        set_array(job, OUTPUTS, result)
         with Team(self._n_threads) as team:
             for first in range(0, n_rows, piece):
                 if n_rows > piece:
                     rows = slice(first, first + piece)
                     number, whole = self._whole
                     set_array(job, number, whole[rows])
-                    set_array(job, kernels.OUTPUTS, result[rows])
-                team.run(kernels.predict, self._arena, job, keeps=(self._keeps, result))
+                    set_array(job, OUTPUTS, result[rows])
+                team.run(self._call, keeps=(self._keeps, result))
         return result
 
 

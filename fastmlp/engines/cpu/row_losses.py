@@ -1,19 +1,13 @@
 """Losses of rows that are not trained on, in float64, by the same formulas as in training."""
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...network.formulas import losses
 from ...network.plan import Loss, TrainingPlan
-from .._numba import Dispatcher
-from .custom_loss import raise_failure, row_losses_kernel
-from .jit import compile_formula, compile_inline, compile_variant
-
-margin = compile_formula(losses.margin)
+from ..forks import importing
+from . import library
+from .catalogue import loss_name
+from .jobs import describe
 
 
 def row_losses(plan: TrainingPlan, Y: ArrayLike, outputs: ArrayLike) -> np.ndarray:
@@ -45,84 +39,15 @@ def row_losses(plan: TrainingPlan, Y: ArrayLike, outputs: ArrayLike) -> np.ndarr
     Y, P = (np.array(array, dtype=np.float64, order="C") for array in (Y, outputs))
     result = np.empty(len(P))
     if plan.custom_loss is not None:
+        with importing:
+            from .custom_loss import raise_failure, row_losses_kernel
+
         element = row_losses_kernel(plan.custom_loss)(Y, P, result)
         if element >= 0:
             raise_failure(plan.custom_loss, 0, Y.ravel()[element], P.ravel()[element])
         return result
-    _kernel(Loss(plan.loss))(Y, P, plan.row_loss_parameters(), result)
+    arrays = Y, P, plan.row_loss_parameters(), result  # in the order of the numbers in jobs.py
+    job = describe(arrays)
+    kernel = library.function(loss_name("row_losses", plan.loss), Y.dtype)
+    kernel(job.ctypes.data)
     return result / plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else result
-
-
-@cache
-def _kernel(loss: Loss) -> Dispatcher:
-    """Make the kernel of a loss.
-
-    Parameters
-    ----------
-    loss : Loss
-        Any loss but the custom one.
-
-    Returns
-    -------
-    numba dispatcher
-        ``(Y, P, parameters, result)``, where Y and P are matrices of float64 with targets and
-        predictions, and `parameters` is a vector of float64 with a number for each output. The
-        loss of each row is written to the vector `result`.
-    """
-    if loss == Loss.MARGIN:
-        return _margin_kernel()
-    value = compile_formula(losses.value_of(loss))
-    if not (loss.clips_probabilities or loss.has_parameter):
-        value = _with_parameter(value)
-    return compile_variant(loss.name.lower(), entry=True)(_sums_over_outputs(value))
-
-
-def _with_parameter(value: Dispatcher) -> Dispatcher:
-    """Make a function of target, prediction and a parameter that it ignores."""
-
-    @compile_inline
-    def value_with_parameter(y, p, parameter):
-        return value(y, p)
-
-    return value_with_parameter
-
-
-def _sums_over_outputs(value: Dispatcher) -> Callable[..., Any]:
-    """Make the function, not yet compiled, that sums a loss over the outputs of each row.
-
-    Parameters
-    ----------
-    value : numba dispatcher
-        The loss as a function of target, prediction and parameter.
-
-    Returns
-    -------
-    function
-        ``(Y, P, parameters, result)``, as :func:`_kernel` describes it.
-    """
-
-    def row_losses(Y, P, parameters, result):
-        for row in range(Y.shape[0]):
-            total = 0.0
-            for j in range(Y.shape[1]):
-                total += value(Y[row, j], P[row, j], parameters[j])
-            result[row] = total
-
-    return row_losses
-
-
-def _margin_kernel() -> Dispatcher:
-    """Make the kernel of the margin loss, which compares the outputs of a row."""
-
-    @compile_variant("margin", entry=True)
-    def row_losses(Y, P, parameters, result):
-        for row in range(Y.shape[0]):
-            own = other = 0.0
-            for j in range(Y.shape[1]):
-                if Y[row, j] != 0:
-                    own = P[row, j]
-                elif P[row, j] > other:
-                    other = P[row, j]
-            result[row] = margin(own, other, parameters[0])
-
-    return row_losses

@@ -4,6 +4,7 @@ from . import layout as at
 from .arguments import Matrix, Size, StridedMatrix
 from .indirect_call import call, call_of_layer, has_layer_slot
 from .jit import compile_kernel
+from .jobs import N_SUMS
 from .slots import (
     ACTIVATE,
     ACTIVATE_AND_KEEP,
@@ -14,7 +15,6 @@ from .slots import (
     MULTIPLY_BY_DERIVATIVE,
 )
 from .views import arrays_of, copy_elements, row_view, view
-from .work_sharing import N_SUMS
 
 # See `forward`: the largest number of rows, the bytes after which cache sets repeat, and the number
 # of rows of weights that are read together.
@@ -140,7 +140,7 @@ def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, l
     start : int
         Where the batch starts in the order.
     sums : vector of float64
-        Modified in place: gets the loss of each row; see work_sharing.py.
+        Modified in place: gets the loss of each row; see jobs.py.
     first, last : int
         The rows, as numbers in the batch: from `first` on, up to the one before `last`.
     """

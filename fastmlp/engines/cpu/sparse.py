@@ -9,23 +9,6 @@ from .jit import compile_kernel
 from .views import arrays_of, view
 
 
-def work_size(n_features, most_entries):
-    """Compute the size of one thread's part of the work array; see :func:`group_by_feature`.
-
-    Parameters
-    ----------
-    n_features : int
-        The number of features of X.
-    most_entries : int
-        The largest number of entries that a batch can have.
-
-    Returns
-    -------
-    int
-    """
-    return n_features + 2 + 2 * most_entries
-
-
 @compile_kernel
 def multiply_rows(network, X, start, first, last):
     """Compute the pre-activations of the first layer for rows of the batch, in the arena.

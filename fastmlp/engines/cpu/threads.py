@@ -11,13 +11,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from queue import SimpleQueue
 from typing import Any, Self
 
-import numba
 import numpy as np
 
-from ...exceptions import warn_user
+from ...exceptions import DeviceError, warn_user
 from .barrier_array import NO_END, give_up, new_barrier, prepare
 from .processors import available_processors
 from .task_share import task_share
@@ -32,13 +32,38 @@ def _numba_limit() -> int:
 
     It is what ``numba.set_num_threads`` has set, or else numba's setting NUMBA_NUM_THREADS.
     ``numba.get_num_threads`` would launch a threading layer, so it is called only where one runs
-    already, as it does after ``set_num_threads``.
+    already, as it does after ``set_num_threads``. Where numba is not imported, the setting is what
+    it would then be.
+
+    Raises
+    ------
+    DeviceError
+        When the setting is no number of threads.
     """
+    numba: Any = sys.modules.get("numba")
+    if not hasattr(numba, "get_num_threads"):  # not imported, or not yet wholly
+        return _numba_setting()
     try:
         numba.threading_layer()
     except ValueError:
         return numba.config.NUMBA_NUM_THREADS
     return numba.get_num_threads()
+
+
+@cache
+def _numba_setting() -> int:
+    """Return the number of threads that numba's settings allow, as numba reads it once."""
+    setting = os.environ.get("NUMBA_NUM_THREADS")
+    if setting is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if not setting.strip().isdecimal() or int(setting) < 1:
+        raise DeviceError(
+            f"NUMBA_NUM_THREADS must be a positive whole number, got {setting!r}; set another one, "
+            "or unset it"
+        )
+    return int(setting)
 
 
 def default_n_threads() -> int:

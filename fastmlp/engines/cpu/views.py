@@ -7,14 +7,12 @@ vector that is called a job. To unpack a dozen of array objects would make a cal
 longer, and the compilation of its kernel 0.2 s.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
 from .._numba import array_of, cgutils, populate_array
 from . import layout as at
+from .jobs import FIELDS
 from .vector_unit import HOST
 
 
@@ -47,60 +45,6 @@ def _borrow(context, builder, array_type, data, *sizes):
     strides = cgutils.pack_array(builder, steps)
     populate_array(view, data, shape, strides, itemsize, meminfo=None)
     return array_of(view)
-
-
-# The number of elements that a job has for each array: its address, and two dimensions.
-FIELDS = 3
-
-
-def describe(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Make a job, from which :func:`vector_at` and :func:`matrix_at` read arrays.
-
-    Parameters
-    ----------
-    arrays : sequence of ndarray of shape (n,) or (n, m)
-        They are C-contiguous, and must not be freed while the job is used.
-
-    Returns
-    -------
-    ndarray of shape (FIELDS * n_arrays,), int64
-    """
-    job: list[int] = []
-    for array in arrays:
-        shape = array.shape
-        job += array.ctypes.data, shape[0], shape[-1]
-    return np.array(job, dtype=np.int64)
-
-
-def set_array(job: np.ndarray, number: int, array: np.ndarray) -> None:
-    """Replace an array of a job by another one, such as a part of its rows.
-
-    Parameters
-    ----------
-    job : ndarray of shape (FIELDS * n_arrays,), int64
-        A job that :func:`describe` has made; modified in place.
-    number : int
-        The number of the array in the job.
-    array : ndarray of shape (n,) or (n, m)
-        As for :func:`describe`.
-    """
-    first = number * FIELDS
-    job[first : first + FIELDS] = array.ctypes.data, array.shape[0], array.shape[-1]
-
-
-def set_size(job: np.ndarray, number: int, size: int) -> None:
-    """Change the size of a vector of a job.
-
-    Parameters
-    ----------
-    job : ndarray of shape (FIELDS * n_arrays,), int64
-        A job that :func:`describe` has made; modified in place.
-    number : int
-        The number of the vector among the arrays of the job.
-    size : int
-        Its new number of elements, which is no larger than that of the vector itself.
-    """
-    job[number * FIELDS + 1] = size
 
 
 def _array_at(job, number, like, n_dimensions):
@@ -142,7 +86,7 @@ def vector_at(typing_context, job, number, like):
     Parameters
     ----------
     job : vector of int64
-        A job that :func:`describe` has made.
+        A job that ``jobs.describe`` has made.
     number : int
         The number of the vector among the arrays of the job.
     like : array or NumPy scalar type
@@ -162,7 +106,7 @@ def matrix_at(typing_context, job, number, like):
     Parameters
     ----------
     job : vector of int64
-        A job that :func:`describe` has made.
+        A job that ``jobs.describe`` has made.
     number : int
         The number of the matrix among the arrays of the job.
     like : array or NumPy scalar type
@@ -173,6 +117,17 @@ def matrix_at(typing_context, job, number, like):
     matrix
     """
     return _array_at(job, number, like, 2)
+
+
+@intrinsic
+def vector_from(typing_context, pointer):
+    """Borrow the vector that starts at a pointer; its size, which is not known, is given as 0."""
+
+    def codegen(context, builder, signature, args):
+        size = context.get_constant(types.intp, 0)
+        return _borrow(context, builder, signature.return_type, args[0], size)
+
+    return types.Array(pointer.dtype, 1, "C")(pointer), codegen
 
 
 @intrinsic

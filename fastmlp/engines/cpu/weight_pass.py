@@ -8,9 +8,10 @@ from math import sqrt
 
 from . import layout as at
 from .arguments import Matrix, Size, StridedMatrix
-from .gemm import TILE_ROWS, transpose_square
+from .gemm import transpose_square
 from .indirect_call import call
 from .jit import compile_kernel
+from .jobs import N_SUMS
 from .optimizers import absolute_sum, limit_columns, scale, squared_norm
 from .slots import (
     DECAY_WEIGHTS,
@@ -22,8 +23,9 @@ from .slots import (
     TRANSPOSE_BLOCK,
     UPDATE,
 )
+from .vector_unit import TILE_ROWS
 from .views import arrays_of, copy_elements, row_view, view
-from .work_sharing import N_SUMS, share
+from .work_sharing import share
 
 
 @compile_kernel
@@ -272,7 +274,7 @@ def gradient_squares(layers, settings, sums):
         The layer table.
     settings : vector of int64
     sums : vector of float64
-        The sums over blocks; see work_sharing.py.
+        The sums over blocks; see jobs.py.
 
     Returns
     -------
@@ -360,7 +362,7 @@ def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
         This thread's work array for sparse inputs; see ``sparse.group_by_feature``.
     sums : vector of float64
         Modified in place: gets the sums over each block and over its gradient; see
-        work_sharing.py.
+        jobs.py.
     scratch : int
         Where this thread's scratch starts in the arena.
     start, n_rows : int
@@ -434,7 +436,7 @@ def finish_update(network, sums, scratch, first, last):
     ----------
     network : Network
     sums : vector of float64
-        The sums over blocks; see work_sharing.py.
+        The sums over blocks; see jobs.py.
     scratch : int
         Where this thread's scratch starts in the arena.
     first, last : int

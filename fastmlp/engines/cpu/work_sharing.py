@@ -1,14 +1,6 @@
-"""The sums that threads pass to each other, and the shares of work of each thread."""
+"""The shares of work of each thread."""
 
 from .jit import compile_kernel
-
-# Columns of the matrix with what is added up over the steps of each epoch.
-EPOCH_LOSS, GRADIENT_NORM = 0, 1
-N_RESULTS = 2
-# From this element of the vector of sums on there is one loss for each row of the batch. After
-# these there are three numbers for each block of weights: first the sums of squares of all blocks,
-# then their sums of absolute values, and then the sums of squares of their gradients.
-N_SUMS = 8
 
 
 @compile_kernel
