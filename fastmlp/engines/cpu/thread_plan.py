@@ -10,7 +10,7 @@ from math import ceil
 
 from ...network.plan import TrainingPlan
 from . import layout as at
-from .gemm import TILE_ROWS
+from .vector_unit import TILE_ROWS
 
 # Of one core: multiply-adds and bytes in a nanosecond, where other cores have written the bytes.
 _MULTIPLY_ADDS, _BYTES = 48.0, 10.0
