@@ -225,7 +225,7 @@ def prediction_layout(
     Layout
     """
     plan = TrainingPlan(units, activation, loss, Optimizer.GRADIENT, dtype=dtype)
-    trained = training_layout(plan, 1, is_sparse)
+    trained = _training_layout(plan, 1, is_sparse)
     layers, settings = trained.layers.copy(), trained.settings.copy()
     itemsize, vector = dtype.itemsize, lanes(dtype)
     reserve = _Reservations(itemsize)
@@ -291,12 +291,11 @@ def training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool = False)
         Its settings are not those of other calls.
     """
     # A custom loss would live as long as it is remembered.
-    lay_out = _training_layout if plan.custom_loss is None else _training_layout.__wrapped__
+    lay_out = _remembered_layout if plan.custom_loss is None else _training_layout
     layout = lay_out(plan, n_threads, is_sparse)
     return replace(layout, settings=layout.settings.copy())
 
 
-@lru_cache(maxsize=32)
 def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Layout:
     """Compute what :func:`training_layout` returns."""
     itemsize = plan.dtype.itemsize
@@ -371,6 +370,9 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
     places = np.empty(n_real, dtype=np.int64)
     unpack(places, units, np.arange(n_parameters), 0, layout)
     return replace(layout, places=places)
+
+
+_remembered_layout = lru_cache(maxsize=32)(_training_layout)
 
 
 def shares(layout: Layout, n_threads: int, n_lanes: int) -> np.ndarray:
