@@ -42,7 +42,7 @@ def test_a_row_for_each_number_of_networks(here):
 
 def test_peers_that_do_other_work_are_refused(here, monkeypatch):
     def cheat(n_models, n_epochs):
-        return lambda: {"seconds": 1e-9, "losses": [0.5] * n_models}
+        return lambda: {"seconds": 1e-9, "cpu": 1e-9, "losses": [0.5] * n_models}
 
     monkeypatch.setattr(many, "_peers", lambda n_models, is_small: {"cheat": cheat})
     with pytest.raises(AssertionError, match="cheat"):
