@@ -1,7 +1,6 @@
 """Many networks of the same data at once, beside the ways that other libraries have for that."""
 
 import importlib.util
-import resource
 import time
 import warnings
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from fastmlp import MLPClassifier, fit_many
 from fastmlp.engines.devices import cpu_threads
 from fastmlp.tools.bench import QUIET, REPEATS, TOLERANCE, Case
 
-from .apart import Apart
+from .apart import Apart, peak_megabytes
 from .peers import LEARNING_RATE, initial_weights, jax_epoch
 
 CASE = Case("many", 200, 10_000, (50, 256, 256, 256, 10), 1)
@@ -58,15 +57,14 @@ def many_networks(n_models, n_epochs):
     """``fit_many``, and by how many megabytes the process has grown."""
     X, y = CASE.data("float32")
     one_network(1)()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_megabytes()
 
     def fit():
         return [m.loss_ for m in fit_many(_estimators(MLPClassifier, n_models, n_epochs), X, y)]
 
     def run():
         result = _timed(fit)
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        return result | {"megabytes": grown / 1024}
+        return result | {"megabytes": peak_megabytes() - before}
 
     return run
 

@@ -63,6 +63,8 @@ def test_a_process_that_has_ended_is_told():
 def test_what_a_fresh_process_says():
     (seconds, cpu, megabytes), said = start.run("import numba\nloss = 2.5", {})
     assert seconds > 0 and cpu > 0 and megabytes > 1
+    # It is the memory of the process alone: what starts it has more.
+    assert start.run("", {})[0][2] < megabytes
     assert said == {"numba": True, "loss": 2.5}
     with pytest.raises(RuntimeError, match="ended with 3"):
         start.run("raise SystemExit(3)", {})
