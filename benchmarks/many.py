@@ -1,7 +1,6 @@
 """Many networks of the same data at once, beside the ways that other libraries have for that."""
 
 import importlib.util
-import resource
 import time
 import warnings
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from fastmlp import MLPClassifier, fit_many
 from fastmlp.engines.devices import cpu_threads
 from fastmlp.tools.bench import QUIET, REPEATS, TOLERANCE, Case
 
-from .apart import Apart
+from .apart import Apart, peak_megabytes
 from .peers import LEARNING_RATE, initial_weights, jax_epoch
 
 CASE = Case("many", 200, 10_000, (50, 256, 256, 256, 10), 1)
@@ -34,12 +33,13 @@ def _estimators(cls, n_models, n_epochs, **options):
 
 
 def _timed(fit):
-    """Return seconds, and the losses that `fit` returns."""
+    """Return seconds, those of this process's threads, and the losses that `fit` returns."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        start = time.perf_counter()
-        losses = fit()
-        return {"seconds": time.perf_counter() - start, "losses": [float(x) for x in losses]}
+        start, cpu = time.perf_counter(), time.process_time()
+        losses = [float(loss) for loss in fit()]
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        return {"seconds": seconds, "cpu": cpu, "losses": losses}
 
 
 def one_network(n_epochs):
@@ -57,15 +57,14 @@ def many_networks(n_models, n_epochs):
     """``fit_many``, and by how many megabytes the process has grown."""
     X, y = CASE.data("float32")
     one_network(1)()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_megabytes()
 
     def fit():
         return [m.loss_ for m in fit_many(_estimators(MLPClassifier, n_models, n_epochs), X, y)]
 
     def run():
         result = _timed(fit)
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        return result | {"megabytes": grown / 1024}
+        return result | {"megabytes": peak_megabytes() - before}
 
     return run
 
@@ -198,7 +197,16 @@ def _peers(n_models, is_small):
 
 
 def _measure(n_models, n_epochs, peers, report):
-    """Measure seconds in turn, after the losses are compared; return them, and megabytes."""
+    """Measure in turn, after the losses are compared.
+
+    Returns
+    -------
+    seconds : dict of str to ndarray of shape (REPEATS,)
+    cpu : dict of str to ndarray of shape (REPEATS,)
+        CPU seconds.
+    megabytes : float
+        What the process of ``fit_many`` has grown by.
+    """
     with ExitStack() as stack:
 
         def start(*what):
@@ -217,31 +225,36 @@ def _measure(n_models, n_epochs, peers, report):
             np.testing.assert_allclose(
                 found["losses"], expected[:size], rtol=TOLERANCE["float32"], err_msg=name
             )
-        seconds = {name: [] for name in processes}
+        seconds, cpu = ({name: [] for name in processes} for _ in range(2))
         for _ in range(REPEATS):
             for name, process in processes.items():
                 time.sleep(QUIET)
                 last = process.run()
                 seconds[name].append(last["seconds"])
+                cpu[name].append(last["cpu"])
                 if name == "fastmlp":
                     megabytes = last["megabytes"]
-    return {name: np.array(s) for name, s in seconds.items()}, megabytes
+    seconds, cpu = (
+        {name: np.array(of_one) for name, of_one in times.items()} for times in (seconds, cpu)
+    )
+    return seconds, cpu, megabytes
 
 
 def table(report):
     names = list(_peers(1, True))
     n_threads = cpu_threads(None)
     header = ["networks", "epochs", "one at a time, 1 thread", f"fastmlp, {n_threads} threads"]
-    header += ["efficiency", "more memory, MB", *names, "x best peer"]
+    header += ["efficiency", "by CPU time", "more memory, MB", *names, "x best peer"]
     rows = [header]
     for n_models, n_epochs, is_small in SIZES:
         peers = _peers(n_models, is_small)
-        seconds, megabytes = _measure(n_models, n_epochs, peers, report)
+        seconds, cpu, megabytes = _measure(n_models, n_epochs, peers, report)
         one, ours = seconds["one"], seconds["fastmlp"]
         efficiency = np.median(one * n_models / (n_threads * ours))
+        by_cpu = np.median(cpu["one"] * n_models / cpu["fastmlp"])
         rates = {name: n_models / np.median(s) for name, s in seconds.items()}
         row = [str(n_models), str(n_epochs), f"{1 / np.median(one):.2f}", f"{rates['fastmlp']:.2f}"]
-        row += [f"{efficiency:.2f}", f"{megabytes:.0f}"]
+        row += [f"{efficiency:.2f}", f"{by_cpu:.2f}", f"{megabytes:.0f}"]
         row += [f"{rates[name]:.2f}" if name in rates else "" for name in names]
         best = max(rates[name] for name in peers) if peers else np.nan
         rows.append([*row, f"{rates['fastmlp'] / best:.1f}" if peers else ""])

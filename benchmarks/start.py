@@ -17,7 +17,9 @@ from fastmlp.tools.bench import REPEATS
 # What each process says last.
 _SAYS = """
 import json, sys
-print(json.dumps({"numba": "numba" in sys.modules, "loss": globals().get("loss")}))
+from benchmarks.apart import peak_megabytes
+said = {"numba": "numba" in sys.modules, "loss": globals().get("loss")}
+print(json.dumps(said | {"megabytes": peak_megabytes()}))
 """
 ESTIMATOR = """
 import warnings
@@ -120,9 +122,7 @@ def run(code, environment):
             raise RuntimeError(f"a process ended with {process.returncode}: {code}")
         said.seek(0)
         answer = json.loads(said.read().splitlines()[-1])
-    per_megabyte = 2**20 if sys.platform == "darwin" else 2**10
-    cpu = usage.ru_utime + usage.ru_stime
-    return (seconds, cpu, usage.ru_maxrss / per_megabyte), answer
+    return (seconds, usage.ru_utime + usage.ru_stime, answer.pop("megabytes")), answer
 
 
 def _cases():

@@ -42,7 +42,7 @@ def test_a_row_for_each_number_of_networks(here):
 
 def test_peers_that_do_other_work_are_refused(here, monkeypatch):
     def cheat(n_models, n_epochs):
-        return lambda: {"seconds": 1e-9, "losses": [0.5] * n_models}
+        return lambda: {"seconds": 1e-9, "cpu": 1e-9, "losses": [0.5] * n_models}
 
     monkeypatch.setattr(many, "_peers", lambda n_models, is_small: {"cheat": cheat})
     with pytest.raises(AssertionError, match="cheat"):
@@ -63,6 +63,8 @@ def test_a_process_that_has_ended_is_told():
 def test_what_a_fresh_process_says():
     (seconds, cpu, megabytes), said = start.run("import numba\nloss = 2.5", {})
     assert seconds > 0 and cpu > 0 and megabytes > 1
+    # It is the memory of the process alone: what starts it has more.
+    assert start.run("", {})[0][2] < megabytes
     assert said == {"numba": True, "loss": 2.5}
     with pytest.raises(RuntimeError, match="ended with 3"):
         start.run("raise SystemExit(3)", {})
