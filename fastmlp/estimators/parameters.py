@@ -347,9 +347,10 @@ _SKLEARN_PARAMETERS = """\
 
 _FURTHER_PARAMETERS = """\
     n_jobs : int or None, default=None
-        Number of threads. None is numba's limit, which is all cores, or the share of them that
-        joblib assigns; negative numbers count back from it as in scikit-learn. The results are
-        the same for any number.
+        Largest number of threads, of which training uses fewer where that is faster. None is
+        numba's limit, which is all cores, or the share of them that joblib, Dask, Ray or Spark
+        assigns; negative numbers count back from it as in scikit-learn. The results are the same
+        for any number.
     device : {'cpu', 'cuda', 'auto'}, default='cpu'
         'cuda' trains and predicts on an NVIDIA GPU. Shuffles and initial weights are the same, and
         results are equal up to rounding. It is fastest for float32 X. 'auto' uses a GPU where

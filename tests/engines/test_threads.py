@@ -125,6 +125,25 @@ def test_an_exception_while_workers_start_leaves_none(failing, is_started, error
     assert workers() == []
 
 
+def test_the_exception_of_a_handler_is_not_hidden_by_one_of_python(monkeypatch):
+    """Where it comes just after a thread has begun, `Thread.start` does not find its own note."""
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        try:
+            raise TimeoutError
+        except TimeoutError:
+            raise KeyError(thread)  # noqa: B904
+
+    with Team(2) as team:
+        with monkeypatch.context() as patch, pytest.raises(TimeoutError):
+            patch.setattr(threading.Thread, "start", interrupted)
+            team.run(lambda *args: None)
+        assert workers() == []
+        team.run(lambda *args: None)
+
+
 def test_a_team_that_is_never_closed_ends_with_its_last_reference():
     team = Team(3)
     team.run(lambda *args: None)

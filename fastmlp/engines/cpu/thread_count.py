@@ -22,16 +22,16 @@ _MEMORY = 0.5
 _IDLE_SHARE = 0.1
 # Seconds from one trial to the next: at first, and at most, since each trial that is lost doubles
 # them. The second pair is for fewer threads while nothing disturbs those that run.
-_INTERVALS, _QUIET_INTERVALS = (0.1, 2.0), (0.25, 4.0)
+_INTERVALS, _QUIET_INTERVALS = (0.1, 1.0), (0.25, 4.0)
 # Seconds of a trial, where something disturbs the threads and where nothing does: a system lets
 # one of several threads run for some 3 to 10 milliseconds at a time.
 _TRIAL, _QUIET_TRIAL = 0.1, 0.004
 # A trial ends early where steps take so many times as long, after so many seconds.
-_HOPELESS = ((2.0, 0.02), (1.4, 0.05))
+_HOPELESS = ((2.0, 0.02), (1.4, 0.03), (1.15, 0.06))
 # By this factor steps must take less time for another number of threads to be chosen; and for a
 # smaller number while something disturbs the threads, because more threads then have a larger share
 # of the processors, and what is measured is uncertain.
-_BETTER, _SURELY_BETTER = 0.95, 0.8
+_BETTER, _SURELY_BETTER = 0.95, 0.87
 # The share of time that trials may cost, and the seconds that they may cost in advance.
 _BUDGET, _ADVANCE = 0.03, 0.002
 # Seconds of a job while something disturbs the threads.
@@ -107,8 +107,12 @@ class ThreadCount:
         self._time = self._idle = self._lost = 0.0
         self._recent = 1e-9
         self._tried_at = 0.0
-        self._interval, self._quiet_interval = _INTERVALS[0], _QUIET_INTERVALS[0]
         self._goes_up = False
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Try other numbers as soon as at first, since the load of the machine may have changed."""
+        self._interval, self._quiet_interval = _INTERVALS[0], _QUIET_INTERVALS[0]
 
     @property
     def n_threads(self) -> int:
@@ -200,7 +204,7 @@ class ThreadCount:
         if is_over and ratio < (_SURELY_BETTER if is_unsure else _BETTER):
             self._goes_up = trial > self._best  # the next one in the same direction may be better
             self._best, self._patience = trial, _PATIENCE
-            self._interval, self._quiet_interval = _INTERVALS[0], _QUIET_INTERVALS[0]
+            self.begin_again()
             return
         self._lost += max(0.0, speed.seconds * (1 - 1 / ratio))
         self._interval = min(2 * self._interval, _INTERVALS[1])
@@ -243,6 +247,7 @@ def take_count(network: Hashable, most: int, plan: Callable[[list[int]], int]) -
     if count is None or monotonic() - at > _KEPT_SECONDS:
         counts = ladder(most)
         return ThreadCount(counts, plan(counts) if most > 1 else 1)
+    count.begin_again()
     return count
 
 

@@ -172,6 +172,9 @@ class Team:
         self._workers.append(worker)
         try:
             worker.start()
+        except KeyError as error:
+            # Python's own, where a signal's handler raises just after the thread has begun.
+            raise error.__context__ or error from None
         except (RuntimeError, MemoryError):
             inbox.put(None)  # a signal's handler may have raised it, after the thread was started
             del self._workers[-1], self._inboxes[-1]
