@@ -17,7 +17,7 @@ from ..engines.engine import Data, OpenEngine
 from ..exceptions import warn_user
 from ..network import weights
 from ..training.callbacks import Callback, Listener
-from ..training.checkpoint import kept
+from ..training.keeping import kept
 from . import conversion, fitting, inputs, parameters, planning, prediction
 from ._sklearn import (
     parameter_defaults,

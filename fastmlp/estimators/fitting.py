@@ -17,8 +17,9 @@ from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
 from ..schedules import LearningRate, schedule_for
 from ..training import diagnosis
 from ..training.callbacks import Listener, Reached
-from ..training.checkpoint import Keeping, Place, TrainingState
+from ..training.checkpoint import TrainingState
 from ..training.history import History, OptimizerState, Outcome
+from ..training.keeping import Keeping, Place
 from ..training.lbfgs import LbfgsRun
 from ..training.loop import EpochLoop, EpochMetrics, StoppingRule
 from ..training.signals import WaitingSignals

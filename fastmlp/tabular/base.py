@@ -21,9 +21,10 @@ from ..estimators._sklearn import Interval, StrOptions, validate_parameters
 from ..estimators.parameters import parameter_docs
 from ..estimators.transaction import Transaction, WholeReads
 from ..exceptions import DataError, DivergenceError, InterruptedTrainingWarning, warn_user
-from ..training.checkpoint import CheckpointPath, Place, kept
+from ..training.checkpoint import CheckpointPath
 from ..training.history import Epoch
-from .call import Callback, Clock, TableFit
+from ..training.keeping import Place, kept
+from .call import Callback, Clock, TableFit, with_network
 from .checkpoints import fingerprint
 from .frames import read_frame, read_target
 from .pack.members import MemberDone, Pack
@@ -387,7 +388,7 @@ class BaseTabular(WholeReads, BaseEstimator):
             told = Clock(fit)
         raised, place = None, fit.place
         if place is not None and place.has_model:
-            place = replace(place, finish=partial(_with_network, self))
+            place = replace(place, finish=partial(with_network, self))
         try:
             network.fit(inputs, targets, fit.sample_weight, callback=told, checkpoint=place)
         except DivergenceError as error:
@@ -420,7 +421,7 @@ class BaseTabular(WholeReads, BaseEstimator):
                 found = training.pack_and_unseen()
                 if found is None:
                     return None
-                model = _with_network(self, found[0])
+                model = with_network(self, found[0])
                 model._see_unseen(found[1], values, training.problem.weight)
                 return model
 
@@ -497,10 +498,3 @@ class BaseTabular(WholeReads, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         return tags
-
-
-def _with_network(draft: Any, trained: Any) -> Any:
-    """Return a fitted copy of the draft of an estimator, with a network or pack inside it."""
-    model = copy.copy(draft)
-    model.estimator_, model.n_iter_ = trained, trained.n_iter_
-    return model

@@ -1,5 +1,6 @@
 """What one call of ``fit`` of an estimator for tables is given."""
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,8 +8,8 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from ..estimators.transaction import Transaction
-from ..training.checkpoint import Place
 from ..training.history import Epoch
+from ..training.keeping import Place
 
 # It is told of each epoch of a single network, or of each network of a pack.
 Callback: TypeAlias = Callable[[Any], Any]
@@ -56,3 +57,10 @@ class Clock:
     def __call__(self, epoch: Epoch) -> bool:
         """Tell whether the next epoch would take too long."""
         return self._fit.is_over(epoch.seconds / epoch.epoch)
+
+
+def with_network(draft: Any, trained: Any) -> Any:
+    """Return a fitted copy of the draft of an estimator, with a network or pack inside it."""
+    model = copy.copy(draft)
+    model.estimator_, model.n_iter_ = trained, trained.n_iter_
+    return model

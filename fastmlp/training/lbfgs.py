@@ -136,10 +136,10 @@ class LbfgsRun:
         if self.resumed is not None:
             self._resume(self.resumed)
         n_resumed = self.n_epochs
-        if n_resumed >= self.max_iter:
-            return self._outcome(message="STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT")
         self._is_in_listener = False
         try:
+            if n_resumed >= self.max_iter:
+                return self._outcome(message="STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT")
             self._tell(self.listener.epoch_begins)
             with one_blas_thread():
                 result = minimize(

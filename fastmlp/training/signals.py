@@ -20,17 +20,17 @@ class WaitingSignals:
         Whether a signal raises KeyboardInterrupt at once, and what it did before only at the end
         of the block, if that ends the process. Otherwise the first signal waits for :meth:`act`,
         and a second one acts at once.
+
+    Attributes
+    ----------
+    received : int or None
+        The signal that waits.
     """
 
     def __init__(self, interrupts: bool = False) -> None:
         self._interrupts = interrupts
         self._former: dict[int, Any] = {}
-        self._received: int | None = None
-
-    @property
-    def has_come(self) -> bool:
-        """Whether a signal waits."""
-        return self._received is not None
+        self.received: int | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -42,7 +42,7 @@ class WaitingSignals:
         return self
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        has_come, self._received = self.has_come, number
+        has_come, self.received = self.received is not None, number
         if self._interrupts:
             raise KeyboardInterrupt
         if has_come:
@@ -50,7 +50,7 @@ class WaitingSignals:
 
     def act(self) -> None:
         """Let the signal that waits do what it did before."""
-        number, self._received = self._received, None
+        number, self.received = self.received, None
         self._restore()
         if number is not None:
             signal.raise_signal(number)

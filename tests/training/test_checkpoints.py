@@ -118,7 +118,7 @@ def test_the_file_is_never_older_than_it_may_be(path, monkeypatch, every):
     def write(kept, path):
         written.append(now[0])
 
-    monkeypatch.setattr("fastmlp.training.checkpoint.time", Clock)
+    monkeypatch.setattr("fastmlp.training.keeping.time", Clock)
     monkeypatch.setattr(checkpoint_file, "write_checkpoint", write)
 
     def epoch_ends(epoch):

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from ...estimators.class_targets import ClassTargets
 from ...estimators.inputs import read_weight
-from ...training.checkpoint import Place
+from ...training.keeping import Place
 from ..preprocessing import TabularPreprocessor
 from ..quantiles import quantile_levels
 from ..table import Table

@@ -21,7 +21,7 @@ from ...estimators.holdout import HeldRows
 from ...estimators.regression_targets import quantile_score
 from ...exceptions import DivergenceError, collected_warnings
 from ...network.weights import n_parameters
-from ...training.checkpoint import Place
+from ...training.keeping import Place
 from ...training.signals import WaitingSignals
 from ..quantiles import as_columns
 from .folds import NEVER
@@ -29,6 +29,7 @@ from .kinds import LINEAR, Kind, Plan
 from .linear import fit_ridge
 from .members import Member, MemberDone, Pack, make_small, outputs_of
 from .problem import OutOfFold, Problem
+from .stopping import StopsAfterAnEpoch, StopsAtAnEpoch
 from .weighting import greedy_weights, held_out_loss
 
 # ``listener(done, pack)`` is told of each member; ``pack()`` makes the pack of all so far. When it
@@ -294,7 +295,7 @@ class PackTraining:
                     problem.given_weight,
                     n_jobs=self.n_jobs,
                     held_out=held,
-                    should_stop=_StopsAfterAnEpoch(self._is_over),
+                    should_stop=StopsAfterAnEpoch(self._is_over),
                 )
             for job in batch:
                 if hasattr(job.network, "coefs_"):
@@ -308,7 +309,7 @@ class PackTraining:
         """Fit a network in this thread, on all but some rows."""
         if self._stop.is_set():
             return
-        problem, told = self.problem, _StopsAtAnEpoch(self._is_over)
+        problem, told = self.problem, StopsAtAnEpoch(self._is_over)
         held = HeldRows(rows, len(X))
         with limit_threads(1), sharing(self._arrays), config_context(**self._config):
             labels = problem.labels_of(job.kind)
@@ -495,27 +496,3 @@ class PackTraining:
             "seconds": round(sum(member.seconds for member in members), 3),
             "inputs": stop - start,
         }
-
-
-class _StopsAtAnEpoch:
-    """A callback of a fit, which ends it when training is over."""
-
-    sees_estimator = False  # so that no epoch takes time to bring the estimator up to date
-
-    def __init__(self, is_over: Callable[[float], bool]) -> None:
-        self._is_over = is_over
-
-    def __call__(self, epoch: Any) -> bool:
-        return epoch.epoch < epoch.max_epochs and self._is_over(epoch.seconds / epoch.epoch)
-
-
-class _StopsAfterAnEpoch:
-    """Tells fits to end, but none before its first epoch: it is called before that, too."""
-
-    def __init__(self, is_over: Callable[[], bool]) -> None:
-        self._is_over = is_over
-        self._has_begun = False
-
-    def __call__(self) -> bool:
-        has_begun, self._has_begun = self._has_begun, True
-        return has_begun and self._is_over()
