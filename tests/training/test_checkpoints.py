@@ -26,11 +26,13 @@ from fastmlp import (
     ModelFileError,
     TabularClassifier,
     TabularRegressor,
+    fit_many,
     load_model,
     save_model,
 )
 from fastmlp.export import checkpoint_file
 from fastmlp.export.checkpoint_file import read_checkpoint
+from fastmlp.training.keeping import kept
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -74,8 +76,8 @@ def half(path):
 
 
 def test_a_fit_without_an_end_leaves_its_state_and_one_with_an_end_no_file(half):
-    kept = read_checkpoint(half)
-    assert kept.progress["epochs"] == 5 and kept.progress["networks"] == 1
+    found = read_checkpoint(half).progress
+    assert found["epochs"] == 5 and found["networks"] == 1
     told = []
     fit_quietly(MLPClassifier(**QUICK), X, y, callback=told.append, checkpoint=half)
     assert [epoch.epoch for epoch in told] == [6, 7, 8]
@@ -164,6 +166,32 @@ def test_lbfgs_starts_anew_from_its_weights_and_says_so(path):
     with pytest.warns(UserWarning, match="has no memory of L-BFGS"):
         model.fit(X, X[:, 0] ** 2, checkpoint=path)
     assert model.loss_ < reached and model.n_iter_ == len(model.loss_curve_) > 5
+
+
+def test_networks_that_fit_many_trains_for_a_pack_go_on(path):
+    """As those of a pack do on a GPU."""
+
+    def trained(should_stop):
+        with kept(Checkpoint(path, 0)) as place:
+            place.keeper.check({"of": "a pack"})
+            networks = [MLPClassifier(**{**QUICK, "random_state": seed}) for seed in range(3)]
+            for number, net in enumerate(networks):
+                net._place = place.inside(str(number), is_member=True, has_model=False)
+            return fit_many(networks, X, y, n_jobs=1, should_stop=should_stop)
+
+    calls = []
+
+    def killed():
+        calls.append(None)
+        if len(calls) == 11:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        trained(killed)
+    assert read_checkpoint(path).progress["networks"] == 2
+    for seed, net in enumerate(trained(None)):
+        whole = fit_quietly(MLPClassifier(**{**QUICK, "random_state": seed}), X, y)
+        assert (flat(net) == flat(whole)).all() and "_place" not in vars(net)
 
 
 # ---- other fits --------------------------------------------------------------------------
