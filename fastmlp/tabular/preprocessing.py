@@ -95,8 +95,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     number_means : bool, default=False
         Whether numbers get means of y by value, as text does by level, where single values say
         more about y than piecewise-linear functions of the number do. That is so if it lowers the
-        error on rows of other folds, and tried for columns of more than 13 values, where at least
-        half of the rows have a value that 5 rows or more have.
+        error on rows of other folds, and tried from 1500 rows on for columns of more than 13
+        values, where at least half of the rows have a value that 5 rows or more have.
     linear : bool, default=False
         Whether numbers are also given standardised, without limiting outliers.
     max_levels : int, default=64

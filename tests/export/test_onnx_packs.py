@@ -124,7 +124,7 @@ def test_columns_that_onnx_cannot_read_are_refused(kind, holds):
 
 def test_means_of_numbers_are_in_the_graph():
     chance = np.random.RandomState(5)
-    n_rows = 400
+    n_rows = 1500
     places = chance.randint(20, size=n_rows)
     frame = pd.DataFrame(
         {

@@ -18,7 +18,7 @@ from fastmlp.tabular.encoders.recurring import (
 MEANS = {"number_means": True, "n_bins": 12}
 
 
-def payments(n=1200, seed=0):
+def payments(n=1600, seed=0):
     """Amounts of which some single ones, among others that are alike, tell the class."""
     rng = np.random.default_rng(seed)
     amounts = np.arange(100, 160) * 7.5
@@ -57,13 +57,13 @@ def test_means_by_value_are_those_of_the_target():
 
 
 def test_rows_do_not_see_their_own_target():
-    frame, y, _ = payments(600)
-    folds = np.arange(600) % 5
+    frame, y, _ = payments(1600)
+    folds = np.arange(1600) % 5
     prepared = TabularPreprocessor(**MEANS)
     inputs = prepared.fit_transform(frame, y, folds=folds)
     found = inputs[:, list(prepared.get_feature_names_out()).index("amount_mean")]
     is_yes, amounts = y == "yes", frame["amount"].to_numpy()
-    expected = np.empty(600)
+    expected = np.empty(1600)
     for row, amount in enumerate(amounts):
         others = folds != folds[row]
         like = is_yes[others & (amounts == amount)]
@@ -151,11 +151,16 @@ def test_few_rows_are_judged_by_all_and_many_by_some():
 
 @pytest.mark.parametrize("n_classes", [3, 12])
 def test_means_of_several_classes(n_classes):
-    frame, _, _ = payments(1500)
+    frame, _, _ = payments(2000)
     y = np.random.default_rng(3).integers(n_classes, size=60)[rounded_place(frame)]
     prepared = TabularPreprocessor(**MEANS, task="classification").fit(frame, y)
     shapes = [table.shape for table in prepared.number_means_]
     assert shapes == ([(61, 4)] if n_classes == 3 else [])
+
+
+def test_small_tables_have_no_means():
+    frame, y, _ = payments(1499)
+    assert not len(TabularPreprocessor(**MEANS).fit(frame, y).number_mean_columns_)
 
 
 def test_numbers_with_means_need_a_target():
@@ -164,7 +169,7 @@ def test_numbers_with_means_need_a_target():
 
 
 def test_files_keep_the_means(tmp_path):
-    frame, y, _ = payments(300)
+    frame, y, _ = payments()
     prepared = TabularPreprocessor(**MEANS).fit(frame, y)
     assert len(prepared.number_means_) == 1
     save_model(prepared, tmp_path / "model")
@@ -173,7 +178,7 @@ def test_files_keep_the_means(tmp_path):
 
 
 def test_states_of_earlier_versions_have_no_means():
-    frame = payments(300)[0]
+    frame = payments()[0]
     prepared = TabularPreprocessor(n_bins=12).fit(frame)
     state = dict(prepared.__getstate__())
     for name in ("number_means", "number_mean_columns_", "number_mean_values_", "number_means_"):

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
+# In smaller tables a value has too few rows: their means harmed networks there.
+_SMALLEST_TABLE = 1500
 # A value recurs if so many rows have it, and this share of a column's rows must have such values.
 _FEWEST_ROWS = 5
 _SHARE_OF_RECURRING = 0.5
@@ -111,7 +113,12 @@ def _solved(A: NDArray[np.float64], B: NDArray[np.float64]) -> NDArray[np.float6
 def candidate_values(
     numbers: NDArray[np.float64], columns: Sequence[int]
 ) -> dict[int, NDArray[np.float32]]:
-    """List the columns whose values recur, and for each the values that two rows or more have."""
+    """List the columns whose values recur, and for each the values that two rows or more have.
+
+    There are none in a table of few rows.
+    """
+    if len(numbers) < _SMALLEST_TABLE:
+        return {}
     found = {column: recurring_values(numbers[:, column]) for column in columns}
     return {column: values for column, values in found.items() if len(values)}
 
