@@ -6,7 +6,13 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from fastmlp import TabularClassifier, TabularPreprocessor, load_model, save_model
+from fastmlp import (
+    ModelFileError,
+    TabularClassifier,
+    TabularPreprocessor,
+    load_model,
+    save_model,
+)
 from fastmlp.tabular.encoders.recurring import (
     codes_of_values,
     recurring_values,
@@ -175,6 +181,23 @@ def test_files_keep_the_means(tmp_path):
     save_model(prepared, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     np.testing.assert_array_equal(loaded.transform(frame), prepared.transform(frame))
+
+
+WRONG = {
+    "number_mean_columns_": [np.array([5]), np.array([0, 1])],
+    "number_mean_values_": [[], [np.ones(3, "f4")], [np.arange(59, dtype="f4")], [np.arange(60.0)]],
+    "number_means_": [[], [np.ones((3, 2), "f4")], [np.ones((61, 2))], [np.ones((61, 3), "f4")]],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in WRONG.items() for v in vs])
+def test_files_whose_means_do_not_fit_are_refused(tmp_path, name, value):
+    frame, y, _ = payments()
+    prepared = TabularPreprocessor(**MEANS).fit(frame, y)
+    setattr(prepared, name, value)
+    with pytest.raises((ModelFileError, ValueError)):
+        save_model(prepared, tmp_path / "model")
+        load_model(tmp_path / "model")
 
 
 def test_states_of_earlier_versions_have_no_means():

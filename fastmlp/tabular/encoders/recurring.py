@@ -144,8 +144,8 @@ def recurring_values(x: NDArray[np.float64]) -> NDArray[np.float32]:
         In increasing order. Empty where the column has few values, all of which other inputs tell
         apart, or where most of its values hardly recur.
     """
-    x = rounded(x)
-    values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
+    small = rounded(x)
+    values, counts = np.unique(small[np.isfinite(small)], return_counts=True)
     n_recurring = counts[counts >= _FEWEST_ROWS].sum()
     if len(values) < _FEWEST_VALUES or n_recurring < _SHARE_OF_RECURRING * counts.sum():
         return values[:0]
