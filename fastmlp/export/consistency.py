@@ -364,6 +364,7 @@ def _check_preprocessor(prepared: Any, place: str) -> int:
     )
     widths = _check_numbers(prepared, n_numbers, place)
     widths["base"] += _check_levels(prepared, kinds.count("text"), place)
+    widths["base"] += _check_number_means(prepared, n_numbers, place)
     return _check_groups(prepared, widths, place)
 
 
@@ -451,6 +452,27 @@ def _check_levels(prepared: Any, n_columns: int, place: str) -> int:
             _require(is_fit, where, f"has {n_rows} rows for {len(levels)} levels")
             _require(table.dtype == np.float32, where, "is not float32")
             n_results += n_inputs
+    return n_results
+
+
+def _check_number_means(prepared: Any, n_numbers: int, place: str) -> int:
+    """Check the means of numbers by value, and return the number of their results."""
+    n_columns, n_results = _check_places(prepared, "number_mean_columns_", n_numbers, place), 0
+    for name in ("number_mean_values_", "number_means_"):
+        where = _within(place, name)
+        _require(
+            len(getattr(prepared, name)) == n_columns, where, f"does not fit {n_columns} numbers"
+        )
+    for values, table in zip(prepared.number_mean_values_, prepared.number_means_, strict=True):
+        where = _within(place, "number_mean_values_")
+        in_order = len(values) > 0 and np.array_equal(np.unique(values), values)
+        _require(in_order and np.isfinite(values).all(), where, "is not in increasing order")
+        where = _within(place, "number_means_")
+        is_fit = len(table) == len(values) + 1
+        _require(is_fit, where, f"has {len(table)} rows for {len(values)} values")
+        is_fit = values.dtype == table.dtype == np.float32
+        _require(is_fit, where, "is not float32")
+        n_results += table.shape[1]
     return n_results
 
 

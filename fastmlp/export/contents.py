@@ -354,6 +354,9 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
         "word_components_": sequence_of(array_of("f", 2)),
         "level_inputs_": sequence_of(array_of("f", 2)),
         "level_means_": sequence_of(array_of("f", 2)),
+        "number_mean_columns_": array_of("i"),
+        "number_mean_values_": sequence_of(array_of("f")),
+        "number_means_": sequence_of(array_of("f", 2)),
         "is_binary_": array_of("b"),
         "indicator_values_": array_of("f", 2),
         **dict.fromkeys(("indicator_columns_", "piece_columns_", "linear_columns_"), array_of("i")),
@@ -496,4 +499,8 @@ _MAY_LACK = {
     *_NETWORK.keys() - {"n_features_in_", "coefs_", "intercepts_", "n_outputs_", "out_activation_"},
     "_quantile_levels", "_sklearn_output_config", "_sklearn_version", "na_values_", "report_",
 } - {"n_iter_"}  # fmt: skip
-_OF_SOME: dict[Any, set[str]] = {Pack: {"classes_"}}
+_OF_SOME: dict[Any, set[str]] = {
+    Pack: {"classes_"},
+    # Earlier files have no means of numbers.
+    TabularPreprocessor: {"number_mean_columns_", "number_mean_values_", "number_means_"},
+}

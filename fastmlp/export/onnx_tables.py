@@ -109,6 +109,7 @@ def _write_inputs(graph: Graph, prepared: Any, columns: dict[str, list[str]]) ->
         _write_numeric(graph, columns["numeric"], prepared, parts)
     if columns["text"]:
         parts["base"] += _write_text(graph, columns["text"], prepared)
+    parts["base"] += _write_number_means(graph, columns["numeric"], prepared)
     listed = [part for of_group in parts.values() for part in of_group]
     x = graph.node("Concat", *listed, axis=1) if len(listed) > 1 else listed[0]
     return x, max(stop for _, stop in prepared.groups_.values())
@@ -187,6 +188,28 @@ def _write_squash(graph: Graph, x: str) -> str:
     square = graph.node("Mul", third, third)
     root = graph.node("Sqrt", graph.node("Add", square, graph.constant(np.float64(1))))
     return graph.node("Div", x, root)
+
+
+def _write_number_means(graph: Graph, columns: Sequence[str], prepared: Any) -> list[str]:
+    """Add the means of the target by the values of numbers."""
+    means = []
+    for column, values, table in zip(
+        prepared.number_mean_columns_,
+        prepared.number_mean_values_,
+        prepared.number_means_,
+        strict=True,
+    ):
+        code = graph.node(
+            "LabelEncoder",
+            graph.cast(columns[column], np.float32),
+            domain="ai.onnx.ml",
+            keys_floats=values.tolist(),
+            values_int64s=list(range(len(values))),
+            default_int64=len(values),
+        )
+        code = graph.node("Squeeze", code, graph.constant(np.array([1])))
+        means.append(graph.node("Gather", graph.constant(table), code, axis=0))
+    return means
 
 
 def _write_text(graph: Graph, columns: Sequence[str], prepared: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Preprocessors of version 0.1, which held transformers of scikit-learn."""
+"""Preprocessors of earlier versions, the first of which held transformers of scikit-learn."""
 
 from typing import Any
 
@@ -12,7 +12,26 @@ _NO_NUMBERS = ("piece_starts_", "piece_widths_", "linear_means_", "linear_scales
 _NO_PLACES = ("piece_columns_", "linear_columns_")
 
 
-def without_transformers(state: dict[str, Any]) -> dict[str, Any]:
+def in_this_version(state: dict[str, Any]) -> dict[str, Any]:
+    """Turn the attributes of a preprocessor of any version, fitted or not, into those of this one.
+
+    Raises
+    ------
+    ValueError
+        When parts of it do not fit each other.
+    """
+    state = _without_transformers(state)
+    if "level_means_" not in state:
+        return state
+    none: dict[str, Any] = {
+        "number_mean_columns_": np.empty(0, dtype=np.int64),
+        "number_mean_values_": [],
+        "number_means_": [],
+    }
+    return none | state
+
+
+def _without_transformers(state: dict[str, Any]) -> dict[str, Any]:
     """Turn the fitted attributes of version 0.1 into those of this version.
 
     All inputs were standardised or one-hot, and then squashed, so that indicators and levels have

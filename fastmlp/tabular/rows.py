@@ -239,7 +239,9 @@ def names_of_inputs(fitted: Any, given: Mapping[Hashable, Any]) -> NDArray[np.ob
     for name, levels, table in zip(text, fitted.levels_, fitted.level_inputs_, strict=True):
         shown = [*map(shown_level, levels[: len(table) - 1]), "(other)"]
         base += [f"{name}_{shown[row]}" for row in np.argmax(table, axis=0)]
-    for name, table in zip(text, fitted.level_means_, strict=True):
+    tables = [*fitted.level_means_, *fitted.number_means_]
+    with_means = [*text, *(numeric[i] for i in fitted.number_mean_columns_)]
+    for name, table in zip(with_means, tables, strict=True):
         n_means = table.shape[1] - 1
         means = ["mean"] if n_means == 1 else [f"mean_{i}" for i in range(n_means)]
         base += [f"{name}_{what}" for what in (*means, "log_count")[: table.shape[1]]]

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from graphs import check_equal, feed_of, run
 from packs import TABLE, TARGETS, fitted, with_pack
@@ -119,3 +120,23 @@ def test_columns_that_onnx_cannot_read_are_refused(kind, holds):
         InputError, match=f"column 'colour' holds {holds}, which an ONNX graph cannot"
     ):
         to_onnx(model)
+
+
+def test_means_of_numbers_are_in_the_graph():
+    chance = np.random.RandomState(5)
+    n_rows = 1500
+    places = chance.randint(20, size=n_rows)
+    frame = pd.DataFrame(
+        {
+            "size": chance.normal(size=n_rows),
+            "amount": places / 3,
+            "city": chance.choice(["a", "b", "c"], n_rows),
+        }
+    )
+    y = np.where((places * 7 % 20 < 10) ^ (chance.rand(n_rows) < 0.1), "no", "yes")
+    model = TabularClassifier((3,), random_state=0, max_iter=2).fit(frame, y)
+    model = with_pack(model, frame, y, number_means=True)
+    assert model.preprocessor_.number_mean_columns_.tolist() == [1]
+    rows = frame.head(50).assign(amount=np.r_[np.arange(-2, 24) / 3, [np.nan] * 24])
+    check_equal(model, frame)
+    check_equal(model, rows)

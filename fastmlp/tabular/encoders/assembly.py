@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .bins import Pieces
 from .means import LevelMeans
+from .recurring import codes_of_values
 from .scaling import Scaling
 
 GROUPS = ("tree", "base", "bins", "linear")
@@ -50,8 +51,8 @@ def make_inputs(
     codes : ndarray of shape (n_rows, n_text_columns), int
         The position of each value among the levels; that behind them is an unknown one.
     means : sequence of LevelMeans or None, default=()
-        For training rows, what stands in the place of ``level_means_``: the last of the group
-        'base', each row of which sees the target of other rows only.
+        For training rows, what stands in the place of ``level_means_`` and ``number_means_``: the
+        last of the group 'base', each row of which sees the target of other rows only.
 
     Returns
     -------
@@ -74,7 +75,9 @@ def make_inputs(
     if means:
         write_means(inputs, at, means)
         return inputs
-    for i, table in enumerate(fitted.level_means_):
+    of_values = codes_of_values(numbers, fitted.number_mean_columns_, fitted.number_mean_values_)
+    codes = np.hstack([codes, of_values])
+    for i, table in enumerate([*fitted.level_means_, *fitted.number_means_]):
         stop = at + table.shape[1]
         if stop > at:
             inputs[:, at:stop] = table[codes[:, i]]

@@ -1,15 +1,22 @@
 """What is learned of the numbers and levels of a table, as fitted attributes of a preprocessor."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .assembly import lay_out
+from .assembly import lay_out, make_inputs
 from .bins import Pieces, bins_of_each, pieces_between, quantile_edges, tree_edges
 from .levels import level_table
 from .means import LevelMeans
+from .recurring import (
+    candidate_values,
+    codes_of_values,
+    rows_to_judge_by,
+    telling_values,
+)
 from .scaling import Scaling, learn_scaling, learn_unsquashed
 from .target import Target, read_folds
 
@@ -21,7 +28,7 @@ _EDGE_ROWS = 5_000
 def learn_inputs(
     settings: Any,
     numbers: NDArray[np.float64],
-    traits: Sequence[tuple[bool, bool]],
+    traits: Sequence[tuple[bool, bool, bool]],
     codes: NDArray[np.intp],
     n_levels: Sequence[tuple[int, int]],
     target: Target | None,
@@ -36,7 +43,8 @@ def learn_inputs(
     numbers : ndarray of shape (n_rows, n_numbers), float64
         Not-a-number is missing.
     traits : sequence of tuple of bool
-        For each number, whether it may have pieces, and whether it may have an indicator.
+        For each number, whether it may have pieces, whether it may have an indicator, and whether
+        it may have means by value.
     codes : ndarray of shape (n_rows, n_text_columns), int
     n_levels : sequence of tuple of int
         For each text column the number of levels with inputs of their own, and the number of
@@ -49,41 +57,78 @@ def learn_inputs(
     -------
     attributes : dict
     means : list of LevelMeans or None
-        The means of each text column, for the training rows; None for a column without means.
+        What makes the means of the training rows: for each text column, or None for one without
+        means, and then for each number with means.
     """
     attributes, widths = _learn_numbers(settings, numbers, traits, target)
     tables = [
         level_table(np.minimum(codes[:, i], n_hot), n_hot) for i, (n_hot, _) in enumerate(n_levels)
     ]
+    widths["base"] += sum(table.shape[1] for table in tables)
     means: list[LevelMeans | None] = [None] * len(n_levels)
-    if target is not None and any(n for _, n in n_levels):
+    values: dict[int, NDArray[np.float32]] = {}
+    if target is not None and (settings.number_means or any(n for _, n in n_levels)):
         averaged = target.averaged()
         of_rows = read_folds(folds, len(numbers), settings.random_state)
         for i, (_, n_with_means) in enumerate(n_levels):
             if n_with_means:
                 means[i] = LevelMeans.learn(codes[:, i], n_with_means, averaged, of_rows)
+        if settings.number_means and averaged.shape[1]:
+            candidates = [j for j, (_, _, may_have_means) in enumerate(traits) if may_have_means]
+            without = {**attributes, "level_inputs_": tables, "groups_": lay_out(widths)}
+            values = _choose_values(without, numbers, codes, candidates, averaged, of_rows)
+        of_values = codes_of_values(numbers, list(values), list(values.values()))
+        for i, known in enumerate(values.values()):
+            means.append(LevelMeans.learn(of_values[:, i], len(known), averaged, of_rows))
     none = np.empty((0, 0), dtype=np.float32)
     of_levels = [none if found is None else found.table() for found in means]
-    widths["base"] += sum(table.shape[1] for table in (*tables, *of_levels))
+    widths["base"] += sum(table.shape[1] for table in of_levels)
     attributes |= {
         "level_inputs_": tables,
-        "level_means_": of_levels,
+        "level_means_": of_levels[: len(n_levels)],
+        "number_mean_columns_": np.array(list(values), dtype=np.int64),
+        "number_mean_values_": list(values.values()),
+        "number_means_": of_levels[len(n_levels) :],
         "groups_": lay_out(widths),
     }
     return attributes, means
 
 
+def _choose_values(
+    attributes: dict[str, Any],
+    numbers: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    columns: Sequence[int],
+    averaged: NDArray[np.float64],
+    folds: NDArray[np.intp],
+) -> dict[int, NDArray[np.float32]]:
+    """Choose the numbers that have means by value, and these values, beside all other inputs."""
+    values = candidate_values(numbers, columns)
+    if not values:
+        return values
+    none = np.empty(0, dtype=np.int64)
+    fitted = SimpleNamespace(
+        **attributes, level_means_=[], number_mean_columns_=none, number_mean_values_=[],
+        number_means_=[],
+    )  # fmt: skip
+    start, stop = attributes["groups_"]["base"]
+    stop = attributes["groups_"].get("bins", (start, stop))[1]
+    rows = rows_to_judge_by(len(numbers), stop - start)
+    inputs = make_inputs(fitted, numbers[rows], codes[rows])[:, start:stop]
+    return telling_values(values, numbers[rows], inputs, averaged[rows], folds[rows])
+
+
 def _learn_numbers(
     settings: Any,
     numbers: NDArray[np.float64],
-    traits: Sequence[tuple[bool, bool]],
+    traits: Sequence[tuple[bool, bool, bool]],
     target: Target | None,
 ) -> tuple[dict[str, Any], dict[str, int]]:
     """Learn how numbers become inputs, and how many there are in each group."""
     rng = np.random.default_rng(0)
     sample = _drawn(rng, np.arange(len(numbers)), _SAMPLE_ROWS)
     scaling = learn_scaling(numbers, settings.scaling, sample)
-    bendable, telling = np.array(traits, dtype=bool).reshape(-1, 2).T
+    bendable, telling, _ = np.array(traits, dtype=bool).reshape(-1, 3).T
     gaps = np.flatnonzero(np.isnan(numbers).any(axis=0) & telling)
     varying = np.flatnonzero((scaling.scales != 0) & ~scaling.is_binary)
     bends = varying[bendable[varying]]

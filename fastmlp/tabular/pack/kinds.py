@@ -206,6 +206,7 @@ class Plan:
             "n_bins": _N_BINS if groups & {"tree", "bins", "linear"} else 0,
             "bin_edges": edges,
             "target_means": True,
+            "number_means": True,
             "linear": "linear" in groups,
         }
 
