@@ -11,7 +11,7 @@ from .terminal import echo, is_terminal
 
 @click.command(cls=Command)
 def warmup(as_json: bool) -> None:
-    """Compile everything ahead, so that no later fit has to.
+    """Compile what is not compiled yet, so that no later fit has to.
 
     For container images and the like: run it once, as the user and on the processor that
     will train.
@@ -29,7 +29,7 @@ def warmup(as_json: bool) -> None:
     if as_json:
         print_json({"seconds": seconds})
     else:
-        echo(f"compiled, or found in the cache, in {seconds:.1f} s")
+        echo(f"compiled, or found in files, in {seconds:.1f} s")
 
 
 @click.command(cls=Command)

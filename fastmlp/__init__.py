@@ -1,7 +1,7 @@
 """scikit-learn's multilayer perceptron at the speed of the machine.
 
 Importing this package is cheap: scikit-learn is imported when a name is first
-used, numba when a network is first trained or asked for predictions.
+used. numba is imported only where it has to compile something.
 """
 
 import importlib

@@ -67,14 +67,15 @@ def _engine(facts: dict[str, str], problems: list[str]) -> None:
 
 def _compiled_code(facts: dict[str, str], problems: list[str]) -> None:
     """Say where compiled code comes from and is kept, or why it is not."""
-    from ..engines.cpu import library, objects
+    from ..engines.cpu import library
     from ..engines.cpu.catalogue import DTYPES
     from ..engines.cpu.vector_unit import LEVEL
 
     level = LEVEL or "this processor"
-    reasons = [reason for d in DTYPES if (reason := objects.why_not_in_package(d))]
     if library.is_just_in_time():
         reasons = ["FASTMLP_JIT is set, so that every process compiles anew"]
+    else:
+        reasons = [reason for d in DTYPES if (reason := library.why_not_from_package(d))]
     facts["compiled code"] = (
         f"for {level}, compiled on this machine: {reasons[0]}"
         if reasons

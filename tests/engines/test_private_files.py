@@ -1,7 +1,10 @@
 """Compiled code is read only where nobody else can have written it, and only where it is whole."""
 
+import hashlib
 import os
+import pickle
 import stat
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -151,6 +154,26 @@ def test_whatever_is_damaged_is_compiled_and_written_anew(cache):
         path.write_bytes(content)
         assert place_of() == COMPILED, number
         assert place_of() == FOUND, number
+
+
+class Planted:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("has_digest", [False, True])
+def test_planted_code_is_not_run(has_digest, cache, tmp_path):
+    place_of()
+    content = pickle.dumps(Planted(tmp_path / "was here"))
+    digest = hashlib.sha256(content).hexdigest().encode()
+    kernel_in(cache).write_bytes(digest + b"\n" + content if has_digest else content)
+    assert place_of() == COMPILED
+    assert not (tmp_path / "was here").exists()
 
 
 def test_a_folder_in_the_place_of_a_kernel(cache):

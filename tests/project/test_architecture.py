@@ -234,6 +234,35 @@ def test_import_is_light():
     assert "sklearn" in loaded and "numba" not in loaded
 
 
+def test_a_fit_imports_no_compiler_where_its_kernels_are_there():
+    code = """
+import warnings
+import numpy as np
+from fastmlp import MLPClassifier
+warnings.simplefilter("ignore")
+X = np.linspace(-1, 1, 40).reshape(20, 2)
+MLPClassifier((4,), max_iter=2).fit(X, np.arange(20) % 2).predict_proba(X)
+"""
+    imported_by(code)  # leaves what it has to compile in the cache
+    assert "numba" not in imported_by(code)
+
+
+COMPILE = {"barrier", "build", "compilation", "custom_loss", "gemm", "indirect_call", "jit",
+           "kernels", "layers", "optimizers", "outputs", "row_loss_kernels", "row_pass",
+           "row_reductions", "sparse", "vector_code", "vector_math", "views", "weight_pass",
+           "work_sharing"}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("engines/cpu/")])
+def test_modules_of_an_ordinary_fit_import_no_compiler(module):
+    """Those that compile are known by name, and the others import them in functions alone."""
+    found = imports((PACKAGE / module).read_text(), module, is_whole=False)
+    names = {f"fastmlp.engines.cpu.{name}" for name in COMPILE} | {"fastmlp.engines._numba"}
+    needs = bool(found & names) or any(name.split(".")[0] == "numba" for name in found)
+    if Path(module).stem not in COMPILE:
+        assert not needs, found & names
+
+
 def test_networks_need_no_packages_for_tables_files_and_the_command_line():
     """Where a package cannot be imported, what does not need it works.
 

@@ -12,7 +12,7 @@ from .._numba import Dispatcher, address_of, object_of
 from .catalogue import signature
 from .gemm import multiply
 from .indirect_call import numba_type
-from .kernels import predict_at, train_at
+from .kernels import predict, train
 from .layers import (
     activation_kernel,
     derivative_kernel,
@@ -52,8 +52,8 @@ _SINGLE = {
     "sum_block": sum_block,
     "multiply_by_kept": multiply_by_kept,
     "drop_units": drop_units,
-    "train": train_at,
-    "predict": predict_at,
+    "train": train,
+    "predict": predict,
 }
 _FAMILIES: dict[str, Callable[[str], Dispatcher]] = {
     "activate": lambda choice: activation_kernel(Activation[choice.upper()]),

@@ -350,14 +350,15 @@ def train(number, n_threads, barrier, arena, job):
     ----------
     number, n_threads : int
         The number of this thread, and the number of threads.
-    barrier : vector of int64
+    barrier : pointer to int64
         See :mod:`fastmlp.engines.cpu.barrier_array`.
-    arena : vector of the network's dtype
+    arena : pointer to numbers of the network's dtype
         Modified in place.
-    job : vector of int64
+    job : pointer to int64
         The addresses and sizes of the arrays whose numbers are named in jobs.py; see
         ``jobs.describe``.
     """
+    barrier, arena, job = vector_from(barrier), vector_from(arena), vector_from(job)
     network, X = network_at(arena, job), inputs_at(arena, job)
     Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
     epochs, results = matrix_at(job, SCALARS, np.float64), matrix_at(job, RESULTS, np.float64)
@@ -450,14 +451,15 @@ def predict(number, n_threads, barrier, arena, job):
     ----------
     number, n_threads : int
         The number of this thread, and the number of threads.
-    barrier : vector of int64
+    barrier : pointer to int64
         It is not used, because threads do not wait for each other.
-    arena : vector of the network's dtype
+    arena : pointer to numbers of the network's dtype
         Modified in place.
-    job : vector of int64
+    job : pointer to int64
         The addresses and sizes of the arrays whose numbers are named in jobs.py; see
         ``jobs.describe``.
     """
+    arena, job = vector_from(arena), vector_from(job)
     network, X = network_at(arena, job), inputs_at(arena, job)
     _, layers, settings, calls = arrays_of(network)
     outputs = matrix_at(job, OUTPUTS, arena)
@@ -486,15 +488,3 @@ def predict(number, n_threads, barrier, arena, job):
         for row in range(top, bottom):
             p = predictions + (row - top) * layer[at.OUTPUT_ROW]
             copy_elements(row_view(outputs, row), 0, arena, p, layer[at.FAN_OUT])
-
-
-@compile_kernel
-def train_at(number, n_threads, barrier, arena, job):
-    """Call :func:`train` with the vectors at some addresses, as Python passes them."""
-    train(number, n_threads, vector_from(barrier), vector_from(arena), vector_from(job))
-
-
-@compile_kernel
-def predict_at(number, n_threads, barrier, arena, job):
-    """Call :func:`predict` with the vectors at some addresses, as Python passes them."""
-    predict(number, n_threads, vector_from(barrier), vector_from(arena), vector_from(job))

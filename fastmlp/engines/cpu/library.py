@@ -86,7 +86,7 @@ def _find(name: str, dtype: np.dtype) -> None:
         _compile(name, dtype)
         return
     if dtype not in _looked_for:
-        _looked_for[dtype] = _load_package(dtype)
+        why_not_from_package(dtype)
         if (name, dtype) in _addresses:
             return
     found = objects.from_cache(name, dtype)
@@ -96,15 +96,28 @@ def _find(name: str, dtype: np.dtype) -> None:
         _compile(name, dtype)
 
 
-def _load_package(dtype: np.dtype) -> str:
-    """Load the kernels of a dtype that the package has; return why there are none."""
-    try:
-        found = objects.from_package(dtype)
-    except objects.UnusableError as error:
-        return str(error)
-    for name, place in found.items():
-        _note(name, dtype, place, _PACKAGE)
-    return ""
+def why_not_from_package(dtype: np.dtype) -> str:
+    """Load the kernels of a dtype that the package has, once.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    str
+        Why they are not used; empty where they are.
+    """
+    with _lock:
+        if dtype not in _looked_for:
+            found, _looked_for[dtype] = {}, ""
+            try:
+                found = objects.from_package(dtype)
+            except objects.UnusableError as error:
+                _looked_for[dtype] = str(error)
+            for name, place in found.items():
+                _note(name, dtype, place, _PACKAGE)
+        return _looked_for[dtype]
 
 
 def _note(name: str, dtype: np.dtype, found: int, place: str) -> None:

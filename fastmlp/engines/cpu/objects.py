@@ -113,8 +113,14 @@ def unpacked(content: bytes) -> ObjectFile:
     digest, _, rest = content.partition(b"\n")
     if digest != hashlib.sha256(rest).hexdigest().encode():
         raise UnusableError("it is damaged")
-    about, _, code = rest.partition(b"\n")
-    return ObjectFile(json.loads(about), code)
+    text, _, code = rest.partition(b"\n")
+    try:
+        about = json.loads(text)
+    except ValueError as error:
+        raise UnusableError("it is no object file of fastmlp") from error
+    if not isinstance(about, dict):
+        raise UnusableError("it is no object file of fastmlp")
+    return ObjectFile(about, code)
 
 
 def _checked(content: bytes, target: str) -> ObjectFile:
