@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from ..engines.engine import SomeRows
 from ..exceptions import InputError
 from ..training.checkpoint import Fingerprint, TrainingState
 from .holdout import Rows, TrainedRows
@@ -74,10 +75,16 @@ def _described(value: Any) -> str:
 
 
 def _of_array(name: str, array: Any) -> Fingerprint:
-    parts = [array.data, array.indices, array.indptr] if issparse(array) else [array]
+    dtype = array.X.dtype if isinstance(array, SomeRows) else array.dtype
+    if isinstance(array, SomeRows):  # rows of X, which is described by itself
+        parts = [array.numbers]
+    elif issparse(array):
+        parts = [array.data, array.indices, array.indptr]
+    else:
+        parts = [array]
     return {
         f"the shape of {name}": str(tuple(map(int, array.shape))),
-        f"the type of {name}": str(array.dtype),
+        f"the type of {name}": str(dtype),
         f"the digest of {name}": digest(parts),
     }
 

@@ -262,7 +262,11 @@ def test_ctrl_c_during_an_import(data, tmp_path, module, swallows):
     folder = tmp_path / "first"
     folder.mkdir()
     (folder / f"{module}.py").write_text(code)
-    call = "import sys; sys.argv[1:] = ['fit', 'data.csv', '--quiet']\n"
+    call = (
+        "import os, sys\n"
+        "os.environ['FASTMLP_JIT'] = '1'  # numba is imported to compile, and else not at all\n"
+        "sys.argv[1:] = ['fit', 'data.csv', '--quiet']\n"
+    )
     done = python(call + "from fastmlp_cli.main import main; main(prog_name='fastmlp')", folder)
     assert (done.returncode, done.stderr, done.stdout) == (130, "fastmlp: interrupted\n", "")
 

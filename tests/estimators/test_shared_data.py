@@ -130,17 +130,18 @@ def test_rows_are_predicted_where_they_lie(numbers, is_sparse, monkeypatch):
     found = []
 
     class Predicting(engine.CpuEngine):
-        def run_epoch(self, order, learning_rate):
-            loss = super().run_epoch(order, learning_rate)
+        def run_epochs(self, orders, learning_rate):
+            losses = super().run_epochs(orders, learning_rate)
             some = SomeRows(rows, np.array(numbers))
             assert some.shape == (len(numbers), 40) and some.size == 40 * len(numbers)
             for piece in (10**10, 10**5):
                 monkeypatch.setattr("fastmlp.engines.cpu.prediction._PIECE_MULTIPLY_ADDS", piece)
                 self._predicted = None
                 found.append((self.outputs(some), self.outputs(some[:])))
-            return loss
+            return losses
 
     monkeypatch.setattr(engine, "CpuEngine", Predicting)
+    monkeypatch.setattr(engine, "_MOST_TOGETHER", 1)
     model.set_params(max_iter=2, warm_start=True).fit(rows, LABELS[:700])
     assert len(found) == 4
     for by_number, copied in found:

@@ -45,7 +45,7 @@ _TEAM_PREDICTION = 10_000_000
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
 # Short epochs are handed over together, where nobody looks at the network in between: so many at
 # most, with so many multiply-adds and so many rows of all of them.
-_MOST_TOGETHER, _TOGETHER_MULTIPLY_ADDS, _ROWS_TOGETHER = 32, 300_000_000, 100_000
+_MOST_TOGETHER, _TOGETHER_MULTIPLY_ADDS, _ROWS_TOGETHER = 32, 300_000_000, 20_000
 
 
 def resolve_n_threads(n_jobs: int | None) -> int:
@@ -349,7 +349,7 @@ class CpuEngine:
             self._starts_kept(n_run - 1)
         if self._needs_norm:
             self.gradient_norm = float(results[n_run - 1, GRADIENT_NORM]) / n_steps
-        return list(losses[:n_run])
+        return losses[:n_run].tolist()
 
     def _starts_kept(self, n_epochs: int) -> None:
         """Note that the parameters were kept at the start of some more epochs."""

@@ -146,7 +146,7 @@ class OneEpochAtOnce:
     def run_epochs(self, orders: np.ndarray, learning_rate: float) -> list[float]:
         """Run the only epoch; see :meth:`fastmlp.engines.engine.Engine.run_epochs`."""
         (order,) = orders
-        return [self.run_epoch(order, learning_rate)]
+        return [float(self.run_epoch(order, learning_rate))]
 
 
 class DeviceNetwork:
