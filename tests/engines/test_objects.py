@@ -61,9 +61,19 @@ def site(tmp_path_factory):
         pytest.skip("no level has the vectors of this processor")
     site = copied(tmp_path_factory.mktemp("site"))
     folder = site / "fastmlp" / "engines" / "cpu" / "objects"
+    missing = [dtype for dtype in DTYPES if not is_installed(dtype, folder)]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda dtype: build(site, folder, dtype), DTYPES))
+        list(pool.map(lambda dtype: build(site, folder, dtype), missing))
     return site
+
+
+def is_installed(dtype, folder):
+    """Copy what the build of the package has compiled already; tell whether there is such a file."""
+    if objects.why_not_in_package(np.dtype(dtype)):
+        return False
+    name = objects.name_in_package(LEVEL, np.dtype(dtype))
+    shutil.copy(Path(objects.__file__).parent / "objects" / name, folder)
+    return True
 
 
 FITS = """
