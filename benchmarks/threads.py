@@ -36,7 +36,7 @@ class AllThreads:
     def __init__(self, most):
         self._job = Job(most, NO_END, NO_END)
 
-    def next_job(self):
+    def next_job(self, most):
         return self._job
 
     def record(self, *measured):

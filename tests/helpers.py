@@ -49,7 +49,7 @@ class AllThreads:
     def __init__(self, most):
         self.job = Job(most, NO_END, NO_END)
 
-    def next_job(self):
+    def next_job(self, most):
         return self.job
 
     def record(self, *measured):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -65,13 +66,29 @@ def _described(value: Any) -> str:
         value = value.tolist()
     if isinstance(value, list | tuple):
         text = f"({', '.join(map(_described, value))})"
-    elif callable(value):
-        text = f"the function {getattr(value, '__qualname__', type(value).__qualname__)}"
-    else:
-        text = repr(value)
+    elif isinstance(function := getattr(value, "py_func", value), FunctionType):
+        text = f"the function {function.__qualname__} ({_digest_of_function(function)})"
+    elif " at 0x" in (text := repr(value)):  # an address, which another process does not have
+        text = f"the {getattr(value, '__qualname__', type(value).__qualname__)}"
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]}... ({blake2b(text.encode(), digest_size=8).hexdigest()})"
+
+
+def _digest_of_function(function: FunctionType) -> str:
+    """Return what tells a function from others of the same name: its code and what it encloses."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    enclosed = [v for v in (*(function.__defaults__ or ()), *cells) if not callable(v)]
+    content = repr([_content_of(function.__code__), [_described(v) for v in enclosed]])
+    return blake2b(content.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+
+
+def _content_of(constant: Any) -> Any:
+    """Describe a constant of compiled Python, such as the code of a function inside another one."""
+    if isinstance(constant, CodeType):
+        constants = [_content_of(part) for part in constant.co_consts]
+        return [constant.co_code.hex(), constant.co_names, constants]
+    return sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant)
 
 
 def _of_array(name: str, array: Any) -> Fingerprint:

@@ -186,7 +186,8 @@ class EpochLoop:
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            # Ctrl-C may come at any moment of an epoch: it counts in everything or in nothing.
+            # Ctrl-C may come at any moment of an epoch: it counts in all records or in none. The
+            # weights may be some epochs ahead of them, where these were run together.
             n_epochs, progress = self._completed
             del self._epochs[n_epochs:], curve[n_losses + n_epochs :]
             if scores is not None:

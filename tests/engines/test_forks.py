@@ -59,10 +59,12 @@ model = fit()
 expected = model.predict_proba(X)
 
 from fastmlp.engines import custom_functions
+from fastmlp.engines.cpu import thread_count
 from llvmlite.binding.ffi import lib
 from numba.core.compiler_lock import global_compiler_lock
 
-lock = {"llvm": lib._lock, "numba": global_compiler_lock, "losses": custom_functions._lock}[NAME]
+lock = {"llvm": lib._lock, "numba": global_compiler_lock, "losses": custom_functions._lock,
+        "counts": thread_count._lock}[NAME]
 has_lock, forked = threading.Event(), threading.Event()
 os.register_at_fork(after_in_parent=forked.set)
 
@@ -85,7 +87,7 @@ assert work()
 """
 
 
-@pytest.mark.parametrize("name", ["llvm", "numba", "losses"])
+@pytest.mark.parametrize("name", ["llvm", "numba", "losses", "counts"])
 def test_a_fork_waits_until_nobody_has_a_lock(name):
     result = run(f"NAME = {name!r}\n{HELD}")
     assert result.returncode == 0, result.stderr

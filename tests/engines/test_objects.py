@@ -68,7 +68,7 @@ def site(tmp_path_factory):
 
 
 def is_installed(dtype, folder):
-    """Copy what the build of the package has compiled already; tell whether there is such a file."""
+    """Copy what the build of the package has compiled; tell whether there is such a file."""
     if objects.why_not_in_package(np.dtype(dtype)):
         return False
     name = objects.name_in_package(LEVEL, np.dtype(dtype))

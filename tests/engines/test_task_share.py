@@ -20,7 +20,7 @@ def eight_processors(monkeypatch):
 
 @pytest.mark.parametrize(
     ("setting", "expected"),
-    [("1", 1), ("3", 3), ("2,1", 2), ("100", 8), ("0", 1), ("-3", 1), ("", 8), ("many", 8)],
+    [("1", 1), ("3", 3), ("2,1", 2), ("100", 8), ("0", 8), ("-3", 8), ("", 8), ("many", 8)],
 )
 def test_of_the_environment_as_ray_spark_and_dask_set_it(setting, expected, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", setting)

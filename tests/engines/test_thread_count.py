@@ -25,7 +25,7 @@ class AtRandom:
     def __init__(self, most):
         self.draw, self.most, self.records = random.Random(0), most, []
 
-    def next_job(self):
+    def next_job(self, most):
         steps = self.draw.choice([1, 2, 3, NO_END])
         patience = self.draw.choice([0, 3, NO_END])
         return Job(self.draw.randint(1, self.most), steps, patience)
@@ -112,6 +112,20 @@ def test_a_job_that_ends_early_is_continued(monkeypatch):
     assert Impatient.steps == 4 * 10
 
 
+def test_fewer_processors_end_trials_and_lower_the_number():
+    """Jobs that can have fewer threads than before are recorded, and more are tried again later."""
+    count = ThreadCount([1, 2, 3, 4], 4)
+    for most in [4] * 20 + [2] * 20 + [1] * 5:
+        job = count.next_job(most)
+        assert job.n_threads <= most
+        count.record(10, 0.1, 0.0, False)
+    assert count.n_threads == 1
+    for _ in range(200):
+        job = count.next_job(4)
+        count.record(10, 0.1 / job.n_threads, 0.0, False)
+    assert count.n_threads == 4
+
+
 # ---- the choice --------------------------------------------------------------------------------
 
 
@@ -138,7 +152,7 @@ class Machine:
         while self.seconds < begun + seconds:
             left = most_steps
             while left > 0:
-                job = self.count.next_job()
+                job = self.count.next_job(NO_END)
                 n_steps = min(left, job.most_steps)
                 took = n_steps * self.step(job.n_threads)
                 self.seconds += took
@@ -215,7 +229,7 @@ def test_early_ends_become_rare_where_they_were_in_vain():
     count = new(2)
     patience = []
     for _ in range(20):
-        job = count.next_job()
+        job = count.next_job(NO_END)
         patience.append(job.patience)
         count.record(1, 1e-3, 0.0, True)
     assert patience == sorted(patience) and patience[-1] > 1000 * patience[0]
@@ -244,7 +258,7 @@ def test_fits_that_run_at_once_share_the_processors(monkeypatch):
     for fit in range(5):
         thread_count.running.add(fit)
         shares.append(share_of(8))
-    assert shares == [8, 4, 2, 2, 1]
+    assert shares == [NO_END, 4, 2, 2, 1]
 
 
 def test_a_fit_counts_while_it_runs_an_epoch(monkeypatch):

@@ -1,6 +1,7 @@
 """Checks of small and plain data: a shorter way than scikit-learn's, with the same results."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -182,6 +183,27 @@ def test_weights_at_the_end_of_a_page_may_change_in_place(dtype):
         expected = (hidden @ model.coefs_[1] + model.intercepts_[1]).ravel()
         for n_rows in (1, 7):
             np.testing.assert_allclose(model.predict(rows[:n_rows]), expected[:n_rows], rtol=1e-5)
+
+
+def test_threads_that_predict_first_at_once_have_the_same_copies(monkeypatch):
+    model = fit_quietly(MLPRegressor(hidden_layer_sizes=(5,), max_iter=2, random_state=0), X, Y)
+    expected = model.predict(X[:3])
+    model.coefs_ = [at_end_of_page(w) for w in model.coefs_]
+    model.intercepts_ = [at_end_of_page(b) for b in model.intercepts_]
+    plain, found = prediction.NetworkInPlace._copied_to, []
+
+    def while_another_begins(self, *arguments):
+        copied = plain(self, *arguments)
+        if not found:
+            found.append(None)
+            with ThreadPoolExecutor(1) as pool:
+                found.append(pool.submit(model.predict, X[:3]).result())
+        return copied
+
+    monkeypatch.setattr(prediction.NetworkInPlace, "_copied_to", while_another_begins)
+    found += [model.predict(X[:3]), model.predict(X[:3])]
+    for outputs in found[1:]:
+        np.testing.assert_array_equal(outputs, expected)
 
 
 def test_rows_of_many_numbers_are_read_where_they_lie():

@@ -15,6 +15,7 @@ import pytest
 from helpers import fit_quietly, flat
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.metrics import make_scorer, mean_absolute_error, r2_score
 from sklearn.model_selection import GridSearchCV
 
 from fastmlp import (
@@ -30,6 +31,7 @@ from fastmlp import (
     load_model,
     save_model,
 )
+from fastmlp.estimators.checkpoints import parameters_of
 from fastmlp.export import checkpoint_file
 from fastmlp.export.checkpoint_file import read_checkpoint
 from fastmlp.training.keeping import kept
@@ -216,6 +218,27 @@ def test_other_fits_are_refused_by_their_first_difference(half, options, data, d
         model.fit(*data, checkpoint=half)
     assert str(half) in str(caught.value) and half.read_bytes() == before
     assert not hasattr(model, "coefs_")
+
+
+def loss_with(power):
+    return lambda y, p: abs(y - p) ** power
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda model, X, y: 0.0, lambda model, X, y: 1.0),
+        (lambda model, X, y: X in {"a", "b"}, lambda model, X, y: X in {"a", "c"}),
+        (loss_with(2), loss_with(3)),
+        ((loss_with(2), abs), (loss_with(2), max)),
+        (make_scorer(r2_score), make_scorer(mean_absolute_error)),
+        (make_scorer(r2_score), make_scorer(r2_score, greater_is_better=False)),
+    ],
+)
+def test_functions_are_told_apart_by_what_they_do(first, second):
+    described = [parameters_of(MLPClassifier(scoring=f)) for f in (first, first, second)]
+    assert described[0] == described[1] != described[2]
+    assert not any(" at 0x" in text for text in described[0].values())
 
 
 def test_threads_and_words_make_no_other_fit(half):

@@ -99,7 +99,8 @@ def _plan_scalars(plan: TrainingPlan) -> np.ndarray:
 
 def _epochs_at_once(plan: TrainingPlan, n_rows: int) -> int:
     """Compute :attr:`fastmlp.engines.engine.Engine.epochs_at_once` for epochs of so many rows."""
-    if plan.custom_loss is not None:  # it may fail, and then the epoch does not count
+    # A custom loss may fail, and then the epoch does not count. Gradients are asked for one by one.
+    if plan.custom_loss is not None or plan.optimizer == Optimizer.GRADIENT:
         return 1
     work = 3 * n_rows * n_parameters(plan.layer_units)
     most = min(_TOGETHER_MULTIPLY_ADDS // work, _ROWS_TOGETHER // n_rows, _MOST_TOGETHER)
@@ -183,6 +184,7 @@ class CpuEngine:
         self._shares = at.shares(self._layout, n_threads, lanes(plan.dtype))
         self._n_sharing = n_threads
         self._shares_of = {n_threads: self._shares.copy()}
+        self._most_threads = n_threads
         # They are in the order of the numbers in jobs.py.
         self._arrays = (
             self._layers, self._settings, calls, *self._X, self._order,
@@ -375,16 +377,20 @@ class CpuEngine:
         """
         if self._team.n_threads == 1:
             return self._run_steps(order, 1, NO_END)
-        job, batch_size = self._count.next_job(), self.plan.batch_size
+        most = min(self._most_threads, share_of(available_processors()))
+        job, batch_size = self._count.next_job(most), self.plan.batch_size
         patience = job.patience if n_epochs == 1 else NO_END
         if n_epochs == 1:
             order = order[: job.most_steps * batch_size]
-        n_threads = self._share_blocks(min(job.n_threads, share_of(available_processors())))
+        n_threads = self._share_blocks(job.n_threads)
         self._stopwatch.start()
         n_rows = self._run_steps(order, n_threads, patience)
         seconds, idle = self._stopwatch.stop()
         if n_threads == job.n_threads:
-            self._count.record(-(-n_rows // batch_size), seconds, idle, n_rows < order.size)
+            n_steps = n_epochs * -(-n_rows // (n_epochs * batch_size))
+            self._count.record(n_steps, seconds, idle, n_rows < order.size)
+        else:  # the system has no more threads
+            self._most_threads = n_threads
         return n_rows
 
     def _run_steps(self, order: np.ndarray, n_threads: int, patience: int) -> int:

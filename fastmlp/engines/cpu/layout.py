@@ -330,7 +330,8 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
     settings[TO_SECOND] = reserve(n_parameters) - settings[PARAMETERS]
     settings[GRADIENTS] = reserve(n_parameters) if plan.clip_norm < inf else -1
     # Where parameters are not updated, they need not be kept.
-    settings[KEEP_AT] = -1 if plan.optimizer == Optimizer.GRADIENT else reserve(2 * n_parameters)
+    keeps = plan.optimizer != Optimizer.GRADIENT
+    settings[KEEP_AT] = settings[KEEP_NEXT_AT] = reserve(2 * n_parameters) if keeps else -1
     for layer in layers[1:]:
         layer[TRANSPOSED] = reserve(layer[OUT_WIDTH] * layer[IN_WIDTH])
 

@@ -7,7 +7,7 @@ number by its distance from the start of the arena, and so can read arrays outsi
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.sparse import issparse
@@ -33,6 +33,10 @@ _FEW_NUMBERS = 10_000
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
 # No processor has smaller pages.
 _PAGE = 4096
+
+
+# Copies of weights and biases, each with the number of its array.
+_Copies: TypeAlias = list[tuple[int, np.ndarray]]
 
 
 class NetworkInPlace:
@@ -67,8 +71,8 @@ class NetworkInPlace:
         # Places are counted in elements from address 0, and the arena's own place is taken off.
         self._places = addresses // plan.dtype.itemsize
         self._tables: tuple[at.Layout | None, Any] = None, None
-        self._few: tuple[list[_Room], np.ndarray, int] | None = None
-        self._copies: list[tuple[int, np.ndarray]] = []
+        # What predictions of few rows share. It is set whole, since threads may do so at once.
+        self._few: tuple[list[_Room], np.ndarray, _Copies, int] | None = None
         # Kernels read whole vectors, up to a vector beyond the end of an array. That may be
         # memory which the process does not have, unless it is on the same page.
         last = addresses + [array.nbytes - 1 for array in arrays]
@@ -121,19 +125,20 @@ class NetworkInPlace:
 
     def _outputs_of_few(self, arrays: Sequence[np.ndarray], X: np.ndarray) -> np.ndarray:
         """Compute the outputs of few rows in one thread, with what earlier calls have prepared."""
-        if self._few is None:
+        few = self._few
+        if few is None:
             plan = self.plan
             rooms = _idle_rooms(plan.layer_units, plan.activations, plan.loss, plan.dtype)
             _, layout = _layout(plan, X, 1, False)
             layers = layout.layers.copy()
             copies = aligned(self._room_for_copies, plan.dtype)
             origin = copies.ctypes.data // plan.dtype.itemsize
-            places, self._copies = self._copied_to(arrays, copies, 0, origin)
+            places, copied = self._copied_to(arrays, copies, 0, origin)
             self._set_places(layers, places)
-            self._few = rooms, layers, layers.ctypes.data
-        rooms, layers, address = self._few
+            few = self._few = rooms, layers, copied, layers.ctypes.data
+        rooms, _, copied, address = few
         # Threads that predict at once write the same numbers.
-        for number, copy in self._copies:
+        for number, copy in copied:
             copy[...] = arrays[number]
         try:
             room = rooms.pop()

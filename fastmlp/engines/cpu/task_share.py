@@ -30,10 +30,7 @@ def task_share(n_processors: int) -> float:
 def _share_of_environment() -> float:
     """Return what OMP_NUM_THREADS allows at the first level; infinite where it says no number."""
     first, _, _ = os.environ.get("OMP_NUM_THREADS", "").partition(",")
-    try:
-        return int(first)
-    except ValueError:
-        return inf
+    return int(first) if first.strip().isdecimal() and int(first) > 0 else inf
 
 
 def _share_in_dask(n_processors: int) -> float:

@@ -8,12 +8,15 @@ cost is counted, and limited to a small part of the whole.
 This module imports no compiler.
 """
 
+import os
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
 from time import monotonic, perf_counter, thread_time
 from typing import NamedTuple
 
+from ..forks import hold_at_fork
 from .barrier_array import NO_END
 
 # Seconds over which the speed of a number of threads is remembered.
@@ -101,6 +104,7 @@ class ThreadCount:
         self._counts = counts
         self._speeds = [_Speed() for _ in counts]
         self._best = counts.index(first)
+        self._n_allowed = len(counts)
         self._trial: int | None = None
         self._patience = _PATIENCE
         # Seconds: of all jobs, of the last jobs and of their threads' waiting, of lost trials.
@@ -124,13 +128,23 @@ class ThreadCount:
         """Whether nothing disturbs the threads."""
         return self._idle <= _IDLE_SHARE * self._recent
 
-    def next_job(self) -> Job:
+    def next_job(self, most: int) -> Job:
         """Say what the next job shall be.
+
+        Parameters
+        ----------
+        most : int
+            The largest number of threads that can be had at present.
 
         Returns
         -------
         Job
         """
+        self._n_allowed = max(1, bisect_right(self._counts, most))
+        if self._best >= self._n_allowed:
+            self._best, self._trial = self._n_allowed - 1, None
+        if self._trial is not None and self._trial >= self._n_allowed:
+            self._trial = None
         best, trial = self._speeds[self._best], self._trial
         if trial is None:
             n_threads = self.n_threads
@@ -179,7 +193,7 @@ class ThreadCount:
             return
         waited = self._time - self._tried_at
         lower = self._best - 1
-        higher = self._best + 1 if self._best + 1 < len(self._counts) else -1
+        higher = self._best + 1 if self._best + 1 < self._n_allowed else -1
         goes_up = higher >= 0 and (self._goes_up or lower < 0 or self._is_quiet)
         is_calm = self._is_quiet and not goes_up
         if waited < (self._quiet_interval if is_calm else self._interval):
@@ -213,16 +227,20 @@ class ThreadCount:
 
 _kept: OrderedDict[Hashable, tuple[float, ThreadCount]] = OrderedDict()
 _lock = Lock()
+hold_at_fork(_lock, innermost=True)
 #: The fits that run an epoch at the moment, in any thread of this process.
 running: set[object] = set()
+if hasattr(os, "register_at_fork"):  # the threads that run them are not in the child
+    os.register_at_fork(after_in_child=running.clear)
 
 
 def share_of(n_processors: int) -> int:
     """Return how many threads each of the fits that run in this process can have.
 
-    Each would be faster with more threads as long as the others have fewer, and all are slower.
+    Each would be faster with more threads as long as the others have fewer, and all are slower. A
+    single fit has as many as it was given.
     """
-    return max(1, n_processors // max(1, len(running)))
+    return max(1, n_processors // len(running)) if len(running) > 1 else NO_END
 
 
 def take_count(network: Hashable, most: int, plan: Callable[[list[int]], int]) -> ThreadCount:
