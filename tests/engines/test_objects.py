@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.engines.cpu import catalogue, compilation, dispatch, objects, slots
+from fastmlp.engines.cpu import (
+    catalogue,
+    compilation,
+    dispatch,
+    library,
+    objects,
+    prediction,
+    slots,
+)
 from fastmlp.engines.cpu.vector_unit import LEVEL, LEVELS
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 
@@ -243,6 +251,39 @@ def test_a_custom_loss_compiles_itself_alone(changed, cache):
     assert n_package == 0 and n_cache + n_compiled > 10
     # Other losses go on with the package's code.
     assert fit_and_doctor(changed, **cache)[1:] == (True, False, f"for {LEVEL}, from the package")
+
+
+@pytest.fixture
+def of_package(monkeypatch):
+    """A process that has loaded kernels of float32, which another version of numba compiled."""
+    dtype, names = np.dtype(np.float32), ("train", "multiply", "forward")
+    known = {(name, dtype): 8 for name in names}
+    monkeypatch.setattr(library, "_addresses", dict(known))
+    monkeypatch.setattr(library, "_places", dict.fromkeys(known, "the package"))
+    monkeypatch.setattr(library, "_functions", {})
+    monkeypatch.setattr(library, "_looked_for", {dtype: ""})
+    monkeypatch.setattr(objects, "_shared", [])
+    monkeypatch.setattr(objects, "why_not_in_package", lambda dtype: "of another numba")
+    for cached in (dispatch.prediction_calls, prediction._idle_rooms):
+        cached.cache_clear()
+    yield dtype, known
+    dispatch.prediction_calls.cache_clear()
+
+
+def test_kernels_of_another_numba_are_forgotten_wholly(of_package):
+    dtype, known = of_package
+    network = (Activation.IDENTITY,), Loss.SQUARED_ERROR, dtype
+    before = library.function("train", dtype)
+    calls = dispatch.prediction_calls(*network, False)
+    rooms = prediction._idle_rooms((2, 3, 2), *network)
+    rooms.append("prepared")
+    assert library.function("train", dtype) is before
+    library.share_with_compiler()
+    library._addresses.update(dict.fromkeys(known, 16))
+    assert library.function("train", dtype) is not before
+    assert sum(dispatch.prediction_calls(*network, False)) == 2 * sum(calls) > 0
+    assert prediction._idle_rooms((2, 3, 2), *network) == []
+    assert rooms == ["prepared"]  # networks that have it go on with what they have
 
 
 def test_searches_and_commands_import_no_compiler(site, tmp_path):
