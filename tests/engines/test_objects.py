@@ -76,7 +76,7 @@ def site(tmp_path_factory):
 
 
 def is_installed(dtype, folder):
-    """Copy what the build of the package has compiled already; tell whether there is such a file."""
+    """Copy what the build of the package has compiled; tell whether there is such a file."""
     if objects.why_not_in_package(np.dtype(dtype)):
         return False
     name = objects.name_in_package(LEVEL, np.dtype(dtype))
@@ -263,6 +263,7 @@ def of_package(monkeypatch):
     monkeypatch.setattr(library, "_functions", {})
     monkeypatch.setattr(library, "_looked_for", {dtype: ""})
     monkeypatch.setattr(objects, "_shared", [])
+    monkeypatch.setattr(library, "_is_shared", False)
     monkeypatch.setattr(objects, "why_not_in_package", lambda dtype: "of another numba")
     for cached in (dispatch.prediction_calls, prediction._idle_rooms):
         cached.cache_clear()
@@ -284,6 +285,14 @@ def test_kernels_of_another_numba_are_forgotten_wholly(of_package):
     assert sum(dispatch.prediction_calls(*network, False)) == 2 * sum(calls) > 0
     assert prediction._idle_rooms((2, 3, 2), *network) == []
     assert rooms == ["prepared"]  # networks that have it go on with what they have
+
+
+def test_the_package_is_read_once_for_all_custom_losses(of_package, monkeypatch):
+    asked = []
+    monkeypatch.setattr(objects, "why_not_in_package", lambda dtype: asked.append(dtype) or "")
+    library.share_with_compiler()
+    library.share_with_compiler()
+    assert asked == [of_package[0]] and ("train", of_package[0]) in library._addresses
 
 
 def test_searches_and_commands_import_no_compiler(site, tmp_path):

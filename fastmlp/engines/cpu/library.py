@@ -35,6 +35,8 @@ _places: dict[tuple[str, np.dtype], str] = {}
 _functions: dict[tuple[str, np.dtype], Any] = {}
 # The dtypes whose object in the package was looked for, with the reason why it is not used.
 _looked_for: dict[np.dtype, str] = {}
+# Whether the loaded kernels can be called by what numba compiles; see share_with_compiler.
+_is_shared = False
 # What empties the caches that have addresses of kernels in other modules.
 _clear: list[Callable[[], None]] = []
 # Held while a kernel is looked for, which a child that is forked meanwhile has to do itself.
@@ -189,7 +191,10 @@ def share_with_compiler() -> None:
     Where the package's kernels are of another version, kernels are looked for elsewhere from now
     on. Those that networks use already stay, each with all that it calls.
     """
+    global _is_shared
     with _lock:
+        if _is_shared:  # whatever was loaded since then was looked at
+            return
         objects.require_this_numba()
         for dtype, reason in _looked_for.items():
             if not reason and (refusal := objects.why_not_in_package(dtype)):
@@ -200,6 +205,7 @@ def share_with_compiler() -> None:
                         _functions.pop(key, None)
                 for clear in _clear:
                     clear()
+        _is_shared = True
 
 
 def function(name: str, dtype: np.dtype) -> Any:
