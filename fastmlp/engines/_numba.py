@@ -140,6 +140,8 @@ _SETTINGS = {
 
 def has_usual_settings() -> bool:
     """Tell whether numba compiles as it does where no setting was changed."""
+    if getattr(numba.config.OPT, "is_opt_max", False):  # NUMBA_OPT=max, which counts as 3, too
+        return False
     return all(
         str(int(getattr(numba.config, name, usual))) == usual for name, usual in _SETTINGS.items()
     )
