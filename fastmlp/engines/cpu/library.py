@@ -98,8 +98,8 @@ def address(name: str, dtype: np.dtype) -> int:
         return _addresses[name, dtype]
 
 
-def _find(name: str, dtype: np.dtype) -> None:
-    """Look for a kernel in all places, and note its address.
+def require_level() -> None:
+    """Raise an error where the user has chosen a level that this processor cannot run.
 
     Raises
     ------
@@ -111,6 +111,17 @@ def _find(name: str, dtype: np.dtype) -> None:
             f"this processor does not run the code of {LEVEL}; set {OVERRIDE} to a lower level, "
             "or unset it"
         )
+
+
+def _find(name: str, dtype: np.dtype) -> None:
+    """Look for a kernel in all places, and note its address.
+
+    Raises
+    ------
+    DeviceError
+        When the user has chosen a level whose code this processor cannot run.
+    """
+    require_level()
     if is_just_in_time():
         _compile(name, dtype)
         return
