@@ -389,5 +389,28 @@ def test_a_level_that_this_processor_lacks_is_refused():
     assert "FASTMLP_LEVEL must be one of x86-64-v4, " in result.stderr
 
 
+USED = """
+import numba, sys
+import numpy as np
+if "used" in sys.argv:
+    numba.njit(lambda x: x + 1)(1)
+from fastmlp.engines.cpu import library
+library.address("transpose_block", np.dtype(np.float32))
+print(library.origins())
+"""
+
+
+@pytest.mark.skipif(LEVEL is None, reason="no level has the vectors of this processor")
+def test_a_level_is_refused_where_numba_compiles_for_another():
+    place = Path(fastmlp.__file__).parent.parent
+    settings = {"FASTMLP_LEVEL": LEVEL, "FASTMLP_JIT": "1"}
+    result = python(place, "-c", USED, "used", **settings)
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("fastmlp.exceptions.DeviceError: numba has compiled for this processor")
+    assert "unset FASTMLP_LEVEL" in last
+    result = python(place, "-c", USED, **settings)
+    assert "'compiled in this process': 1" in result.stdout, result.stderr
+
+
 def test_a_table_of_slots_knows_every_kernel():
     assert set(map(catalogue.signature, catalogue.NAMES)) >= set(slots.SIGNATURES.values())
