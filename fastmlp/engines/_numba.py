@@ -25,6 +25,8 @@ except ValueError as error:  # a setting, such as NUMBA_NUM_THREADS=0
         "NUMBA_..."
     ) from error
 
+VERSION: str = numba.__version__
+
 try:
     # Writes loops, branches, tuples and copies of memory into a kernel.
     from numba.core import cgutils as cgutils

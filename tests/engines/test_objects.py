@@ -287,6 +287,13 @@ def test_kernels_of_another_numba_are_forgotten_wholly(of_package):
     assert rooms == ["prepared"]  # networks that have it go on with what they have
 
 
+def test_what_is_wrong_with_numba_is_said_before_it_is_shared():
+    code = "from fastmlp.engines.cpu.objects import require_this_numba; require_this_numba()"
+    result = python(Path(fastmlp.__file__).parent.parent, "-c", code, NUMBA_NUM_THREADS="0")
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("fastmlp.exceptions.DeviceError: numba cannot be imported")
+
+
 def test_the_package_is_read_once_for_all_custom_losses(of_package, monkeypatch):
     asked = []
     monkeypatch.setattr(objects, "why_not_in_package", lambda dtype: asked.append(dtype) or "")
