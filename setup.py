@@ -62,8 +62,6 @@ class BuildKernels(build_py):
         folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda one: self.compile_kernels(*one, folder), work))
-        if not any(folder.iterdir()):
-            folder.rmdir()
 
     def compile_kernels(self, level: str, dtype: str, folder: Path) -> None:
         """Compile all kernels of a level and dtype; a warning says where that fails."""
@@ -83,7 +81,7 @@ class Wheel(bdist_wheel):
     def get_tag(self) -> tuple[str, str, str]:
         """Return the tags of Python, its binary interface and the platform."""
         build = self.get_finalized_command("build_py")
-        if not Path(build.build_lib, OBJECTS).is_dir():
+        if not any(Path(build.build_lib, OBJECTS).glob("*")):
             return super().get_tag()
         self.root_is_pure = False
         return "py3", "none", super().get_tag()[2]

@@ -25,6 +25,8 @@ except ValueError as error:  # a setting, such as NUMBA_NUM_THREADS=0
         "NUMBA_..."
     ) from error
 
+VERSION: str = numba.__version__
+
 try:
     # Writes loops, branches, tuples and copies of memory into a kernel.
     from numba.core import cgutils as cgutils
@@ -140,6 +142,8 @@ _SETTINGS = {
 
 def has_usual_settings() -> bool:
     """Tell whether numba compiles as it does where no setting was changed."""
+    if getattr(numba.config.OPT, "is_opt_max", False):  # NUMBA_OPT=max, which counts as 3, too
+        return False
     return all(
         str(int(getattr(numba.config, name, usual))) == usual for name, usual in _SETTINGS.items()
     )

@@ -71,6 +71,7 @@ def _compiled_code(facts: dict[str, str], problems: list[str]) -> None:
     from ..engines.cpu.catalogue import DTYPES
     from ..engines.cpu.vector_unit import LEVEL
 
+    library.require_level()
     level = LEVEL or "this processor"
     if library.is_just_in_time():
         reasons = ["FASTMLP_JIT is set, so that every process compiles anew"]

@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.engines.cpu import catalogue, compilation, dispatch, objects, slots
+from fastmlp.engines.cpu import (
+    catalogue,
+    compilation,
+    dispatch,
+    library,
+    objects,
+    prediction,
+    slots,
+)
 from fastmlp.engines.cpu.vector_unit import LEVEL, LEVELS
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 
@@ -245,6 +253,55 @@ def test_a_custom_loss_compiles_itself_alone(changed, cache):
     assert fit_and_doctor(changed, **cache)[1:] == (True, False, f"for {LEVEL}, from the package")
 
 
+@pytest.fixture
+def of_package(monkeypatch):
+    """A process that has loaded kernels of float32, which another version of numba compiled."""
+    dtype, names = np.dtype(np.float32), ("train", "multiply", "forward")
+    known = {(name, dtype): 8 for name in names}
+    monkeypatch.setattr(library, "_addresses", dict(known))
+    monkeypatch.setattr(library, "_places", dict.fromkeys(known, "the package"))
+    monkeypatch.setattr(library, "_functions", {})
+    monkeypatch.setattr(library, "_looked_for", {dtype: ""})
+    monkeypatch.setattr(objects, "_shared", [])
+    monkeypatch.setattr(library, "_is_shared", False)
+    monkeypatch.setattr(objects, "why_not_in_package", lambda dtype: "of another numba")
+    for cached in (dispatch.prediction_calls, prediction._idle_rooms):
+        cached.cache_clear()
+    yield dtype, known
+    dispatch.prediction_calls.cache_clear()
+
+
+def test_kernels_of_another_numba_are_forgotten_wholly(of_package):
+    dtype, known = of_package
+    network = (Activation.IDENTITY,), Loss.SQUARED_ERROR, dtype
+    before = library.function("train", dtype)
+    calls = dispatch.prediction_calls(*network, False)
+    rooms = prediction._idle_rooms((2, 3, 2), *network)
+    rooms.append("prepared")
+    assert library.function("train", dtype) is before
+    library.share_with_compiler()
+    library._addresses.update(dict.fromkeys(known, 16))
+    assert library.function("train", dtype) is not before
+    assert sum(dispatch.prediction_calls(*network, False)) == 2 * sum(calls) > 0
+    assert prediction._idle_rooms((2, 3, 2), *network) == []
+    assert rooms == ["prepared"]  # networks that have it go on with what they have
+
+
+def test_what_is_wrong_with_numba_is_said_before_it_is_shared():
+    code = "from fastmlp.engines.cpu.objects import require_this_numba; require_this_numba()"
+    result = python(Path(fastmlp.__file__).parent.parent, "-c", code, NUMBA_NUM_THREADS="0")
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("fastmlp.exceptions.DeviceError: numba cannot be imported")
+
+
+def test_the_package_is_read_once_for_all_custom_losses(of_package, monkeypatch):
+    asked = []
+    monkeypatch.setattr(objects, "why_not_in_package", lambda dtype: asked.append(dtype) or "")
+    library.share_with_compiler()
+    library.share_with_compiler()
+    assert asked == [of_package[0]] and ("train", of_package[0]) in library._addresses
+
+
 def test_searches_and_commands_import_no_compiler(site, tmp_path):
     rows = [f"{a},{a * a % 7},{'yes' if a % 3 else 'no'}" for a in range(60)]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,c", *rows]))
@@ -337,6 +394,29 @@ def test_a_level_that_this_processor_lacks_is_refused():
     assert last.startswith("fastmlp.exceptions.DeviceError: this processor does not run")
     result = python(Path(fastmlp.__file__).parent.parent, "-c", SMALL, FASTMLP_LEVEL="x86-64-v9")
     assert "FASTMLP_LEVEL must be one of x86-64-v4, " in result.stderr
+
+
+USED = """
+import numba, sys
+import numpy as np
+if "used" in sys.argv:
+    numba.njit(lambda x: x + 1)(1)
+from fastmlp.engines.cpu import library
+library.address("transpose_block", np.dtype(np.float32))
+print(library.origins())
+"""
+
+
+@pytest.mark.skipif(LEVEL is None, reason="no level has the vectors of this processor")
+def test_a_level_is_refused_where_numba_compiles_for_another():
+    place = Path(fastmlp.__file__).parent.parent
+    settings = {"FASTMLP_LEVEL": LEVEL, "FASTMLP_JIT": "1"}
+    result = python(place, "-c", USED, "used", **settings)
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("fastmlp.exceptions.DeviceError: numba has compiled for this processor")
+    assert "unset FASTMLP_LEVEL" in last
+    result = python(place, "-c", USED, **settings)
+    assert "'compiled in this process': 1" in result.stdout, result.stderr
 
 
 def test_a_table_of_slots_knows_every_kernel():

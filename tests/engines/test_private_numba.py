@@ -104,6 +104,12 @@ del base._get_compiled_object
     assert list(tmp_path.rglob("*.fmo"))
 
 
+@pytest.mark.parametrize(("setting", "is_usual"), [("3", True), ("max", False), ("2", False)])
+def test_only_code_of_usual_settings_is_for_other_processes(setting, is_usual):
+    code = "from fastmlp.engines._numba import has_usual_settings; print(has_usual_settings())"
+    assert run(code, NUMBA_OPT=setting).stdout == f"{is_usual}\n"
+
+
 def test_without_what_kernels_are_written_with_the_error_names_numba():
     result = run("import numba.core; numba.core.cgutils = None; del numba.core.cgutils\n"
                  "import sys; sys.modules['numba.core.cgutils'] = None\n"

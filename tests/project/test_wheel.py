@@ -1,6 +1,7 @@
 """What is installed: every module of the packages and what belongs to it, and nothing else."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -34,14 +35,40 @@ def test_every_folder_of_modules_is_a_package():
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """A wheel of this tree, built in a copy, so that nothing is left behind here."""
+def setuptools():
+    """The module, where it is new enough."""
     try:
         installed = version("setuptools")
     except ModuleNotFoundError:
         installed = "0"
     if int(installed.split(".")[0]) < SETUPTOOLS:
         pytest.skip(f"needs setuptools {SETUPTOOLS} or later, got {installed}")
+    return pytest.importorskip("setuptools")
+
+
+def test_a_wheel_without_compiled_kernels_is_for_any_platform(setuptools, tmp_path, monkeypatch):
+    """Even where a folder for them is there, as an earlier build leaves it."""
+    monkeypatch.setattr(setuptools, "setup", lambda **options: None)
+    names = runpy.run_path(str(ROOT / "setup.py"))
+    distribution = setuptools.Distribution({"name": "some", "version": "1"})
+    distribution.get_command_obj("build_py").build_lib = str(tmp_path)
+    folder = tmp_path / names["OBJECTS"]
+    folder.mkdir(parents=True)
+
+    def tag():
+        command = names["Wheel"](distribution)
+        command.ensure_finalized()
+        return command.get_tag()
+
+    assert tag() == ("py3", "none", "any")
+    (folder / "x86-64-v3-float32.fmo").write_bytes(b"code")
+    python, binary, platform = tag()
+    assert (python, binary) == ("py3", "none") and platform != "any"
+
+
+@pytest.fixture(scope="module")
+def wheel(setuptools, tmp_path_factory):
+    """A wheel of this tree, built in a copy, so that nothing is left behind here."""
     copy = tmp_path_factory.mktemp("tree") / "fastmlp"
     ignored = shutil.ignore_patterns(".*", "_build", "build", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, copy, ignore=ignored)

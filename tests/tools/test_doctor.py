@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from fastmlp.engines.cpu.vector_unit import LEVELS, runs
+
+LACKED = next(level for level in LEVELS if not runs(level))
 FIT = """
 import numpy as np
 from fastmlp import MLPRegressor
@@ -49,6 +52,19 @@ def test_settings_with_which_nothing_is_compiled(name, value, part, tmp_path):
     last = result.stderr.splitlines()[-1]
     assert last.startswith("fastmlp: ") and part in last and "internal error" not in last
     assert part in problems(**settings)[0]
+
+
+@pytest.mark.parametrize("level", ["x86-64-v9", LACKED])
+def test_levels_that_cannot_run(level, concrete_csv, tmp_path):
+    """Nor does an import fail otherwise than in one line of the command."""
+    settings = {"FASTMLP_LEVEL": level}
+    last = python("-c", FIT, **settings).stderr.strip().splitlines()[-1]
+    assert last.startswith("fastmlp.exceptions.DeviceError: ") and "unset it" in last
+    (line,) = problems(**settings)
+    assert line == last.replace("fastmlp.exceptions.DeviceError", "problem")
+    result = python("-m", "fastmlp_cli", "fit", str(concrete_csv), cwd=tmp_path, **settings)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert "FASTMLP_LEVEL" in result.stderr.splitlines()[-1]
 
 
 def test_a_compiler_that_is_switched_on_again():

@@ -155,6 +155,7 @@ def _calls(
     return calls
 
 
+@library.holds_addresses
 @lru_cache
 def prediction_calls(
     activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype, is_sparse: bool

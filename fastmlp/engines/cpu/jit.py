@@ -8,13 +8,20 @@ from typing import Any
 from numba import njit
 from numba.extending import intrinsic
 
-from .._numba import Dispatcher, compile_for, require_compiler
+from ...exceptions import DeviceError
+from .._numba import Dispatcher, compile_for, compiles_for, require_compiler
 from ..literals import with_typed_literals
 from . import vector_math
-from .vector_unit import IS_CHOSEN, LEVEL, LEVELS
+from .vector_unit import IS_CHOSEN, LEVEL, LEVELS, OVERRIDE, compiler_target
 
 if LEVEL is not None and IS_CHOSEN:
     compile_for(LEVELS[LEVEL].cpu, LEVELS[LEVEL].tuning)
+    # numba keeps the features of its first function.
+    if compiles_for() != compiler_target():
+        raise DeviceError(
+            f"numba has compiled for this processor already, and so cannot compile for {LEVEL}; "
+            f"let fastmlp compile before other code does, or unset {OVERRIDE}"
+        )
 
 # The functions that formulas call, and those that are compiled in their places.
 VECTORISED = {

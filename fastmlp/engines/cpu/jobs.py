@@ -29,7 +29,10 @@ FIELDS = 3
 
 
 def describe(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Make a job, from which :func:`vector_at` and :func:`matrix_at` read arrays.
+    """Make a job, from which kernels read arrays.
+
+    They do so with :func:`~fastmlp.engines.cpu.views.vector_at` and
+    :func:`~fastmlp.engines.cpu.views.matrix_at`.
 
     Parameters
     ----------
@@ -79,7 +82,9 @@ def set_size(job: np.ndarray, number: int, size: int) -> None:
 
 
 def work_size(n_features: int, most_entries: int) -> int:
-    """Compute the size of one thread's part of the work array; see :func:`group_by_feature`.
+    """Compute the size of one thread's part of the work array.
+
+    What it holds is told by :func:`~fastmlp.engines.cpu.sparse.group_by_feature`.
 
     Parameters
     ----------

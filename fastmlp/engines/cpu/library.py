@@ -9,10 +9,10 @@ import ctypes
 import gc
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,9 +35,38 @@ _places: dict[tuple[str, np.dtype], str] = {}
 _functions: dict[tuple[str, np.dtype], Any] = {}
 # The dtypes whose object in the package was looked for, with the reason why it is not used.
 _looked_for: dict[np.dtype, str] = {}
+# Whether the loaded kernels can be called by what numba compiles; see share_with_compiler.
+_is_shared = False
+# What empties the caches that have addresses of kernels in other modules.
+_clear: list[Callable[[], None]] = []
 # Held while a kernel is looked for, which a child that is forked meanwhile has to do itself.
 _lock = threading.RLock()
 hold_at_fork(_lock)
+
+
+class _Cached(Protocol):
+    """A function that :func:`functools.lru_cache` has made."""
+
+    def cache_clear(self) -> None: ...
+
+
+_C = TypeVar("_C", bound=_Cached)
+
+
+def holds_addresses(cached: _C) -> _C:
+    """Let a cached function forget its results together with the addresses of kernels.
+
+    Parameters
+    ----------
+    cached : function that :func:`functools.lru_cache` has made
+
+    Returns
+    -------
+    function
+        The same one.
+    """
+    _clear.append(cached.cache_clear)
+    return cached
 
 
 def is_just_in_time() -> bool:
@@ -69,8 +98,8 @@ def address(name: str, dtype: np.dtype) -> int:
         return _addresses[name, dtype]
 
 
-def _find(name: str, dtype: np.dtype) -> None:
-    """Look for a kernel in all places, and note its address.
+def require_level() -> None:
+    """Raise an error where the user has chosen a level that this processor cannot run.
 
     Raises
     ------
@@ -82,6 +111,17 @@ def _find(name: str, dtype: np.dtype) -> None:
             f"this processor does not run the code of {LEVEL}; set {OVERRIDE} to a lower level, "
             "or unset it"
         )
+
+
+def _find(name: str, dtype: np.dtype) -> None:
+    """Look for a kernel in all places, and note its address.
+
+    Raises
+    ------
+    DeviceError
+        When the user has chosen a level whose code this processor cannot run.
+    """
+    require_level()
     if is_just_in_time():
         _compile(name, dtype)
         return
@@ -160,9 +200,12 @@ def share_with_compiler() -> None:
 
     Kernels call each other in numba's own way, which another version of numba may have changed.
     Where the package's kernels are of another version, kernels are looked for elsewhere from now
-    on. Those that networks use already stay.
+    on. Those that networks use already stay, each with all that it calls.
     """
+    global _is_shared
     with _lock:
+        if _is_shared:  # whatever was loaded since then was looked at
+            return
         objects.require_this_numba()
         for dtype, reason in _looked_for.items():
             if not reason and (refusal := objects.why_not_in_package(dtype)):
@@ -170,6 +213,10 @@ def share_with_compiler() -> None:
                 for key in [key for key in _addresses if key[1] == dtype]:
                     if _places[key] == _PACKAGE:
                         del _addresses[key]
+                        _functions.pop(key, None)
+                for clear in _clear:
+                    clear()
+        _is_shared = True
 
 
 def function(name: str, dtype: np.dtype) -> Any:
@@ -192,8 +239,9 @@ def function(name: str, dtype: np.dtype) -> Any:
         return known
     types = [_C_TYPES.get(kind, ctypes.c_void_p) for kind in signature(name)]
     made = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *types)
-    called = partial(made(address(name, dtype)), _NOTHING, _NOTHING)
-    return _functions.setdefault((name, dtype), called)
+    with _lock:
+        called = partial(made(address(name, dtype)), _NOTHING, _NOTHING)
+        return _functions.setdefault((name, dtype), called)
 
 
 class Entry:

@@ -193,11 +193,9 @@ _shared: list[str] = []
 def require_this_numba() -> None:
     """Refuse, from now on, code of the package that another version of numba has compiled."""
     with importing:
-        import numba
+        from .. import _numba  # it says what is wrong with numba
 
-        from .. import _numba as _numba  # first, as it says what is wrong with numba
-
-    _shared[:] = [numba.__version__]
+    _shared[:] = [_numba.VERSION]
 
 
 def _read_package(dtype: np.dtype) -> ObjectFile:

@@ -20,7 +20,7 @@ from .barrier_array import new_barrier
 from .dispatch import prediction_calls
 from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
 from .jobs import FIELDS, LAYERS, ORDER, OUTPUTS, VALUES, describe, set_array, set_size
-from .library import Entry
+from .library import Entry, holds_addresses
 from .threads import Team
 from .vector_unit import HOST
 
@@ -283,6 +283,7 @@ class _Room:
         return self._outputs[:n_rows].copy()
 
 
+@holds_addresses
 @lru_cache(maxsize=32)
 def _idle_rooms(
     units: tuple[int, ...], activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import binding
 
+from ...exceptions import DeviceError
+
 #: Environment variable that chooses the level, to test what other machines run.
 OVERRIDE = "FASTMLP_LEVEL"
 
@@ -95,13 +97,16 @@ def _choose() -> str | None:
 
     Raises
     ------
-    ValueError
+    DeviceError
         When the environment variable that chooses a level does not name one.
     """
     chosen = os.environ.get(OVERRIDE)
     if chosen:
         if chosen not in LEVELS:
-            raise ValueError(f"{OVERRIDE} must be one of {', '.join(LEVELS)}, got {chosen!r}")
+            raise DeviceError(
+                f"{OVERRIDE} must be one of {', '.join(LEVELS)}, got {chosen!r}; "
+                "set it to one of these, or unset it"
+            )
         return chosen
     unit = _detect()
     return next((name for name in LEVELS if LEVELS[name].unit == unit and runs(name)), None)
