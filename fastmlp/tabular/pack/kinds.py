@@ -18,7 +18,9 @@ LINEAR = "linear"
 # regression is chosen by the rows.
 _ALPHA_OF_LINEAR = 1.0
 _ITERATIONS_OF_LINEAR = 100
-_TOLERANCE_OF_LINEAR = 1e-3
+# Where it ends early, many inputs are the less overfitted. Where a class is rare all gradients are
+# small, and a model of few inputs would have learned hardly anything by then.
+_TOLERANCE_OF_LINEAR, _TOLERANCE_OF_RARE = 1e-3, 1e-5
 _N_BINS = 12
 # Above this number of rows, kinds that one fold gives no weight are trained on no further fold.
 _MOST_ROWS_WITHOUT_RACE = 3000
@@ -58,6 +60,8 @@ class Kind:
         Most cycles of the learning rate.
     is_of_log : bool
         Whether it learns the logarithm of the target.
+    tolerance : float
+        The gradient at which the training of a linear model ends.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Kind:
     epochs: int = 0
     cycles: int = 5
     is_of_log: bool = False
+    tolerance: float = _TOLERANCE_OF_LINEAR
 
     def columns(self, groups: Groups) -> tuple[int, int]:
         """Return the range of the inputs that networks of this kind see."""
@@ -101,7 +106,7 @@ class Kind:
                 "solver": "lbfgs",
                 "alpha": _ALPHA_OF_LINEAR,
                 "max_iter": _ITERATIONS_OF_LINEAR,
-                "tol": _TOLERANCE_OF_LINEAR,
+                "tol": self.tolerance,
                 "diagnose": False,
             }
         # The pinball loss has no curvature that L-BFGS could use.
@@ -145,7 +150,7 @@ SMALL_PLAIN = replace(PLAIN, hidden=(128, 128, 128))
 LINEAR_KIND = Kind(LINEAR, "base", "linear")
 KINDS: tuple[Kind, ...] = (PLE, TREE, PLAIN, LINEAR_KIND)
 # It is tried where a class is rare, whose few rows cannot tell many coefficients.
-OF_RARE = Kind("logistic", "base", "base")
+OF_RARE = Kind("logistic", "base", "base", tolerance=_TOLERANCE_OF_RARE)
 _SHARE_OF_RARE = 0.05
 # It is tried for a target with a heavy tail.
 OF_LOG = replace(SMALL_PLAIN, name="log", is_of_log=True)
