@@ -8,7 +8,7 @@ from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.tabular.pack.folds import NEVER, stratified_folds
 from fastmlp.tabular.pack.kinds import KINDS, LINEAR, OF_RARE, plan_for, with_rare
 from fastmlp.tabular.pack.linear import fit_ridge
-from fastmlp.tabular.pack.weighting import greedy_weights, held_out_loss
+from fastmlp.tabular.pack.weighting import greedy_weights, held_out_loss, towards_linear
 from fastmlp.tabular.thresholds import choose_threshold
 
 
@@ -188,3 +188,19 @@ def test_the_logistic_regression_of_a_rare_class_is_trained_to_its_end():
     options = OF_RARE.network_parameters("classification", len(X))
     found = MLPClassifier(random_state=0, **options).fit(X, y)
     assert np.allclose(found.coefs_[0][:, 0], expected.coef_[0], atol=5e-3)
+
+
+@pytest.mark.parametrize(("n_rare", "share"), [(5, 5 / 6), (25, 0.5), (975, 0.025)])
+def test_few_rows_of_a_rare_class_move_weights_to_the_better_linear_kind(n_rare, share):
+    targets = np.arange(2000) < n_rare
+    right = np.column_stack([~targets, targets])
+    predicted = {"tree": right, "linear": 0.4 + 0.2 * right, "logistic": 0.1 + 0.8 * right}
+    names, targets = ["linear", "logistic"], targets.astype(int)
+    found = towards_linear({"tree": 0.75, "linear": 0.25}, predicted, names, targets)
+    assert found == pytest.approx(
+        {"tree": 0.75 * (1 - share), "linear": 0.25 * (1 - share), "logistic": share}
+    )
+    predicted["logistic"] = 1 - predicted["logistic"]
+    found = towards_linear({"linear": 1.0}, predicted, names, targets)
+    assert found == pytest.approx({"linear": 1.0})
+    assert towards_linear({"tree": 1.0}, {"tree": right}, names, targets) == {"tree": 1.0}
