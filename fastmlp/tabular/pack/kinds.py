@@ -18,14 +18,12 @@ LINEAR = "linear"
 # regression is chosen by the rows.
 _ALPHA_OF_LINEAR = 1.0
 _ITERATIONS_OF_LINEAR = 100
-# Where it ends early, many inputs are the less overfitted. Where a class is rare all gradients are
-# small, and a model of few inputs would have learned hardly anything by then.
-_TOLERANCE_OF_LINEAR, _TOLERANCE_OF_RARE = 1e-3, 1e-5
+_TOLERANCE_OF_LINEAR = 1e-3
 _N_BINS = 12
 # Above this number of rows, kinds that one fold gives no weight are trained on no further fold.
 _MOST_ROWS_WITHOUT_RACE = 3000
 # Up to so many rows there are so many folds; above the last, four of five folds are held out once.
-_FOLDS = ((1500, 8), (3000, 5))
+_FOLDS = ((600, 8), (1500, 6), (3000, 5))
 _FOLDS_OF_MANY_ROWS = 5, 4
 _FOLDS_OF_VERY_MANY_ROWS = 10, 2
 # Below so many training rows a batch has so many rows; from the last on it has 256.
@@ -60,8 +58,6 @@ class Kind:
         Most cycles of the learning rate.
     is_of_log : bool
         Whether it learns the logarithm of the target.
-    tolerance : float
-        The gradient at which the training of a linear model ends.
     """
 
     name: str
@@ -75,7 +71,6 @@ class Kind:
     epochs: int = 0
     cycles: int = 5
     is_of_log: bool = False
-    tolerance: float = _TOLERANCE_OF_LINEAR
 
     def columns(self, groups: Groups) -> tuple[int, int]:
         """Return the range of the inputs that networks of this kind see."""
@@ -106,7 +101,7 @@ class Kind:
                 "solver": "lbfgs",
                 "alpha": _ALPHA_OF_LINEAR,
                 "max_iter": _ITERATIONS_OF_LINEAR,
-                "tol": self.tolerance,
+                "tol": _TOLERANCE_OF_LINEAR,
                 "diagnose": False,
             }
         # The pinball loss has no curvature that L-BFGS could use.
@@ -150,7 +145,7 @@ SMALL_PLAIN = replace(PLAIN, hidden=(128, 128, 128))
 LINEAR_KIND = Kind(LINEAR, "base", "linear")
 KINDS: tuple[Kind, ...] = (PLE, TREE, PLAIN, LINEAR_KIND)
 # It is tried where a class is rare, whose few rows cannot tell many coefficients.
-OF_RARE = Kind("logistic", "base", "base", tolerance=_TOLERANCE_OF_RARE)
+OF_RARE = Kind("logistic", "base", "base")
 _SHARE_OF_RARE = 0.05
 # It is tried for a target with a heavy tail.
 OF_LOG = replace(SMALL_PLAIN, name="log", is_of_log=True)
