@@ -325,7 +325,7 @@ def test_rare_events_are_predicted_as_well_as_by_a_logistic_regression():
     chance = 1 / (1 + np.exp(5.6 - X["a"] + 0.8 * X["b"]))
     y = (rng.uniform(size=3000) < chance).astype(int)
     seen, unseen = slice(0, 1000), slice(1000, 3000)
-    model = TabularClassifier(members=4).fit(X[seen], y[seen])
+    model = TabularClassifier().fit(X[seen], y[seen])
     assert "logistic" in {kind["kind"] for kind in model.estimator_.kinds}
     simple = LogisticRegression().fit(X[seen], y[seen])
     losses = [log_loss(y[unseen], m.predict_proba(X[unseen])) for m in (model, simple)]

@@ -8,7 +8,7 @@ from fastmlp import MLPRegressor
 from fastmlp.tabular.pack.folds import NEVER, stratified_folds
 from fastmlp.tabular.pack.kinds import KINDS, LINEAR, OF_RARE, plan_for, with_rare
 from fastmlp.tabular.pack.linear import fit_ridge
-from fastmlp.tabular.pack.weighting import greedy_weights, held_out_loss
+from fastmlp.tabular.pack.weighting import greedy_weights, held_out_loss, towards_linear
 from fastmlp.tabular.thresholds import choose_threshold
 
 
@@ -168,6 +168,12 @@ def test_thresholds():
     assert choose_threshold("f1", classes, is_yes, equal, None) < 0.4
 
 
+@pytest.mark.parametrize("n_classes", [0, 2, 5])
+def test_tables_of_several_hundred_rows_get_fewer_folds_than_small_ones(n_classes):
+    plans = [plan_for(n, "default", "auto", n_classes) for n in (600, 900, 2000)]
+    assert [plan.n_folds for plan in plans] == [plan.n_held for plan in plans] == [8, 6, 5]
+
+
 def test_a_rare_class_gets_a_logistic_regression_of_few_inputs():
     plan = plan_for(2000, "default", "auto")
     assert with_rare(plan, np.array([0.2, 0.8])) is plan
@@ -177,3 +183,19 @@ def test_a_rare_class_gets_a_logistic_regression_of_few_inputs():
     assert OF_RARE.columns(groups) == (40, 44)
     low = plan_for(2000, "low", "auto")
     assert with_rare(low, np.array([0.01, 0.99])) is low
+
+
+@pytest.mark.parametrize(("n_rare", "share"), [(5, 5 / 6), (25, 0.5), (975, 0.025)])
+def test_few_rows_of_a_rare_class_move_weights_to_the_better_linear_kind(n_rare, share):
+    targets = np.arange(2000) < n_rare
+    right = np.column_stack([~targets, targets])
+    predicted = {"tree": right, "linear": 0.4 + 0.2 * right, "logistic": 0.1 + 0.8 * right}
+    names, targets = ["linear", "logistic"], targets.astype(int)
+    found = towards_linear({"tree": 0.75, "linear": 0.25}, predicted, names, targets)
+    assert found == pytest.approx(
+        {"tree": 0.75 * (1 - share), "linear": 0.25 * (1 - share), "logistic": share}
+    )
+    predicted["logistic"] = 1 - predicted["logistic"]
+    found = towards_linear({"linear": 1.0}, predicted, names, targets)
+    assert found == pytest.approx({"linear": 1.0})
+    assert towards_linear({"tree": 1.0}, {"tree": right}, names, targets) == {"tree": 1.0}

@@ -23,7 +23,7 @@ _N_BINS = 12
 # Above this number of rows, kinds that one fold gives no weight are trained on no further fold.
 _MOST_ROWS_WITHOUT_RACE = 3000
 # Up to so many rows there are so many folds; above the last, four of five folds are held out once.
-_FOLDS = ((1500, 8), (3000, 5))
+_FOLDS = ((600, 8), (1500, 6), (3000, 5))
 _FOLDS_OF_MANY_ROWS = 5, 4
 _FOLDS_OF_VERY_MANY_ROWS = 10, 2
 # Below so many training rows a batch has so many rows; from the last on it has 256.

@@ -25,12 +25,12 @@ from ...training.keeping import Place
 from ...training.signals import WaitingSignals
 from ..quantiles import as_columns
 from .folds import NEVER
-from .kinds import LINEAR, Kind, Plan
+from .kinds import LINEAR, OF_RARE, Kind, Plan
 from .linear import fit_ridge
 from .members import Member, MemberDone, Pack, make_small, outputs_of
 from .problem import OutOfFold, Problem
 from .stopping import StopsAfterAnEpoch, StopsAtAnEpoch
-from .weighting import greedy_weights, held_out_loss
+from .weighting import greedy_weights, held_out_loss, towards_linear
 
 # ``listener(done, pack)`` is told of each member; ``pack()`` makes the pack of all so far. When it
 # returns True no more members are trained.
@@ -459,7 +459,11 @@ class PackTraining:
         weight = self._weight_of(rows)
         predicted = {name: self._predicted[name][rows] for name in kinds}
         targets, levels = self.problem.targets[rows], self.problem.levels
-        return greedy_weights(predicted, targets, weight, levels), rows
+        weights = greedy_weights(predicted, targets, weight, levels)
+        if OF_RARE in self.plan.kinds and predicted[kinds[0]].shape[1] == 2:
+            linear = [kind.name for kind in self.plan.kinds if not kind.hidden]
+            weights = towards_linear(weights, predicted, linear, targets, weight)
+        return weights, rows
 
     def _loss(self, predicted: NDArray[Any], rows: NDArray[np.intp]) -> float:
         weight = self._weight_of(rows)

@@ -10,6 +10,8 @@ from ..quantiles import pinball_loss
 
 _ROUNDS = 20
 _SMALLEST_PROBABILITY = 1e-7
+# With so many rows of a rare class, half of the weight is that of a linear kind.
+_RARE_ROWS_FOR_HALF = 25
 
 
 def held_out_loss(
@@ -91,3 +93,42 @@ def greedy_weights(
     n_kept = int(np.argmin(losses)) + 1
     kept = chosen[:n_kept]
     return {name: kept.count(i) / n_kept for i, name in enumerate(names) if i in kept}
+
+
+def towards_linear(
+    weights: Mapping[str, float],
+    predicted: Mapping[str, NDArray[Any]],
+    linear: Sequence[str],
+    targets: NDArray[Any],
+    weight: NDArray[np.float64] | None = None,
+) -> dict[str, float]:
+    """Give the better linear kind the more weight, the fewer rows the rarer class has.
+
+    The losses by which weights are found are those of few rows then, and hardly tell kinds apart.
+
+    Parameters
+    ----------
+    weights : dict of str to float
+        From :func:`greedy_weights`.
+    predicted : dict of str to ndarray of shape (n_rows, 2)
+        Predictions of the same rows by each kind.
+    linear : sequence of str
+        The kinds that are linear. Without predictions of any of them the weights stay.
+    targets : ndarray of shape (n_rows,), of int
+        The number of each row's class.
+    weight : ndarray of shape (n_rows,), optional
+
+    Returns
+    -------
+    dict of str to float
+        The weights, which sum to 1.
+    """
+    losses = {k: held_out_loss(predicted[k], targets, weight) for k in linear if k in predicted}
+    if not losses:
+        return dict(weights)
+    best = min(losses, key=losses.__getitem__)
+    n_rare = int(np.bincount(targets, minlength=2).min())
+    share = _RARE_ROWS_FOR_HALF / (_RARE_ROWS_FOR_HALF + n_rare)
+    changed = {name: (1 - share) * own for name, own in weights.items()}
+    changed[best] = changed.get(best, 0.0) + share
+    return changed
