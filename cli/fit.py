@@ -241,10 +241,8 @@ def _further_parameters(
 @click.option(
     "--checkpoint-every",
     type=FiniteRange(0),
-    default=60.0,
-    show_default=True,
     metavar="SECONDS",
-    help="The training that may be lost.",
+    help="The training that may be lost.  [default: 60]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the file of --checkpoint, if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
@@ -265,7 +263,7 @@ def fit(
     drop: tuple[str, ...],
     further: dict[str, Any],
     checkpoint: Path | None,
-    checkpoint_every: float,
+    checkpoint_every: float | None,
     resume: bool,
     **parameters: Any,
 ) -> None:
@@ -362,14 +360,14 @@ def fit(
 
 
 def _checkpoint(
-    path: Path | None, every: float, resume: bool, others: list[Path], quiet: bool
+    path: Path | None, every: float | None, resume: bool, others: list[Path], quiet: bool
 ) -> Any:
     """Return the checkpoint of a training, or None without one.
 
     Parameters
     ----------
     path : Path or None
-    every : float
+    every : float or None
     resume : bool
         Whether to go on with the file, if there is one.
     others : list of Path
@@ -384,6 +382,8 @@ def _checkpoint(
     if path is None:
         if resume:
             raise UserError("--resume needs the --checkpoint that it goes on with")
+        if every is not None:
+            raise UserError("--checkpoint-every needs the --checkpoint that it is about")
         return None
     from fastmlp import Checkpoint
     from fastmlp.export.checkpoint_file import check_path
@@ -395,7 +395,8 @@ def _checkpoint(
         raise UserError(f"{path}: there is a checkpoint; go on with --resume, or remove it")
     if resume and not is_checkpoint(path) and not quiet:
         remark(f"{path}: there is no checkpoint yet, and the training begins")
-    return Checkpoint(path, every, keep=True)  # until the model is written
+    # It is kept until the model is written.
+    return Checkpoint(path, keep=True) if every is None else Checkpoint(path, every, keep=True)
 
 
 def _trained(report: dict[str, Any]) -> str:

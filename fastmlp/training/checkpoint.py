@@ -38,7 +38,8 @@ class Checkpoint:
     path : str or Path
         The file. The usual ending is ``.ckpt``. Each fit needs a file of its own.
     every : float, default=60.0
-        Seconds of training that may be lost. A single epoch may take longer.
+        Seconds of training that may be lost. A single epoch may take longer, and where the file
+        takes long to be written, nine times as long is trained in between. 0 writes each epoch.
     keep : bool, default=False
         Whether the file stays when the fit is complete. A fit that goes on with it then trains
         what came after it was written last.

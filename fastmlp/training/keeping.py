@@ -229,6 +229,10 @@ class Resumable(Reached, Protocol):
         """Return a copy of the state after the last completed epoch."""
 
 
+# So many times as long as a file takes to be written is trained until it is written again.
+_WRITING_TIMES = 9
+
+
 class Keeping(Listener):
     """Passes epochs on to a listener, and keeps the state of training in a checkpoint.
 
@@ -269,8 +273,12 @@ class Keeping(Listener):
         if isfinite(epoch.loss):
             keeper.keep(self._place.name, reached.state())
             if is_due or has_come:
+                began = time.perf_counter()
                 keeper.write()
-                self._due = time.perf_counter() + keeper.every
+                ended = time.perf_counter()
+                # Where the interval is short and the file large, training has most of the time.
+                least = _WRITING_TIMES * (ended - began) if keeper.every else 0.0
+                self._due = ended + max(keeper.every, least)
         if has_come:
             self._signals.act()
 

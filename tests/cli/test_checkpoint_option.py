@@ -111,6 +111,7 @@ def test_other_commands_are_refused_in_one_line(half, args, message):
     ("args", "message"),
     [
         (("--resume",), "--resume needs the --checkpoint"),
+        (("--checkpoint-every", "5"), "--checkpoint-every needs the --checkpoint"),
         (("--checkpoint", "data.csv"), "this is another file of this command"),
         (("--checkpoint", "m", "-o", "m"), "this is another file of this command"),
         (("--checkpoint", "other.csv"), "exists and is not a checkpoint"),

@@ -134,6 +134,29 @@ def test_the_file_is_never_older_than_it_may_be(path, monkeypatch, every):
     assert ages.max() <= max(every, 1) and len(written) <= 30 / max(1, np.floor(every))
 
 
+def test_training_has_most_of_the_time_where_writing_takes_long(path, monkeypatch):
+    """By a clock on which an epoch takes a second, and a file five of them."""
+    now, written = [0.0], []
+
+    class Clock:
+        @staticmethod
+        def perf_counter():
+            return now[0]
+
+    def write(kept, path):
+        now[0] += 5
+        written.append(now[0])
+
+    def epoch_ends(epoch):
+        now[0] += 1
+
+    monkeypatch.setattr("fastmlp.training.keeping.time", Clock)
+    monkeypatch.setattr(checkpoint_file, "write_checkpoint", write)
+    model = MLPClassifier(**{**QUICK, "max_iter": 200})
+    fit_quietly(model, X, y, callback=epoch_ends, checkpoint=Checkpoint(path, 2.0))
+    assert len(written) >= 4 and 5 * len(written) <= 200 / 8
+
+
 @pytest.mark.parametrize("make", [lambda: np.random.RandomState(7), lambda: None])
 def test_generators_go_on(path, make):
     def begin():
