@@ -6,15 +6,34 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import many, start
-from benchmarks.apart import Apart
 from fastmlp.tools.bench import Case
 
 TINY = Case("tiny", 10, 45, (5, 4, 3), 1)
 
 
 @pytest.fixture
-def here(monkeypatch):
+def many(checkout):
+    from benchmarks import many
+
+    return many
+
+
+@pytest.fixture
+def start(checkout):
+    from benchmarks import start
+
+    return start
+
+
+@pytest.fixture
+def apart(checkout):
+    from benchmarks.apart import Apart
+
+    return Apart
+
+
+@pytest.fixture
+def here(many, monkeypatch):
     """Small networks that are trained in this process, without pauses."""
     monkeypatch.setattr(many, "CASE", TINY)
     monkeypatch.setattr(many, "QUIET", 0)
@@ -30,7 +49,7 @@ def here(monkeypatch):
     monkeypatch.setattr(many, "Apart", in_this_process)
 
 
-def test_a_row_for_each_number_of_networks(here):
+def test_a_row_for_each_number_of_networks(here, many):
     lines = []
     header, *rows = many.table(lines.append)
     assert [len(row) for row in rows] == [len(header)] * 2
@@ -40,7 +59,7 @@ def test_a_row_for_each_number_of_networks(here):
     assert float(rows[0][joblib]) > 0 and rows[1][joblib] == ""
 
 
-def test_peers_that_do_other_work_are_refused(here, monkeypatch):
+def test_peers_that_do_other_work_are_refused(here, many, monkeypatch):
     def cheat(n_models, n_epochs):
         return lambda: {"seconds": 1e-9, "cpu": 1e-9, "losses": [0.5] * n_models}
 
@@ -49,18 +68,18 @@ def test_peers_that_do_other_work_are_refused(here, monkeypatch):
         many.table(print)
 
 
-def test_a_run_apart_is_repeated_by_one_process():
-    with Apart(many.one_network, 1) as process:
+def test_a_run_apart_is_repeated_by_one_process(many, apart):
+    with apart(many.one_network, 1) as process:
         first, second = process.run(), process.run()
     assert first["losses"] == second["losses"] and first["seconds"] > 0
 
 
-def test_a_process_that_has_ended_is_told():
-    with Apart(many.one_network, "none") as process, pytest.raises(RuntimeError, match="has ended"):
+def test_a_process_that_has_ended_is_told(many, apart):
+    with apart(many.one_network, "none") as process, pytest.raises(RuntimeError, match="has ended"):
         process.run()
 
 
-def test_what_a_fresh_process_says():
+def test_what_a_fresh_process_says(start):
     (seconds, cpu, megabytes), said = start.run("import numba\nloss = 2.5", {})
     assert seconds > 0 and cpu > 0 and megabytes > 1
     # It is the memory of the process alone: what starts it has more.
@@ -70,7 +89,7 @@ def test_what_a_fresh_process_says():
         start.run("raise SystemExit(3)", {})
 
 
-def test_first_fits_have_the_same_loss(monkeypatch):
+def test_first_fits_have_the_same_loss(start, monkeypatch):
     losses = {"a": {"loss": 0.5}, "b": {"loss": None}, "c": {"loss": 0.5000001}}
     start._check_losses(losses)
     with pytest.raises(AssertionError, match="d"):
