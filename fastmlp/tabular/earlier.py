@@ -23,12 +23,12 @@ def in_this_version(state: dict[str, Any]) -> dict[str, Any]:
     state = _without_transformers(state)
     if "level_means_" not in state:
         return state
-    none: dict[str, Any] = {
+    none: dict[str, Any] = {  # these came later
         "number_mean_columns_": np.empty(0, dtype=np.int64),
         "number_mean_values_": [],
         "number_means_": [],
     }
-    return none | state
+    return state | {name: value for name, value in none.items() if name not in state}
 
 
 def _without_transformers(state: dict[str, Any]) -> dict[str, Any]:
