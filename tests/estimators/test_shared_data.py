@@ -65,7 +65,8 @@ def test_fits_at_once_need_no_copies_of_the_rows(options, at_once):
         return peak(lambda: at_once(models, X, LABELS, held_out=held))
 
     bytes_of(1)
-    growth = (bytes_of(5) - bytes_of(1)) / 4
+    # What threads need for a moment adds up where they need it at the same moment, by chance.
+    growth = min(bytes_of(5) - bytes_of(1) for _ in range(3)) / 4
     # The numbers of rows in several orders and a few bytes a row are each fit's own.
     assert growth < 0.4 * X.nbytes
 
