@@ -37,6 +37,9 @@ _HOPELESS = ((2.0, 0.02), (1.4, 0.03), (1.15, 0.06))
 _BETTER, _SURELY_BETTER = 0.95, 0.87
 # The share of time that trials may cost, and the seconds that they may cost in advance.
 _BUDGET, _ADVANCE = 0.03, 0.002
+# Seconds after more threads were begun that do not count: a system that wakes a thread may need some
+# time to find it a processor of its own.
+_SETTLING = 0.04
 # Seconds of a job while something disturbs the threads.
 _PIECE = 0.02
 # The number of naps after which a job ends early, at first.
@@ -112,6 +115,7 @@ class ThreadCount:
         self._recent = 1e-9
         self._tried_at = 0.0
         self._goes_up = False
+        self._settling = _SETTLING if first > 1 else 0.0
         self.begin_again()
 
     def begin_again(self) -> None:
@@ -175,16 +179,19 @@ class ThreadCount:
         is_early : bool
             Whether the job ended early, because threads had slept too often.
         """
-        kept = max(0.0, 1 - seconds / _MEMORY)
+        if is_early and self._trial is None and self._is_quiet:
+            self._patience = min(4 * self._patience, NO_END)
         self._time += seconds
+        if self._settling > 0:
+            self._settling -= seconds
+            return
+        kept = max(0.0, 1 - seconds / _MEMORY)
         self._idle, self._recent = self._idle * kept + idle, self._recent * kept + seconds
         if self._trial is not None:
             self._speeds[self._trial].add(n_steps, seconds)
             self._judge(self._trial)
             return
         self._speeds[self._best].add(n_steps, seconds)
-        if is_early and self._is_quiet:
-            self._patience = min(4 * self._patience, NO_END)
         self._consider_a_trial()
 
     def _consider_a_trial(self) -> None:
@@ -203,6 +210,7 @@ class ThreadCount:
             return
         self._trial, self._goes_up = trial, not goes_up
         self._speeds[trial] = _Speed()
+        self._settling = _SETTLING if trial > self._best else 0.0
 
     def _judge(self, trial: int) -> None:
         """End a trial where it is decided."""
