@@ -37,8 +37,8 @@ _HOPELESS = ((2.0, 0.02), (1.4, 0.03), (1.15, 0.06))
 _BETTER, _SURELY_BETTER = 0.95, 0.87
 # The share of time that trials may cost, and the seconds that they may cost in advance.
 _BUDGET, _ADVANCE = 0.03, 0.002
-# Seconds after more threads were begun that do not count: a system that wakes a thread may need some
-# time to find it a processor of its own.
+# Seconds after more threads were begun that do not count: a system that wakes a thread may need
+# some time to find it a processor of its own.
 _SETTLING = 0.04
 # Seconds of a job while something disturbs the threads.
 _PIECE = 0.02
