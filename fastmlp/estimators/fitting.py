@@ -202,7 +202,9 @@ def run(
         estimator.n_outputs_ = n_outputs
         estimator._random_state = random_state_of(estimator.random_state)
         if place is not None:
-            place.keeper.check(checkpoints.fingerprint(estimator, trained, held, first_pass))
+            place.keeper.check(
+                partial(checkpoints.fingerprint, estimator, trained, held, first_pass)
+            )
             estimator._random_state = place.begin(estimator._random_state)
         if first_pass:
             units = [rows.X.shape[1], *hidden_units, n_outputs]

@@ -350,7 +350,8 @@ class BaseTabular(WholeReads, BaseEstimator):
         values = self._target(y, table.target_form)
         self._check_learnable(values, target_called(y))
         if fit.place is not None:
-            fit.place.keeper.check(fingerprint(self, table.frame, [values], fit.sample_weight))
+            weight = fit.sample_weight
+            fit.place.keeper.check(lambda: fingerprint(self, table.frame, [values], weight))
         self.target_name_ = y.name
         self.target_format_ = table.target_form if self._task == "regression" else ""
         train = self._train_network if is_one_network(self) else self._train_pack

@@ -91,8 +91,8 @@ def train_several(
     for y, known in zip(targets, values, strict=True):  # before a model of another one is trained
         draft._check_learnable(known, target_called(y))
     if fit.place is not None:
-        found = fingerprint(draft, tables[0].frame, values, fit.sample_weight)
-        fit.place.keeper.check(found)
+        weight = fit.sample_weight
+        fit.place.keeper.check(lambda: fingerprint(draft, tables[0].frame, values, weight))
     calls = _Calls(fit.callback)
     models: list[Any] = []
     remarks: dict[str, None] = {}

@@ -57,8 +57,14 @@ class Keeper:
         self.model: Callable[[], Any] | None = None
         self.is_interrupted = False
 
-    def check(self, fingerprint: Fingerprint) -> None:
+    def check(self, describe: Callable[[], Fingerprint]) -> None:
         """Go on with what the file holds, if it is of a fit of the same parameters and data.
+
+        Parameters
+        ----------
+        describe : callable
+            Returns the fingerprint. To read all data takes a while, so that it is called for the
+            whole fit alone, and not again for the parts of it.
 
         Raises
         ------
@@ -67,7 +73,7 @@ class Keeper:
         """
         if self._fingerprint:
             return
-        self._fingerprint = fingerprint
+        fingerprint = self._fingerprint = describe()
         if self._found is None:
             return
         kept = self._found.fingerprint

@@ -198,7 +198,7 @@ def test_networks_that_fit_many_trains_for_a_pack_go_on(path):
 
     def trained(should_stop):
         with kept(Checkpoint(path, 0)) as place:
-            place.keeper.check({"of": "a pack"})
+            place.keeper.check(lambda: {"of": "a pack"})
             networks = [MLPClassifier(**{**QUICK, "random_state": seed}) for seed in range(3)]
             for number, net in enumerate(networks):
                 net._place = place.inside(str(number), is_member=True, has_model=False)
@@ -285,6 +285,14 @@ def test_other_tables_are_refused_by_their_first_difference(path, change, differ
     changed = change(table)
     with pytest.raises(InputError, match=difference):
         TabularClassifier(**options).fit(changed, y[: len(changed)], checkpoint=path)
+
+
+def test_data_are_described_for_the_whole_fit_alone(path, monkeypatch):
+    described = []
+    monkeypatch.setattr("fastmlp.estimators.checkpoints.fingerprint", described.append)
+    table = pd.DataFrame(X, columns=list("abc"))
+    TabularClassifier(**QUICK, members=2).fit(table, y, checkpoint=path)
+    assert not described
 
 
 def test_two_fits_need_two_files(path):
