@@ -181,6 +181,13 @@ def use_cache(dispatcher: Any, cache: Any) -> None:
     dispatcher._cache = cache
 
 
+def _compiled(kernel: Any, signature: tuple[Any, ...]) -> Any:
+    """Return what numba keeps of a kernel for a signature, for which it is compiled if need be."""
+    if signature not in kernel.overloads:
+        kernel.compile(signature)
+    return kernel.overloads[signature]
+
+
 def address_of(kernel: Any, signature: tuple[Any, ...]) -> int:
     """Compile a kernel for a signature, or load it from the cache, and return its address.
 
@@ -196,9 +203,7 @@ def address_of(kernel: Any, signature: tuple[Any, ...]) -> int:
     -------
     int
     """
-    if signature not in kernel.overloads:
-        kernel.compile(signature)
-    result = kernel.overloads[signature]
+    result = _compiled(kernel, signature)
     return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 
 
@@ -239,9 +244,7 @@ def bitcode_of(kernel: Any, signature: tuple[Any, ...]) -> tuple[bytes, str]:
     symbol : str
         The name of the kernel in it.
     """
-    if signature not in kernel.overloads:
-        kernel.compile(signature)
-    result = kernel.overloads[signature]
+    result = _compiled(kernel, signature)
     return result.library._final_module.as_bitcode(), result.fndesc.llvm_func_name
 
 

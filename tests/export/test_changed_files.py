@@ -103,14 +103,19 @@ def test_packs_changed_by_chance_are_refused_or_predict(pack_file, folder):
     check_changed([pack_file], folder / "changed", random.Random(0))
 
 
+def write_changed(source, path, step, chance):
+    """Write a file with other bytes, or in every second step with another schema."""
+    if step % 2:
+        path.write_bytes(mutated_bytes(source.read_bytes(), chance))
+    else:
+        mutated_schema(Crafted(source), chance).write(path)
+
+
 def check_changed(sources, path, chance):
     n_loaded = 0
     for step in range(100):
         source = chance.choice(sources)
-        if step % 2:
-            path.write_bytes(mutated_bytes(source.read_bytes(), chance))
-        else:
-            mutated_schema(Crafted(source), chance).write(path)
+        write_changed(source, path, step, chance)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:

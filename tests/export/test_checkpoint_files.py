@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from crafted import FRAME, LABELS, QUICK, ROWS, Crafted, npy, object_node, plain
-from test_changed_files import mutated_bytes, mutated_schema
+from test_changed_files import write_changed
 
 from fastmlp import (
     Checkpoint,
@@ -169,10 +169,7 @@ def test_checkpoints_changed_by_chance_are_refused_or_trained(of_network, of_pac
     ]
     for step in range(60):
         source, make, data = cases[step // 2 % 2]
-        if step % 2:
-            path.write_bytes(mutated_bytes(source.read_bytes(), chance))
-        else:
-            mutated_schema(Crafted(source), chance).write(path)
+        write_changed(source, path, step, chance)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
