@@ -2,12 +2,13 @@
 
 import os
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
-from fastmlp.tools.bench import CASES, hardware, training_table
+from fastmlp.tools.bench import CASES, hardware
 
 from . import (
     grid_search,
@@ -19,6 +20,7 @@ from . import (
     sparse,
     start,
     threads,
+    training,
 )
 from .peers import available_peers
 
@@ -33,18 +35,13 @@ def markdown(rows):
     return "\n".join(lines)
 
 
-def training(report):
-    peers = available_peers()
-    return training_table("float32", peers, report=report)
-
-
-def training_float64(report):
-    return training_table("float64", names=["letter", "mnist50"], report=report)
-
-
+FLOAT64_CASES = ["letter", "mnist50"]
 PARTS = {
-    "training": ("A training step, float32", training),
-    "float64": ("A training step, float64", training_float64),
+    "training": ("A training step, float32", partial(training.table, dtype="float32")),
+    "float64": (
+        "A training step, float64",
+        partial(training.table, dtype="float64", names=FLOAT64_CASES),
+    ),
     "scaling": ("One thread and two", scaling.table),
     "inference": ("Predicted probabilities of the letter network", inference.table),
     "small": ("Predictions of a few rows, and fits of small tables", small.table),

@@ -53,7 +53,10 @@ def _torch(case, dtype, compiled):
     X, y = (torch.from_numpy(array) for array in case.data(dtype))
     network = torch_network(case, dtype)
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE, fused=True)
-    loss_function = torch.nn.CrossEntropyLoss()
+    is_binary = case.units[-1] == 1
+    loss_function = torch.nn.BCEWithLogitsLoss() if is_binary else torch.nn.CrossEntropyLoss()
+    if is_binary:
+        y = y[:, None].to(X.dtype)
 
     def reset():
         set_initial_weights(network, case)
@@ -118,8 +121,10 @@ def jax_epoch(case, dtype, X, y, learning_rate):
         for W, b in params[:-1]:
             a = jax.nn.relu(a @ W + b)
         W, b = params[-1]
-        log_p = jax.nn.log_softmax(a @ W + b)
-        return -jnp.take_along_axis(log_p, y[:, None], axis=1).mean()
+        z = a @ W + b
+        if case.units[-1] == 1:
+            return -jax.nn.log_sigmoid(jnp.where(y == 1, z[:, 0], -z[:, 0])).mean()
+        return -jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1).mean()
 
     def step(carry, batch):
         params, m, v, t = carry

@@ -38,7 +38,7 @@ class Case:
     name : str
     batch_size, n_rows : int
     units : tuple of int
-        From the features to the classes.
+        From the features to the classes; two classes have one output.
     n_epochs : int
         Epochs of a timed run.
     """
@@ -73,15 +73,19 @@ class Case:
         """Make X and integer labels y, in which every class occurs."""
         rng = np.random.default_rng(0)
         X = rng.normal(size=(self.n_rows, self.units[0])).astype(dtype)
-        y = (X @ rng.normal(size=(self.units[0], self.units[-1]))).argmax(axis=1)
-        y[: self.units[-1]] = np.arange(self.units[-1])
+        scores = X @ rng.normal(size=(self.units[0], self.units[-1]))
+        n_classes = max(self.units[-1], 2)
+        y = scores.argmax(axis=1) if self.units[-1] > 1 else (scores[:, 0] > 0).astype(int)
+        y[:n_classes] = np.arange(n_classes)
         return X, y
 
 
 CASES = [
     Case("iris", 150, 150, (4, 100, 3), 1000),
+    Case("cancer", 128, 51200, (30, 64, 64, 1), 3),
     Case("letter", 200, 16000, (16, 100, 26), 10),
     Case("tabular", 64, 12800, (54, 128, 128, 128, 7), 4),
+    Case("phonemes", 100, 10000, (200, 300, 40), 6),
     Case("mnist50", 200, 10000, (784, 50, 10), 6),
     Case("mnist256", 128, 10240, (784, 256, 128, 10), 4),
     Case("wide", 256, 2560, (784, 1024, 1024, 10), 3),
@@ -222,23 +226,54 @@ def training_table(
     -------
     list of list of str
     """
-    frameworks = [p for p in peers if p not in PEERS]
-    header = ["case", "batch", "network", *[f"{p}, us" for p in peers], "x scikit-learn"]
-    header += ["x best framework"] if frameworks else []
-    rows = [[*header, "GFLOP/s", "numpy product", "share"]]
+    rows = [training_header(list(peers))]
     for case in CASES:
         if names and case.name not in names:
             continue
-        medians, rate = measure(case, dtype, peers, report)
-        ours = medians["fastmlp"]
-        row = [case.name, str(case.batch_size), case.network]
-        row += [f"{medians[p]:.0f}" for p in peers]
-        row.append(f"{medians['scikit-learn'] / ours:.1f}")
-        if frameworks:
-            row.append(f"{min(medians[p] for p in frameworks) / ours:.1f}")
-        gflops = case.flop / ours / 1e3
-        rows.append([*row, f"{gflops:.0f}", f"{rate:.0f}", f"{gflops / rate:.0%}"])
+        rows.append(training_row(case, *measure(case, dtype, peers, report)))
     return rows
+
+
+def training_header(peers: Sequence[str]) -> list[str]:
+    """Write the header of a table of training steps.
+
+    Parameters
+    ----------
+    peers : sequence of str
+        Names of the peers, ours and scikit-learn's among them.
+
+    Returns
+    -------
+    list of str
+    """
+    frameworks = [p for p in peers if p not in PEERS]
+    header = ["case", "batch", "network", *[f"{p}, us" for p in peers], "x scikit-learn"]
+    header += ["x best framework"] if frameworks else []
+    return [*header, "GFLOP/s", "numpy product", "share"]
+
+
+def training_row(case: Case, medians: Mapping[str, float], rate: float) -> list[str]:
+    """Write the row of a case.
+
+    Parameters
+    ----------
+    case : Case
+    medians, rate
+        What :func:`measure` returns.
+
+    Returns
+    -------
+    list of str
+    """
+    ours = medians["fastmlp"]
+    frameworks = [medians[p] for p in medians if p not in PEERS]
+    row = [case.name, str(case.batch_size), case.network]
+    row += [f"{us:.0f}" for us in medians.values()]
+    row.append(f"{medians['scikit-learn'] / ours:.1f}")
+    if frameworks:
+        row.append(f"{min(frameworks) / ours:.2f}")
+    gflops = case.flop / ours / 1e3
+    return [*row, f"{gflops:.0f}", f"{rate:.0f}", f"{gflops / rate:.0%}"]
 
 
 def hardware() -> list[str]:
