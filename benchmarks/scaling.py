@@ -6,10 +6,9 @@ Shares are those of numpy's product of two matrices by as many threads, in the s
 import time
 
 import numpy as np
-
-from fastmlp import MLPClassifier
 from threadpoolctl import threadpool_limits
 
+from fastmlp import MLPClassifier
 from fastmlp.tools.bench import CASES, QUIET, REPEATS, Case, estimator_run, product_rate
 
 

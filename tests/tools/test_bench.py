@@ -27,6 +27,11 @@ def test_case_counts_its_arithmetic():
     assert X.shape == (45, 5) and X.dtype == "float32" and set(y) == {0, 1, 2}
 
 
+def test_a_case_with_one_output_has_two_classes():
+    _, y = bench.Case("c", 10, 45, (5, 4, 1), 2).data("float32")
+    assert set(y) == {0, 1}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_table(tiny, dtype):
     lines = []
