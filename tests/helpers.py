@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp.engines.cpu import engine
+from fastmlp.engines.cpu import engine, threads
 from fastmlp.engines.cpu.barrier_array import NO_END
 from fastmlp.engines.cpu.thread_count import Job
 from fastmlp.network.plan import Optimizer
@@ -68,6 +68,12 @@ def choose_threads(monkeypatch, chooser):
     monkeypatch.setattr(engine, "share_of", lambda n_processors: NO_END)
 
 
+def close_idle_teams():
+    """End the threads that wait for a next prediction."""
+    while threads._idle_teams:
+        threads._idle_teams.pop().close()
+
+
 @contextmanager
 def team_of(n_threads):
     """All fits get this many threads, however little work there is."""
@@ -75,5 +81,5 @@ def team_of(n_threads):
         use_all_threads(patch)
         patch.setattr(engine, "default_n_threads", lambda: n_threads)
         patch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 0)
-        patch.setattr(engine, "_TEAM_PREDICTION", 0)
+        patch.setattr(engine, "_THREAD_PREDICTION", 1)
         yield

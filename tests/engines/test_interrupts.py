@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import flat, use_all_threads
+from helpers import close_idle_teams, flat, use_all_threads
 
 from fastmlp import MLPClassifier, fit_many
 from fastmlp.engines.cpu import engine, threads
@@ -31,11 +31,12 @@ def two_threads(monkeypatch):
     use_all_threads(monkeypatch)
     monkeypatch.setattr(engine, "default_n_threads", lambda: 2)
     monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 1)
-    monkeypatch.setattr(engine, "_TEAM_PREDICTION", 1)
+    monkeypatch.setattr(engine, "_THREAD_PREDICTION", 1)
 
 
 def workers():
     """Names of threads of teams and of `fit_many` that do not end."""
+    close_idle_teams()
     found = [one for one in threading.enumerate() if one.name.startswith("fastmlp")]
     if found:
         gc.collect()  # of teams that an interrupt kept from being closed

@@ -90,7 +90,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.engines.cpu import engine, library
-engine._TEAM_MULTIPLY_ADDS = engine._TEAM_PREDICTION = 0
+engine._TEAM_MULTIPLY_ADDS, engine._THREAD_PREDICTION = 0, 1
 engine.default_n_threads = lambda: int(os.environ["THREADS"])
 rng = np.random.RandomState(0)
 X, classes = rng.normal(size=(90, 7)), rng.randint(0, 3, 90)

@@ -58,7 +58,7 @@ def test_threads_change_nothing(n_threads, monkeypatch):
     use_all_threads(monkeypatch)
     monkeypatch.setattr(engine, "default_n_threads", lambda: n_threads)
     monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 0)
-    monkeypatch.setattr(engine, "_TEAM_PREDICTION", 0)
+    monkeypatch.setattr(engine, "_THREAD_PREDICTION", 1)
     X, y = problem()
     params = {"hidden_layer_sizes": (45, 7), "max_iter": 5, "batch_size": 50, "random_state": 0}
     one, many = (fit_quietly(MLPClassifier(**params, n_jobs=j), X, y) for j in (1, None))

@@ -57,7 +57,7 @@ def without_times(model):
 def test_a_number_that_changes_at_random_changes_no_bit(name, dtype, together, monkeypatch):
     monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 0)
     monkeypatch.setattr(engine, "_MOST_TOGETHER", together)
-    monkeypatch.setattr(engine, "_TEAM_PREDICTION", 0)
+    monkeypatch.setattr(engine, "_THREAD_PREDICTION", 1)
     monkeypatch.setattr(engine, "default_n_threads", lambda: 1)
     rows = X.astype(dtype)
     expected = fit_quietly(FITS[name](), rows, Y)

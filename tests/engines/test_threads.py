@@ -10,7 +10,7 @@ import threading
 import joblib
 import numpy as np
 import pytest
-from helpers import fit_quietly, flat, use_all_threads
+from helpers import close_idle_teams, fit_quietly, flat, use_all_threads
 
 from fastmlp import MLPClassifier
 from fastmlp.engines.cpu import engine, threads
@@ -56,6 +56,42 @@ def test_failure_of_a_member_is_raised_and_the_team_goes_on():
         team.run(lambda *args: None)
 
 
+def test_a_member_that_has_not_begun_is_not_waited_for():
+    is_held, may_go, seen = threading.Event(), threading.Event(), []
+
+    def hold(number, *args):
+        if number == 1:
+            is_held.set()
+            may_go.wait()
+
+    with Team(2) as team:
+        first = threading.Thread(target=team.run, args=(hold,))
+        first.start()
+        is_held.wait()
+        team.run(lambda number, *args: seen.append(number), may_be_fewer=True)
+        may_go.set()
+        first.join()
+        team.run(lambda number, *args: seen.append(number))
+    assert sorted(seen) == [0, 0, 1]  # the member does only its part of the last job
+
+
+def test_members_of_a_borrowed_team_stay_for_the_next_call():
+    def members():
+        found = set()
+        with threads.borrowed_team() as team:
+            team.run(lambda *args: found.add(threading.get_ident()), n_threads=3)
+        return found
+
+    close_idle_teams()
+    assert members() == members()
+    with threads.borrowed_team() as one, threads.borrowed_team() as other:
+        assert one is not other
+    with pytest.raises(ArithmeticError), threads.borrowed_team() as broken:
+        raise ArithmeticError
+    assert broken not in threads._idle_teams
+    assert workers() == []
+
+
 def test_members_leave_when_the_team_is_closed():
     before = threading.active_count()
     with Team(4) as team:
@@ -66,6 +102,7 @@ def test_members_leave_when_the_team_is_closed():
 
 def workers():
     """Threads of teams that have not ended; the very last steps of a thread are waited for."""
+    close_idle_teams()
     found = [thread for thread in threading.enumerate() if thread.name.startswith("fastmlp-")]
     for thread in found:
         if thread.is_alive():
@@ -174,7 +211,7 @@ def test_fewer_threads_train_and_predict_the_same(
     problem, batch_size, failing, monkeypatch, warned
 ):
     monkeypatch.setattr(engine, "default_n_threads", lambda: 4)
-    monkeypatch.setattr(engine, "_TEAM_PREDICTION", 1)
+    monkeypatch.setattr(engine, "_THREAD_PREDICTION", 1)
     options = {"random_state": 0, "max_iter": 3, "tol": 0, "batch_size": batch_size}
     expected = fit_quietly(MLPClassifier((64, 64), **options), *problem)
     probabilities = expected.predict_proba(problem[0])

@@ -22,6 +22,7 @@ import fastmlp
 from fastmlp import DataWarning, MLPClassifier, MLPRegressor, check_gradient
 from fastmlp.engines.cpu import inputs as kernel_inputs
 from fastmlp.engines.cpu import prediction as in_place
+from fastmlp.engines.cpu import threads
 from fastmlp.estimators import prediction
 
 RNG = np.random.RandomState(3)
@@ -209,9 +210,12 @@ def test_bits_do_not_depend_on_the_number_of_rows_or_on_where_weights_lie(
     y = np.tile(LABELS["many"], 10)
     model = fit_quietly(MLPClassifier(units, max_iter=1, random_state=0), rows, y)
     rows = sp.csr_matrix(rows) if sparse else rows
-    expected = model.predict_proba(rows)  # in panels, as there are many rows
-    assert rows.shape[0] > in_place._FEW_ROWS
-    for n_rows in (1, 2, 13, 100, in_place._FEW_ROWS):
+    with monkeypatch.context() as patch:
+        patch.setattr(in_place, "_MANY_ROWS", 480)
+        patch.setattr(in_place, "_LARGE", 0)
+        assert rows.shape[0] > in_place._MANY_ROWS
+        expected = model.predict_proba(rows)  # in panels
+    for n_rows in (1, 2, 13, 100, 480, rows.shape[0]):
         np.testing.assert_array_equal(model.predict_proba(rows[:n_rows]), expected[:n_rows])
     # Where a page ends behind each array, all of them are copied.
     monkeypatch.setattr(in_place, "_PAGE", 1)
@@ -222,6 +226,23 @@ def test_bits_do_not_depend_on_the_number_of_rows_or_on_where_weights_lie(
         copied.coefs_[0][0, 0] += 1
         assert (copied.predict_proba(rows[:100]) != expected[:100]).any()
         copied.coefs_[0][0, 0] = model.coefs_[0][0, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_features", [3, 16, 500, 1024])
+def test_bits_do_not_depend_on_where_rows_lie(dtype, n_features):
+    """Rows are read where they lie, or copied where their distance or place does not suit."""
+    draw = np.random.RandomState(0)
+    rows = draw.normal(size=(70, n_features)).astype(dtype)
+    model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=1, random_state=0)
+    fit_quietly(model, rows, rows[:, 0].astype(float))
+    expected = np.concatenate([model.predict(row) for row in rows[:, None]])
+    odd = np.frombuffer(b"x" + rows.tobytes(), dtype, rows.size, 1).reshape(rows.shape)
+    assert not odd.flags.aligned
+    for n_threads in (1, 2):
+        with team_of(n_threads):
+            for same in (rows, odd, np.asfortranarray(rows), rows[::-1][::-1]):
+                np.testing.assert_array_equal(model.predict(same), expected)
 
 
 def test_what_scikit_learn_would_refuse_is_refused():
@@ -465,13 +486,13 @@ def test_a_long_prediction_is_handed_over_in_parts(model, sparse, n_rows, monkey
     rows = sp.csr_matrix(rows) if sparse else rows
     expected = model.predict_proba(rows)
     calls = []
-    run = in_place.Team.run
+    run = threads.Team.run
 
     def counted(self, *args, **kwargs):
         calls.append(1)
         return run(self, *args, **kwargs)
 
-    monkeypatch.setattr(in_place.Team, "run", counted)
+    monkeypatch.setattr(threads.Team, "run", counted)
     monkeypatch.setattr(in_place, "_PIECE_MULTIPLY_ADDS", 1)
     monkeypatch.setattr(in_place.at, "_BLOCK_BYTES", 1)
     in_place.at.prediction_layout.cache_clear()
@@ -481,15 +502,15 @@ def test_a_long_prediction_is_handed_over_in_parts(model, sparse, n_rows, monkey
 
 
 def test_no_threads_start_without_work(model, monkeypatch):
-    """Threads share blocks of rows, and a few rows are one block."""
+    """Threads take blocks of rows, and a few rows are one block."""
     sizes = []
-    team = in_place.Team
+    run = threads.Team.run
 
-    def counted(n_threads):
+    def counted(self, *args, n_threads, **kwargs):
         sizes.append(n_threads)
-        return team(n_threads)
+        return run(self, *args, n_threads=n_threads, **kwargs)
 
-    monkeypatch.setattr(in_place, "Team", counted)
+    monkeypatch.setattr(threads.Team, "run", counted)
     block = in_place.at.block_rows((5, 9, 6, 3), 8)
     with team_of(2):
         for n_rows in (1, block, block + 1, 5 * block):
@@ -499,7 +520,7 @@ def test_no_threads_start_without_work(model, monkeypatch):
 
 def test_an_interrupt_acts_between_the_parts(model, monkeypatch):
     calls = []
-    run = in_place.Team.run
+    run = threads.Team.run
 
     def interrupted(self, *args, **kwargs):
         calls.append(1)
@@ -507,7 +528,7 @@ def test_an_interrupt_acts_between_the_parts(model, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         return run(self, *args, **kwargs)
 
-    monkeypatch.setattr(in_place.Team, "run", interrupted)
+    monkeypatch.setattr(threads.Team, "run", interrupted)
     monkeypatch.setattr(in_place, "_PIECE_MULTIPLY_ADDS", 1)
     with pytest.raises(KeyboardInterrupt):
         model.predict_proba(np.resize(X, (5000, 5)))

@@ -280,3 +280,22 @@ def is_last(barrier, end):
     bool
     """
     return 0 < _atomic_load(barrier, END) <= end
+
+
+@compile_kernel
+def take_next(barrier):
+    """Take the next of some numbered pieces of work, each of which one thread takes.
+
+    A job has either such pieces or barriers.
+
+    Parameters
+    ----------
+    barrier : vector of int64
+        Modified in place.
+
+    Returns
+    -------
+    int
+        The number of the piece, counted from 0; negative where the team has been told to give up.
+    """
+    return _atomic_add(barrier, ARRIVALS, 1)

@@ -6,8 +6,8 @@ This module imports no compiler: the kernel that waits is in :mod:`fastmlp.engin
 import numpy as np
 
 # Elements of the array. What many threads write lies on cache lines of its own.
-# The number of arrivals of threads; it is negative when the team is told to give up. Threads sleep
-# on its lower half, as a futex.
+# The number of arrivals of threads, or of pieces of work that they have taken; it is negative when
+# the team is told to give up. Threads sleep on its lower half, as a futex.
 ARRIVALS = 0
 SLEEPERS = 8  # the number of threads that sleep at the moment
 NAPS = 16  # how often a thread has gone to sleep in this job

@@ -38,9 +38,9 @@ from .vector_unit import lanes
 # A step with fewer multiply-adds than this is done by one thread, because a second one would gain
 # less time than handing over an epoch costs.
 _TEAM_MULTIPLY_ADDS = 200_000
-# A prediction with fewer multiply-adds than this is done by one thread. The number is larger than
-# that for a step, because each prediction has to start its team.
-_TEAM_PREDICTION = 10_000_000
+# Each thread of a prediction has at least so many multiply-adds, because to wake a thread takes
+# time. The number is larger than that for a step, because a prediction is handed over by itself.
+_THREAD_PREDICTION = 4_000_000
 # Long epochs are handed over in parts of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
 # Short epochs are handed over together, where nobody looks at the network in between: so many at
@@ -541,5 +541,5 @@ def _prediction_threads(
     """Return how many threads predict; raise ValueError where X does not fit the network."""
     if X.shape[1] != n_inputs:
         raise ValueError(f"X {X.shape} does not fit a network of {n_inputs} inputs")
-    is_much = X.shape[0] * n_parameters >= _TEAM_PREDICTION
-    return resolve_n_threads(n_jobs) if is_much else 1
+    most = X.shape[0] * n_parameters // _THREAD_PREDICTION
+    return min(resolve_n_threads(n_jobs), most) if most > 1 else 1

@@ -23,13 +23,14 @@ from ...network.formulas import updates
 from ...network.plan import Optimizer
 from . import layout as at
 from .arguments import Inputs, Network
-from .barrier import end_early, is_last, wait
+from .barrier import end_early, is_last, take_next, wait
 from .indirect_call import call
 from .jit import compile_formula, compile_kernel
 from .jobs import (
     CALLS,
     EPOCH_LOSS,
     FEATURES,
+    FIELDS,
     GRADIENT_NORM,
     LAYERS,
     N_SUMS,
@@ -443,16 +444,18 @@ def train(number, n_threads, barrier, arena, job):
 def predict(number, n_threads, barrier, arena, job):
     """Predict for all rows of X, a block of rows at a time.
 
-    Each thread has a block of its own in the arena. Predictions are written to the job's matrix of
-    outputs. The order of the job has the numbers of the rows to predict. For dense inputs it may be
-    empty, which stands for all rows.
+    Threads take one block after the other, so that none waits for a thread that is not running.
+    Each thread has room for a block of its own in the arena. Predictions are written to the job's
+    matrix of outputs. The order of the job has the numbers of the rows to predict. For dense inputs
+    it may be empty, which stands for all rows; these are then read where they lie, unless their
+    distance suits the cache less than that of rows in the arena.
 
     Parameters
     ----------
     number, n_threads : int
         The number of this thread, and the number of threads.
     barrier : pointer to int64
-        It is not used, because threads do not wait for each other.
+        It counts the blocks that threads have taken; a thread that is alone does so by itself.
     arena : pointer to numbers of the network's dtype
         Modified in place.
     job : pointer to int64
@@ -464,20 +467,28 @@ def predict(number, n_threads, barrier, arena, job):
     _, layers, settings, calls = arrays_of(network)
     outputs = matrix_at(job, OUTPUTS, arena)
     n_layers, block = settings[at.N_LAYERS], settings[at.BLOCK_ROWS]
-    first, last = share(number, n_threads, outputs.shape[0], block)
+    barrier, n_rows = vector_from(barrier), outputs.shape[0]
     layer = layers[n_layers - 1]
     base = number * block
-    inputs = layers[0, at.INPUT] + base * layers[0, at.INPUT_ROW]
-    for top in range(first, last, block):
-        bottom = min(top + block, last)
+    input_row = layers[0, at.INPUT_ROW]
+    inputs = layers[0, at.INPUT] + base * input_row
+    distance = job[VALUES * FIELDS] - np.int64(arena.ctypes.data)  # in bytes, from the arena to X
+    in_place = X.order.size == 0 and X.values.shape[1] == input_row
+    in_place = in_place and distance % arena.itemsize == 0
+    taken = take_next(barrier) if n_threads > 1 else 0
+    while 0 <= taken * block < n_rows:
+        top = taken * block
+        bottom = min(top + block, n_rows)
         if settings[at.IS_SPARSE]:
             call(calls, MULTIPLY_ROWS, network, X, top - base, base, base + bottom - top)
+        elif in_place:
+            inputs = distance // arena.itemsize + top * input_row
         elif X.order.size > 0:
-            gather(X.values, X.order, top, arena, inputs, layers[0, at.INPUT_ROW], bottom - top)
+            gather(X.values, X.order, top, arena, inputs, input_row, bottom - top)
         else:
             for row in range(bottom - top):
                 x = row_view(X.values, top + row)
-                copy_elements(arena, inputs + row * layers[0, at.INPUT_ROW], x, 0, x.size)
+                copy_elements(arena, inputs + row * input_row, x, 0, x.size)
         call(calls, FORWARD, network, inputs, base, base + bottom - top, 0)
         predictions = layer[at.OUTPUT] + base * layer[at.OUTPUT_ROW]
         if calls[ACTIVATE_OUTPUT] != 0:
@@ -488,3 +499,4 @@ def predict(number, n_threads, barrier, arena, job):
         for row in range(top, bottom):
             p = predictions + (row - top) * layer[at.OUTPUT_ROW]
             copy_elements(row_view(outputs, row), 0, arena, p, layer[at.FAN_OUT])
+        taken = take_next(barrier) if n_threads > 1 else taken + 1

@@ -235,7 +235,7 @@ def prediction_layout(
         layers[:, WEIGHT_ROW], layers[:, COLUMN_STEP] = layers[:, FAN_OUT], 1
         layers[:, [WEIGHTS, BIASES]] = settings[PARAMETERS] = 0
     rows = n_threads * settings[BLOCK_ROWS]
-    row = 0 if is_sparse else _row_stride(round_up(units[0], vector), itemsize, vector)
+    row = 0 if is_sparse else _row_stride(units[0], itemsize, vector)
     start = reserve(rows * row)
     for layer in layers:
         layer[INPUT], layer[INPUT_ROW] = start, row

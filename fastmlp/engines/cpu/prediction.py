@@ -21,11 +21,12 @@ from .dispatch import prediction_calls
 from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
 from .jobs import FIELDS, LAYERS, ORDER, OUTPUTS, VALUES, describe, set_array, set_size
 from .library import Entry, holds_addresses
-from .threads import Team
+from .threads import borrowed_team
 from .vector_unit import HOST
 
-# Predictions of no more rows than this use the weights as they are, instead of packing them.
-_FEW_ROWS = 480
+# Weights are packed where so many rows use them and they need so many bytes, which is more than the
+# level-2 cache has. They are used as they are in all other predictions.
+_MANY_ROWS, _LARGE = 4000, 4_000_000
 # So many numbers of X are copied rather than asked for their address.
 _FEW_NUMBERS = 10_000
 # Long predictions are handed over in parts of about this many multiply-adds, so that Ctrl-C acts
@@ -108,7 +109,8 @@ class NetworkInPlace:
         ndarray of shape (n_rows, n_outputs)
         """
         plan, n_rows = self.plan, X.shape[0]
-        is_packed = n_rows > _FEW_ROWS
+        is_large = self.n_parameters * plan.dtype.itemsize > _LARGE
+        is_packed = is_large and n_rows > _MANY_ROWS
         is_little = n_rows * self.n_parameters <= _PIECE_MULTIPLY_ADDS
         if n_threads == 1 and is_little and not (is_packed or issparse(X)):
             return self._outputs_of_few(arrays, X)
@@ -354,14 +356,17 @@ class RowPrediction:
         result = np.empty(self._shape, self._dtype)
         n_rows, piece, job = len(result), self._piece, self._job
         set_array(job, OUTPUTS, result)
-        with Team(self._n_threads) as team:
+        with borrowed_team() as team:
             for first in range(0, n_rows, piece):
                 if n_rows > piece:
                     rows = slice(first, first + piece)
                     number, whole = self._whole
                     set_array(job, number, whole[rows])
                     set_array(job, OUTPUTS, result[rows])
-                team.run(self._call, keeps=(self._keeps, result))
+                team.run(
+                    self._call, keeps=(self._keeps, result), n_threads=self._n_threads,
+                    may_be_fewer=True,
+                )  # fmt: skip
         return result
 
 
@@ -401,7 +406,7 @@ def _layout(
 ) -> tuple[int, at.Layout]:
     """Return how many of the threads have work in a prediction, and its layout for so many."""
     is_sparse = issparse(_matrix(X))
-    # Threads share blocks of rows: where there are fewer of these, no more threads have work.
+    # Threads take blocks of rows: where there are fewer of these, no more threads have work.
     block = at.block_rows(plan.layer_units[is_sparse:], plan.dtype.itemsize)
     n_threads = max(1, min(n_threads, -(-X.shape[0] // block)))
     return n_threads, at.prediction_layout(
@@ -421,5 +426,5 @@ def _rows_of_a_piece(plan: TrainingPlan, X: Matrix | SomeRows, multiple: int) ->
     if issparse(matrix):
         n_entries = matrix.nnz * n_rows // max(1, matrix.shape[0])
         work += (n_entries - n_rows * units[0]) * units[1]
-    n_pieces = -(-work // _PIECE_MULTIPLY_ADDS)
-    return max(1, n_rows // multiple // max(1, n_pieces)) * multiple
+    n_pieces = max(1, -(-work // _PIECE_MULTIPLY_ADDS))
+    return -(-n_rows // (multiple * n_pieces)) * multiple

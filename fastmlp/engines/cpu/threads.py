@@ -188,6 +188,7 @@ class Team:
         keeps: object = (),
         n_threads: int | None = None,
         patience: int = NO_END,
+        may_be_fewer: bool = False,
     ) -> Any:
         """Call ``function(number, n_threads, barrier, *args)`` in some threads at once.
 
@@ -204,6 +205,9 @@ class Team:
         patience : int
             How often threads may go to sleep before the function may end early; see
             :mod:`fastmlp.engines.cpu.barrier_array`.
+        may_be_fewer : bool
+            Whether the work is done as soon as the threads have returned that have begun it. It
+            takes a while until a thread runs, longer where other processes are busy.
 
         Returns
         -------
@@ -225,7 +229,10 @@ class Team:
         try:
             for inbox in inboxes:
                 inbox.put(job)
-            return function(0, n_threads, self.barrier, *args)
+            result = function(0, n_threads, self.barrier, *args)
+            if may_be_fewer:
+                job.withdraw()
+            return result
         except BaseException:
             give_up(self.barrier)
             for inbox in inboxes:  # a worker does its part of a job only once
@@ -281,6 +288,34 @@ class Team:
         self.close()
 
 
+# Teams whose threads wait for a next call, as many as were used at the same time.
+_idle_teams: list[Team] = []
+
+
+@contextmanager
+def borrowed_team() -> Iterator[Team]:
+    """Lend a team whose threads stay for the next call, as it takes long to start them.
+
+    Yields
+    ------
+    Team
+        Nobody else uses it in the context. How many threads run is to be said with each call.
+    """
+    try:
+        team = _idle_teams.pop()
+    except IndexError:  # this is the first call, or other threads have the others
+        team = Team(1)
+    try:
+        yield team
+    except BaseException:
+        team.close()
+        raise
+    if team._is_complete:  # the system may have more threads to give by the next call
+        team.close()
+    else:
+        _idle_teams.append(team)
+
+
 def _warn_of_few_threads(n_threads: int, n_wanted: int) -> None:
     """Warn, once in a process, that the system has not given as many threads as were wanted."""
     if not _warned:
@@ -320,6 +355,7 @@ class _Job:
         self.failures: list[BaseException] = []
         self.done = threading.Event()
         self._working = set(range(1, n_workers + 1))
+        self._begun: set[int] = set()
         self._lock = threading.Lock()
 
     def work(self, number: int, barrier: np.ndarray) -> None:
@@ -332,8 +368,10 @@ class _Job:
         barrier : ndarray of shape (BARRIER_SIZE,), int64
             The barrier of the team; modified in place where the worker fails.
         """
-        if number not in self._working:
-            return
+        with self._lock:
+            if number not in self._working:
+                return
+            self._begun.add(number)
         try:
             self.function(number, *self.args)
         except BaseException as error:
@@ -341,6 +379,13 @@ class _Job:
             self.failures.append(error)
         with self._lock:
             self._working.discard(number)
+            if not self._working:
+                self.done.set()
+
+    def withdraw(self) -> None:
+        """Let no more workers begin; those that have begun finish their parts."""
+        with self._lock:
+            self._working &= self._begun
             if not self._working:
                 self.done.set()
 
