@@ -43,7 +43,7 @@ PARTS = {
         partial(training.table, dtype="float64", names=FLOAT64_CASES),
     ),
     "scaling": ("One thread and two", scaling.table),
-    "inference": ("Predicted probabilities of the letter network", inference.table),
+    "inference": ("Predicted probabilities of many rows, float32", inference.table),
     "small": ("Predictions of a few rows, and fits of small tables", small.table),
     "sparse": ("A training step on sparse inputs", sparse.table),
     "start": ("Imports and first fits", start.table),
