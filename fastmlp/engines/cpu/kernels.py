@@ -233,7 +233,8 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     n_parts = n_groups if sums_groups else n_threads
     first_part, last_part = share(number, n_threads, n_parts, 1)
     for part in range(first_part, last_part):
-        first, last = share(part, n_parts, n_rows, TILE_ROWS)
+        multiple = at.GROUP_MULTIPLE if sums_groups else TILE_ROWS
+        first, last = share(part, n_parts, n_rows, multiple)
         for top in range(first, last, block):
             bottom = min(top + block, last)
             if settings[at.IS_SPARSE]:
@@ -272,7 +273,7 @@ def sum_blocks_of_group(network, X, number, start, n_rows, group, first_block, l
         `last_block`.
     """
     _, _, settings, calls = arrays_of(network)
-    first, last = share(group, settings[at.N_GROUPS], n_rows, TILE_ROWS)
+    first, last = share(group, settings[at.N_GROUPS], n_rows, at.GROUP_MULTIPLE)
     if last > first:
         scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
         to = settings[at.PARTIAL_SUMS] + group * settings[at.N_PARAMETERS]
@@ -306,18 +307,16 @@ def share_groups(network, X, number, n_threads, start, n_rows):
 
 
 @compile_kernel
-def penalties(layers, settings, sums, given):
-    """Compute the penalties of all weights before the update, from the sums over their blocks.
+def penalties(settings, sums, given):
+    """Compute the penalties of all weights before the update, from the sums over their patches.
 
     The formula is alpha / 2 * sum of squares + l1 * sum of absolute values.
 
     Parameters
     ----------
-    layers : matrix of int64
-        The layer table.
     settings : vector of int64
     sums : vector of float64
-        The sums over blocks; see jobs.py.
+        The sums over patches; see jobs.py.
     given : vector of float64
         The scalars of the epoch; layout.py names the elements.
 
@@ -326,11 +325,11 @@ def penalties(layers, settings, sums, given):
     float
     """
     squares = absolutes = 0.0
-    n_blocks = n_weight_blocks(layers, settings)
+    n_patches = settings[at.N_PATCHES]
     start = N_SUMS + settings[at.BATCH_SIZE]
-    for i in range(start, start + n_blocks):
+    for i in range(start, start + n_patches):
         squares += sums[i]
-        absolutes += sums[i + n_blocks]
+        absolutes += sums[i + n_patches]
     return 0.5 * given[at.ALPHA] * squares + given[at.L1] * absolutes
 
 
@@ -363,7 +362,7 @@ def train(number, n_threads, barrier, arena, job):
     Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
     epochs, results = matrix_at(job, SCALARS, np.float64), matrix_at(job, RESULTS, np.float64)
     sums, shares = vector_at(job, SUMS, np.float64), vector_at(job, SHARES, np.int64)
-    _, layers, settings, calls = arrays_of(network)
+    _, _, settings, calls = arrays_of(network)
     work = view(
         vector_at(job, WORK, np.int64), number * settings[at.WORK_SIZE], settings[at.WORK_SIZE]
     )
@@ -430,10 +429,10 @@ def train(number, n_threads, barrier, arena, job):
             if not wait(barrier, generation, n_threads):
                 return
         if number == 0:
-            loss += penalties(layers, settings, sums, given)
+            loss += penalties(settings, sums, given)
             results[epoch, EPOCH_LOSS] += loss / total_weight * n_rows
             if calls[SHAPE_GRADIENT] != 0:
-                results[epoch, GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
+                results[epoch, GRADIENT_NORM] += sqrt(gradient_squares(settings, sums))
         if n_threads > 1 and is_last(barrier, start + n_rows):
             return
         start += n_rows

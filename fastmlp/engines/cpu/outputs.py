@@ -9,13 +9,7 @@ from ...network.formulas import activations, losses
 from ...network.plan import Loss
 from . import layout as at
 from .jit import compile_formula, compile_variant
-from .row_reductions import (
-    divide_by_row_sums,
-    lowest_bit,
-    nonzero_lanes,
-    row_sums,
-    subtract_row_maxima,
-)
+from .row_reductions import cross_entropy_rows, lowest_bit, nonzero_lanes, row_sums, softmax_rows
 from .vector_math import exp
 from .views import view
 
@@ -51,11 +45,7 @@ def output_kernel(name):
 
         @compile_variant(name)
         def activate_output(arena, start, row_stride, n_rows, n_columns):
-            subtract_row_maxima(arena, start, row_stride, n_rows, n_columns)
-            z = view(arena, start, n_rows * row_stride)
-            for j in range(z.size):
-                z[j] = exp(z[j])
-            divide_by_row_sums(arena, start, row_stride, n_rows, n_columns)
+            softmax_rows(arena, start, row_stride, n_rows, n_columns)
 
     elif name == "logistic":
 
@@ -226,7 +216,12 @@ def _cross_entropy_kernel():
         n = n_rows * row_stride
         y, p = view(arena, targets, n), view(arena, predictions, n)
         eps = arena[settings[at.MACHINE_EPSILON]]
-        n_lanes = settings[at.PANEL] // 2
+        n_lanes = at.ROW_BYTES // arena.itemsize
+        if n_columns <= n_lanes:
+            cross_entropy_rows(
+                arena, targets, row_stride, n_rows, n_columns, predictions, eps, sums, to
+            )
+            return
         # Most targets are zero, and a loss with a logarithm is computed for the others only.
         for row in range(n_rows):
             total = 0.0
