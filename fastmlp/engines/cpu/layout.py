@@ -252,10 +252,10 @@ def prediction_layout(
     rows = n_threads * settings[BLOCK_ROWS]
     row = 0 if is_sparse else _row_stride(round_up(units[0], vector), itemsize, vector)
     start = reserve(rows * row)
-    for layer in layers:
+    for number, layer in enumerate(layers, start=1):
         layer[INPUT], layer[INPUT_ROW] = start, row
         row = _row_stride(layer[OUT_WIDTH], itemsize, vector)
-        if layer is layers[-1]:
+        if number == len(layers):
             row = round_up(row, ROW_BYTES // itemsize)
         start = reserve(rows * row)
         layer[OUTPUT], layer[OUTPUT_ROW] = start, row
