@@ -1,4 +1,4 @@
-"""Operations along the rows of a block: softmax, cross-entropy, and sums.
+"""Operations along the rows of a block: softmax and sums.
 
 Rows are too short for the vector loops that the compiler writes: these would take most of a row of
 26 numbers one by one. Here rows are read and written up to the end of their last vector.
@@ -9,6 +9,7 @@ few numbers shares a vector with others.
 """
 
 from contextlib import contextmanager
+from functools import reduce
 from math import inf
 
 from llvmlite import ir
@@ -18,7 +19,7 @@ from numba.extending import intrinsic
 from .._numba import cgutils
 from .layout import ROW_BYTES
 from .vector_code import I32, I64, VectorWriter
-from .vector_math import write_exp, write_log
+from .vector_math import write_exp
 
 
 class _RowWriter(VectorWriter):
@@ -131,39 +132,36 @@ class _RowWriter(VectorWriter):
         """Write the larger numbers of two vectors; where one is not a number, any of both."""
         return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)
 
-    def sum(self, row):
-        """Write what sums the numbers of a row; the sum is in all lanes."""
-        return self.reduce(row, self.builder.fadd, 0.0)
+    def by_length(self, of_groups, of_vectors, of_many):
+        """Write code for rows of any length, which takes one of several ways.
 
-    @contextmanager
-    def widths(self):
-        """Write what a ``with`` statement encloses for each number of lanes that a row may need.
-
-        Yields
-        ------
-        list of (int or None, context manager)
-            For each number of lanes that holds a row, a power of two up to that of a vector, the
-            manager within which the code for such rows is written; last, with None, the one for
-            longer rows.
+        Parameters
+        ----------
+        of_groups : callable
+            ``of_groups(width)`` writes the way of rows that have so few numbers that each needs
+            `width` lanes, a power of two up to those of a vector.
+        of_vectors : callable or None
+            ``of_vectors(number)`` writes the way of rows of this number of vectors, which is more
+            than one. None where `of_many` is the way of these, too.
+        of_many : callable
+            ``of_many()`` writes the way of longer rows.
         """
         builder = self.builder
-        widths = [width for width in (4, 8, 16) if width <= self.n_lanes]
-        blocks = [builder.append_basic_block(f"rows_of_{width}") for width in (*widths, "many")]
+        ways = [(w, of_groups, w) for w in (4, 8, 16) if w <= self.n_lanes]
+        if of_vectors is not None:
+            ways += [(number * self.n_lanes, of_vectors, number) for number in (2, 3, 4)]
         done = builder.append_basic_block("rows_done")
-        for width, block in zip(widths, blocks, strict=False):
-            following = builder.append_basic_block("wider")
-            fits = builder.icmp_signed("<=", self.n_columns, ir.Constant(I64, width))
-            builder.cbranch(fits, block, following)
-            builder.position_at_end(following)
-        builder.branch(blocks[-1])
-
-        @contextmanager
-        def branch(block):
-            builder.position_at_end(block)
-            yield
+        for most, way, argument in ways:
+            fits = builder.icmp_signed("<=", self.n_columns, ir.Constant(I64, most))
+            here = builder.append_basic_block(f"rows_of_{most}")
+            longer = builder.append_basic_block("longer_rows")
+            builder.cbranch(fits, here, longer)
+            builder.position_at_end(here)
+            way(argument)
             builder.branch(done)
-
-        yield [(w, branch(b)) for w, b in zip((*widths, None), blocks, strict=True)]
+            builder.position_at_end(longer)
+        of_many()
+        builder.branch(done)
         builder.position_at_end(done)
 
     @contextmanager
@@ -264,6 +262,57 @@ class _RowWriter(VectorWriter):
             builder.store(total, builder.gep(sums, [builder.add(to, number)]))
 
 
+class _SoftmaxWriter(_RowWriter):
+    """A writer of the softmax of rows of several lengths.
+
+    The lanes beyond a row are minus infinity until they are the powers of e, and then zero.
+    """
+
+    def of_groups(self, width):
+        """Write the softmax of rows that share a vector; see :meth:`by_length`."""
+        builder = self.builder
+        with self.groups(width) as (numbers, mask):
+            z = builder.select(mask, self.gather(self.start, numbers), self.constant(-inf))
+            z = write_exp(builder, builder.fsub(z, self.fold(z, self.larger, width)))
+            factor = self.inverse(self.fold(z, builder.fadd, width))
+            self.scatter(builder.fmul(z, factor), self.start, numbers)
+
+    def of_vectors(self, number):
+        """Write the softmax of rows that stay in registers; see :meth:`by_length`."""
+        builder, n_lanes = self.builder, self.n_lanes
+        in_last = builder.sub(self.n_columns, ir.Constant(I64, (number - 1) * n_lanes))
+        mask = self.first_lanes(builder, in_last)
+        with self.rows() as (_, row):
+            pointers = [builder.gep(row, [ir.Constant(I64, i * n_lanes)]) for i in range(number)]
+            z = [self.load(builder, pointer) for pointer in pointers]
+            z[-1] = builder.select(mask, z[-1], self.constant(-inf))
+            maximum = self.fold(reduce(self.larger, z), self.larger, n_lanes)
+            z = [write_exp(builder, builder.fsub(vector, maximum)) for vector in z]
+            factor = self.inverse(self.fold(reduce(builder.fadd, z), builder.fadd, n_lanes))
+            for vector, pointer in zip(z, pointers, strict=True):
+                self.store(builder, builder.fmul(vector, factor), pointer)
+
+    def of_many(self):
+        """Write the softmax of rows of any number of vectors."""
+        builder = self.builder
+        total = cgutils.alloca_once(builder, self.vector)
+        with self.rows() as (_, row):
+            maximum = self.reduce(row, self.larger, -inf)
+            builder.store(self.constant(0.0), total)
+            with self.vectors(row) as (z, pointer, mask):
+                z = builder.select(mask, builder.fsub(z, maximum), self.constant(-inf))
+                z = write_exp(builder, z)
+                self.store(builder, z, pointer)
+                builder.store(builder.fadd(builder.load(total), z), total)
+            factor = self.inverse(self.fold(builder.load(total), builder.fadd, self.n_lanes))
+            with self.vectors(row) as (z, pointer, _):
+                self.store(builder, builder.fmul(z, factor), pointer)
+
+    def inverse(self, x):
+        """Write one divided by x."""
+        return self.builder.fdiv(self.constant(1.0), x)
+
+
 @intrinsic
 def softmax_rows(typing_context, arena, start, row_stride, n_rows, n_columns):
     """Replace each row by its softmax, and its padding by zeros.
@@ -278,99 +327,12 @@ def softmax_rows(typing_context, arena, start, row_stride, n_rows, n_columns):
     """
 
     def codegen(context, builder, signature, args):
-        writer = _RowWriter(context, builder, signature, args)
-        ones, nothing = writer.constant(1.0), writer.constant(-inf)
-        with writer.widths() as widths:
-            for width, branch in widths:
-                with branch:
-                    if width is None:
-                        _softmax_of_long_rows(writer)
-                        continue
-                    with writer.groups(width) as (numbers, mask):
-                        z = builder.select(mask, writer.gather(writer.start, numbers), nothing)
-                        z = builder.fsub(z, writer.fold(z, writer.larger, width))
-                        z = write_exp(builder, z)
-                        factor = builder.fdiv(ones, writer.fold(z, builder.fadd, width))
-                        writer.scatter(builder.fmul(z, factor), writer.start, numbers)
+        softmax = _SoftmaxWriter(context, builder, signature, args)
+        softmax.by_length(softmax.of_groups, softmax.of_vectors, softmax.of_many)
         return context.get_dummy_value()
 
     i = types.int64
     return types.void(arena, i, i, i, i), codegen
-
-
-def _softmax_of_long_rows(writer):
-    """Write the softmax of rows that take several vectors each."""
-    builder, zeros = writer.builder, writer.constant(0.0)
-    total = cgutils.alloca_once(builder, writer.vector)
-    with writer.rows() as (_, row):
-        maximum = writer.reduce(row, writer.larger, -inf)
-        builder.store(zeros, total)
-        with writer.vectors(row) as (z, pointer, mask):
-            z = builder.select(mask, builder.fsub(z, maximum), writer.constant(-inf))
-            z = write_exp(builder, z)
-            writer.store(builder, z, pointer)
-            builder.store(builder.fadd(builder.load(total), z), total)
-        sums = writer.fold(builder.load(total), builder.fadd, writer.n_lanes)
-        factor = builder.fdiv(writer.constant(1.0), sums)
-        with writer.vectors(row) as (z, pointer, _):
-            writer.store(builder, builder.fmul(z, factor), pointer)
-
-
-@intrinsic
-def cross_entropy_rows(
-    typing_context, arena, targets, row_stride, n_rows, n_columns, predictions, eps, sums, to
-):  # fmt: skip
-    """Compute the cross-entropies of rows of few columns, and replace predictions by deltas.
-
-    The formulas are ``cross_entropy`` and ``delta`` of :mod:`fastmlp.network.formulas.losses`.
-
-    Parameters
-    ----------
-    arena : vector
-        Predictions are modified in place.
-    targets, row_stride : int
-        Where the first row of targets starts in the arena, and the distance of rows.
-    n_rows, n_columns : int
-        The columns are no more than a vector of 64 bytes has lanes.
-    predictions : int
-        Where the first row of predictions starts.
-    eps : float
-        The machine epsilon.
-    sums : vector of float64
-        Modified in place: gets the cross-entropy of each row.
-    to : int
-        The element of `sums` for the first row.
-    """
-
-    def codegen(context, builder, signature, args):
-        writer = _RowWriter(context, builder, signature, args)
-        predictions, eps, sums, to = args[5:]
-        outputs = builder.gep(writer.data, [predictions])
-        sums = context.make_array(signature.args[7])(context, builder, sums).data
-        low = writer.splat(builder, eps)
-        high = builder.fsub(writer.constant(1.0), low)
-        zeros = writer.constant(0.0)
-        with writer.widths() as widths:
-            for width, branch in widths:
-                with branch:
-                    if width is None:
-                        continue
-                    with writer.groups(width) as (numbers, mask):
-                        y = builder.select(mask, writer.gather(writer.start, numbers), zeros)
-                        p = writer.gather(outputs, numbers)
-                        writer.scatter(builder.fsub(p, y), outputs, numbers)
-                        p = builder.select(builder.fcmp_ordered("<", p, low), low, p)
-                        p = builder.select(builder.fcmp_ordered(">", p, high), high, p)
-                        loss = builder.fmul(y, write_log(builder, p))
-                        is_there = builder.fcmp_unordered("!=", y, zeros)
-                        loss = builder.select(is_there, builder.fneg(loss), zeros)
-                        loss = writer.fold(loss, builder.fadd, width)
-                        writer.store_sums(loss, numbers, sums, to)
-        return context.get_dummy_value()
-
-    i = types.int64
-    real = arena.dtype
-    return types.void(arena, i, i, i, i, i, real, sums, i), codegen
 
 
 @intrinsic
@@ -394,8 +356,19 @@ def row_sums(typing_context, arena, start, row_stride, n_rows, n_columns, sums, 
         writer = _RowWriter(context, builder, signature, args)
         sums, to = args[5:]
         data = context.make_array(signature.args[5])(context, builder, sums).data
-        with writer.rows() as (number, row):
-            writer.store_sums(writer.sum(row), [number], data, to)
+        zeros = writer.constant(0.0)
+
+        def of_groups(width):
+            with writer.groups(width) as (numbers, mask):
+                x = builder.select(mask, writer.gather(writer.start, numbers), zeros)
+                writer.store_sums(writer.fold(x, builder.fadd, width), numbers, data, to)
+
+        def of_many():
+            with writer.rows() as (number, row):
+                total = writer.reduce(row, builder.fadd, 0.0)
+                writer.store_sums(total, [number], data, to)
+
+        writer.by_length(of_groups, None, of_many)
         return context.get_dummy_value()
 
     i = types.int64
@@ -432,7 +405,7 @@ def nonzero_lanes(typing_context, arena, start):
 
 @intrinsic
 def lowest_bit(typing_context, bits):
-    """Return the number of the lowest bit of an integer that is set; at least one must be.
+    """Return the number of the lowest bit of an integer that is set, or 64 where none is.
 
     Parameters
     ----------
@@ -444,6 +417,25 @@ def lowest_bit(typing_context, bits):
     """
 
     def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), True))
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), False))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def n_bits(typing_context, bits):
+    """Count the bits of an integer that are set.
+
+    Parameters
+    ----------
+    bits : int
+
+    Returns
+    -------
+    int
+    """
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
 
     return types.int64(types.int64), codegen
