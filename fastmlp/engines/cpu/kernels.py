@@ -46,7 +46,7 @@ from .jobs import (
     VALUES,
     WORK,
 )
-from .row_pass import gather
+from .row_pass import gather, move_rows
 from .slots import (
     ACTIVATE_OUTPUT,
     BACKWARD,
@@ -479,11 +479,15 @@ def predict(number, n_threads, barrier, arena, job):
                 copy_elements(arena, inputs + row * layers[0, at.INPUT_ROW], x, 0, x.size)
         call(calls, FORWARD, network, inputs, base, base + bottom - top, 0)
         predictions = layer[at.OUTPUT] + base * layer[at.OUTPUT_ROW]
+        out_row, fan_out, n_rows = layer[at.OUTPUT_ROW], layer[at.FAN_OUT], bottom - top
+        if settings[at.LOSS_ROW] < out_row:
+            move_rows(arena, predictions, out_row, predictions, fan_out, n_rows, fan_out)
+            out_row = fan_out
         if calls[ACTIVATE_OUTPUT] != 0:
-            call(
-                calls, ACTIVATE_OUTPUT,
-                arena, predictions, layer[at.OUTPUT_ROW], bottom - top, layer[at.FAN_OUT],
-            )  # fmt: skip
-        for row in range(top, bottom):
-            p = predictions + (row - top) * layer[at.OUTPUT_ROW]
-            copy_elements(row_view(outputs, row), 0, arena, p, layer[at.FAN_OUT])
+            call(calls, ACTIVATE_OUTPUT, arena, predictions, out_row, n_rows, fan_out)
+        if out_row == fan_out:
+            copy_elements(row_view(outputs, top), 0, arena, predictions, n_rows * fan_out)
+            continue
+        for row in range(n_rows):
+            p = predictions + row * out_row
+            copy_elements(row_view(outputs, top + row), 0, arena, p, fan_out)

@@ -15,7 +15,14 @@ from math import inf
 
 import numpy as np
 
-from ...network.plan import Activation, Loss, Optimizer, TrainingPlan, keeps_derivatives
+from ...network.plan import (
+    OUTPUT_ACTIVATIONS,
+    Activation,
+    Loss,
+    Optimizer,
+    TrainingPlan,
+    keeps_derivatives,
+)
 from ...network.weights import views
 from .vector_unit import TILE_ROWS, lanes
 
@@ -48,7 +55,7 @@ PARAMETERS, N_PARAMETERS = 4, 5  # where the parameters start, and their number 
 TO_FIRST, TO_SECOND = 6, 7  # distance from the parameters to the optimiser's two vectors
 ZEROS, ONE = 8, 9  # where a row of zeros, as long as a panel's, and the number one lie
 SCRATCH, SCRATCH_SIZE = 10, 11  # where the threads' pieces of scratch start, and the size of one
-TARGETS = 12  # where the threads' blocks of targets start; their rows are as far apart as outputs
+TARGETS = 12  # where the threads' blocks of targets start; each has room for a block of outputs
 BLOCK_ROWS = 13  # number of rows that go through all layers together
 N_GROUPS = 14  # number of groups of rows whose gradients are summed apart; 1 where they are not
 PARTIAL_SUMS = 15  # where those sums lie, each in the order of the parameters
@@ -65,7 +72,10 @@ FAILED_START = 26  # where that batch starts in the order
 KEEP_NEXT_AT = 27  # where they are copied to before every second epoch of a job
 BLOCK_HEIGHT = 28  # number of rows of a full block of weights
 PATCH_COLUMNS, N_PATCHES = 29, 30  # see patch_sums.py; columns of a patch, and number of patches
-N_SETTINGS = 31
+# Distance of rows of targets, and of outputs while their losses are computed. It is that of the
+# outputs elsewhere, or else the number of outputs, where whole vectors would be mostly padding.
+LOSS_ROW = 31
+N_SETTINGS = 32
 NO_FAILURE = np.iinfo(np.int64).max
 
 # Scalars of a step, at the start of a thread's scratch. The plan fixes the first ones.
@@ -377,6 +387,9 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
             layer[DROP_BELOW] = int(dropout * 2**32)
             layer[FIRST_UNIT] = sum(units[1:number])
             layer[DROP_SCALE] = reserve(1)
+    # A softmax needs whole vectors, other activations and losses go number by number.
+    is_apart = OUTPUT_ACTIVATIONS[plan.loss] == "softmax" or 2 * units[-1] > row
+    settings[LOSS_ROW] = row if is_apart else units[-1]
     settings[LOSS_PARAMETERS] = reserve(row)
     settings[SEED] = plan.seed
 

@@ -86,9 +86,10 @@ def loss_kernel(loss):
     numba dispatcher
         ``(arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to)``.
         `targets` and `predictions` are the places of the first rows in the arena, and `row_stride`
-        is the distance of rows. Predictions are replaced by deltas, and targets may be
-        overwritten. The losses of rows are written to ``sums[to :]``. The deltas of the padding
-        are zero, unless :func:`clears_padding` says that the caller has to make them so.
+        is the distance of rows, which is `n_columns` where rows lie without gaps. Predictions are
+        replaced by deltas, and targets may be overwritten. The losses of rows are written to
+        ``sums[to :]``. The deltas of the padding are zero, unless :func:`clears_padding` says that
+        the caller has to make them so.
     """
     if loss == Loss.CROSS_ENTROPY:
         return _cross_entropy_kernel()
