@@ -46,6 +46,7 @@ from .jobs import (
     VALUES,
     WORK,
 )
+from .norm_limits import gradient_squares
 from .row_pass import gather, move_rows
 from .slots import (
     ACTIVATE_OUTPUT,
@@ -70,7 +71,7 @@ from .views import (
     vector_from,
     view,
 )
-from .weight_pass import gradient_squares, n_weight_blocks
+from .weight_pass import n_weight_blocks
 from .work_sharing import share
 
 adam_learning_rate = compile_formula(updates.adam_learning_rate)

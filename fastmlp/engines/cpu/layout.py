@@ -4,7 +4,7 @@ Weights are stored in panels. A panel is two vectors wide, and stored row after 
 matrix product reads it as one stream. The columns of a layer's weights are padded with zeros to
 whole vectors; the padding stays zero. The backward pass uses a second, transposed copy of the
 weights of all layers but the first. Activations and deltas have one row for each row of the batch;
-these rows are padded to whole vectors as well.
+these rows are padded to whole vectors as well, and those of outputs to vectors of 64 bytes.
 """
 
 from collections.abc import Iterator, Sequence
