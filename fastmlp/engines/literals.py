@@ -165,7 +165,7 @@ def with_typed_literals(
             namespace[name] = replacements[callee]
         elif isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
             namespace[name] = compile_callee(callee)
-    tree: ast.AST = ast.parse(_source(function))
+    tree = ast.parse(_source(function))
     if arithmetic is not None:
         namespace.update(arithmetic)
         tree = _MultiplyAdds().visit(tree)

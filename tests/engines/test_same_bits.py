@@ -1,12 +1,18 @@
 """The same bits on any machine: one hash of many fits, on every level of processors."""
 
+import math
 import os
 import subprocess
 import sys
+from fractions import Fraction
 
+import numba
+import numpy as np
 import pytest
 
-from fastmlp.engines.cpu.vector_unit import HOST, runs
+from fastmlp.engines.cpu import objects, patch_sums, vector_math
+from fastmlp.engines.cpu.jit import compile_formula
+from fastmlp.engines.cpu.vector_unit import HOST, LEVEL, runs
 
 # Nothing here may depend on the system: data are whole numbers and fractions with few bits, and
 # neither numpy's products nor its functions are used.
@@ -103,18 +109,19 @@ def test_they_are_the_bits_of_every_other_machine():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("level", "dtypes"), [("x86-64-v3", ("float32", "float64")), ("x86-64-v4", ("float64",))]
-)
-def test_each_level_has_them(level, dtypes):
-    if not runs(level):
-        pytest.skip("this processor does not run the code of this level")
-    found = fits(FITS, *dtypes, FASTMLP_LEVEL=level)
-    assert found == {dtype: HASHES[dtype] for dtype in dtypes}
+@pytest.mark.parametrize("level", ["x86-64-v3", "x86-64-v4"])
+def test_other_levels_have_them(level):
+    if level == LEVEL or not runs(level):
+        pytest.skip("it is this processor's own level, or its code does not run here")
+    assert fits(FITS, "float32", FASTMLP_LEVEL=level) == {"float32": HASHES["float32"]}
 
 
 @pytest.mark.slow
 @needs_multiply_add
+@pytest.mark.skipif(
+    objects.why_not_in_package(np.dtype(np.float32)) is not None,
+    reason="this code is what the other fits run here",
+)
 def test_code_for_this_very_processor_has_them():
     assert fits(FITS, "float32", FASTMLP_JIT="1") == {"float32": HASHES["float32"]}
 
@@ -125,3 +132,57 @@ def test_the_shapes_of_arm_have_them():
     settings = {"FASTMLP_LEVEL": "x86-64-v3", "FASTMLP_JIT": "1"}
     found = fits(SHAPES_OF_ARM + FITS, "float64", **settings)
     assert found == {"float64": HASHES["float64"]}
+
+
+def product_and_sums(x, y, z):
+    return x * y + z, z + x * y, x * y - z, z - x * y, x**0.5
+
+
+@needs_multiply_add
+def test_formulas_round_a_product_and_a_sum_once():
+    formula = compile_formula(product_and_sums)
+
+    @numba.njit
+    def run(x, y, z):
+        return formula(x, y, z)
+
+    x, y, z = 1 + 2.0**-30, 1 + 2.0**-30, 1.0
+    exact = Fraction(x) * Fraction(y)
+    above, below = float(exact + 1), float(exact - 1)
+    assert below != x * y - z
+    assert run(x, y, z) == (above, above, below, -below, math.sqrt(x))
+
+
+def test_powers_by_squaring():
+    @numba.njit
+    def run(x, n):
+        return vector_math.power(x, n)
+
+    for base in (0.9, 0.999, 0.5, 0.0):
+        for n in (0, 1, 2, 3, 10, 1000, 12345):
+            exact = float(Fraction(base) ** n)
+            assert abs(run(base, float(n)) - exact) <= (n + 1) * 2.0**-53 * exact
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 3, 4, 18])
+def test_sums_over_patches_leave_padding_out(dtype, rows):
+    columns = 32 // np.dtype(dtype).itemsize
+
+    @numba.njit
+    def run(arena, rows, width, n_patches, squares, absolutes):
+        patch_sums.add_squares(arena, 5, rows, width, n_patches, squares, 1)
+        patch_sums.add_absolutes(arena, 5, rows, width, n_patches, absolutes, 1)
+
+    for width in range(columns // 2, 4 * columns, columns // 2):
+        # Whole numbers, whose sums are exact in any order.
+        arena = (np.arange(5 + rows * width + 64) % 7 - 3).astype(dtype)
+        block = arena[5 : 5 + rows * width].reshape(rows, width)
+        n_patches = -(-width // columns)
+        squares, absolutes = np.full(n_patches + 2, 0.5), np.full(n_patches + 2, 0.5)
+        run(arena, rows, width, n_patches, squares, absolutes)
+        for patch in range(n_patches):
+            part = block[:, patch * columns : (patch + 1) * columns]
+            assert squares[1 + patch] == 0.5 + (part * part).sum()
+            assert absolutes[1 + patch] == 0.5 + abs(part).sum()
+        assert squares[[0, -1]].tolist() == absolutes[[0, -1]].tolist() == [0.5, 0.5]
