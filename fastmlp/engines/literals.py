@@ -1,8 +1,11 @@
-"""Preparation of formulas for a compiler: their constants get types that do not widen float32.
+"""Preparation of formulas for a compiler: types of their constants, and how products are rounded.
 
 numba gives integer constants the type int64, and others the type float64. An operation of either
 with a float32 has a float64 as its result. Therefore this module gives each integer of a formula
 the smallest type that holds it, and each other number the type of the formula's first argument.
+
+A compiler that may join products and sums to multiply-adds, which are rounded once, does so for
+one processor and not for another. The CPU's compiler may not. It is told which ones to join here.
 """
 
 import ast
@@ -59,6 +62,37 @@ class _TypedLiterals(ast.NodeTransformer):
         return node
 
 
+class _MultiplyAdds(ast.NodeTransformer):
+    """A transformer that joins products and sums, and replaces powers by functions.
+
+    ``x * y + z`` becomes ``multiply_add(x, y, z)``, and likewise for differences. Of two products
+    the first one is joined. ``x ** 0.5`` becomes ``sqrt(x)``, and other powers ``power(x, y)``.
+    """
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """Return what replaces an operation."""
+        self.generic_visit(node)
+        left, right = node.left, node.right
+        if isinstance(node.op, ast.Pow):
+            is_root = isinstance(right, ast.Constant) and right.value == 0.5
+            return _call("sqrt", left) if is_root else _call("power", left, right)
+        if not isinstance(node.op, ast.Add | ast.Sub):
+            return node
+        is_difference = isinstance(node.op, ast.Sub)
+        if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Mult):
+            third = ast.UnaryOp(ast.USub(), right) if is_difference else right
+            return _call("multiply_add", left.left, left.right, third)
+        if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Mult):
+            first = ast.UnaryOp(ast.USub(), right.left) if is_difference else right.left
+            return _call("multiply_add", first, right.right, left)
+        return node
+
+
+def _call(name: str, *arguments: ast.expr) -> ast.Call:
+    """Return a call of a function with these arguments."""
+    return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
+
+
 def _smallest_integer(value: int, function: str) -> np.int8 | np.int16:
     """Convert an integer to the smallest type that holds it and does not widen float32.
 
@@ -92,6 +126,7 @@ def with_typed_literals(
     number_like: Callable[..., Any],
     compile_one: Callable[[Any], Any],
     compile_callee: Callable[[Any], Any],
+    arithmetic: Mapping[str, Any] | None = None,
 ) -> Any:
     """Compile a formula such that its constants do not widen its arguments.
 
@@ -107,6 +142,9 @@ def with_typed_literals(
         ``compile_one(f)`` compiles the function that results.
     compile_callee : callable
         ``compile_callee(f)`` compiles another formula of the module, which this one calls.
+    arithmetic : dict of str to callable, or None
+        The functions ``multiply_add(x, y, z)``, ``power(x, n)`` and ``sqrt(x)``, which are called
+        in place of operators; None where the compiler chooses.
 
     Returns
     -------
@@ -128,6 +166,9 @@ def with_typed_literals(
         elif isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
             namespace[name] = compile_callee(callee)
     tree = ast.parse(_source(function))
+    if arithmetic is not None:
+        namespace.update(arithmetic)
+        tree = _MultiplyAdds().visit(tree)
     tree = ast.fix_missing_locations(_TypedLiterals(namespace).visit(tree))
     exec(compile(tree, function.__code__.co_filename, "exec"), namespace)
     return compile_one(namespace[function.__name__])

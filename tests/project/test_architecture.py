@@ -248,9 +248,9 @@ MLPClassifier((4,), max_iter=2).fit(X, np.arange(20) % 2).predict_proba(X)
 
 
 COMPILE = {"barrier", "build", "compilation", "custom_loss", "gemm", "indirect_call", "jit",
-           "kernels", "layers", "optimizers", "outputs", "row_loss_kernels", "row_pass",
-           "row_reductions", "sparse", "vector_code", "vector_math", "views", "weight_pass",
-           "work_sharing"}  # fmt: skip
+           "kernels", "layers", "norm_limits", "optimizers", "outputs", "patch_sums",
+           "row_loss_kernels", "row_pass", "row_reductions", "sparse", "vector_code",
+           "vector_math", "views", "weight_pass", "work_sharing"}  # fmt: skip
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if m.startswith("engines/cpu/")])

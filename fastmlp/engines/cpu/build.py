@@ -27,7 +27,7 @@ from .objects import description, name_in_package, packed
 from .vector_unit import IS_CHOSEN, LEVEL, LEVELS
 
 #: What machine code may call: the C library's functions, and no name of Python or numba.
-FROM_SYSTEM = frozenset({"memcpy", "memset", "pow", "sched_yield", "syscall", "SwitchToThread"})
+FROM_SYSTEM = frozenset({"memcpy", "memset", "sched_yield", "syscall", "SwitchToThread"})
 # Functions of which LLVM makes instructions.
 _INSTRUCTIONS = frozenset({"sqrt", "sqrtf"})
 # Arrays in kernels never own memory: whatever counts references to it is nothing to do. A strong

@@ -20,14 +20,13 @@ from .layers import (
     keeping_kernel,
     multiply_by_kept,
 )
+from .norm_limits import finish_update, limit_norms
 from .optimizers import scale, shape_gradient, update_kernel
 from .outputs import loss_kernel, output_kernel
 from .row_loss_kernels import row_loss_kernel
 from .row_pass import backward, finish_rows, forward
 from .sparse import group_by_feature, multiply_rows, sum_block
 from .weight_pass import (
-    finish_update,
-    limit_norms,
     sum_gradient,
     sum_group,
     transpose_block,

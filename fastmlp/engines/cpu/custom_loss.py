@@ -20,7 +20,7 @@ from .._numba import Dispatcher, NumbaError, TypingError, own_machine_code, resu
 from ..custom_functions import MOST_KEPT, NAMES, failure
 from . import layout as at
 from .indirect_call import address
-from .jit import FASTMATH, compile_entry, compile_variant
+from .jit import compile_entry, compile_variant
 from .jobs import N_SUMS
 from .row_reductions import row_sums
 from .slots import LOSSES
@@ -28,7 +28,6 @@ from .views import view
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
-    "fastmath": set(FASTMATH),
     "boundscheck": True,  # otherwise an index out of range reads any memory
 }
 _NUMBERS = types.Integer | types.Float | types.Boolean

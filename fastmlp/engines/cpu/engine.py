@@ -171,7 +171,7 @@ class CpuEngine:
         self._Y, self._sample_weight = (
             shared(partial(kernel_input, array, plan.dtype)) for array in (Y, weights)
         )
-        self._sums = np.zeros(N_SUMS + plan.batch_size + 3 * self._layout.n_blocks)
+        self._sums = np.zeros(N_SUMS + plan.batch_size + 3 * int(self._settings[at.N_PATCHES]))
         self.epochs_at_once = _epochs_at_once(plan, X.shape[0])
         self._piece = max(1, _PIECE_MULTIPLY_ADDS // (3 * work)) * plan.batch_size
         self._epochs = np.tile(_plan_scalars(plan), (self.epochs_at_once, 1))

@@ -1,7 +1,7 @@
 """Compilation of the kernels for the CPU: numba's options."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -28,16 +28,16 @@ VECTORISED = {
     getattr(math, name): getattr(vector_math, name) for name in ("exp", "log", "tanh", "erf")
 }
 
-# LLVM's flags "nnan" and "ninf" are left out, since divergence has to stay visible.
-FASTMATH = frozenset({"contract", "nsz", "arcp"})
-# With this flag a sum may be split into the lanes of a vector. Its numbers are then not added in
-# the order that is written, but always in the same one.
-REORDERED = FASTMATH | {"reassoc"}
+# What replaces operators of formulas. Without LLVM's flags for fast mathematics, every operation is
+# rounded as it is written, so that results are the same on every processor. See
+# ``vector_math.multiply_add`` for what these flags would be used for.
+ARITHMETIC = {
+    "multiply_add": vector_math.multiply_add, "power": vector_math.power, "sqrt": math.sqrt
+}  # fmt: skip
 
 
 def compile_kernel(
     function: Callable[..., Any],
-    fastmath: Collection[str] = FASTMATH,
     entry: bool = False,
 ) -> Dispatcher:
     """Compile a function lazily, in nopython mode, without the interpreter lock.
@@ -45,8 +45,6 @@ def compile_kernel(
     Parameters
     ----------
     function : function
-    fastmath : collection of str
-        LLVM's flags for floating-point instructions.
     entry : bool
         Whether Python calls the function. Only then it gets a wrapper for such calls, which takes
         as long to compile as a small kernel.
@@ -64,7 +62,6 @@ def compile_kernel(
     return njit(
         nogil=True,
         error_model="numpy",
-        fastmath=set(fastmath),
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
     )(function)
@@ -130,10 +127,12 @@ def compile_formula(function: Callable[..., Any]) -> Dispatcher:
     -------
     numba dispatcher
     """
-    return with_typed_literals(function, VECTORISED, number_like, compile_inline, compile_formula)
+    return with_typed_literals(
+        function, VECTORISED, number_like, compile_inline, compile_formula, ARITHMETIC
+    )
 
 
 def compile_inline(function: Callable[..., Any]) -> Dispatcher:
     """Compile a function that becomes part of the kernels that call it."""
     require_compiler()
-    return njit(error_model="numpy", fastmath=set(FASTMATH), inline="always")(function)
+    return njit(error_model="numpy", inline="always")(function)

@@ -20,8 +20,9 @@ ROW_TARGETS, ROW_OUTPUTS, ROW_PARAMETERS, ROW_RESULT = range(4)
 EPOCH_LOSS, GRADIENT_NORM = 0, 1
 N_RESULTS = 2
 # From this element of the vector of sums on there is one loss for each row of the batch. After
-# these there are three numbers for each block of weights: first the sums of squares of all blocks,
-# then their sums of absolute values, and then the sums of squares of their gradients.
+# these there are three numbers for each patch of weights (see patch_sums.py): first the sums of
+# squares of all patches, then their sums of absolute values, and then the sums of squares of their
+# gradients.
 N_SUMS = 8
 
 # The number of elements that a job has for each array: its address, and two dimensions.

@@ -47,7 +47,8 @@ from .jobs import (
     VALUES,
     WORK,
 )
-from .row_pass import gather
+from .norm_limits import gradient_squares
+from .row_pass import gather, move_rows
 from .slots import (
     ACTIVATE_OUTPUT,
     BACKWARD,
@@ -71,7 +72,7 @@ from .views import (
     vector_from,
     view,
 )
-from .weight_pass import gradient_squares, n_weight_blocks
+from .weight_pass import n_weight_blocks
 from .work_sharing import share
 
 adam_learning_rate = compile_formula(updates.adam_learning_rate)
@@ -234,7 +235,8 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     n_parts = n_groups if sums_groups else n_threads
     first_part, last_part = share(number, n_threads, n_parts, 1)
     for part in range(first_part, last_part):
-        first, last = share(part, n_parts, n_rows, TILE_ROWS)
+        multiple = at.GROUP_MULTIPLE if sums_groups else TILE_ROWS
+        first, last = share(part, n_parts, n_rows, multiple)
         for top in range(first, last, block):
             bottom = min(top + block, last)
             if settings[at.IS_SPARSE]:
@@ -273,7 +275,7 @@ def sum_blocks_of_group(network, X, number, start, n_rows, group, first_block, l
         `last_block`.
     """
     _, _, settings, calls = arrays_of(network)
-    first, last = share(group, settings[at.N_GROUPS], n_rows, TILE_ROWS)
+    first, last = share(group, settings[at.N_GROUPS], n_rows, at.GROUP_MULTIPLE)
     if last > first:
         scratch = settings[at.SCRATCH] + number * settings[at.SCRATCH_SIZE]
         to = settings[at.PARTIAL_SUMS] + group * settings[at.N_PARAMETERS]
@@ -307,18 +309,16 @@ def share_groups(network, X, number, n_threads, start, n_rows):
 
 
 @compile_kernel
-def penalties(layers, settings, sums, given):
-    """Compute the penalties of all weights before the update, from the sums over their blocks.
+def penalties(settings, sums, given):
+    """Compute the penalties of all weights before the update, from the sums over their patches.
 
     The formula is alpha / 2 * sum of squares + l1 * sum of absolute values.
 
     Parameters
     ----------
-    layers : matrix of int64
-        The layer table.
     settings : vector of int64
     sums : vector of float64
-        The sums over blocks; see jobs.py.
+        The sums over patches; see jobs.py.
     given : vector of float64
         The scalars of the epoch; layout.py names the elements.
 
@@ -327,11 +327,11 @@ def penalties(layers, settings, sums, given):
     float
     """
     squares = absolutes = 0.0
-    n_blocks = n_weight_blocks(layers, settings)
+    n_patches = settings[at.N_PATCHES]
     start = N_SUMS + settings[at.BATCH_SIZE]
-    for i in range(start, start + n_blocks):
+    for i in range(start, start + n_patches):
         squares += sums[i]
-        absolutes += sums[i + n_blocks]
+        absolutes += sums[i + n_patches]
     return 0.5 * given[at.ALPHA] * squares + given[at.L1] * absolutes
 
 
@@ -364,7 +364,7 @@ def train(number, n_threads, barrier, arena, job):
     Y, sample_weight = matrix_at(job, TARGETS, arena), vector_at(job, SAMPLE_WEIGHT, arena)
     epochs, results = matrix_at(job, SCALARS, np.float64), matrix_at(job, RESULTS, np.float64)
     sums, shares = vector_at(job, SUMS, np.float64), vector_at(job, SHARES, np.int64)
-    _, layers, settings, calls = arrays_of(network)
+    _, _, settings, calls = arrays_of(network)
     work = view(
         vector_at(job, WORK, np.int64), number * settings[at.WORK_SIZE], settings[at.WORK_SIZE]
     )
@@ -431,10 +431,10 @@ def train(number, n_threads, barrier, arena, job):
             if not wait(barrier, generation, n_threads):
                 return
         if number == 0:
-            loss += penalties(layers, settings, sums, given)
+            loss += penalties(settings, sums, given)
             results[epoch, EPOCH_LOSS] += loss / total_weight * n_rows
             if calls[SHAPE_GRADIENT] != 0:
-                results[epoch, GRADIENT_NORM] += sqrt(gradient_squares(layers, settings, sums))
+                results[epoch, GRADIENT_NORM] += sqrt(gradient_squares(settings, sums))
         if n_threads > 1 and is_last(barrier, start + n_rows):
             return
         start += n_rows
@@ -467,7 +467,7 @@ def predict(number, n_threads, barrier, arena, job):
     _, layers, settings, calls = arrays_of(network)
     outputs = matrix_at(job, OUTPUTS, arena)
     n_layers, block = settings[at.N_LAYERS], settings[at.BLOCK_ROWS]
-    barrier, n_rows = vector_from(barrier), outputs.shape[0]
+    barrier, n_all = vector_from(barrier), outputs.shape[0]
     layer = layers[n_layers - 1]
     base = number * block
     input_row = layers[0, at.INPUT_ROW]
@@ -476,9 +476,9 @@ def predict(number, n_threads, barrier, arena, job):
     in_place = X.order.size == 0 and X.values.shape[1] == input_row
     in_place = in_place and distance % arena.itemsize == 0
     taken = take_next(barrier) if n_threads > 1 else 0
-    while 0 <= taken * block < n_rows:
+    while 0 <= taken * block < n_all:
         top = taken * block
-        bottom = min(top + block, n_rows)
+        bottom = min(top + block, n_all)
         if settings[at.IS_SPARSE]:
             call(calls, MULTIPLY_ROWS, network, X, top - base, base, base + bottom - top)
         elif in_place:
@@ -491,12 +491,16 @@ def predict(number, n_threads, barrier, arena, job):
                 copy_elements(arena, inputs + row * input_row, x, 0, x.size)
         call(calls, FORWARD, network, inputs, base, base + bottom - top, 0)
         predictions = layer[at.OUTPUT] + base * layer[at.OUTPUT_ROW]
+        out_row, fan_out, n_rows = layer[at.OUTPUT_ROW], layer[at.FAN_OUT], bottom - top
+        if settings[at.LOSS_ROW] < out_row:
+            move_rows(arena, predictions, out_row, predictions, fan_out, n_rows, fan_out)
+            out_row = fan_out
         if calls[ACTIVATE_OUTPUT] != 0:
-            call(
-                calls, ACTIVATE_OUTPUT,
-                arena, predictions, layer[at.OUTPUT_ROW], bottom - top, layer[at.FAN_OUT],
-            )  # fmt: skip
-        for row in range(top, bottom):
-            p = predictions + (row - top) * layer[at.OUTPUT_ROW]
-            copy_elements(row_view(outputs, row), 0, arena, p, layer[at.FAN_OUT])
+            call(calls, ACTIVATE_OUTPUT, arena, predictions, out_row, n_rows, fan_out)
+        if out_row == fan_out:
+            copy_elements(row_view(outputs, top), 0, arena, predictions, n_rows * fan_out)
+        else:
+            for row in range(n_rows):
+                p = predictions + row * out_row
+                copy_elements(row_view(outputs, top + row), 0, arena, p, fan_out)
         taken = take_next(barrier) if n_threads > 1 else taken + 1

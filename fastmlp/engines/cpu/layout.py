@@ -4,7 +4,7 @@ Weights are stored in panels. A panel is two vectors wide, and stored row after 
 matrix product reads it as one stream. The columns of a layer's weights are padded with zeros to
 whole vectors; the padding stays zero. The backward pass uses a second, transposed copy of the
 weights of all layers but the first. Activations and deltas have one row for each row of the batch;
-these rows are padded to whole vectors as well.
+these rows are padded to whole vectors as well, and those of outputs to vectors of 64 bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,14 @@ from math import inf
 
 import numpy as np
 
-from ...network.plan import Activation, Loss, Optimizer, TrainingPlan, keeps_derivatives
+from ...network.plan import (
+    OUTPUT_ACTIVATIONS,
+    Activation,
+    Loss,
+    Optimizer,
+    TrainingPlan,
+    keeps_derivatives,
+)
 from ...network.weights import views
 from .vector_unit import TILE_ROWS, lanes
 
@@ -37,7 +44,9 @@ KEPT = 16  # where the derivatives of the activations are kept for the backward 
 DROP_BELOW = 17  # dropout switches off the units whose random bits are below this number
 FIRST_UNIT = 18  # number of the layer's first unit among all hidden units
 DROP_SCALE = 19  # where the factor lies that scales up the units that stay
-LAYER_FIELDS = 20
+FIRST_PATCH = 20  # number of the layer's first patch of weights among those of all layers
+PATCHES_IN_ROW = 21  # number of patches beside each other
+LAYER_FIELDS = 22
 
 # Elements of the settings vector.
 N_LAYERS, OPTIMIZER, BATCH_SIZE = 0, 1, 2
@@ -46,7 +55,7 @@ PARAMETERS, N_PARAMETERS = 4, 5  # where the parameters start, and their number 
 TO_FIRST, TO_SECOND = 6, 7  # distance from the parameters to the optimiser's two vectors
 ZEROS, ONE = 8, 9  # where a row of zeros, as long as a panel's, and the number one lie
 SCRATCH, SCRATCH_SIZE = 10, 11  # where the threads' pieces of scratch start, and the size of one
-TARGETS = 12  # where the threads' blocks of targets start; their rows are as far apart as outputs
+TARGETS = 12  # where the threads' blocks of targets start; each has room for a block of outputs
 BLOCK_ROWS = 13  # number of rows that go through all layers together
 N_GROUPS = 14  # number of groups of rows whose gradients are summed apart; 1 where they are not
 PARTIAL_SUMS = 15  # where those sums lie, each in the order of the parameters
@@ -61,7 +70,12 @@ KEEP_AT = 24  # where the parameters are copied to before the first step; -1 for
 FAILED_AT = 25  # where a custom loss failed in the batch, or NO_FAILURE; see custom_loss.py
 FAILED_START = 26  # where that batch starts in the order
 KEEP_NEXT_AT = 27  # where they are copied to before every second epoch of a job
-N_SETTINGS = 28
+BLOCK_HEIGHT = 28  # number of rows of a full block of weights
+PATCH_COLUMNS, N_PATCHES = 29, 30  # see patch_sums.py; columns of a patch, and number of patches
+# Distance of rows of targets, and of outputs while their losses are computed. It is that of the
+# outputs elsewhere, or else the number of outputs, where whole vectors would be mostly padding.
+LOSS_ROW = 31
+N_SETTINGS = 32
 NO_FAILURE = np.iinfo(np.int64).max
 
 # Scalars of a step, at the start of a thread's scratch. The plan fixes the first ones.
@@ -80,9 +94,15 @@ GRADIENT_SHARE = 17  # the share of the new gradient in NAdam's mixture
 GRADIENT_SCALE = 18  # what a gradient is multiplied by to limit its norm
 N_SCALARS = 32
 
+# Rows of a batch form groups of a multiple of this number of rows, which is whole tiles everywhere.
+GROUP_MULTIPLE = 12
 COPY_ELEMENTS = 64  # threads share copies in multiples of this number of elements
 
 _CACHE_LINE = 64  # bytes
+# The distance of rows of outputs, and of targets, is a multiple of this number of bytes.
+ROW_BYTES = 64
+# Bytes of a column of a block of weights, and of a row of a patch of it; the same on each machine.
+_COLUMN_BYTES, _PATCH_BYTES = 128, 32
 _PAGE = 4096  # bytes
 # The smallest number of rows of a group, and the largest number of groups.
 _GROUP_ROWS, _MOST_GROUPS = 64, 8
@@ -119,6 +139,11 @@ class Layout:
 def round_up(number: int, multiple: int) -> int:
     """Return the smallest multiple of `multiple` that is not below `number`."""
     return -(-number // multiple) * multiple
+
+
+def patch_columns(itemsize: int) -> int:
+    """Return the number of columns of a patch of weights; see :mod:`.patch_sums`."""
+    return _PATCH_BYTES // itemsize
 
 
 def _row_stride(width: int, itemsize: int, vector: int) -> int:
@@ -237,9 +262,11 @@ def prediction_layout(
     rows = n_threads * settings[BLOCK_ROWS]
     row = 0 if is_sparse else _row_stride(units[0], itemsize, vector)
     start = reserve(rows * row)
-    for layer in layers:
+    for number, layer in enumerate(layers, start=1):
         layer[INPUT], layer[INPUT_ROW] = start, row
         row = _row_stride(layer[OUT_WIDTH], itemsize, vector)
+        if number == len(layers):
+            row = round_up(row, ROW_BYTES // itemsize)
         start = reserve(rows * row)
         layer[OUTPUT], layer[OUTPUT_ROW] = start, row
     return Layout(layers, settings, reserve.end, trained.n_blocks)
@@ -307,7 +334,9 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
     settings = np.zeros(N_SETTINGS, dtype=np.int64)
     settings[FAILED_AT] = NO_FAILURE
 
-    n_parameters = n_blocks = 0
+    height = _COLUMN_BYTES // itemsize
+    columns = patch_columns(itemsize)
+    n_parameters = n_blocks = n_patches = 0
     for layer, (fan_in, fan_out) in zip(layers, pairwise(units), strict=True):
         width = round_up(fan_out, vector)
         layer[[FAN_IN, FAN_OUT]] = fan_in, fan_out
@@ -317,8 +346,11 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
         layer[COLUMN_STEP] = fan_in
         n_parameters += (fan_in + 1) * width
         layer[FIRST_BLOCK] = n_blocks
-        layer[N_BLOCKS] = -(-fan_in // panel) * -(-width // panel)
+        layer[N_BLOCKS] = -(-fan_in // height) * -(-width // panel)
         n_blocks += layer[N_BLOCKS]
+        # Columns of padding are zeros and belong to no patch.
+        layer[[FIRST_PATCH, PATCHES_IN_ROW]] = n_patches, -(-fan_out // columns)
+        n_patches += -(-fan_in // height) * layer[PATCHES_IN_ROW]
 
     reserve = _Reservations(itemsize)
     settings[ZEROS] = reserve(panel)
@@ -342,6 +374,8 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
     for number, layer in enumerate(layers, start=1):
         layer[INPUT], layer[INPUT_ROW] = start, row
         row = _row_stride(layer[OUT_WIDTH], itemsize, vector)
+        if number == n_layers:
+            row = round_up(row, ROW_BYTES // itemsize)
         start = reserve(plan.batch_size * row)
         layer[OUTPUT], layer[OUTPUT_ROW] = start, row
         # The output layer's delta takes the place of its activation.
@@ -353,16 +387,20 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
             layer[DROP_BELOW] = int(dropout * 2**32)
             layer[FIRST_UNIT] = sum(units[1:number])
             layer[DROP_SCALE] = reserve(1)
+    # A softmax needs whole vectors, other activations and losses go number by number.
+    is_apart = OUTPUT_ACTIVATIONS[plan.loss] == "softmax" or 2 * units[-1] > row
+    settings[LOSS_ROW] = row if is_apart else units[-1]
     settings[LOSS_PARAMETERS] = reserve(row)
     settings[SEED] = plan.seed
 
     settings[TARGETS] = reserve(n_threads * settings[BLOCK_ROWS] * row)
-    settings[SCRATCH_SIZE] = N_SCALARS + (2 * panel + plan.batch_size) * panel
+    settings[SCRATCH_SIZE] = N_SCALARS + (2 * panel + plan.batch_size) * height
     settings[SCRATCH] = reserve(n_threads * settings[SCRATCH_SIZE])
     settings[N_GROUPS] = groups = n_groups(plan, is_sparse)
     settings[PARTIAL_SUMS] = reserve(groups * n_parameters if groups > 1 else 0)
     settings[[N_LAYERS, OPTIMIZER, BATCH_SIZE]] = n_layers, plan.optimizer, plan.batch_size
-    settings[PANEL] = panel
+    settings[[PANEL, BLOCK_HEIGHT]] = panel, height
+    settings[[PATCH_COLUMNS, N_PATCHES]] = columns, n_patches
     settings[N_PANELS] = sum(-(-layer[OUT_WIDTH] // panel) for layer in layers)
     layout = Layout(layers, settings, reserve.end, int(n_blocks))
     n_real = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(units))
@@ -394,10 +432,11 @@ def shares(layout: Layout, n_threads: int, n_lanes: int) -> np.ndarray:
     if n_threads == 1:
         return np.array([0, layout.n_blocks], dtype=np.int64)
     panel, n_rows = layout.settings[PANEL], layout.settings[BATCH_SIZE]
+    height = layout.settings[BLOCK_HEIGHT]
     # Rough numbers of cycles: two multiply-adds each, and then the optimiser's division.
     costs: list[np.ndarray] = []
     for layer in layout.layers:
-        rows = np.minimum(panel, layer[FAN_IN] - np.arange(0, layer[FAN_IN], panel))
+        rows = np.minimum(height, layer[FAN_IN] - np.arange(0, layer[FAN_IN], height))
         columns = np.minimum(panel, layer[OUT_WIDTH] - np.arange(0, layer[OUT_WIDTH], panel))
         cost = np.outer(rows, columns) * 2.0
         is_sparse = not costs and layout.settings[IS_SPARSE]

@@ -1,12 +1,13 @@
 """Kernels that use the summed gradient of a batch, and those that change weights."""
 
-from functools import cache, partial
+from functools import cache
 from math import sqrt
 
 from ...network.formulas import updates
 from ...network.plan import Optimizer
 from . import layout as at
-from .jit import REORDERED, compile_formula, compile_kernel, compile_variant
+from .jit import compile_formula, compile_kernel, compile_variant
+from .vector_math import multiply_add
 from .views import view
 
 gradient = compile_formula(updates.gradient)
@@ -67,49 +68,8 @@ def update_kernel(optimizer):
     return update
 
 
-@partial(compile_kernel, fastmath=REORDERED)
-def squared_norm(w):
-    """Sum the squares of a vector's elements.
-
-    The sum is split into the lanes of vectors. Its numbers are therefore not added in the order of
-    the elements, but always in the same one.
-
-    Parameters
-    ----------
-    w : vector
-        It has at least one element.
-
-    Returns
-    -------
-    number of the vector's type
-    """
-    total = w[0] * 0
-    for i in range(w.size):
-        total += w[i] * w[i]
-    return total
-
-
-@partial(compile_kernel, fastmath=REORDERED)
-def absolute_sum(w):
-    """Sum the absolute values of a vector's elements, in the order of :func:`squared_norm`.
-
-    Parameters
-    ----------
-    w : vector
-        It has at least one element.
-
-    Returns
-    -------
-    number of the vector's type
-    """
-    total = w[0] * 0
-    for i in range(w.size):
-        total += abs(w[i])
-    return total
-
-
 @compile_kernel
-def shape_gradient(arena, scratch, batch_sum, start, size, alpha, l1, sums, to):
+def shape_gradient(arena, scratch, batch_sum, start, size, alpha, l1):
     """Replace a summed gradient by the mean gradient with penalties, and clip its elements.
 
     Parameters
@@ -124,9 +84,6 @@ def shape_gradient(arena, scratch, batch_sum, start, size, alpha, l1, sums, to):
         Where the parameters start in the arena, and their number.
     alpha, l1 : int
         The numbers of the scalars in the scratch that are the L2 and the L1 penalty.
-    sums : vector of float64
-        Modified in place: the squared norm of the new gradient is added to ``sums[to]``.
-    to : int
     """
     scalars, g = view(arena, scratch, at.N_SCALARS), view(arena, batch_sum, size)
     w = view(arena, start, size)
@@ -136,7 +93,6 @@ def shape_gradient(arena, scratch, batch_sum, start, size, alpha, l1, sums, to):
         mean = gradient(g[i], w[i], penalty, inverse_weight)
         mean += l1_gradient(w[i], l1_penalty, inverse_weight)
         g[i] = clipped(mean, limit)
-    sums[to] += squared_norm(g)
 
 
 @compile_kernel
@@ -178,7 +134,7 @@ def limit_columns(arena, limit, start, depth, width, squares):
     for i in range(depth):
         w = view(arena, start + i * width, width)
         for j in range(width):
-            sums[j] += w[j] * w[j]
+            sums[j] = multiply_add(w[j], w[j], sums[j])
     for j in range(width):
         # A norm that is not a number leaves its column as it is: divergence stays visible.
         sums[j] = most / sqrt(sums[j]) if sums[j] > most * most else arena.dtype.type(1)

@@ -8,14 +8,8 @@ from functools import cache
 from ...network.formulas import activations, losses
 from ...network.plan import Loss
 from . import layout as at
-from .jit import compile_formula, compile_variant
-from .row_reductions import (
-    divide_by_row_sums,
-    lowest_bit,
-    nonzero_lanes,
-    row_sums,
-    subtract_row_maxima,
-)
+from .jit import compile_formula, compile_kernel, compile_variant
+from .row_reductions import lowest_bit, n_bits, nonzero_lanes, row_sums, softmax_rows
 from .vector_math import exp
 from .views import view
 
@@ -51,11 +45,7 @@ def output_kernel(name):
 
         @compile_variant(name)
         def activate_output(arena, start, row_stride, n_rows, n_columns):
-            subtract_row_maxima(arena, start, row_stride, n_rows, n_columns)
-            z = view(arena, start, n_rows * row_stride)
-            for j in range(z.size):
-                z[j] = exp(z[j])
-            divide_by_row_sums(arena, start, row_stride, n_rows, n_columns)
+            softmax_rows(arena, start, row_stride, n_rows, n_columns)
 
     elif name == "logistic":
 
@@ -96,9 +86,10 @@ def loss_kernel(loss):
     numba dispatcher
         ``(arena, settings, targets, predictions, row_stride, n_rows, n_columns, sums, to)``.
         `targets` and `predictions` are the places of the first rows in the arena, and `row_stride`
-        is the distance of rows. Predictions are replaced by deltas, and targets may be
-        overwritten. The losses of rows are written to ``sums[to :]``. The deltas of the padding
-        are zero, unless :func:`clears_padding` says that the caller has to make them so.
+        is the distance of rows, which is `n_columns` where rows lie without gaps. Predictions are
+        replaced by deltas, and targets may be overwritten. The losses of rows are written to
+        ``sums[to :]``. The deltas of the padding are zero, unless :func:`clears_padding` says that
+        the caller has to make them so.
     """
     if loss == Loss.CROSS_ENTROPY:
         return _cross_entropy_kernel()
@@ -216,6 +207,37 @@ def _binary_cross_entropy_kernel():
     return losses_and_deltas
 
 
+@compile_kernel
+def pick_labels(arena, targets, predictions, row_stride, n_rows, n_columns, sums, to):
+    """Find the prediction for the class of each row, where rows of targets have a single one.
+
+    Parameters
+    ----------
+    arena, targets, predictions, row_stride, n_rows, n_columns
+        As :func:`loss_kernel` describes them.
+    sums : vector of float64
+        Modified in place: gets the predictions.
+    to : int
+        The element of `sums` for the first row.
+
+    Returns
+    -------
+    bool
+        Whether each row of targets has a one and is else zero; if not, the result is incomplete.
+    """
+    n_lanes = at.ROW_BYTES // arena.itemsize
+    for row in range(n_rows):
+        first, number, label = row * row_stride, 0, 0
+        for column in range(0, n_columns, n_lanes):
+            found = nonzero_lanes(arena, targets + first + column)
+            number += n_bits(found)
+            label += (column + lowest_bit(found)) * (found != 0)
+        if number != 1 or arena[targets + first + label] != 1:
+            return False
+        sums[to + row] = arena[predictions + first + label]
+    return True
+
+
 def _cross_entropy_kernel():
     """Make the kernel of the cross-entropy of probabilities that sum to one."""
 
@@ -226,17 +248,21 @@ def _cross_entropy_kernel():
         n = n_rows * row_stride
         y, p = view(arena, targets, n), view(arena, predictions, n)
         eps = arena[settings[at.MACHINE_EPSILON]]
-        n_lanes = settings[at.PANEL] // 2
-        # Most targets are zero, and a loss with a logarithm is computed for the others only.
-        for row in range(n_rows):
-            total = 0.0
-            for column in range(row * row_stride, row * row_stride + n_columns, n_lanes):
-                found = nonzero_lanes(arena, targets + column)
-                while found != 0:
-                    j = column + lowest_bit(found)
-                    total += cross_entropy(y[j], p[j], eps)
-                    found &= found - 1
-            sums[to + row] = total
+        if pick_labels(arena, targets, predictions, row_stride, n_rows, n_columns, sums, to):
+            one = arena.dtype.type(1)
+            for row in range(n_rows):  # many logarithms at once
+                sums[to + row] = cross_entropy(one, arena.dtype.type(sums[to + row]), eps)
+        else:
+            n_lanes = at.ROW_BYTES // arena.itemsize
+            for row in range(n_rows):
+                total = 0.0
+                for column in range(row * row_stride, row * row_stride + n_columns, n_lanes):
+                    found = nonzero_lanes(arena, targets + column)
+                    while found != 0:
+                        j = column + lowest_bit(found)
+                        total += cross_entropy(y[j], p[j], eps)
+                        found &= found - 1
+                sums[to + row] = total
         for j in range(n):
             p[j] = output_delta(y[j], p[j])
 

@@ -38,9 +38,33 @@ def gather(matrix, order, start, arena, to, row_stride, n_rows):
         Where the block starts in the arena, and the distance of its rows.
     """
     n_columns = matrix.shape[1]
+    if n_columns == 1:
+        for row in range(n_rows):
+            arena[to + row * row_stride] = matrix[order[start + row], 0]
+        return
     for row in range(n_rows):
         source = row_view(matrix, order[start + row])
         copy_elements(arena, to + row * row_stride, source, 0, n_columns)
+
+
+@compile_kernel
+def move_rows(arena, source, source_row, to, to_row, n_rows, n_columns):
+    """Copy rows of few numbers to rows that are another distance apart.
+
+    Parameters
+    ----------
+    arena : vector
+        Modified in place.
+    source, source_row : int
+        Where the first row starts in the arena, and the distance of rows.
+    to, to_row : int
+        Where the copy of the first row starts, and the distance of copies. They may begin at the
+        same place and be less far apart.
+    n_rows, n_columns : int
+    """
+    for row in range(n_rows):
+        for j in range(n_columns):
+            arena[to + row * to_row + j] = arena[source + row * source_row + j]
 
 
 @compile_kernel
@@ -148,15 +172,21 @@ def finish_rows(network, targets, Y, sample_weight, order, start, sums, first, l
     layer = layers[settings[at.N_LAYERS] - 1]
     row_stride, n_rows, fan_out = layer[at.OUTPUT_ROW], last - first, layer[at.FAN_OUT]
     predictions = layer[at.OUTPUT] + first * row_stride
+    loss_row, outputs = settings[at.LOSS_ROW], predictions
+    if loss_row < row_stride:  # targets leave half of their place free
+        outputs = targets + settings[at.BLOCK_ROWS] * row_stride // 2
+        move_rows(arena, predictions, row_stride, outputs, loss_row, n_rows, fan_out)
     if calls[ACTIVATE_OUTPUT] != 0:
-        call(calls, ACTIVATE_OUTPUT, arena, predictions, row_stride, n_rows, fan_out)
-    gather(Y, order, start + first, arena, targets, row_stride, n_rows)
+        call(calls, ACTIVATE_OUTPUT, arena, outputs, loss_row, n_rows, fan_out)
+    gather(Y, order, start + first, arena, targets, loss_row, n_rows)
     call(
         calls, LOSSES,
-        arena, settings, targets, predictions, row_stride, n_rows, fan_out, sums, N_SUMS + first,
+        arena, settings, targets, outputs, loss_row, n_rows, fan_out, sums, N_SUMS + first,
     )  # fmt: skip
     if settings[at.FAILED_AT] < 2 * last * fan_out:  # the step will not be taken
         return
+    if loss_row < row_stride:
+        move_rows(arena, outputs, loss_row, predictions, row_stride, n_rows, fan_out)
     p = view(arena, predictions, n_rows * row_stride)
     if settings[at.CLEARS_PADDING] != 0:
         for row in range(0, n_rows * row_stride, row_stride):

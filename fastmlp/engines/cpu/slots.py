@@ -63,7 +63,7 @@ SIGNATURES: dict[int, tuple[Argument, ...]] = {
     SUM_GRADIENT: (Network, *[_INTEGER] * 9),
     SUM_GROUP: (Network, Inputs, *[_INTEGER] * 7),
     TRANSPOSE_BLOCK: (_REALS, _INTEGERS, *[_INTEGER] * 6),
-    SHAPE_GRADIENT: (_REALS, *[_INTEGER] * 6, _DOUBLES, _INTEGER),
+    SHAPE_GRADIENT: (_REALS, *[_INTEGER] * 6),
     DECAY_WEIGHTS: (_REALS, *[_INTEGER] * 3),
     UPDATE: (_REALS, _INTEGERS, *[_INTEGER] * 6),
     FINISH_UPDATE: (Network, _DOUBLES, *[_INTEGER] * 3),

@@ -6,6 +6,7 @@ values are a matrix of one row, so that kernels have the same signature for spar
 
 from . import layout as at
 from .jit import compile_kernel
+from .vector_math import multiply_add
 from .views import arrays_of, view
 
 
@@ -38,7 +39,7 @@ def multiply_rows(network, X, start, first, last):
             for k in range(X.row_starts[source], X.row_starts[source + 1]):
                 w = view(arena, weights + X.features[k] * weight_row, width)
                 for j in range(width):
-                    z[j] += X.values[0, k] * w[j]
+                    z[j] = multiply_add(X.values[0, k], w[j], z[j])
 
 
 @compile_kernel
@@ -115,4 +116,4 @@ def sum_block(network, X, work, first_feature, top, rows, column, width, to):
             row, place = work[entries + 2 * entry], work[entries + 2 * entry + 1]
             delta = view(arena, deltas + row * layer[at.OUTPUT_ROW], width)
             for j in range(width):
-                g[j] += values[0, place] * delta[j]
+                g[j] = multiply_add(values[0, place], delta[j], g[j])

@@ -20,15 +20,18 @@ class VectorWriter:
     module : llvmlite.ir.Module
     element : llvmlite.ir.FloatType or llvmlite.ir.DoubleType
         The type of the elements.
+    n_lanes : int or None
+        The number of lanes; None for that of the machine's vectors. The compiler makes several of
+        these of a longer one.
     """
 
-    def __init__(self, module, element):
+    def __init__(self, module, element, n_lanes=None):
         self.module = module
         self.element = element
-        self.n_lanes = lanes_of(element)
+        self.n_lanes = n_lanes or lanes_of(element)
         self.vector = ir.VectorType(element, self.n_lanes)
         self.pointer = element.as_pointer()
-        self.size = HOST.n_bytes // self.n_lanes
+        self.size = HOST.n_bytes // lanes_of(element)
         self.suffix = f"v{self.n_lanes}{'f32' if self.size == 4 else 'f64'}"
 
     def multiply_add(self, builder, x, y, z):
@@ -40,6 +43,14 @@ class VectorWriter:
         if fma is None:
             fma = ir.Function(self.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
         return builder.call(fma, [x, y, z])
+
+    def absolute(self, builder, x):
+        """Write the absolute values of a vector's lanes."""
+        name = f"llvm.fabs.{self.suffix}"
+        fabs = self.module.globals.get(name)
+        if fabs is None:
+            fabs = ir.Function(self.module, ir.FunctionType(self.vector, [self.vector]), name)
+        return builder.call(fabs, [x])
 
     def load(self, builder, pointer):
         """Write what loads a vector; the pointer may be aligned to its elements only."""
@@ -78,28 +89,3 @@ class VectorWriter:
         """
         numbers = ir.Constant(ir.VectorType(I64, self.n_lanes), list(range(self.n_lanes)))
         return builder.icmp_signed("<", numbers, self.splat(builder, count))
-
-    def fold(self, builder, vector, combine):
-        """Write what combines all lanes of a vector into one number.
-
-        Lanes are combined in pairs, always in the same order.
-
-        Parameters
-        ----------
-        builder : llvmlite.ir.IRBuilder
-        vector : llvmlite value
-        combine : callable
-            ``combine(x, y)`` writes what makes one vector of two.
-
-        Returns
-        -------
-        llvmlite value
-        """
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        half = self.n_lanes // 2
-        while half:
-            lanes = [(lane + half) % self.n_lanes for lane in range(self.n_lanes)]
-            mask = ir.Constant(ir.VectorType(I32, self.n_lanes), lanes)
-            vector = combine(vector, builder.shuffle_vector(vector, undefined, mask))
-            half //= 2
-        return builder.extract_element(vector, ir.Constant(I32, 0))

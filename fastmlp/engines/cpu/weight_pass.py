@@ -1,10 +1,8 @@
 """Kernels of a training step's second phase: gradients of blocks of weights, and their updates.
 
-A block has the columns of a panel, and as many rows as a full panel has columns. Blocks at the
-edges of a layer's weights can be smaller. Blocks are numbered over all layers.
+A block has the columns of a panel, and 32 rows in float32 or 16 in float64. Blocks at the edges of
+a layer's weights can be smaller. Blocks are numbered over all layers.
 """
-
-from math import sqrt
 
 from . import layout as at
 from .arguments import Matrix, Size, StridedMatrix
@@ -12,7 +10,7 @@ from .gemm import transpose_square
 from .indirect_call import call
 from .jit import compile_kernel
 from .jobs import N_SUMS
-from .optimizers import absolute_sum, limit_columns, scale, squared_norm
+from .patch_sums import add_absolutes, add_squares
 from .slots import (
     DECAY_WEIGHTS,
     GROUP_BY_FEATURE,
@@ -23,21 +21,19 @@ from .slots import (
     TRANSPOSE_BLOCK,
     UPDATE,
 )
-from .vector_unit import TILE_ROWS
 from .views import arrays_of, copy_elements, row_view, view
 from .work_sharing import share
 
 
 @compile_kernel
-def block_of(layer, panel, number):
+def block_of(layer, settings, number):
     """Compute where a block of weights lies.
 
     Parameters
     ----------
     layer : vector of int64
         A row of the layer table.
-    panel : int
-        The number of columns of a full panel.
+    settings : vector of int64
     number : int
         The number of the block among those of the layer.
 
@@ -50,12 +46,37 @@ def block_of(layer, panel, number):
     start : int
         The place of the block's first weight, counted from the first parameter.
     """
+    panel, height = settings[at.PANEL], settings[at.BLOCK_HEIGHT]
     n_panels = (layer[at.OUT_WIDTH] + panel - 1) // panel
-    top, column = number // n_panels * panel, number % n_panels * panel
-    rows = min(panel, layer[at.FAN_IN] - top)
+    top, column = number // n_panels * height, number % n_panels * panel
+    rows = min(height, layer[at.FAN_IN] - top)
     width = min(panel, layer[at.OUT_WIDTH] - column)
     start = layer[at.WEIGHTS] + column * layer[at.FAN_IN] + top * width
     return top, rows, column, width, start
+
+
+@compile_kernel
+def patches_of(layer, settings, top, column, width):
+    """Find the patches of a block of weights.
+
+    Parameters
+    ----------
+    layer : vector of int64
+        A row of the layer table.
+    settings : vector of int64
+    top, column, width : int
+        The block, as :func:`block_of` describes it.
+
+    Returns
+    -------
+    first, number : int
+        The number of its first patch among those of all layers, and how many patches it has.
+    """
+    columns, in_row = settings[at.PATCH_COLUMNS], layer[at.PATCHES_IN_ROW]
+    before = column // columns
+    above = top // settings[at.BLOCK_HEIGHT] * in_row
+    number = min((width + columns - 1) // columns, in_row - before)
+    return layer[at.FIRST_PATCH] + above + before, number
 
 
 @compile_kernel
@@ -81,6 +102,38 @@ def blocks_within(layer, first, last):
 
 
 @compile_kernel
+def transpose_panel(arena, layer, panel, source, top, rows, column, width):
+    """Write rows of a block to one panel of the transposed copy of the layer's weights.
+
+    Parameters
+    ----------
+    arena : vector
+        Modified in place.
+    layer : vector of int64
+        A row of the layer table.
+    panel : int
+        The number of columns of a full panel.
+    source : int
+        Where the rows start in the arena.
+    top, rows, column, width : int
+        As for :func:`transpose_block`, where `top` is a multiple of `panel`, and `rows` at most
+        `panel`.
+    """
+    to_width = min(panel, layer[at.IN_WIDTH] - top)
+    to = layer[at.TRANSPOSED] + top * layer[at.OUT_WIDTH] + column * to_width
+    side = panel // 2  # the lanes of a vector
+    whole = rows // side * side
+    for j in range(0, width, side):
+        for i in range(0, whole, side):
+            transpose_square(arena, source + i * width + j, width, to + j * to_width + i, to_width)
+    # Columns beyond the fan-in stay zero, because the deltas that are computed from them must be.
+    for i in range(whole, rows):
+        w = view(arena, source + i * width, width)
+        for j in range(width):
+            arena[to + j * to_width + i] = w[j]
+
+
+@compile_kernel
 def transpose_block(arena, layer, panel, source, top, rows, column, width):
     """Write a block of weights to the transposed copy of the layer's weights.
 
@@ -97,18 +150,11 @@ def transpose_block(arena, layer, panel, source, top, rows, column, width):
     top, rows, column, width : int
         The block, as :func:`block_of` describes it.
     """
-    to_width = min(panel, layer[at.IN_WIDTH] - top)
-    to = layer[at.TRANSPOSED] + top * layer[at.OUT_WIDTH] + column * to_width
-    side = panel // 2  # the lanes of a vector
-    whole = rows // side * side
-    for j in range(0, width, side):
-        for i in range(0, whole, side):
-            transpose_square(arena, source + i * width + j, width, to + j * to_width + i, to_width)
-    # Columns beyond the fan-in stay zero, because the deltas that are computed from them must be.
-    for i in range(whole, rows):
-        w = view(arena, source + i * width, width)
-        for j in range(width):
-            arena[to + j * to_width + i] = w[j]
+    for first in range(0, rows, panel):  # a block can have the rows of several panels
+        transpose_panel(
+            arena, layer, panel,
+            source + first * width, top + first, min(panel, rows - first), column, width,
+        )  # fmt: skip
 
 
 @compile_kernel
@@ -168,9 +214,9 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
         Where in the arena the sums of weights and biases are written.
     """
     arena, layers, settings, calls = arrays_of(network)
-    layer, panel = layers[number], settings[at.PANEL]
-    rows = min(panel, layer[at.FAN_IN] - top)
-    width = min(panel, layer[at.OUT_WIDTH] - column)
+    layer = layers[number]
+    rows = min(settings[at.BLOCK_HEIGHT], layer[at.FAN_IN] - top)
+    width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
     delta_row = layer[at.OUTPUT_ROW]
     deltas = Matrix(layer[at.DELTA] + first * delta_row + column, delta_row)
     zeros = Matrix(settings[at.ZEROS], 0)
@@ -206,14 +252,13 @@ def sum_group(network, X, scratch, start, first_row, n_rows, to, first, last):
         The blocks, counted over all layers: from `first` on, up to the one before `last`.
     """
     _, layers, settings, calls = arrays_of(network)
-    panel = settings[at.PANEL]
-    packed_inputs = scratch + at.N_SCALARS + 2 * panel * panel
+    packed_inputs = scratch + at.N_SCALARS + 2 * settings[at.PANEL] * settings[at.BLOCK_HEIGHT]
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
         packed = -1
         first_here, last_here = blocks_within(layer, first, last)
         for block in range(first_here, last_here):
-            top, rows, column, _, weights = block_of(layer, panel, block)
+            top, rows, column, _, weights = block_of(layer, settings, block)
             if number == 0:
                 inputs, inputs_row = packed_inputs, rows
                 if top != packed:
@@ -249,7 +294,7 @@ def add_partial_sums(arena, settings, n_rows, parameter, size, to):
     for i in range(size):
         result[i] = 0
     for group in range(settings[at.N_GROUPS]):
-        first, last = share(group, settings[at.N_GROUPS], n_rows, TILE_ROWS)
+        first, last = share(group, settings[at.N_GROUPS], n_rows, at.GROUP_MULTIPLE)
         if last > first:
             start = settings[at.PARTIAL_SUMS] + group * settings[at.N_PARAMETERS] + parameter
             part = view(arena, start, size)
@@ -265,31 +310,9 @@ def n_weight_blocks(layers, settings):
 
 
 @compile_kernel
-def gradient_squares(layers, settings, sums):
-    """Sum the squared norms of the gradients of all blocks to that of the whole gradient.
-
-    Parameters
-    ----------
-    layers : matrix of int64
-        The layer table.
-    settings : vector of int64
-    sums : vector of float64
-        The sums over blocks; see jobs.py.
-
-    Returns
-    -------
-    float
-    """
-    n_blocks = n_weight_blocks(layers, settings)
-    start = N_SUMS + settings[at.BATCH_SIZE] + 2 * n_blocks
-    total = 0.0
-    for block in range(n_blocks):
-        total += sums[start + block]
-    return total
-
-
-@compile_kernel
-def use_gradient(network, scratch, batch_sum, parameter, size, is_weight, sums, to_norm):
+def use_gradient(
+    network, scratch, batch_sum, parameter, rows, width, is_weight, sums, to_norm, n_patches
+):  # fmt: skip
     """Update parameters by their summed gradient, or keep the gradient until its norm is known.
 
     Parameters
@@ -299,23 +322,25 @@ def use_gradient(network, scratch, batch_sum, parameter, size, is_weight, sums, 
         Where this thread's scratch starts in the arena.
     batch_sum : int
         Where the summed gradient starts in the arena.
-    parameter, size : int
-        The number of the first parameter, and the number of parameters.
+    parameter : int
+        The number of the first parameter.
+    rows, width : int
+        The parameters' number of rows and columns.
     is_weight : bool
         Whether the parameters are weights; biases are neither penalised nor decayed.
     sums : vector of float64
-        Modified in place: where the gradient is shaped, its squared norm is added to
-        ``sums[to_norm]``.
-    to_norm : int
+        Modified in place: where the gradient is shaped, the squared norms of its patches are added
+        to ``sums[to_norm :]``.
+    to_norm, n_patches : int
     """
     arena, _, settings, calls = arrays_of(network)
+    size = rows * width
     alpha = at.ALPHA if is_weight else at.NO_PENALTY
     start, inverse = settings[at.PARAMETERS] + parameter, at.INVERSE_WEIGHT
     if calls[SHAPE_GRADIENT] != 0:
         l1 = at.L1 if is_weight else at.NO_PENALTY
-        call(
-            calls, SHAPE_GRADIENT, arena, scratch, batch_sum, start, size, alpha, l1, sums, to_norm
-        )
+        call(calls, SHAPE_GRADIENT, arena, scratch, batch_sum, start, size, alpha, l1)
+        add_squares(arena, batch_sum, rows, width, n_patches, sums, to_norm)
         alpha, inverse = at.NO_PENALTY, at.UNIT
     if settings[at.GRADIENTS] >= 0:
         copy_elements(arena, settings[at.GRADIENTS] + parameter, arena, batch_sum, size)
@@ -323,29 +348,6 @@ def use_gradient(network, scratch, batch_sum, parameter, size, is_weight, sums, 
     if is_weight and calls[DECAY_WEIGHTS] != 0:
         call(calls, DECAY_WEIGHTS, arena, scratch + at.DECAY, start, size)
     call(calls, UPDATE, arena, settings, scratch, batch_sum, start, size, alpha, inverse)
-
-
-@compile_kernel
-def use_scaled_gradient(network, scratch, parameter, size, is_weight):
-    """Update parameters by their kept gradient, after it is scaled to the limit of its norm.
-
-    Parameters
-    ----------
-    network : Network
-    scratch : int
-        Where this thread's scratch, with the factor, starts in the arena.
-    parameter, size : int
-        The number of the first parameter, and the number of parameters.
-    is_weight : bool
-        Whether the parameters are weights; biases are not decayed.
-    """
-    arena, _, settings, calls = arrays_of(network)
-    start, kept = settings[at.PARAMETERS] + parameter, settings[at.GRADIENTS] + parameter
-    if arena[scratch + at.GRADIENT_SCALE] != 1:
-        scale(arena, scratch + at.GRADIENT_SCALE, kept, size)
-    if is_weight and calls[DECAY_WEIGHTS] != 0:
-        call(calls, DECAY_WEIGHTS, arena, scratch + at.DECAY, start, size)
-    call(calls, UPDATE, arena, settings, scratch, kept, start, size, at.NO_PENALTY, at.UNIT)
 
 
 @compile_kernel
@@ -361,7 +363,7 @@ def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
     work : vector of int64
         This thread's work array for sparse inputs; see ``sparse.group_by_feature``.
     sums : vector of float64
-        Modified in place: gets the sums over each block and over its gradient; see
+        Modified in place: gets the sums over each patch and over its gradient; see
         jobs.py.
     scratch : int
         Where this thread's scratch starts in the arena.
@@ -372,25 +374,24 @@ def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
     """
     arena, layers, settings, calls = arrays_of(network)
     panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
+    height = settings[at.BLOCK_HEIGHT]
     batch_sum = scratch + at.N_SCALARS
-    biases_sum = batch_sum + panel * panel
-    inputs = biases_sum + panel * panel
-    norms = N_SUMS + settings[at.BATCH_SIZE]
-    n_blocks = n_weight_blocks(layers, settings)
+    biases_sum = batch_sum + panel * height
+    inputs = biases_sum + panel * height
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
         fan_in, n_panels = layer[at.FAN_IN], (layer[at.OUT_WIDTH] + panel - 1) // panel
         packed = -1
         first_here, last_here = blocks_within(layer, first, last)
         is_sparse = number == 0 and settings[at.IS_SPARSE] == 1
-        first_feature = first_here // n_panels * panel
+        first_feature = first_here // n_panels * height
         if is_sparse and first_here < last_here:
-            last_feature = min(((last_here - 1) // n_panels + 1) * panel, fan_in)
+            last_feature = min(((last_here - 1) // n_panels + 1) * height, fan_in)
             call(
                 calls, GROUP_BY_FEATURE, work, X, start, n_rows, first_feature, last_feature, fan_in
             )
         for block in range(first_here, last_here):
-            top, rows, column, width, weights = block_of(layer, panel, block)
+            top, rows, column, width, weights = block_of(layer, settings, block)
             biases = layer[at.BIASES] + column
             if settings[at.N_GROUPS] == 1:
                 if is_sparse:
@@ -409,86 +410,26 @@ def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
                 add_partial_sums(arena, settings, n_rows, weights, rows * width, batch_sum)
                 if top == 0:
                     add_partial_sums(arena, settings, n_rows, biases, width, biases_sum)
-            norm = norms + layer[at.FIRST_BLOCK] + block
-            to_norm = norm + 2 * n_blocks
-            if calls[SHAPE_GRADIENT] != 0:
-                sums[to_norm] = 0
+            first_patch, n_here = patches_of(layer, settings, top, column, width)
+            to_squares = N_SUMS + settings[at.BATCH_SIZE] + first_patch
+            to_absolutes = to_squares + settings[at.N_PATCHES]
+            to_norm = to_absolutes + settings[at.N_PATCHES]
+            for patch in range(n_here):
+                sums[to_squares + patch] = sums[to_absolutes + patch] = sums[to_norm + patch] = 0
             if top == 0:
-                use_gradient(network, scratch, biases_sum, biases, width, False, sums, to_norm)
-            w = view(arena, parameters + weights, rows * width)
+                use_gradient(
+                    network, scratch, biases_sum, biases, 1, width, False, sums, to_norm, n_here
+                )
+            start_here = parameters + weights
             if arena[scratch + at.ALPHA] > 0:
-                sums[norm] = squared_norm(w)
+                add_squares(arena, start_here, rows, width, n_here, sums, to_squares)
             if arena[scratch + at.L1] > 0:
-                sums[norm + n_blocks] = absolute_sum(w)
-            use_gradient(network, scratch, batch_sum, weights, rows * width, True, sums, to_norm)
+                add_absolutes(arena, start_here, rows, width, n_here, sums, to_absolutes)
+            use_gradient(
+                network, scratch, batch_sum, weights, rows, width, True, sums, to_norm, n_here
+            )
             if number > 0 and settings[at.GRADIENTS] < 0:
                 call(
                     calls, TRANSPOSE_BLOCK,
                     arena, layer, panel, parameters + weights, top, rows, column, width,
                 )  # fmt: skip
-
-
-@compile_kernel
-def finish_update(network, sums, scratch, first, last):
-    """Limit the norm of the whole gradient, and update some blocks of weights.
-
-    Parameters
-    ----------
-    network : Network
-    sums : vector of float64
-        The sums over blocks; see jobs.py.
-    scratch : int
-        Where this thread's scratch starts in the arena.
-    first, last : int
-        The blocks, counted over all layers: from `first` on, up to the one before `last`.
-    """
-    arena, layers, settings, _ = arrays_of(network)
-    panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
-    total = gradient_squares(layers, settings, sums)
-    limit = arena[scratch + at.CLIP_NORM]
-    factor = limit / sqrt(total) if total > limit * limit else 1.0
-    arena[scratch + at.GRADIENT_SCALE] = factor
-    for number in range(settings[at.N_LAYERS]):
-        layer = layers[number]
-        first_here, last_here = blocks_within(layer, first, last)
-        for block in range(first_here, last_here):
-            top, rows, column, width, weights = block_of(layer, panel, block)
-            if top == 0:
-                use_scaled_gradient(network, scratch, layer[at.BIASES] + column, width, False)
-            use_scaled_gradient(network, scratch, weights, rows * width, True)
-            if number > 0:
-                transpose_block(arena, layer, panel, parameters + weights, top, rows, column, width)
-
-
-@compile_kernel
-def limit_norms(network, scratch, first, last):
-    """Limit the norm of the incoming weights of each unit of some panels.
-
-    Parameters
-    ----------
-    network : Network
-    scratch : int
-        Where this thread's scratch starts in the arena.
-    first, last : int
-        The panels, counted over all layers: from `first` on, up to the one before `last`.
-    """
-    arena, layers, settings, _ = arrays_of(network)
-    panel, parameters = settings[at.PANEL], settings[at.PARAMETERS]
-    counted = 0
-    for number in range(settings[at.N_LAYERS]):
-        layer = layers[number]
-        fan_in, out_width = layer[at.FAN_IN], layer[at.OUT_WIDTH]
-        for column in range(0, out_width, panel):
-            if first <= counted < last:
-                width = min(panel, out_width - column)
-                start = parameters + layer[at.WEIGHTS] + column * fan_in
-                limit_columns(
-                    arena, scratch + at.MAX_NORM, start, fan_in, width, scratch + at.N_SCALARS
-                )
-                if number > 0:
-                    for top in range(0, fan_in, panel):
-                        rows = min(panel, fan_in - top)
-                        transpose_block(
-                            arena, layer, panel, start + top * width, top, rows, column, width
-                        )
-            counted += 1
