@@ -20,15 +20,18 @@ class VectorWriter:
     module : llvmlite.ir.Module
     element : llvmlite.ir.FloatType or llvmlite.ir.DoubleType
         The type of the elements.
+    n_lanes : int or None
+        The number of lanes; None for that of the machine's vectors. The compiler makes several of
+        these of a longer one.
     """
 
-    def __init__(self, module, element):
+    def __init__(self, module, element, n_lanes=None):
         self.module = module
         self.element = element
-        self.n_lanes = lanes_of(element)
+        self.n_lanes = n_lanes or lanes_of(element)
         self.vector = ir.VectorType(element, self.n_lanes)
         self.pointer = element.as_pointer()
-        self.size = HOST.n_bytes // self.n_lanes
+        self.size = HOST.n_bytes // lanes_of(element)
         self.suffix = f"v{self.n_lanes}{'f32' if self.size == 4 else 'f64'}"
 
     def multiply_add(self, builder, x, y, z):

@@ -171,6 +171,7 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
     layer, panel = layers[number], settings[at.PANEL]
     rows = min(panel, layer[at.FAN_IN] - top)
     width = min(panel, layer[at.OUT_WIDTH] - column)
+    n_units = min(width, layer[at.FAN_OUT] - column)  # without the padding
     delta_row = layer[at.OUTPUT_ROW]
     deltas = Matrix(layer[at.DELTA] + first * delta_row + column, delta_row)
     zeros = Matrix(settings[at.ZEROS], 0)
@@ -178,11 +179,11 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
         # Column sums are a product with a row of ones. All of its elements are the same number one.
         ones = StridedMatrix(settings[at.ONE], 0, 0)
         to_sums = Matrix(to_biases, width)
-        call(calls, MULTIPLY, arena, Size(1, width, n_rows), ones, deltas, to_sums, zeros)
+        call(calls, MULTIPLY, arena, Size(1, n_units, n_rows), ones, deltas, to_sums, zeros)
     if number == 0 and settings[at.IS_SPARSE]:
         return
     transposed = StridedMatrix(inputs, 1, inputs_row)
-    size = Size(rows, width, n_rows)
+    size = Size(rows, n_units, n_rows)
     call(calls, MULTIPLY, arena, size, transposed, deltas, Matrix(to, width), zeros)
 
 
