@@ -1,10 +1,11 @@
 """The register tile of the matrix product, emitted as vector instructions.
 
 The product is C = init + A B. A tile of C has at most `TILE_ROWS` rows, and is one or two vectors
-wide. Where half a vector takes half the time, the last one can be half a vector. Accumulators stay in registers for the whole sum. Step k of the sum loads row k of the
-right-hand matrix; then, for each row of the tile, it broadcasts one element of the left-hand matrix
-and multiplies and adds. The sum of every element runs over k in order, whatever the shape of the
-tile, so that results do not depend on how a matrix is cut into tiles.
+wide. Where half a vector takes half the time, the last one can be half a vector. Accumulators stay
+in registers for the whole sum. Step k of the sum loads row k of the right-hand matrix; then, for
+each row of the tile, it broadcasts one element of the left-hand matrix and multiplies and adds. The
+sum of every element runs over k in order, whatever the shape of the tile, so that results do not
+depend on how a matrix is cut into tiles.
 """
 
 from llvmlite import ir
