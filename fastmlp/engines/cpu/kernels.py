@@ -233,7 +233,8 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     n_parts = n_groups if sums_groups else n_threads
     first_part, last_part = share(number, n_threads, n_parts, 1)
     for part in range(first_part, last_part):
-        first, last = share(part, n_parts, n_rows, TILE_ROWS)
+        multiple = TILE_ROWS if sums_groups else at.ROW_MULTIPLE
+        first, last = share(part, n_parts, n_rows, multiple)
         for top in range(first, last, block):
             bottom = min(top + block, last)
             if settings[at.IS_SPARSE]:

@@ -80,6 +80,9 @@ GRADIENT_SHARE = 17  # the share of the new gradient in NAdam's mixture
 GRADIENT_SCALE = 18  # what a gradient is multiplied by to limit its norm
 N_SCALARS = 32
 
+# Threads share rows in multiples of this number. Tiles of so few rows take no longer for each row
+# than larger ones, and threads have about the same number of rows.
+ROW_MULTIPLE = 4
 COPY_ELEMENTS = 64  # threads share copies in multiples of this number of elements
 
 _CACHE_LINE = 64  # bytes
