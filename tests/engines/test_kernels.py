@@ -94,18 +94,27 @@ def test_tile_of_every_shape(dtype):
                 for stored, a_row, a_col in ((A, depth, 1), (A.T, 1, rows)):
                     arena = np.concatenate([np.ravel(stored), B.ravel(), init]).astype(dtype)
                     b, bias, c = A.size, A.size + B.size, A.size + B.size + width
-                    arena = np.concatenate([arena, np.full((rows + 1) * (width + 3), 7, dtype)])
-                    call_tile(
-                        arena, Size(rows, width, depth), StridedMatrix(0, a_row, a_col),
-                        Matrix(b, width), Matrix(c, width + 3), Matrix(bias, 0),
-                    )  # fmt: skip
-                    result = arena[c:].reshape(rows + 1, width + 3)
-                    expected = A.astype(float) @ B.astype(float) + init
-                    np.testing.assert_allclose(
-                        result[:rows, :width], expected, rtol=0, atol=500 * np.finfo(dtype).eps
-                    )
-                    # Nothing beside or below the tile was touched.
-                    assert (result[rows] == 7).all() and (result[:, width:] == 7).all()
+                    whole = None
+                    # Half a vector fewer, and one number more than that.
+                    for fewer in (0, lanes(dtype) // 2, lanes(dtype) // 2 - 1):
+                        used = width - fewer
+                        room = np.full((rows + 1) * (width + 3), 7, dtype)
+                        full_arena = np.concatenate([arena, room])
+                        call_tile(
+                            full_arena, Size(rows, used, depth), StridedMatrix(0, a_row, a_col),
+                            Matrix(b, width), Matrix(c, width + 3), Matrix(bias, 0),
+                        )  # fmt: skip
+                        result = full_arena[c:].reshape(rows + 1, width + 3)
+                        if whole is None:
+                            whole = result
+                            expected = A.astype(float) @ B.astype(float) + init
+                            np.testing.assert_allclose(
+                                result[:rows, :width], expected,
+                                rtol=0, atol=500 * np.finfo(dtype).eps,
+                            )  # fmt: skip
+                        np.testing.assert_array_equal(result[:rows, :used], whole[:rows, :used])
+                        # Nothing beside or below the tile was touched.
+                        assert (result[rows] == 7).all() and (result[:, width:] == 7).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,10 +1,11 @@
 """The register tile of the matrix product, emitted as vector instructions.
 
 The product is C = init + A B. A tile of C has at most `TILE_ROWS` rows, and is one or two vectors
-wide. Its accumulators stay in registers for the whole sum. Step k of the sum loads row k of the
-right-hand matrix; then, for each row of the tile, it broadcasts one element of the left-hand matrix
-and multiplies and adds. The sum of every element runs over k in order, whatever the shape of the
-tile, so that results do not depend on how a matrix is cut into tiles.
+wide. Where half a vector takes half the time, the last one can be half a vector. Accumulators stay
+in registers for the whole sum. Step k of the sum loads row k of the right-hand matrix; then, for
+each row of the tile, it broadcasts one element of the left-hand matrix and multiplies and adds. The
+sum of every element runs over k in order, whatever the shape of the tile, so that results do not
+depend on how a matrix is cut into tiles.
 """
 
 from llvmlite import ir
@@ -14,12 +15,14 @@ from numba.extending import intrinsic
 from .._numba import cgutils
 from .arguments import Matrix, Size, StridedMatrix
 from .jit import compile_kernel
-from .vector_code import I64, VectorWriter, lanes_of
-from .vector_unit import TILE_ROWS
+from .vector_code import I32, I64, VectorWriter
+from .vector_unit import HOST, TILE_ROWS
 
 # The numbers of rows of the tiles that are compiled. A tile with another number of rows is made of
 # several of these, where each number is used at most once.
 _HEIGHTS = [height for height in (12, 8, 6, 4, 2, 1) if height <= TILE_ROWS]
+# Whether half a vector takes half the time, as where processors do 512 bits in two halves.
+_HAS_HALVES = HOST.n_bytes == 64
 
 
 class _TileWriter(VectorWriter):
@@ -43,15 +46,17 @@ class _TileWriter(VectorWriter):
         function.attributes.add("noinline")
         return function
 
-    def function(self, rows, n_vectors):
+    def function(self, rows, parts):
         """Write the function that computes tiles of one shape, if the module does not have it yet.
 
         Parameters
         ----------
         rows : int
             The number of rows of the tile.
-        n_vectors : int
-            The number of vectors in a row of the tile, 1 or 2.
+        parts : sequence of int
+            The number of lanes of each vector in a row of the tile: one or two vectors, of which
+            the last one may be half a vector. The row is written up to the end of a whole vector,
+            with zeros in place of the other half.
 
         Returns
         -------
@@ -60,7 +65,7 @@ class _TileWriter(VectorWriter):
             and `init` are pointers to the first elements of the matrices A, B and C and of the
             initial sums, and the others are distances of their rows and columns.
         """
-        name = f"fastmlp_tile_{rows}x{n_vectors}_{self.suffix}"
+        name = f"fastmlp_tile_{rows}x{'_'.join(map(str, parts))}_{self.suffix}"
         function = self.module.globals.get(name)
         if function is not None:
             return function
@@ -71,14 +76,21 @@ class _TileWriter(VectorWriter):
         entry = function.append_basic_block("entry")
         loop = function.append_basic_block("loop")
         done = function.append_basic_block("done")
-        n_lanes = self.n_lanes
 
         builder = ir.IRBuilder(entry)
-        columns = [ir.Constant(I64, j * n_lanes) for j in range(n_vectors)]
+        # What writes the vectors of each column of vectors, and where the column starts.
+        columns = [
+            (VectorWriter(self.module, self.element, lanes), ir.Constant(I64, j * self.n_lanes))
+            for j, lanes in enumerate(parts)
+        ]
+
+        def load_row(builder, row):
+            return [part.load(builder, builder.gep(row, [j])) for part, j in columns]
+
         start = []
         for i in range(rows):
             row = builder.gep(init, [builder.mul(init_row, ir.Constant(I64, i))])
-            start.append([self.load(builder, builder.gep(row, [j])) for j in columns])
+            start.append(load_row(builder, row))
         # There is one pointer for each three rows. The other two rows are reached by an index that
         # is added to it, so that there are enough registers for all pointers.
         bases = [
@@ -91,20 +103,26 @@ class _TileWriter(VectorWriter):
         k = builder.phi(I64)
         b_k = builder.phi(p)
         a_k = [builder.phi(p) for _ in bases]
-        sums = [[builder.phi(self.vector) for _ in columns] for _ in range(rows)]
-        b_row_k = [self.load(builder, builder.gep(b_k, [j])) for j in columns]
+        sums = [[builder.phi(part.vector) for part, _ in columns] for _ in range(rows)]
+        b_row_k = load_row(builder, b_k)
         new_sums = []
         for i in range(rows):
             pointer = a_k[i // 3]
             if i % 3:
                 pointer = builder.gep(pointer, [a_row if i % 3 == 1 else twice])
-            x = self.splat(builder, builder.load(pointer, align=self.size))
+            x = builder.load(pointer, align=self.size)
             new_sums.append(
-                [self.multiply_add(builder, x, y, z) for y, z in zip(b_row_k, sums[i], strict=True)]
+                [
+                    part.multiply_add(builder, part.splat(builder, x), y, z)
+                    for (part, _), y, z in zip(columns, b_row_k, sums[i], strict=True)
+                ]
             )
         next_k = builder.add(k, ir.Constant(I64, 1))
         next_b = builder.gep(b_k, [b_row])
-        next_a = [builder.gep(pointer, [a_col]) for pointer in a_k]
+        # The compiler must not see how the pointers advance: it would compute the address of each
+        # row from that of the row before, and tiles of half a vector would wait for the last one.
+        hidden = ir.InlineAsm(ir.FunctionType(p, [p]), "", "=r,0")
+        next_a = [builder.call(hidden, [builder.gep(pointer, [a_col])]) for pointer in a_k]
         builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, done)
 
         k.add_incoming(ir.Constant(I64, 0), entry)
@@ -122,19 +140,53 @@ class _TileWriter(VectorWriter):
         builder = ir.IRBuilder(done)
         for i in range(rows):
             row = builder.gep(c, [builder.mul(c_row, ir.Constant(I64, i))])
-            for value, j in zip(new_sums[i], columns, strict=True):
+            for value, (part, j) in zip(new_sums[i], columns, strict=True):
+                if part.n_lanes < self.n_lanes:
+                    value = self._with_zeros(builder, value)
                 self.store(builder, value, builder.gep(row, [j]))
         builder.ret_void()
         return function
 
-    def write_tiles(self, builder, n_vectors, size, a, b, c, init):
+    def _with_zeros(self, builder, half):
+        """Write what makes a whole vector of half a vector and of zeros."""
+        lanes = ir.Constant(ir.VectorType(I32, self.n_lanes), list(range(self.n_lanes)))
+        return builder.shuffle_vector(half, ir.Constant(half.type, None), lanes)
+
+    def write_shapes(self, builder, size, *operands):
+        """Write the choice of the narrowest tiles that hold the width, and what computes them.
+
+        Parameters
+        ----------
+        builder : llvmlite.ir.IRBuilder
+        size : sequence of llvmlite values
+            The rows, width and depth of the product.
+        *operands : sequences of llvmlite values
+            They are passed on to :meth:`write_tiles`.
+        """
+        n, half = self.n_lanes, self.n_lanes // 2
+        shapes = [(n, n), (n, half), (n,), (half,)] if _HAS_HALVES else [(n, n), (n,)]
+
+        def write(wide, *others):
+            if not others:
+                self.write_tiles(builder, wide, size, *operands)
+                return
+            is_wide = builder.icmp_signed(">", size[1], ir.Constant(I64, sum(others[0])))
+            with builder.if_else(is_wide) as (then, otherwise):
+                with then:
+                    self.write_tiles(builder, wide, size, *operands)
+                with otherwise:
+                    write(*others)
+
+        write(*shapes)
+
+    def write_tiles(self, builder, parts, size, a, b, c, init):
         """Write calls of the function with the most rows that fits, until no row is left.
 
         Parameters
         ----------
         builder : llvmlite.ir.IRBuilder
-        n_vectors : int
-            The number of vectors in a row of the tile, 1 or 2.
+        parts : sequence of int
+            The number of lanes of each vector in a row of the tile; see :meth:`function`.
         size : sequence of llvmlite values
             The rows, width and depth of the product.
         a, b, c, init : sequences of llvmlite values
@@ -154,7 +206,7 @@ class _TileWriter(VectorWriter):
                 )
                 a_here, c_here, init_here = pointers
                 builder.call(
-                    self.function(height, n_vectors),
+                    self.function(height, parts),
                     [depth, a_here, a_row, a_col, b, b_row, c_here, c_row, init_here, init_row],
                 )
                 more = builder.add(done, ir.Constant(I64, height))
@@ -218,7 +270,8 @@ def transpose_square(typing_context, arena, source, source_row, to, to_row):
 def tile(typing_context, arena, size, a, b, c, init):
     """Compute C = init + A B for matrices in the arena, where C is no larger than a tile.
 
-    The rows of C are written up to the end of their last vector.
+    The rows of C are written up to the end of their last vector. What lies there is zero, or else
+    computed from what lies beyond the width of B and of the initial sums.
 
     Parameters
     ----------
@@ -241,11 +294,7 @@ def tile(typing_context, arena, size, a, b, c, init):
         for operand in args[2:]:
             start, *steps = cgutils.unpack_tuple(builder, operand)
             operands.append((builder.gep(data, [start]), *steps))
-        is_wide = builder.icmp_signed(">", size[1], ir.Constant(I64, lanes_of(element)))
-        with builder.if_else(is_wide) as (wide, narrow):
-            for branch, n_vectors in ((wide, 2), (narrow, 1)):
-                with branch:
-                    writer.write_tiles(builder, n_vectors, size, *operands)
+        writer.write_shapes(builder, size, *operands)
         return context.get_dummy_value()
 
     return types.void(arena, size, a, b, c, init), codegen
@@ -260,12 +309,14 @@ DEPTH_BLOCK = 256
 def multiply(arena, size, a, b, c, init):
     """Compute C = init + A B for matrices in the arena, where C is no wider than a panel.
 
+    Rows of C are written up to the end of their last vector; see :func:`tile`.
+
     Parameters
     ----------
     arena : vector
         C is modified in place.
     size : Size
-        It has any number of rows, a width of one or two vectors, and a depth of at least 1.
+        It has any number of rows, a width of at most two vectors, and a depth of at least 1.
     a : StridedMatrix
     b, c, init : Matrix
         The initial sums are a row that is repeated, or a matrix of the size of C.

@@ -61,7 +61,6 @@ from .slots import (
     SUM_GROUP,
     UPDATE_WEIGHTS,
 )
-from .vector_unit import TILE_ROWS
 from .views import (
     arrays_of,
     copy_elements,
@@ -235,7 +234,7 @@ def pass_rows(network, X, Y, sample_weight, sums, number, n_threads, start, n_ro
     n_parts = n_groups if sums_groups else n_threads
     first_part, last_part = share(number, n_threads, n_parts, 1)
     for part in range(first_part, last_part):
-        multiple = at.GROUP_MULTIPLE if sums_groups else TILE_ROWS
+        multiple = at.GROUP_MULTIPLE if sums_groups else at.ROW_MULTIPLE
         first, last = share(part, n_parts, n_rows, multiple)
         for top in range(first, last, block):
             bottom = min(top + block, last)

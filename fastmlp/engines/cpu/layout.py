@@ -96,6 +96,9 @@ N_SCALARS = 32
 
 # Rows of a batch form groups of a multiple of this number of rows, which is whole tiles everywhere.
 GROUP_MULTIPLE = 12
+# Threads share rows in multiples of this number. Tiles of so few rows take no longer for each row
+# than larger ones, and threads have about the same number of rows.
+ROW_MULTIPLE = 2
 COPY_ELEMENTS = 64  # threads share copies in multiples of this number of elements
 
 _CACHE_LINE = 64  # bytes

@@ -131,6 +131,7 @@ def forward(network, inputs, first, last, seen):
         if last - first <= _FEW_ROWS and step > 0 and step * arena.itemsize % _PAGE == 0:
             depth = min(fan_in, _STRIP)
         for k in range(0, fan_in, depth):
+            rows = min(depth, fan_in - k)
             for column in range(0, layer[at.OUT_WIDTH], settings[at.PANEL]):
                 width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
                 weight_row = step if step > 0 else width
@@ -138,7 +139,7 @@ def forward(network, inputs, first, last, seen):
                 sums = Matrix(layer[at.OUTPUT] + first * out_row + column, out_row)
                 call(
                     calls, MULTIPLY, arena,
-                    Size(last - first, width, min(depth, fan_in - k)),
+                    Size(last - first, min(width, layer[at.FAN_OUT] - column), rows),
                     StridedMatrix(inputs + k, in_row, 1),
                     Matrix(block, weight_row),
                     sums,
@@ -219,7 +220,7 @@ def backward(network, first, last):
             width = min(settings[at.PANEL], layer[at.IN_WIDTH] - column)
             call(
                 calls, MULTIPLY, arena,
-                Size(last - first, width, fan_out),
+                Size(last - first, min(width, layer[at.FAN_IN] - column), fan_out),
                 StridedMatrix(layer[at.DELTA] + first * delta_row, delta_row, 1),
                 Matrix(layer[at.TRANSPOSED] + column * layer[at.OUT_WIDTH], width),
                 Matrix(out + first * out_row + column, out_row),

@@ -60,7 +60,7 @@ SIGNATURES: dict[int, tuple[Argument, ...]] = {
     LOSSES: (_REALS, _INTEGERS, *[_INTEGER] * 5, _DOUBLES, _INTEGER),
     BACKWARD: (Network, *[_INTEGER] * 2),
     UPDATE_WEIGHTS: (Network, Inputs, _INTEGERS, _DOUBLES, *[_INTEGER] * 5),
-    SUM_GRADIENT: (Network, *[_INTEGER] * 9),
+    SUM_GRADIENT: (Network, *[_INTEGER] * 10),
     SUM_GROUP: (Network, Inputs, *[_INTEGER] * 7),
     TRANSPOSE_BLOCK: (_REALS, _INTEGERS, *[_INTEGER] * 6),
     SHAPE_GRADIENT: (_REALS, *[_INTEGER] * 6),

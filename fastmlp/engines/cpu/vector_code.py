@@ -62,6 +62,25 @@ class VectorWriter:
         pointer = builder.bitcast(pointer, self.vector.as_pointer())
         builder.store(vector, pointer, align=self.size)
 
+    def copy_first(self, builder, source, to, mask):
+        """Write what copies the lanes of a mask from one place to another, and reads no others."""
+        mask_type = mask.type
+        pointer = self.vector.as_pointer()
+        load = self._masked("load", self.vector, [pointer, I32, mask_type, self.vector])
+        store = self._masked("store", ir.VoidType(), [self.vector, pointer, I32, mask_type])
+        align = ir.Constant(I32, self.size)
+        nothing = ir.Constant(self.vector, ir.Undefined)
+        vector = builder.call(load, [builder.bitcast(source, pointer), align, mask, nothing])
+        builder.call(store, [vector, builder.bitcast(to, pointer), align, mask])
+
+    def _masked(self, what, result, arguments):
+        """Declare what loads or stores the lanes of a mask, unless the module has it."""
+        name = f"llvm.masked.{what}.{self.suffix}.p0"
+        function = self.module.globals.get(name)
+        if function is None:
+            function = ir.Function(self.module, ir.FunctionType(result, arguments), name)
+        return function
+
     def splat(self, builder, scalar):
         """Write what fills all lanes of a vector with one number."""
         undefined = ir.Constant(ir.VectorType(scalar.type, self.n_lanes), ir.Undefined)

@@ -118,6 +118,8 @@ LEVEL = _choose()
 IS_CHOSEN = bool(os.environ.get(OVERRIDE))
 HOST = _detect() if LEVEL is None else LEVELS[LEVEL].unit
 TILE_ROWS = HOST.tile_rows
+#: Whether instructions can be told which lanes of a vector they load and store.
+HAS_MASKS = HOST.n_bytes == 64
 
 
 def lanes(dtype: np.dtype) -> int:

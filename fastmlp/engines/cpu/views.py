@@ -13,7 +13,8 @@ from numba.extending import intrinsic
 from .._numba import array_of, cgutils, populate_array
 from . import layout as at
 from .jobs import FIELDS
-from .vector_unit import HOST
+from .vector_code import VectorWriter
+from .vector_unit import HAS_MASKS, HOST
 
 
 def _borrow(context, builder, array_type, data, *sizes):
@@ -233,7 +234,8 @@ def row_view(typing_context, matrix, row):
 def copy_elements(typing_context, to, to_start, source, source_start, size):
     """Copy a piece of a vector, ``to[to_start :][:size] = source[source_start :][:size]``.
 
-    Mostly a row of a full panel is copied, which a few vector instructions do.
+    Mostly a row of a full panel is copied, which a few vector instructions do. They also copy
+    shorter rows where the machine has masks of lanes.
 
     Parameters
     ----------
@@ -257,7 +259,20 @@ def copy_elements(typing_context, to, to_start, source, source_start, size):
             with full:
                 cgutils.raw_memcpy(builder, target, origin, panel, itemsize)
             with other:
-                cgutils.raw_memcpy(builder, target, origin, size, itemsize)
+                if not HAS_MASKS:
+                    cgutils.raw_memcpy(builder, target, origin, size, itemsize)
+                else:
+                    is_short = builder.icmp_signed("<", size, panel)
+                    with builder.if_else(is_short) as (short, long):
+                        with short:
+                            writer = VectorWriter(builder.module, target.type.pointee)
+                            for number in range(2):
+                                first = size.type(number * writer.n_lanes)
+                                mask = writer.first_lanes(builder, builder.sub(size, first))
+                                places = (builder.gep(p, [first]) for p in (origin, target))
+                                writer.copy_first(builder, *places, mask)
+                        with long:
+                            cgutils.raw_memcpy(builder, target, origin, size, itemsize)
         return context.get_dummy_value()
 
     i = types.int64

@@ -24,6 +24,10 @@ from .slots import (
 from .views import arrays_of, copy_elements, row_view, view
 from .work_sharing import share
 
+# The largest part of a panel that counts as few units: the sums over a block are then vectors of
+# its rows, since vectors of its units would be padded.
+_FEW_UNITS = 0.375
+
 
 @compile_kernel
 def block_of(layer, settings, number):
@@ -192,7 +196,52 @@ def pack_inputs(network, X, number, start, first, n_rows, top, width, to):
 
 
 @compile_kernel
-def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows, to, to_biases):
+def sum_few_units(network, size, inputs, inputs_row, deltas, to, width, room):
+    """Sum the gradient of a block of weights of few units, with vectors over the block's rows.
+
+    This is the transposed product of :func:`sum_gradient`, and has the same result.
+
+    Parameters
+    ----------
+    network : Network
+    size : Size
+        The block's number of rows, the number of its units, and the number of rows of the batch.
+    inputs, inputs_row : int
+        Where the inputs of the block's rows start in the arena, and the distance between two rows
+        of the batch there.
+    deltas : Matrix
+        The deltas of the units.
+    to, width : int
+        Where in the arena the sums are written, and the distance of their rows, which get zeros
+        beyond the units.
+    room : int
+        Where in the arena there is room for a full panel with a row for each unit.
+    """
+    arena, _, settings, calls = arrays_of(network)
+    panel, n_units = settings[at.PANEL], size.width
+    transposed = StridedMatrix(deltas.start, 1, deltas.row_step)
+    for top in range(0, size.rows, panel):
+        rows = min(panel, size.rows - top)
+        call(
+            calls, MULTIPLY, arena,
+            Size(n_units, rows, size.depth),
+            transposed,
+            Matrix(inputs + top, inputs_row),
+            Matrix(room, panel),
+            Matrix(settings[at.ZEROS], 0),
+        )  # fmt: skip
+        for i in range(rows):
+            start = to + (top + i) * width
+            for j in range(width):
+                arena[start + j] = 0
+            for j in range(n_units):
+                arena[start + j] = arena[room + j * panel + i]
+
+
+@compile_kernel
+def sum_gradient(
+    network, number, top, column, inputs, inputs_row, first, n_rows, to, to_biases, room
+):  # fmt: skip
     """Sum the gradient of one block of weights over rows of the batch.
 
     For the topmost block of a panel, the gradient of the panel's biases is summed as well. For the
@@ -212,11 +261,14 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
         The first row, as its number in the batch, and the number of rows.
     to, to_biases : int
         Where in the arena the sums of weights and biases are written.
+    room : int
+        Where in the arena there is room for a full panel of half as many rows as columns.
     """
     arena, layers, settings, calls = arrays_of(network)
-    layer = layers[number]
+    layer, panel = layers[number], settings[at.PANEL]
     rows = min(settings[at.BLOCK_HEIGHT], layer[at.FAN_IN] - top)
-    width = min(settings[at.PANEL], layer[at.OUT_WIDTH] - column)
+    width = min(panel, layer[at.OUT_WIDTH] - column)
+    n_units = min(width, layer[at.FAN_OUT] - column)  # without the padding
     delta_row = layer[at.OUTPUT_ROW]
     deltas = Matrix(layer[at.DELTA] + first * delta_row + column, delta_row)
     zeros = Matrix(settings[at.ZEROS], 0)
@@ -224,11 +276,14 @@ def sum_gradient(network, number, top, column, inputs, inputs_row, first, n_rows
         # Column sums are a product with a row of ones. All of its elements are the same number one.
         ones = StridedMatrix(settings[at.ONE], 0, 0)
         to_sums = Matrix(to_biases, width)
-        call(calls, MULTIPLY, arena, Size(1, width, n_rows), ones, deltas, to_sums, zeros)
+        call(calls, MULTIPLY, arena, Size(1, n_units, n_rows), ones, deltas, to_sums, zeros)
     if number == 0 and settings[at.IS_SPARSE]:
         return
+    size = Size(rows, n_units, n_rows)
+    if n_units <= _FEW_UNITS * panel and 2 * n_units <= rows:
+        sum_few_units(network, size, inputs, inputs_row, deltas, to, width, room)
+        return
     transposed = StridedMatrix(inputs, 1, inputs_row)
-    size = Size(rows, width, n_rows)
     call(calls, MULTIPLY, arena, size, transposed, deltas, Matrix(to, width), zeros)
 
 
@@ -252,7 +307,8 @@ def sum_group(network, X, scratch, start, first_row, n_rows, to, first, last):
         The blocks, counted over all layers: from `first` on, up to the one before `last`.
     """
     _, layers, settings, calls = arrays_of(network)
-    packed_inputs = scratch + at.N_SCALARS + 2 * settings[at.PANEL] * settings[at.BLOCK_HEIGHT]
+    room = scratch + at.N_SCALARS
+    packed_inputs = room + 2 * settings[at.PANEL] * settings[at.BLOCK_HEIGHT]
     for number in range(settings[at.N_LAYERS]):
         layer = layers[number]
         packed = -1
@@ -270,7 +326,7 @@ def sum_group(network, X, scratch, start, first_row, n_rows, to, first, last):
             call(
                 calls, SUM_GRADIENT,
                 network, number, top, column, inputs, inputs_row, first_row, n_rows,
-                to + weights, to + layer[at.BIASES] + column,
+                to + weights, to + layer[at.BIASES] + column, room,
             )  # fmt: skip
 
 
@@ -405,6 +461,7 @@ def update_weights(network, X, work, sums, scratch, start, n_rows, first, last):
                 call(
                     calls, SUM_GRADIENT,
                     network, number, top, column, inputs, rows, 0, n_rows, batch_sum, biases_sum,
+                    biases_sum + panel,
                 )  # fmt: skip
             else:
                 add_partial_sums(arena, settings, n_rows, weights, rows * width, batch_sum)
