@@ -9,7 +9,7 @@ from pathlib import Path
 import naive
 import numpy as np
 import pytest
-from helpers import loss_and_gradient, use_all_threads
+from helpers import loss_and_gradient, team_of
 
 from fastmlp.engines.cpu import engine
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
@@ -73,13 +73,11 @@ def trained(units, n_threads):
 
 
 @pytest.mark.parametrize("units", [(19, 50, 3), (50, 26, 17), (9, 33, 1)], ids=str)
-def test_threads_change_no_bit(units, monkeypatch):
-    monkeypatch.setattr(engine, "_TEAM_MULTIPLY_ADDS", 0)
-    monkeypatch.setattr(engine, "default_n_threads", lambda: 3)
-    use_all_threads(monkeypatch)
-    alone = trained(units, 1)
-    for n_threads in (2, 3):
-        np.testing.assert_array_equal(trained(units, n_threads), alone)
+def test_threads_change_no_bit(units):
+    with team_of(3):
+        alone = trained(units, 1)
+        for n_threads in (2, 3):
+            np.testing.assert_array_equal(trained(units, n_threads), alone)
 
 
 ALL = """

@@ -94,10 +94,10 @@ GRADIENT_SHARE = 17  # the share of the new gradient in NAdam's mixture
 GRADIENT_SCALE = 18  # what a gradient is multiplied by to limit its norm
 N_SCALARS = 32
 
-# Rows of a batch form groups of a multiple of this number of rows, which is whole tiles everywhere.
-GROUP_MULTIPLE = 12
-# Threads share rows in multiples of this number. Tiles of so few rows take no longer for each row
-# than larger ones, and threads have about the same number of rows.
+# Rows of a batch form groups of a multiple of this number of rows, on every machine. Tiles of so few
+# rows take no longer for each row than larger ones, and groups have about the same number of rows.
+GROUP_MULTIPLE = 4
+# Threads share the rows of a batch without groups in multiples of this number.
 ROW_MULTIPLE = 2
 COPY_ELEMENTS = 64  # threads share copies in multiples of this number of elements
 

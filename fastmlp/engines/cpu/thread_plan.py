@@ -10,7 +10,6 @@ from math import ceil
 
 from ...network.plan import TrainingPlan
 from . import layout as at
-from .vector_unit import TILE_ROWS
 
 # Of one core: multiply-adds and bytes in a nanosecond, where other cores have written the bytes.
 _MULTIPLY_ADDS, _BYTES = 48.0, 10.0
@@ -63,8 +62,9 @@ def step_nanoseconds(plan: TrainingPlan, layout: at.Layout, n_threads: int) -> f
             n_parts, n_barriers = n_threads, 3
             items = ceil(n_groups * layout.n_blocks / n_threads)
             sums = (items * block + columns) / n_groups + parameters
-    tiles = ceil(ceil(plan.batch_size / TILE_ROWS) / n_parts) * ceil(n_parts / n_threads)
-    rows = min(plan.batch_size, tiles * TILE_ROWS) * (weights + further) / scale
+    multiple = at.GROUP_MULTIPLE if n_parts == n_groups else at.ROW_MULTIPLE
+    shares = ceil(ceil(plan.batch_size / multiple) / n_parts) * ceil(n_parts / n_threads)
+    rows = min(plan.batch_size, shares * multiple) * (weights + further) / scale
     changed = (weights + further) * itemsize * remote / _BYTES
     barriers = n_barriers * _BARRIER * n_threads if n_threads > 1 else 0.0
     return rows + changed + sums + barriers + _SERIAL

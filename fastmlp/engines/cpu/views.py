@@ -269,8 +269,9 @@ def copy_elements(typing_context, to, to_start, source, source_start, size):
                             for number in range(2):
                                 first = size.type(number * writer.n_lanes)
                                 mask = writer.first_lanes(builder, builder.sub(size, first))
-                                places = (builder.gep(p, [first]) for p in (origin, target))
-                                writer.copy_first(builder, *places, mask)
+                                source_here = builder.gep(origin, [first])
+                                target_here = builder.gep(target, [first])
+                                writer.copy_first(builder, source_here, target_here, mask)
                         with long:
                             cgutils.raw_memcpy(builder, target, origin, size, itemsize)
         return context.get_dummy_value()
