@@ -67,6 +67,8 @@ class Grid:
         The columns of numbers, which stand on the right.
     can_sort : bool, default=False
         Whether a click on the head of a column sorts the rows.
+    is_matrix : bool, default=False
+        Whether it stays a table on narrow screens, where the cells of others are listed.
     """
 
     caption: str
@@ -74,6 +76,7 @@ class Grid:
     rows: Sequence[Sequence[Cell]]
     numeric: set[int] = field(default_factory=set)
     can_sort: bool = False
+    is_matrix: bool = False
     kind: ClassVar[str] = "grid"
 
 

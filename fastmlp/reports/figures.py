@@ -163,9 +163,7 @@ def curves_of_values(
     for series, values in enumerate(lines):
         drawing.line(places, values, series, _label(drawing, of_lines, series))
     low, high = drawing.ax.get_ylim()
-    drawing.ax.plot(
-        places, np.full(len(places), low), "|", color=INK, markersize=7, clip_on=False
-    )
+    drawing.ax.plot(places, np.full(len(places), low), "|", color=INK, markersize=7, clip_on=False)
     drawing.ax.set_ylim(low, high)
     if is_date:
         _name_dates(drawing, places)
@@ -185,8 +183,9 @@ def _name_dates(drawing: Drawing, places: NDArray[np.float64]) -> None:
     ticks = np.linspace(places.min(), places.max(), 3)
     texts = [_moment(tick).strftime(form) for tick in ticks]
     drawing.ax.set_xticks(ticks, texts)
-    for text, side in zip(drawing.ax.get_xticklabels(), ("left", "center", "right"), strict=True):
-        text.set_horizontalalignment(side)
+    first, _, last = drawing.ax.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
 
 
 def _moment(seconds: float) -> datetime:

@@ -12,15 +12,18 @@ from sklearn.inspection import partial_dependence, permutation_importance
 from ..tabular.cells import numbers_of
 from ..tabular.columns import called
 from ..tabular.dates import read_dates
-from .rows import sample
+from ..tabular.encoders.assembly import make_inputs
+from ..tabular.frames import read_frame
+from ..tabular.rows import names_of, numbers_of_columns, read_rows
+from .rows import column_of, sample
 
 # Predictions of rows that all columns may cost together, and the bounds of the rows of each.
-_MOST_PREDICTIONS = 200_000
-_ROWS = (150, 2000)
+_MOST_PREDICTIONS = 100_000
+_ROWS = (100, 2000)
 _MOST_COLUMNS = 200
 _N_REPEATS = 5
 _ROWS_OF_DEPENDENCE = 300
-_N_POINTS = 16
+_N_POINTS = 14
 _MOST_LEVELS = 10
 
 
@@ -48,9 +51,12 @@ class Importances:
 
 
 def importances(
-    model: Any, X: pd.DataFrame, y: NDArray[Any], loss: Callable[[Any, Any, Any], float]
+    model: Any, X: pd.DataFrame, y: NDArray[Any], loss: Callable[[Any, Any], float]
 ) -> Importances:
     """Measure the permutation importance of each column that a model uses.
+
+    The columns are read once. Then places of rows are shuffled in the stead of values, and the
+    inputs of the networks are made of what was read there.
 
     Parameters
     ----------
@@ -59,7 +65,7 @@ def importances(
     X : pandas.DataFrame
     y : ndarray of shape (n_rows,)
     loss : callable
-        ``loss(model, X, y)``.
+        ``loss(inputs, y)`` of the model for inputs of its networks.
 
     Returns
     -------
@@ -69,14 +75,23 @@ def importances(
     measured = used[:_MOST_COLUMNS]
     n_rows = _MOST_PREDICTIONS // (len(measured) * _N_REPEATS)
     rows = sample(len(X), int(np.clip(n_rows, *_ROWS)))
-    some = X.iloc[rows][used]
-    fixed = some[used[len(measured) :]]
+    fitted = model.preprocessor_
+    numbers, codes = read_rows(fitted, read_frame(model, X.iloc[rows], reset=False))
+    of_numbers = [name for _, name, _, _ in numbers_of_columns(fitted)]
+    of_codes = names_of(fitted, "text")
+    parts = [(_places_of(name, of_numbers), _places_of(name, of_codes)) for name in measured]
 
-    def score(estimator: Any, X: pd.DataFrame, y: NDArray[Any]) -> float:
-        return -loss(estimator, pd.concat([X, fixed.set_axis(X.index)], axis=1), y)
+    def score(estimator: Any, places: NDArray[np.intp], y: NDArray[Any]) -> float:
+        shuffled_numbers, shuffled_codes = numbers.copy(), codes.copy()
+        for column in np.flatnonzero((places != np.arange(len(places))[:, np.newaxis]).any(axis=0)):
+            here, (its_numbers, its_codes) = places[:, column], parts[column]
+            shuffled_numbers[:, its_numbers] = numbers[here][:, its_numbers]
+            shuffled_codes[:, its_codes] = codes[here][:, its_codes]
+        return -loss(make_inputs(fitted, shuffled_numbers, shuffled_codes), y)
 
+    places = np.tile(np.arange(len(rows))[:, np.newaxis], len(measured))
     found = permutation_importance(
-        model, some[measured], y[rows], scoring=score, n_repeats=_N_REPEATS, random_state=0
+        model, places, y[rows], scoring=score, n_repeats=_N_REPEATS, random_state=0
     )
     order = np.argsort(-found.importances_mean, kind="stable")
     return Importances(
@@ -87,6 +102,10 @@ def importances(
         _N_REPEATS,
         len(used) - len(measured),
     )
+
+
+def _places_of(name: Hashable, names: list[Hashable]) -> list[int]:
+    return [i for i, other in enumerate(names) if other is name or other == name]
 
 
 @dataclass
@@ -114,9 +133,7 @@ class Dependence:
     is_date: bool
 
 
-def dependences(
-    model: Any, X: pd.DataFrame, names: list[Hashable], most: int
-) -> list[Dependence]:
+def dependences(model: Any, X: pd.DataFrame, names: list[Hashable], most: int) -> list[Dependence]:
     """Compute the partial dependence of a model on columns.
 
     Parameters
@@ -144,7 +161,7 @@ def dependences(
     for name in names:
         if len(found) == most:
             break
-        points = _points(X.iloc[:, X.columns.get_loc(name)], described[name])
+        points = _points(column_of(X, name), described[name])
         if points is None or len(points[0]) < 2:
             continue
         values, places, labels = points
@@ -191,4 +208,3 @@ def _points(
     if pd.api.types.is_integer_dtype(column.dtype):
         values = [float(value) for value in values]
     return values, places, []
-

@@ -45,18 +45,19 @@ def of_classes(shares: NDArray[np.floating], threshold: float = 0.5) -> Predicte
     threshold : float, default=0.5
         The probability above which the second of two classes is predicted.
     """
-    shares = shares.astype(np.float64)
-    shares = shares / shares.sum(axis=1, keepdims=True)
+    exact: Floats = shares.astype(np.float64)
+    exact = exact / exact.sum(axis=1, keepdims=True)
+    # Where labels are found by the probabilities as they are, as a model does.
     labels = np.argmax(shares, axis=1)
     if shares.shape[1] == 2:
         labels = (shares[:, 1] > threshold).astype(np.intp)
-    return Predicted(labels, shares, np.empty((len(shares), 0)))
+    return Predicted(labels, exact, np.empty((len(exact), 0)))
 
 
 def of_numbers(numbers: NDArray[np.floating]) -> Predicted:
     """Return the prediction that numbers are, of shape (n_rows,) or (n_rows, n_levels)."""
-    numbers = numbers.astype(np.float64).reshape(len(numbers), -1)
-    return Predicted(np.empty(0, np.intp), np.empty((len(numbers), 0)), numbers)
+    columns: Floats = numbers.astype(np.float64).reshape(len(numbers), -1)
+    return Predicted(np.empty(0, np.intp), np.empty((len(columns), 0)), columns)
 
 
 def class_metrics(codes: NDArray[np.intp], said: Predicted) -> dict[str, Metric]:
@@ -89,9 +90,7 @@ def class_metrics(codes: NDArray[np.intp], said: Predicted) -> dict[str, Metric]
     return found
 
 
-def number_metrics(
-    y: Floats, said: Predicted, levels: Sequence[float] = ()
-) -> dict[str, Metric]:
+def number_metrics(y: Floats, said: Predicted, levels: Sequence[float] = ()) -> dict[str, Metric]:
     """Return the metrics of a regression, or of quantiles.
 
     Parameters
@@ -136,7 +135,7 @@ def _ratio(values: Floats, shares: Floats) -> Metric:
 
 
 def _balanced(codes: NDArray[np.intp], hit: Floats) -> Metric:
-    """The mean over classes of the share that is right; a class without rows has none."""
+    """Average the share that is right over classes; a class without rows has none."""
     classes, places = np.unique(codes, return_inverse=True)
     members = np.zeros((len(codes), len(classes)))
     members[np.arange(len(codes)), places] = 1
@@ -166,7 +165,7 @@ def _explained(squared: Floats, centred: Floats) -> Metric:
 
 
 def _area(codes: NDArray[np.intp], score: Floats) -> Metric:
-    """The area under the ROC curve: how often a row of class 1 has the higher score."""
+    """Compute the area under the ROC curve: how often a row of class 1 has the higher score."""
     order = np.argsort(score, kind="stable")
     order = order[codes[order] >= 0]
     is_one = codes[order] == 1

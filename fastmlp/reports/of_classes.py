@@ -16,7 +16,7 @@ from .blocks import Block, Cell, Grid, Notes, Picture, Row, Text
 from .figures import Drawing, shares_on, thinned
 from .quality import Evaluated
 from .svg import INK, SERIES
-from .texts import count, listed, number, percent, quoted, shown
+from .texts import NONE, count, listed, number, percent, quoted, shown
 
 _MOST_CLASSES = 15  # in the table of confusions
 _MOST_CURVES = 4
@@ -64,7 +64,8 @@ def _matrix(classes: list[str], counts: NDArray[np.int_]) -> Grid:
             cells.append(Cell(f"{counts[i, j]:,}", detail, look=f"h{round(10 * share)}"))
         rows.append([*cells, Cell(f"{totals[i]:,}")])
     head = ["true class", *(f"→ {shown(label, 24)}" for label in classes), "rows"]
-    return Grid("What each class is taken for", head, rows, set(range(1, len(head))))
+    numeric = set(range(1, len(head)))
+    return Grid("What each class is taken for", head, rows, numeric, is_matrix=True)
 
 
 def _frequent_confusions(classes: list[str], counts: NDArray[np.int_]) -> Grid:
@@ -93,11 +94,9 @@ def _by_class(classes: list[str], codes: NDArray[np.intp], labels: NDArray[np.in
         [
             Cell(shown(label, 30), is_header=True),
             Cell(f"{support[i]:,}", key=float(support[i])),
-            Cell(percent(recall[i]) if support[i] else "–", key=float(recall[i])),
-            Cell(
-                percent(precision[i]) if (labels == i).any() else "–", key=float(precision[i])
-            ),
-            Cell(number(round(f1[i], 3)) if support[i] else "–", key=float(f1[i])),
+            Cell(percent(recall[i]) if support[i] else NONE, key=float(recall[i])),
+            Cell(percent(precision[i]) if (labels == i).any() else NONE, key=float(precision[i])),
+            Cell(number(round(f1[i], 3)) if support[i] else NONE, key=float(f1[i])),
         ]
         for i, label in enumerate(classes)
     ]
@@ -186,9 +185,7 @@ def calibration_blocks(evaluated: Evaluated) -> list[Block]:
     return [Row([_calibration(score, is_true, what), _spread(evaluated, score, is_true, what)])]
 
 
-def _calibration(
-    score: NDArray[np.float64], is_true: NDArray[np.bool_], what: str
-) -> Picture:
+def _calibration(score: NDArray[np.float64], is_true: NDArray[np.bool_], what: str) -> Picture:
     """Draw the share of true rows in bins of about as many rows."""
     edges = np.unique(np.quantile(score, np.linspace(0, 1, _N_BINS + 1)))
     places = np.clip(np.searchsorted(edges, score, side="right") - 1, 0, max(len(edges) - 2, 0))
@@ -212,8 +209,8 @@ def _calibration(
     shares_on(drawing.ax.xaxis)
     shares_on(drawing.ax.yaxis)
     drawing.legend(loc="upper left")
-    gap = float(np.average(np.abs(np.subtract(means, observed)), weights=np.bincount(places)[
-        np.unique(places)]))  # fmt: skip
+    n_rows_of = np.unique(places, return_counts=True)[1]
+    gap = float(np.average(np.abs(np.subtract(means, observed)), weights=n_rows_of))
     return drawing.picture(
         "Can the probabilities be believed?",
         "Rows with similar probabilities are put together: of those with 70 %, 70 % should be "
@@ -228,7 +225,9 @@ def _spread(
     drawing = Drawing()
     classes = evaluated.part.classes
     names = (
-        (quoted(classes[0], 16), quoted(classes[1], 16)) if len(classes) == 2 else ("wrong", "right")
+        (quoted(classes[0], 16), quoted(classes[1], 16))
+        if len(classes) == 2
+        else ("wrong", "right")
     )
     edges = np.linspace(0, 1, 21) if len(classes) == 2 else np.linspace(1 / len(classes), 1, 21)
     for series, (name, rows) in enumerate(zip(names, (~is_true, is_true), strict=True)):
@@ -247,9 +246,7 @@ def _spread(
     sure = float(np.mean(np.maximum(score, 1 - score) > 0.9))
     return drawing.picture(
         "How sure the model is",
-        "How many rows get which probability; the further the two are apart, the better the "
-        "classes are told apart." if len(classes) == 2 else
-        "How many rows get which probability, among those that are right and those that are wrong.",
-        f"Probabilities of {count(len(score), 'row')}; {percent(sure)} are beyond 90 % or below "
-        "10 %",
-    )  # fmt: skip
+        "How many rows get which probability, "
+        + ("among those of either class." if len(classes) == 2 else "of those right and wrong."),
+        f"Probabilities of {count(len(score), 'row')}; {percent(sure)} are beyond 90 or 10 %",
+    )

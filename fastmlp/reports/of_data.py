@@ -16,9 +16,9 @@ from ..tabular.columns import called
 from .blocks import Block, Cell, Grid, Heading, Notes, Row
 from .figures import Drawing
 from .quality import Evaluated
-from .rows import Part, Subject, sample
+from .rows import Part, Subject, column_of, sample
 from .svg import SERIES
-from .texts import count, listed, number, percent, quoted, shown
+from .texts import NONE, count, listed, number, percent, quoted, shown
 
 _MOST_COLUMNS = 100  # in the table
 _MOST_LOOKED_AT = 300  # for leaks and drift
@@ -30,7 +30,9 @@ _LEAST_DRIFT = 0.1
 _MOST_BARS = 15
 
 
-def data_blocks(subject: Subject, evaluated: Sequence[Evaluated], said: Sequence[str]) -> list[Block]:
+def data_blocks(
+    subject: Subject, evaluated: Sequence[Evaluated], said: Sequence[str]
+) -> list[Block]:
     """Show the target and the columns of a table, with warnings.
 
     Parameters
@@ -106,7 +108,7 @@ def _target_remarks(part: Part) -> list[str]:
 
 def _plain(subject: Subject, frame: pd.DataFrame, column: dict[str, Any]) -> pd.Series:
     """Return a column as numbers where the model takes it for such, else as text."""
-    values = frame.iloc[:, frame.columns.get_loc(column["name"])]
+    values = column_of(frame, column["name"])
     if column["kind"] == "numeric":
         form = column.get("number_format", "")
         try:
@@ -184,21 +186,19 @@ def _repeated_rows(subject: Subject) -> list[str]:
         known = int(np.isin(here, _hashes(subject.X_train, names)).sum())
         if known:
             remarks.append(
-                f"{count(known, 'row')} of the {len(here):,} that were measured ({percent(known / len(here))}) "
-                f"{'has' if known == 1 else 'have'} the columns of a row of the training: what is "
-                "measured on them says little of new rows."
+                f"{count(known, 'row')} of the {len(here):,} that were measured "
+                f"({percent(known / len(here))}) {'has' if known == 1 else 'have'} the columns of "
+                "a row of the training: what is measured on them says little of new rows."
             )
     return remarks
 
 
 def _hashes(frame: pd.DataFrame, names: Sequence[Any]) -> NDArray[np.uint64]:
-    places = [frame.columns.get_loc(name) for name in names if name in frame.columns]
-    some = frame.iloc[:, places]
-    plain = {
-        i: some.iloc[:, i].map(str) if some.iloc[:, i].dtype == object else some.iloc[:, i]
-        for i in range(len(places))
-    }
-    return pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy()
+    """Return a number for each row, which is the same where all of its columns are."""
+    columns = [column_of(frame, name) for name in names if name in frame.columns]
+    plain = {i: c.map(str) if c.dtype == object else c for i, c in enumerate(columns)}
+    hashes = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False)
+    return hashes.to_numpy().astype(np.uint64)
 
 
 def _drift(subject: Subject) -> list[str]:
@@ -256,7 +256,7 @@ def _table(subject: Subject) -> Grid:
         name, kind = column["name"], column["kind"]
         if name not in frame.columns:
             rows.append([Cell(shown(name, 40), is_header=True), Cell(_KINDS[kind]),
-                         Cell("–"), Cell("–"), Cell("not in this table")])  # fmt: skip
+                         Cell(NONE), Cell(NONE), Cell("not in this table")])  # fmt: skip
             continue
         plain = _plain(subject, frame, column)
         missing, n_distinct = float(plain.isna().mean()), int(plain.nunique())
@@ -324,9 +324,7 @@ def _target_figure(part: Part) -> Any:
 
 def _class_figure(part: Part, parts: list[tuple[str, NDArray[Any]]]) -> Any:
     n_classes = len(part.classes)
-    shares = [
-        np.bincount(y[y >= 0], minlength=n_classes) / max(1, len(y)) for _, y in parts
-    ]
+    shares = [np.bincount(y[y >= 0], minlength=n_classes) / max(1, len(y)) for _, y in parts]
     order = np.argsort(-shares[0], kind="stable")[:_MOST_BARS]
     drawing = Drawing(height=max(1.9, 0.9 + 0.3 * len(order)))
     places = np.arange(len(order))

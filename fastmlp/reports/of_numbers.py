@@ -71,7 +71,7 @@ def _errors(errors: NDArray[np.float64]) -> Picture:
     drawing.ax.stairs(counts, edges, color=SERIES[0], fill=True, alpha=0.35)
     drawing.ax.stairs(counts, edges, color=SERIES[0], linewidth=1.6)
     drawing.ax.axvline(0, color=INK, linewidth=0.9, linestyle=":")
-    drawing.ax.set_xlabel("predicted − true")
+    drawing.ax.set_xlabel("predicted \N{MINUS SIGN} true")
     drawing.ax.set_ylabel("rows")
     half, most = np.quantile(np.abs(errors), [0.5, 0.9])
     return drawing.picture(
@@ -162,9 +162,7 @@ def _coverage(
     )
 
 
-def _largest(
-    y: NDArray[np.float64], predicted: NDArray[np.float64], row_names: list[str]
-) -> Grid:
+def _largest(y: NDArray[np.float64], predicted: NDArray[np.float64], row_names: list[str]) -> Grid:
     errors = predicted - y
     order = np.argsort(-np.abs(errors), kind="stable")[:_MOST_WORST]
     rows = [

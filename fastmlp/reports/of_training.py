@@ -33,10 +33,11 @@ def training_blocks(subject: Subject) -> list[Block]:
     blocks: list[Block] = [_choices(subject)]
     for part in subject.parts[:3]:
         trained = part.model.estimator_
+        of = f" for {quoted(part.called, 30)}" if len(subject.parts) > 1 else ""
         if isinstance(trained, Pack):
-            blocks += _pack(part, trained)
+            blocks += _pack(part, trained, of)
         else:
-            blocks += _curve(part, trained)
+            blocks += _curve(part, trained, of)
     return blocks
 
 
@@ -56,12 +57,11 @@ def _choices(subject: Subject) -> Grid:
     rows.append(("seed", str(model.random_state), "the same rows and seed give the same model"))
     epochs = f"{model.n_iter_:,} epochs"
     if report.get("seconds"):
-        epochs += f" in {number(report['seconds'])} seconds"
+        epochs += f" in {report['seconds']:,.1f} seconds"
     rows.append(("training", epochs, _ending(report)))
-    for part in subject.parts:
-        if hasattr(part.model, "threshold_"):
-            rows.append(("threshold", number(part.model.threshold_), f"threshold={model.threshold!r}"))
-    rows += [(f"{name}", value, "chosen by the user") for name, value in _set_parameters(model)]
+    if hasattr(model, "threshold_"):
+        rows.append(("threshold", number(model.threshold_), f"threshold={model.threshold!r}"))
+    rows += [(name, value, "chosen by the user") for name, value in _set_parameters(model)]
     reading = getattr(model, "reading_", {})
     marks = [quoted(mark, 12) for mark in getattr(model, "na_values_", ())]
     if marks:
@@ -82,7 +82,7 @@ def _form(subject: Subject) -> tuple[str, str]:
         form = f"{count(n_networks, 'network')}, whose predictions are averaged"
     else:
         units = layer_units(trained)
-        form = f"a network with layers of {' – '.join(map(str, units))} units"
+        form = f"a network with layers of {', '.join(map(str, units))} units"
     reason = why(model).replace("`", "")
     if len(subject.parts) > 1:
         form += f", for {len(subject.parts)} targets"
@@ -105,14 +105,16 @@ def _set_parameters(model: Any) -> list[tuple[str, str]]:
     found = []
     for name, value in model.get_params(deep=False).items():
         default = known[name].default
-        is_same = value is default or (type(value) is type(default) and repr(value) == repr(default))
+        is_same = value is default or (
+            type(value) is type(default) and repr(value) == repr(default)
+        )
         if not is_same and name not in ("random_state", "n_jobs", "threshold"):
             found.append((name, repr(value) if not callable(value) else getattr(
                 value, "__name__", type(value).__name__)))  # fmt: skip
     return found[:_MOST_PARAMETERS]
 
 
-def _pack(part: Part, pack: Pack) -> list[Block]:
+def _pack(part: Part, pack: Pack, of: str) -> list[Block]:
     """Show the kinds of a pack, and the loss of each of its networks on rows it has not seen."""
     called = "log loss" if part.classes else "pinball loss" if part.levels else "RMSE"
     kinds = sorted(pack.kinds, key=lambda kind: -kind["weight"])
@@ -129,7 +131,6 @@ def _pack(part: Part, pack: Pack) -> list[Block]:
     rows.append([Cell("together", is_header=True), Cell("100 %"), Cell(str(len(pack.members))),
                  Cell(f"{pack.n_iter_:,}"), Cell(number(pack.loss))])  # fmt: skip
     head = ["kind of network", "weight", "networks", "epochs", f"{called} on held-out folds"]
-    of = f" for {quoted(part.called, 30)}" if part.name is not None else ""
     grid = Grid(f"The kinds of networks that were tried{of}", head, rows, {1, 2, 3, 4})
     note = (
         "Each network holds out a part of the training rows (a fold), and the kinds are weighed by "
@@ -160,7 +161,7 @@ def _pack(part: Part, pack: Pack) -> list[Block]:
     return [grid, Row([picture]), Notes([note])]
 
 
-def _curve(part: Part, trained: Any) -> list[Block]:
+def _curve(part: Part, trained: Any, of: str) -> list[Block]:
     """Draw the learning curve of a single network."""
     (network,) = networks_of(trained)
     history = dict(getattr(network, "history_", None) or {})
@@ -172,7 +173,6 @@ def _curve(part: Part, trained: Any) -> list[Block]:
     _add(drawing, epochs, loss, 0, "training loss")
     validation = history.get("validation_loss")
     scores = history.get("validation_score", getattr(network, "validation_scores_", None))
-    title = "Learning curve"
     if validation is not None:
         _add(drawing, epochs, np.asarray(validation, dtype=float), 1, "validation loss")
     positive = loss[loss > 0]
@@ -184,7 +184,7 @@ def _curve(part: Part, trained: Any) -> list[Block]:
         drawing.legend()
     pictures = [
         drawing.picture(
-            title if part.name is None else f"{title} for {quoted(part.name, 30)}",
+            f"Learning curve{of}",
             "The loss that training makes smaller, after each pass over the rows.",
             f"The training loss falls from {number(loss[0])} to {number(loss[-1])} in "
             f"{len(loss)} epochs",

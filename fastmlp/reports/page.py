@@ -1,7 +1,7 @@
 """The page of a report: markup, style and a few lines of script in one file.
 
-All texts are escaped by the template engine, figures have no text that is not, and the policy in the
-head of the page lets a browser run and load nothing else.
+All texts are escaped by the template engine, figures have no text that is not, and the policy in
+the head of the page lets a browser run and load nothing else.
 """
 
 import base64
@@ -31,7 +31,9 @@ def require_jinja() -> Any:
     try:
         return importlib.import_module("jinja2")
     except ModuleNotFoundError:
-        raise InputError("a report needs the package jinja2: pip install 'fastmlp[report]'") from None
+        raise InputError(
+            "a report needs the package jinja2: pip install 'fastmlp[report]'"
+        ) from None
 
 
 def is_report(path: Path) -> bool:
@@ -59,6 +61,7 @@ def render(page: Page) -> str:
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_keep_together,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -76,6 +79,11 @@ def render(page: Page) -> str:
             today=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
     )
+
+
+def _keep_together(value: Any) -> Any:
+    """Let no line end between a number and its percent sign."""
+    return value.replace(" %", "\N{NO-BREAK SPACE}%") if type(value) is str else value
 
 
 class _Drawings:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, root_mean_squared_error
+from sklearn.base import is_classifier
 
-from ..tabular.quantiles import pinball_loss
 from .blocks import Block, Cell, Grid, Notes, Text
 from .measures import (
     Measured,
+    Metric,
     Predicted,
     class_metrics,
     measure,
@@ -19,9 +19,9 @@ from .measures import (
     of_classes,
     of_numbers,
 )
-from .references import References, references
+from .references import SimpleModels, references
 from .rows import Part, Subject
-from .texts import count, number, percent, shown, with_interval
+from .texts import NONE, count, digits_for, number, percent, shown, with_interval
 
 MODEL, LINEAR, TRIVIAL = "model", "linear", "trivial"
 _FEW_ROWS = 50
@@ -58,14 +58,14 @@ class Evaluated:
     ----------
     part : Part
     said : Predicted
-    references : References
+    references : SimpleModels
     measured : dict of str to dict of str to Measured
         By 'model', 'linear' and 'trivial', and by the names of metrics.
     """
 
     part: Part
     said: Predicted
-    references: References
+    references: SimpleModels
     measured: dict[str, dict[str, Measured]]
 
     @property
@@ -79,38 +79,35 @@ class Evaluated:
 
 def evaluate(subject: Subject, part: Part) -> Evaluated:
     """Predict the rows of a report for one target, and measure the predictions."""
-    said = predicted_by(part.model, subject.X, bool(part.classes))
+    said = predicted_by(part.model, part.model._inputs(subject.X))
     found = references(subject.X, part.y, len(part.classes), part.levels, part.training)
     all_said = {MODEL: said, LINEAR: found.linear, TRIVIAL: found.trivial}
-    metrics = {
-        name: class_metrics(part.y, one) if part.classes else number_metrics(part.y, one, part.levels)
-        for name, one in all_said.items()
-        if one is not None
-    }
+    metrics = {n: _metrics(part, part.y, one) for n, one in all_said.items() if one is not None}
     return Evaluated(part, said, found, measure(metrics, len(part.y)))
 
 
-def predicted_by(model: Any, X: Any, is_classifier: bool) -> Predicted:
-    """Return what a model for a single target says of the rows of a table."""
-    if is_classifier:
-        return of_classes(model.predict_proba(X), getattr(model, "threshold_", 0.5))
-    return of_numbers(model.predict(X))
+def predicted_by(model: Any, inputs: NDArray[np.float32]) -> Predicted:
+    """Return what a model for a single target says of rows, whose inputs are made."""
+    if is_classifier(model):
+        shares = model.estimator_.predict_proba(inputs)
+        return of_classes(shares, getattr(model, "threshold_", 0.5))
+    return of_numbers(model._predictions(model.estimator_.predict(inputs)))
 
 
-def loss_of(part: Part) -> tuple[Callable[[Any, Any, NDArray[Any]], float], str]:
-    """Return what a model loses on rows, and what that is called."""
-    if part.classes:
-        classes = np.arange(len(part.classes))
+def loss_of(part: Part) -> tuple[Callable[[Any, NDArray[Any]], float], str]:
+    """Return a function of inputs and true values that is the loss of a model, and its name."""
+    metric = "log_loss" if part.classes else "pinball_loss" if part.levels else "rmse"
 
-        def loss(model: Any, X: Any, y: NDArray[Any]) -> float:
-            shares = of_classes(model.predict_proba(X)).shares
-            known = y >= 0
-            return float(log_loss(y[known], shares[known], labels=classes)) if known.any() else 0.0
+    def loss(inputs: NDArray[np.float32], y: NDArray[Any]) -> float:
+        said = predicted_by(part.model, inputs)
+        named = _metrics(part, y, said)
+        return float(named[metric](np.ones((1, len(y))))[0]) if metric in named else 0.0
 
-        return loss, "log loss"
-    if part.levels:
-        return lambda model, X, y: pinball_loss(model.predict(X), y, part.levels), "pinball loss"
-    return lambda model, X, y: float(root_mean_squared_error(y, model.predict(X))), "RMSE"
+    return loss, _WORDS[metric][0]
+
+
+def _metrics(part: Part, y: NDArray[Any], said: Predicted) -> dict[str, Metric]:
+    return class_metrics(y, said) if part.classes else number_metrics(y, said, part.levels)
 
 
 def quality_blocks(evaluated: Evaluated) -> list[Block]:
@@ -223,14 +220,15 @@ def _table(evaluated: Evaluated) -> Grid:
             title = f"rows below the quantile {level:g}"
             text = f"{percent(level)} of the rows should be"
         cells = [Cell(title, text.format(**words), is_header=True)]
+        digits = digits_for(*measured[MODEL][name].interval())
         for model in (MODEL, LINEAR, TRIVIAL):
             if model not in measured:
                 continue
             found = measured[model].get(name)
             if found is None:
-                cells.append(Cell("–"))
+                cells.append(Cell(NONE))
             else:
-                cells.append(Cell(*with_interval(found.value, *found.interval())))
+                cells.append(Cell(*with_interval(found.value, *found.interval(), digits)))
         rows.append(cells)
     head = ["", "this model"]
     head += ["linear model"] if LINEAR in measured else []

@@ -25,7 +25,7 @@ _MOST_PRODUCTS = 20_000_000
 
 
 @dataclass
-class References:
+class SimpleModels:
     """What simple models say of the rows of a report.
 
     Parameters
@@ -54,7 +54,7 @@ def references(
     n_classes: int,
     levels: Sequence[float],
     training: Training | None,
-) -> References:
+) -> SimpleModels:
     """Train a linear model and a trivial one, and let them predict the rows of a report.
 
     Parameters
@@ -72,7 +72,7 @@ def references(
 
     Returns
     -------
-    References
+    SimpleModels
     """
     rows = np.arange(len(y))
     if training is not None:
@@ -99,7 +99,7 @@ def references(
             linear, why = None, str(error)
     of = of_classes if n_classes else of_numbers
     said = None if linear is None else of(linear)
-    return References(of(trivial), said, why, n_rows, training is None)
+    return SimpleModels(of(trivial), said, why, n_rows, training is None)
 
 
 def _trivial(
@@ -123,9 +123,7 @@ def _trivial(
     return np.column_stack(found)
 
 
-def _linear(
-    training: Training, X: pd.DataFrame, n_classes: int
-) -> tuple[NDArray[np.float64], int]:
+def _linear(training: Training, X: pd.DataFrame, n_classes: int) -> tuple[NDArray[np.float64], int]:
     """Train logistic or ridge regression on prepared columns, and predict.
 
     Returns
@@ -170,4 +168,3 @@ def _spread(
     whole = np.zeros((len(shares), n_classes))
     whole[:, classes] = shares
     return whole
-

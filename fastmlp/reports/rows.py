@@ -185,6 +185,12 @@ def _true_values(model: Any, y: pd.Series, form: str, is_strict: bool) -> NDArra
     return np.array([places.get(label, -1) for label in labels.tolist()], dtype=np.intp)
 
 
+def column_of(frame: pd.DataFrame, name: Hashable) -> pd.Series:
+    """Return the column of a frame with a name, which may be a tuple or not-a-number."""
+    place: Any = frame.columns.get_loc(name)
+    return frame.iloc[:, place]
+
+
 def sample(n_rows: int, most: int) -> NDArray[np.intp]:
     """Return the numbers of at most so many rows, drawn at random, in increasing order."""
     if n_rows <= most:

@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+# What stands where there is no number.
+NONE = "\N{EN DASH}"
+
 
 def shown(text: object, limit: int = 60) -> str:
     r"""Write a text from a table so that all of it can be seen, and cut it when it is long.
@@ -50,12 +53,16 @@ def count(number: int, singular: str, plural: str = "") -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share, such as ``0.3 %``."""
+    """Write a share as a percentage with one digit behind the point, such as ``0.3 %``."""
     if not math.isfinite(share):
-        return "–"
+        return NONE
     if 0 < share < 0.0005:
         return "< 0.1 %"
-    return f"{100 * share:.3g} %" if share < 0.995 or share == 1 else f"{100 * share:.1f} %"
+    if 0.9995 <= share < 1:
+        return "> 99.9 %"
+    value = 100 * share
+    digits = 0 if abs(value - round(value)) < 1e-9 else 1
+    return f"{value:.{digits}f} %"
 
 
 def number(value: Any) -> str:
@@ -70,7 +77,7 @@ def number(value: Any) -> str:
     str
     """
     if value is None or not math.isfinite(value):
-        return "–"
+        return NONE
     value = float(value)
     if value != 0 and not 1e-3 <= abs(value) < 1e9:
         return _signed(f"{value:.3g}")
@@ -80,16 +87,29 @@ def number(value: Any) -> str:
 
 
 def _signed(text: str) -> str:
-    """Write a minus sign where a hyphen stands."""
+    """Write a minus sign where a hyphen stands, but none before a zero."""
+    if text.startswith("-") and not text.strip("-0.,"):
+        text = text[1:]
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def with_interval(value: float, low: float, high: float) -> tuple[str, str]:
+def digits_for(low: float, high: float) -> int | None:
+    """Return how many digits behind the point the width of an interval is worth; None without."""
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return None
+    return min(max(1 - math.floor(math.log10(high - low)), 0), 9)
+
+
+def with_interval(
+    value: float, low: float, high: float, digits: int | None = None
+) -> tuple[str, str]:
     """Write a number and its interval, with as many digits as the width of the interval is worth.
 
     Parameters
     ----------
     value, low, high : float
+    digits : int, optional
+        The digits behind the point, where they are those of another interval.
 
     Returns
     -------
@@ -97,11 +117,12 @@ def with_interval(value: float, low: float, high: float) -> tuple[str, str]:
         The interval is empty where there is none.
     """
     if not math.isfinite(value):
-        return "–", ""
-    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return NONE, ""
+    own = digits_for(low, high)
+    digits = own if digits is None else digits
+    if digits is None:
         return number(value), ""
-    digits = min(max(1 - math.floor(math.log10(high - low)), 0), 9)
-    return (
-        _signed(f"{value:,.{digits}f}"),
-        f"{_signed(f'{low:,.{digits}f}')} to {_signed(f'{high:,.{digits}f}')}",
-    )
+    shown_value = _signed(f"{value:,.{digits}f}")
+    if own is None:
+        return shown_value, ""
+    return shown_value, f"{_signed(f'{low:,.{digits}f}')} to {_signed(f'{high:,.{digits}f}')}"

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,10 +14,10 @@ from ..exceptions import DataError, InputError, collected_warnings
 from ..export.files import check_output, written_aside
 from ..tabular.base import BaseTabular
 from ..tabular.frames import as_pandas, check_frame, read_frame, read_targets
-from ..tabular.several import models_of, target_names
+from ..tabular.several import target_names
 from ..tabular.train import held_out_rows
 from . import of_classes, of_numbers
-from .blocks import Block, Cell, Grid, Heading, Notes, Page, Section, Text
+from .blocks import Block, Cell, Grid, Page, Section
 from .figures import plain_style, require_matplotlib
 from .of_columns import column_blocks
 from .of_data import data_blocks
@@ -161,7 +161,7 @@ def check_report(path: str | os.PathLike[str]) -> None:
     require_jinja()
     check_output(path)
     # An empty file may be replaced.
-    if os.path.exists(path) and os.path.getsize(path) and not is_report(path):
+    if os.path.exists(path) and os.path.getsize(path) and not is_report(Path(path)):
         raise InputError(f"{path}: exists and is not a report of fastmlp; choose another name")
 
 
@@ -288,9 +288,9 @@ def _about_rows(subject: Subject) -> str:
             "better than it will be on new rows."
         )
     else:
-        trained = f", which was trained on {report['train_rows']:,} rows," if report else ""
+        known = f", which was trained on {report['train_rows']:,} rows," if report else ""
         text = (
-            f"All that follows was measured on {rows}. Whether the model{trained} has seen some of "
+            f"All that follows was measured on {rows}. Whether the model{known} has seen some of "
             "them cannot be known here: if so, it looks better than it will be on new rows."
         )
     if len(subject.X) < subject.n_rows:
@@ -301,5 +301,7 @@ def _about_rows(subject: Subject) -> str:
 def _about(subject: Subject, n_targets: int) -> list[str]:
     found = [f"Made by fastmlp {__version__}, with the seed 0 wherever rows are drawn at random."]
     if n_targets > _MOST_TARGETS:
-        found.append(f"The first {_MOST_TARGETS} of {n_targets} targets have sections of their own.")
+        found.append(
+            f"The first {_MOST_TARGETS} of {n_targets} targets have sections of their own."
+        )
     return found

@@ -372,7 +372,9 @@ def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
     return _metrics(model, frame, values)
 
 
-def held_out_rows(model: Any, frame: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+def held_out_rows(
+    model: Any, frame: pd.DataFrame
+) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
     """Find out which rows of a table were held out when a model was trained on it.
 
     The split is made again from the seed, and it is the same one where the metrics on its test
@@ -397,7 +399,8 @@ def held_out_rows(model: Any, frame: pd.DataFrame) -> tuple[NDArray[np.intp], ND
     names = target_names(model)
     if any(name not in frame.columns for name in names):
         return None
-    y = plain_target(frame.iloc[:, frame.columns.get_loc(names[0])])
+    place: Any = frame.columns.get_loc(names[0])
+    y = plain_target(frame.iloc[:, place])
     # Half a row less, since the share is rounded up.
     test_size = (report["test_rows"] - 0.5) / len(frame)
     try:
