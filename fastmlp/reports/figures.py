@@ -42,7 +42,7 @@ def plain_style() -> Iterator[None]:
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"axes.formatter.useoffset": False})
+        matplotlib.rcParams["axes.prop_cycle"] = matplotlib.cycler(color=SERIES)
         yield
 
 
@@ -83,11 +83,21 @@ class Drawing:
         """Draw the line where both axes have the same value."""
         self.ax.plot([low, high], [low, high], color=INK, linewidth=0.9, linestyle=":", label=label)
 
-    def legend(self, **options: Any) -> None:
-        """Name the series, where the least of them is hidden."""
-        self.ax.legend(
-            **{"loc": "best", "fontsize": 9, "facecolor": PAPER, "edgecolor": GRID, **options}
-        )
+    def legend(self, place: str) -> None:
+        """Name the series in a corner of the axes, or 'above' them."""
+        if place == "above":
+            self.ax.legend(
+                loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9, frameon=False,
+                columnspacing=1.2,
+            )  # fmt: skip
+        else:
+            self.ax.legend(loc=place, fontsize=9, facecolor=PAPER, edgecolor=GRID)
+
+    def whole_numbers(self, axis: Any) -> None:
+        """Let an axis have marks at whole numbers only."""
+        from matplotlib.ticker import MaxNLocator
+
+        axis.set_major_locator(MaxNLocator(5, integer=True))
 
     def picture(self, title: str, text: str, describe: str) -> Picture:
         """Return the figure as a part of a report."""
@@ -131,6 +141,8 @@ def _name_places(drawing: Drawing, labels: Sequence[str]) -> None:
     drawing.ax.set_yticks(np.arange(len(labels)), words)
     drawing.ax.set_ylim(len(labels) - 0.4, -0.6)
     drawing.ax.grid(visible=False, axis="y")
+    # Long names leave little room for the numbers below.
+    drawing.ax.locator_params(axis="x", nbins=5 if max(map(len, words), default=0) < 12 else 3)
 
 
 def dots_of_levels(
@@ -147,7 +159,7 @@ def dots_of_levels(
     _name_places(drawing, labels)
     drawing.ax.set_xlabel(x_label)
     if len(of_lines) > 1:
-        drawing.legend(fontsize=8)
+        drawing.legend("above")
     return drawing
 
 
@@ -169,7 +181,7 @@ def curves_of_values(
         _name_dates(drawing, places)
     drawing.ax.set_ylabel(y_label)
     if len(of_lines) > 1:
-        drawing.legend(fontsize=8)
+        drawing.legend("above")
     return drawing
 
 

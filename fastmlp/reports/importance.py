@@ -153,7 +153,10 @@ def dependences(model: Any, X: pd.DataFrame, names: list[Hashable], most: int) -
     """
     described = {column["name"]: column for column in model.columns_}
     used = [name for name, column in described.items() if column["kind"] != "dropped"]
-    some = X.iloc[sample(len(X), _ROWS_OF_DEPENDENCE)][used]
+    rows = sample(len(X), _ROWS_OF_DEPENDENCE)
+    if len(rows) < 3:  # scikit-learn takes two rows for two classes
+        rows = np.tile(rows, 3)
+    some = X.iloc[rows][used]
     # scikit-learn would round values that lie between integers.
     whole = {n: float for n in used if pd.api.types.is_integer_dtype(some[n].dtype)}
     some = some.astype(whole)

@@ -11,7 +11,8 @@ Floats: TypeAlias = NDArray[np.float64]
 # The value of a metric for each row of a matrix of weights of shape (n_draws, n_rows).
 Metric: TypeAlias = Callable[[Floats], Floats]
 
-N_DRAWS = 1000
+_DRAWS = (300, 1000)
+_MOST_CELLS = 8_000_000  # draws times rows, within these bounds
 _CELLS_AT_A_TIME = 2_000_000
 # Probabilities are kept away from 0 and 1 as scikit-learn's log loss does it for float32.
 _SMALLEST = float(np.finfo(np.float32).eps)
@@ -212,9 +213,7 @@ class Measured:
         return Measured(self.value - other.value, self.draws - other.draws)
 
 
-def measure(
-    metrics: dict[str, dict[str, Metric]], n_rows: int, n_draws: int = N_DRAWS
-) -> dict[str, dict[str, Measured]]:
+def measure(metrics: dict[str, dict[str, Metric]], n_rows: int) -> dict[str, dict[str, Measured]]:
     """Compute metrics of several models on the same rows, and on the same draws of rows.
 
     Parameters
@@ -222,13 +221,14 @@ def measure(
     metrics : dict of str to dict
         For each model its metrics by name.
     n_rows : int
-    n_draws : int, default=1000
 
     Returns
     -------
     dict of str to dict of str to Measured
+        With 1000 draws, or fewer of many rows.
     """
     generator = np.random.default_rng(0)
+    n_draws = int(np.clip(_MOST_CELLS // n_rows, *_DRAWS))
     whole = np.ones((1, n_rows))
     draws: dict[str, dict[str, list[Floats]]] = {
         model: {name: [] for name in named} for model, named in metrics.items()

@@ -142,8 +142,8 @@ def curve_blocks(evaluated: Evaluated) -> list[Block]:
         drawing.ax.set_ylim(-0.02, 1.03)
         shares_on(drawing.ax.xaxis)
         shares_on(drawing.ax.yaxis)
-    roc.legend(loc="lower right")
-    precision.legend(loc="lower left")
+    roc.legend("lower right")
+    precision.legend("lower left")
     names = [quoted(part.classes[k]) for k in chosen]
     return [
         Row([
@@ -208,7 +208,7 @@ def _calibration(score: NDArray[np.float64], is_true: NDArray[np.bool_], what: s
     drawing.ax.set_ylabel("share that is true")
     shares_on(drawing.ax.xaxis)
     shares_on(drawing.ax.yaxis)
-    drawing.legend(loc="upper left")
+    drawing.legend("upper left")
     n_rows_of = np.unique(places, return_counts=True)[1]
     gap = float(np.average(np.abs(np.subtract(means, observed)), weights=n_rows_of))
     return drawing.picture(
@@ -241,8 +241,9 @@ def _spread(
         )  # fmt: skip
     drawing.ax.set_xlabel(drawing.names.word(what, 44))
     drawing.ax.set_ylabel("rows")
+    drawing.whole_numbers(drawing.ax.yaxis)
     shares_on(drawing.ax.xaxis)
-    drawing.legend()
+    drawing.legend("above")
     sure = float(np.mean(np.maximum(score, 1 - score) > 0.9))
     return drawing.picture(
         "How sure the model is",

@@ -100,7 +100,7 @@ def _target_remarks(part: Part) -> list[str]:
         for k in rare
     ]
     return [
-        f"The classes of {quoted(part.called, 30)} are unbalanced: {listed(names, 5)} "
+        f"The classes of {part.quoted} are unbalanced: {listed(names, 5)} "
         f"{'is' if len(rare) == 1 else 'are'} rare. Look at balanced accuracy and at the class "
         "itself, rather than at accuracy."
     ]
@@ -152,7 +152,7 @@ def _leaks(subject: Subject, part: Part) -> list[str]:
     one = len(found) == 1
     return [
         f"Column{'' if one else 's'} {listed(found)} {'tells' if one else 'tell'} "
-        f"{quoted(part.called, 30)} almost alone. Leave {'it' if one else 'them'} out if "
+        f"{part.quoted} almost alone. Leave {'it' if one else 'them'} out if "
         f"{'it is' if one else 'they are'} known only together with the target."
     ]
 
@@ -313,12 +313,12 @@ def _target_figure(part: Part) -> Any:
         )  # fmt: skip
     drawing.ax.set_xlabel(drawing.names.word(part.called, 40))
     drawing.ax.set_ylabel("share of rows")
-    drawing.legend()
+    drawing.legend("above")
     y = parts[0][1]
     return drawing.picture(
-        f"The target {quoted(part.called, 30)}",
+        f"The target {part.quoted}",
         f"From {number(y.min())} to {number(y.max())}, with the median {number(np.median(y))}.",
-        f"Histogram of {quoted(part.called, 30)}",
+        f"Histogram of {part.quoted}",
     )
 
 
@@ -338,11 +338,12 @@ def _class_figure(part: Part, parts: list[tuple[str, NDArray[Any]]]) -> Any:
     drawing.ax.set_yticks(places, words)
     drawing.ax.set_ylim(len(order) - 0.4, -0.6)
     drawing.ax.grid(visible=False, axis="y")
+    drawing.ax.locator_params(axis="x", nbins=4)
     drawing.ax.set_xlabel("share of rows")
-    drawing.legend(loc="lower right")
+    drawing.legend("above")
     more = "" if n_classes <= _MOST_BARS else f" The {_MOST_BARS} most frequent are shown."
     return drawing.picture(
-        f"The target {quoted(part.called, 30)}",
+        f"The target {part.quoted}",
         f"{count(n_classes, 'class', 'classes')}.{more}",
         "Shares of classes: "
         + ", ".join(f"{shown(part.classes[k], 24)} {percent(shares[0][k])}" for k in order[:5]),

@@ -52,7 +52,7 @@ def _against(y: NDArray[np.float64], predicted: NDArray[np.float64], called: str
     drawing.diagonal(low, high, "perfect")
     drawing.ax.set_xlabel(called)
     drawing.ax.set_ylabel("true")
-    drawing.legend(loc="upper left")
+    drawing.legend("upper left")
     shown = "" if len(rows) == len(y) else f" {count(len(rows), 'row')} of {len(y):,} are shown."
     spread = np.std(predicted) * np.std(y) > 0
     agreement = f"{np.corrcoef(predicted, y)[0, 1]:.3f}" if len(y) > 1 and spread else "unknown"
@@ -73,6 +73,7 @@ def _errors(errors: NDArray[np.float64]) -> Picture:
     drawing.ax.axvline(0, color=INK, linewidth=0.9, linestyle=":")
     drawing.ax.set_xlabel("predicted \N{MINUS SIGN} true")
     drawing.ax.set_ylabel("rows")
+    drawing.whole_numbers(drawing.ax.yaxis)
     half, most = np.quantile(np.abs(errors), [0.5, 0.9])
     return drawing.picture(
         "Errors",
@@ -105,7 +106,7 @@ def _means(y: NDArray[np.float64], predicted: NDArray[np.float64]) -> Picture:
     )  # fmt: skip
     drawing.ax.set_xlabel("mean prediction")
     drawing.ax.set_ylabel("mean of the true numbers")
-    drawing.legend(loc="upper left")
+    drawing.legend("upper left")
     bias = float(np.mean(predicted - y))
     return drawing.picture(
         "Too high or too low?",
@@ -126,7 +127,7 @@ def _errors_by_size(y: NDArray[np.float64], predicted: NDArray[np.float64]) -> P
     drawing.ax.set_ylim(bottom=0)
     drawing.ax.set_xlabel("mean prediction")
     drawing.ax.set_ylabel("size of the error")
-    drawing.legend(loc="upper left")
+    drawing.legend("upper left")
     largest = int(np.argmax(found[:, 0]))
     return drawing.picture(
         "Where errors are large",
@@ -152,7 +153,7 @@ def _coverage(
     drawing.ax.set_ylabel("share of rows below it")
     shares_on(drawing.ax.xaxis)
     shares_on(drawing.ax.yaxis)
-    drawing.legend(loc="upper left")
+    drawing.legend("upper left")
     return drawing.picture(
         "Do the quantiles keep what they say?",
         "Of all rows, a tenth should lie below the quantile 0.1, and so on: points on the dotted "

@@ -33,7 +33,7 @@ def training_blocks(subject: Subject) -> list[Block]:
     blocks: list[Block] = [_choices(subject)]
     for part in subject.parts[:3]:
         trained = part.model.estimator_
-        of = f" for {quoted(part.called, 30)}" if len(subject.parts) > 1 else ""
+        of = f" for {part.quoted}" if len(subject.parts) > 1 else ""
         if isinstance(trained, Pack):
             blocks += _pack(part, trained, of)
         else:
@@ -148,7 +148,7 @@ def _pack(part: Part, pack: Pack, of: str) -> list[Block]:
         )  # fmt: skip
     if np.isfinite(pack.loss):
         drawing.ax.axvline(pack.loss, color=INK, linewidth=1, linestyle=":", label="together")
-        drawing.legend()
+        drawing.legend("above")
     drawing.ax.set_yticks(np.arange(len(names)), names)
     drawing.ax.set_ylim(len(names) - 0.4, -0.6)
     drawing.ax.set_xlabel(f"{called} on the fold that was held out")
@@ -178,10 +178,11 @@ def _curve(part: Part, trained: Any, of: str) -> list[Block]:
     positive = loss[loss > 0]
     if len(positive) == len(loss) and loss.max() > 50 * loss.min():
         drawing.ax.set_yscale("log")
+    drawing.whole_numbers(drawing.ax.xaxis)
     drawing.ax.set_xlabel("iteration" if network.solver == "lbfgs" else "epoch")
     drawing.ax.set_ylabel("loss")
     if validation is not None:
-        drawing.legend()
+        drawing.legend("above")
     pictures = [
         drawing.picture(
             f"Learning curve{of}",
@@ -196,6 +197,7 @@ def _curve(part: Part, trained: Any, of: str) -> list[Block]:
         _add(right, np.arange(1, len(values) + 1), values, 2, "validation score")
         best = int(np.nanargmax(values))
         right.ax.axvline(best + 1, color=INK, linewidth=0.9, linestyle=":")
+        right.whole_numbers(right.ax.xaxis)
         right.ax.set_xlabel("epoch")
         right.ax.set_ylabel("accuracy" if part.classes else "score")
         pictures.append(

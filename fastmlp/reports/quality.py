@@ -191,6 +191,7 @@ def _compared(evaluated: Evaluated) -> str:
 
 def _about_references(evaluated: Evaluated) -> str:
     found = evaluated.references
+    n_draws = len(evaluated.measured[MODEL][evaluated.main_metric].draws)
     if found.is_crossed:
         text = (
             "The simpler models were trained on other parts of the same rows, five times, so that "
@@ -204,7 +205,7 @@ def _about_references(evaluated: Evaluated) -> str:
     return (
         f"{text} The linear model is {kind} on the same columns"
         f" ({count(found.n_rows, 'row')} at most); the trivial one ignores them. Intervals have "
-        f"95 % of 1,000 samples of the rows (bootstrap)."
+        f"95 % of {n_draws:,} samples of the rows (bootstrap)."
     )
 
 

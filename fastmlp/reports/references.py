@@ -19,7 +19,7 @@ from .measures import Predicted, of_classes, of_numbers
 from .rows import Training, sample
 
 _N_FOLDS = 5
-_MOST_ROWS = 20_000
+_MOST_ROWS = 10_000
 # The most products of rows, inputs and classes that a logistic regression is trained on.
 _MOST_PRODUCTS = 20_000_000
 
@@ -75,31 +75,25 @@ def references(
     SimpleModels
     """
     rows = np.arange(len(y))
-    if training is not None:
-        parts = [(training, rows)]
-    elif len(y) < 2:
-        parts = [(Training(X, y), rows)]  # a single row is predicted by itself
+    known = Training(X, y) if training is None else training
+    if training is not None or len(y) < 2:  # a single row is predicted by itself
+        parts = [(np.arange(len(known.y)), rows)]
     else:
-        folds = KFold(min(_N_FOLDS, len(y)), shuffle=True, random_state=0).split(rows)
-        parts = [(Training(X.iloc[known], y[known]), held) for known, held in folds]
+        folds = KFold(min(_N_FOLDS, len(y)), shuffle=True, random_state=0)
+        parts = list(folds.split(rows))
     n_outputs = n_classes or max(1, len(levels))
     trivial = np.zeros((len(y), n_outputs))
-    linear: NDArray[Any] | None = np.zeros((len(y), n_outputs))
-    why, n_rows = "", 0
-    if levels:
-        linear, why = None, "quantiles have none here"
     for learned, held in parts:
-        trivial[held] = _trivial(learned.y, len(held), n_classes, levels)
-        if linear is None:
-            continue
-        try:
-            linear[held], n_used = _linear(learned, X.iloc[held], n_classes)
-            n_rows = max(n_rows, n_used)
-        except (DataError, ValueError) as error:
-            linear, why = None, str(error)
+        trivial[held] = _trivial(known.y[learned], len(held), n_classes, levels)
     of = of_classes if n_classes else of_numbers
-    said = None if linear is None else of(linear)
-    return SimpleModels(of(trivial), said, why, n_rows, training is None)
+    linear, why, n_rows = None, "quantiles have none here", 0
+    if not levels:
+        try:
+            numbers, n_rows = _linear(known, None if training is None else X, parts, n_classes)
+            linear, why = of(numbers), ""
+        except (DataError, ValueError) as error:
+            why = str(error)
+    return SimpleModels(of(trivial), linear, why, n_rows, training is None)
 
 
 def _trivial(
@@ -123,34 +117,67 @@ def _trivial(
     return np.column_stack(found)
 
 
-def _linear(training: Training, X: pd.DataFrame, n_classes: int) -> tuple[NDArray[np.float64], int]:
+def _linear(
+    known: Training, X: pd.DataFrame | None, parts: list[Any], n_classes: int
+) -> tuple[NDArray[np.float64], int]:
     """Train logistic or ridge regression on prepared columns, and predict.
+
+    Parameters
+    ----------
+    known : Training
+        The rows to train on.
+    X : pandas.DataFrame or None
+        The rows to predict; None if they are the same.
+    parts : list of tuple
+        For each model the places of the rows to train on, and of those to predict.
+    n_classes : int
+        0 for a regression.
 
     Returns
     -------
     predicted : ndarray of shape (n_rows, n_outputs), float64
     n_used : int
-        The number of rows that were trained on.
+        The number of rows that a model was trained on.
 
     Raises
     ------
     DataError, ValueError
         When the rows cannot be learned from.
     """
-    known = np.flatnonzero(training.y >= 0) if n_classes else np.arange(len(training.y))
-    known = known[sample(len(known), _MOST_ROWS)]
-    y = training.y[known]
-    if n_classes and len(np.unique(y)) < 2:
-        raise DataError("there is a single class to learn from")
+    chosen = np.arange(len(known.y)) if X is None else sample(len(known.y), _MOST_ROWS)
     with collected_warnings():  # the model itself has told of the columns
         preprocessor = TabularPreprocessor()
-        learned = preprocessor.fit_transform(training.X.iloc[known])
-        asked = preprocessor.transform(X)
-    if not n_classes:
-        # In float64: where columns nearly add up, the penalty alone keeps weights small.
-        model = RidgeCV(np.logspace(-2, 4, 7)).fit(learned.astype(np.float64), y)
-        numbers = model.predict(asked.astype(np.float64))
-        return np.clip(numbers, y.min(), y.max())[:, np.newaxis], len(y)
+        # Medians and levels know nothing of the target, so that all folds can have the same.
+        learned = preprocessor.fit_transform(known.X.iloc[chosen])
+        asked = learned if X is None else preprocessor.transform(X)
+    y = known.y[chosen]
+    predicted = np.zeros((len(asked), n_classes or 1))
+    n_used = 0
+    for places, held in parts:
+        rows = places if X is None else np.arange(len(chosen))
+        if n_classes:
+            rows = rows[y[rows] >= 0]
+            predicted[held], n_rows = _logistic(learned[rows], y[rows], asked[held], n_classes)
+        else:
+            predicted[held], n_rows = _ridge(learned[rows], y[rows], asked[held])
+        n_used = max(n_used, n_rows)
+    return predicted, n_used
+
+
+def _ridge(
+    learned: NDArray[np.float32], y: NDArray[Any], asked: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], int]:
+    # In float64: where columns nearly add up, the penalty alone keeps weights small.
+    model = RidgeCV(np.logspace(-2, 4, 7)).fit(learned.astype(np.float64), y)
+    numbers = model.predict(asked.astype(np.float64))
+    return np.clip(numbers, y.min(), y.max())[:, np.newaxis], len(y)
+
+
+def _logistic(
+    learned: NDArray[np.float32], y: NDArray[Any], asked: NDArray[np.float32], n_classes: int
+) -> tuple[NDArray[np.float64], int]:
+    if len(np.unique(y)) < 2:
+        raise DataError("there is a single class to learn from")
     most = max(200, _MOST_PRODUCTS // (learned.shape[1] * n_classes))
     some = sample(len(y), most)
     if len(np.unique(y[some])) < 2:

@@ -21,8 +21,9 @@ from ..tabular.targets import (
     plain_target,
     target_called,
 )
+from .texts import quoted
 
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 
 # What is known of the rows of a report.
 HELD_OUT, TRAINED_ON, UNKNOWN = "held out", "trained on", "unknown"
@@ -74,6 +75,11 @@ class Part:
     def called(self) -> str:
         """The name of the target in a sentence."""
         return "the target" if self.name is None else str(self.name)
+
+    @property
+    def quoted(self) -> str:
+        """The name of the target in a sentence, in quotation marks where it has one."""
+        return self.called if self.name is None else quoted(self.name, 30)
 
 
 @dataclass

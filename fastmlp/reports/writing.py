@@ -50,7 +50,7 @@ def write_report(
     model : TabularClassifier or TabularRegressor
         A fitted model.
     X : data frame or array-like of shape (n_rows, n_columns)
-        Rows that the model was not trained on. 20 000 of them at most are used.
+        Rows that the model was not trained on. 10 000 of them at most are used.
     y : array-like of shape (n_rows,) or (n_rows, n_targets)
         The true labels or numbers.
     path : str or Path
@@ -197,7 +197,6 @@ def _summary(evaluated: Evaluated) -> dict[str, Any]:
 
 
 def _page(subject: Subject, evaluated: Sequence[Evaluated], said: Sequence[str]) -> Page:
-    names = [part.called for part in subject.parts]
     sections = []
     if len(evaluated) > 1:
         sections.append(Section("targets", "All targets", [_of_targets(evaluated)]))
@@ -205,17 +204,14 @@ def _page(subject: Subject, evaluated: Sequence[Evaluated], said: Sequence[str])
         sections += _sections(subject, one, f"-{i + 1}" if len(evaluated) > 1 else "")
     sections.append(Section("data", "The data", data_blocks(subject, evaluated, said)))
     sections.append(Section("training", "How it was trained", training_blocks(subject)))
-    what = "names" if len(names) > 1 else "name"
-    title = f"Predicting {listed([quoted(n, 40) for n in names], 4)}"
-    if what == "name" and subject.parts[0].name is None:
-        title = "Predicting the target"
+    title = f"Predicting {listed([part.quoted for part in subject.parts], 4)}"
     return Page(title, _lead(subject), sections, _about(subject, len(evaluated)))
 
 
 def _sections(subject: Subject, evaluated: Evaluated, ending: str) -> list[Section]:
     """Return the sections on one target; `ending` tells them from those on others."""
     part = evaluated.part
-    of = f": {quoted(part.called, 30)}" if ending else ""
+    of = f": {part.quoted}" if ending else ""
 
     def section(anchor: str, title: str, *blocks: list[Block]) -> Section:
         return Section(anchor + ending, title + of, [one for some in blocks for one in some])
@@ -254,7 +250,7 @@ def _of_targets(evaluated: Sequence[Evaluated]) -> Grid:
 
 def _lead(subject: Subject) -> list[str]:
     """Say what the model is for, and which rows the report is on."""
-    model, names = subject.model, [quoted(part.called, 40) for part in subject.parts]
+    model, names = subject.model, [part.quoted for part in subject.parts]
     part = subject.parts[0]
     used = sum(column["kind"] != "dropped" for column in model.columns_)
     of_columns = f"from {count(used, 'column')} of a table"
