@@ -42,7 +42,7 @@ def plain_style() -> Iterator[None]:
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams["axes.prop_cycle"] = matplotlib.cycler(color=SERIES)
+        matplotlib.rcParams["axes.prop_cycle"] = f"cycler(color={list(SERIES)})"
         yield
 
 
@@ -83,8 +83,8 @@ class Drawing:
         """Draw the line where both axes have the same value."""
         self.ax.plot([low, high], [low, high], color=INK, linewidth=0.9, linestyle=":", label=label)
 
-    def legend(self, place: str) -> None:
-        """Name the series in a corner of the axes, or 'above' them."""
+    def legend(self, place: Any) -> None:
+        """Name the series in a corner of the axes, such as 'lower left', or 'above' them."""
         if place == "above":
             self.ax.legend(
                 loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9, frameon=False,

@@ -21,7 +21,7 @@ from .measures import (
 )
 from .references import SimpleModels, references
 from .rows import Part, Subject
-from .texts import NONE, count, digits_for, number, percent, shown, with_interval
+from .texts import NONE, count, digits_for, percent, shown, with_interval
 
 MODEL, LINEAR, TRIVIAL = "model", "linear", "trivial"
 _FEW_ROWS = 50
@@ -151,7 +151,9 @@ def verdict(evaluated: Evaluated) -> str:
         )  # fmt: skip
         text = f"{what} {shown_value}" + ("" if first == "pinball_loss" else " on average")
         text += f" (95 % interval {interval})" if interval else ""
-        beside = [f"{words} {'has' if first == 'pinball_loss' else 'is off by'} {number(other)}"
+        digits = digits_for(low, high)
+        has = "has" if first == "pinball_loss" else "is off by"
+        beside = [f"{words} {has} {with_interval(other, 0, 0, digits)[0]}"
                   for words, other in others]  # fmt: skip
     return f"{text}; {', '.join(beside)}. {_compared(evaluated)}"
 

@@ -74,13 +74,11 @@ def test_every_kind_of_column_is_in_the_report(tmp_path):
     ("n_rows", "target", "parameters", "said"),
     [
         (60, "classes", {}, "3 classes of"),
-        (60, "number", {}, "is off by"),
         (60, "number", {"loss": "quantile", "quantiles": [0.1, 0.9]}, "pinball loss"),
-        (60, "number", {"loss": "quantile", "quantiles": 0.9}, "pinball loss"),
         (60, "number", {"solver": "lbfgs"}, "Learning curve"),
         (60, "number", {"members": 2}, "The kinds of networks"),
         (10, "two", {}, "There are 2 rows only"),
-        (10, "number", {}, "There are 2 rows only"),
+        (10, "number", {"loss": "quantile", "quantiles": 0.9}, "There are 2 rows only"),
     ],
 )
 def test_every_kind_of_model_has_a_report(n_rows, target, parameters, said, tmp_path):
@@ -161,7 +159,7 @@ def test_held_out_rows_are_found_again():
     assert held_out_rows(model, frame.head(89)) is None
     assert held_out_rows(model, frame.iloc[::-1].reset_index(drop=True)) is None
     assert held_out_rows(model, frame.drop(columns="y")) is None
-    assert held_out_rows(quick_regressor(frame[["age"]], frame["age"]), frame) is None
+    assert held_out_rows(quick_regressor(frame[["age"]], frame["age"] * 2.0), frame) is None
 
 
 def remarks(X, y, X_train, y_train, model=None):
