@@ -56,9 +56,9 @@ def write_report(
     path : str or Path
         The file, which is replaced if it is a report.
     X_train, y_train : data frame or array-like, optional
-        The rows that the model was trained on. Then the simpler models are trained on them, and
-        rows and columns are compared with them. Without them the simpler models are trained on
-        parts of X.
+        The rows that the model was trained on, of shape (n_train_rows, n_columns) and as `y`. Then
+        the simpler models are trained on them, and rows and columns are compared with them. Without
+        them the simpler models are trained on parts of X.
 
     Raises
     ------
