@@ -12,7 +12,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find():
-    """The path of a Chromium, or None."""
+    """The path of a Chromium, or None; on Windows pipes to it would have other names."""
+    if os.name != "posix":
+        return None
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
