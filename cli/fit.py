@@ -12,6 +12,7 @@ import click
 from .errors import Command, UserError, about, flag_of, remark
 from .models import is_checkpoint, is_model
 from .options import called, column_options, opened, table_options
+from .report import check_report_path, report_of_fit
 from .signals import forget_signals, signals_held
 from .terminal import echo
 from .types import DataPath, FilePath, FiniteRange
@@ -225,6 +226,13 @@ def _further_parameters(
     help="Model file.  [default: the name of DATA with the ending .fastmlp, here]",
 )
 @click.option(
+    "--report",
+    "report_path",
+    type=FilePath(),
+    metavar="FILE",
+    help="Also write a page on the model, measured on the held-out rows. Needs the report extra.",
+)
+@click.option(
     "--set",
     "further",
     multiple=True,
@@ -251,6 +259,7 @@ def _further_parameters(
 def fit(
     data: str,
     output: Path | None,
+    report_path: Path | None,
     target: tuple[str, ...],
     quiet: bool,
     as_json: bool,
@@ -299,6 +308,8 @@ def fit(
         raise UserError(f"{data}: this is a {what}, and not a table to train on")
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
     kept = _checkpoint(checkpoint, checkpoint_every, resume, [output, Path(data)], quiet)
+    if report_path is not None:
+        check_report_path(report_path, [output, Path(data), *filter(None, [checkpoint])])
     # Options without a value are left to the library's defaults.
     parameters = {name: value for name, value in parameters.items() if value is not None}
     if "quantiles" in parameters:
@@ -347,10 +358,13 @@ def fit(
         _save(model, output)
         if checkpoint is not None and not report["interrupted"]:
             checkpoint.unlink(missing_ok=True)
+    files = {"model": str(output)}
+    if report_path is not None and report_of_fit(model, frame, report_path, output):
+        files["report"] = str(report_path)
     if as_json:
-        print_json({**report, "model": str(output)})
+        print_json({**report, **files})
         return
-    print_rows([*describe(report), ("model", str(output))])
+    print_rows([*describe(report), *files.items()])
     print_kinds(report)
     if "targets" in report:
         print_targets(report["targets"])

@@ -15,6 +15,7 @@ LABELS = {
     "cli": "parse, one library call, print",
     "demos": "classic experiments",
     "plotting": "pictures of networks",
+    "reports": "HTML pages",
     "export": "model files, ONNX graphs",
     "tools": "doctor, bench",
     "tabular": "tables of numbers and text",
@@ -26,7 +27,7 @@ LABELS = {
     "exceptions": "errors and warnings",
 }
 
-_WIDTH, _LEFT, _RIGHT, _HEIGHT, _FLOOR = 440, 220, 160, 42, 62
+_WIDTH, _LEFT, _RIGHT, _HEIGHT, _FLOOR = 470, 220, 200, 42, 62
 
 
 def room_imports():
@@ -82,7 +83,7 @@ def _places(arrows, floors):
     """Left, top and width of each room's box, and the height of the whole.
 
     The longest way down is the left column. What is beside it is in the right one, just below
-    the lowest room that imports it.
+    the lowest room that imports it; rooms of one floor share its width.
     """
     column, name = [], max(floors, key=floors.get)
     while name is not None:
@@ -95,6 +96,12 @@ def _places(arrows, floors):
         floor = floors[name] if name in column else min(above) - 1
         x, width = (2, _LEFT) if name in column else (_WIDTH - _RIGHT - 2, _RIGHT)
         places[name] = x, 2 + (top - floor) * _FLOOR, width
+    for name in LABELS:
+        x, y, width = places[name]
+        beside = [other for other in LABELS if places[other] == (x, y, width)]
+        for i, other in enumerate(beside if len(beside) > 1 else []):
+            share = (width - 8 * (len(beside) - 1)) / len(beside)
+            places[other] = x + i * (share + 8), y, share
     return places, max(y for _, y, _ in places.values()) + _HEIGHT + 4
 
 

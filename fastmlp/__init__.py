@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from .export.model_file import load_model, save_model
     from .export.onnx import export_onnx, to_onnx
+    from .reports.writing import write_report
     from .tabular.classifier import TabularClassifier
     from .tabular.preprocessing import TabularPreprocessor
     from .tabular.regressor import TabularRegressor
@@ -64,6 +65,7 @@ _HOME = {
     "to_onnx": "export.onnx",
     "train_table": "tabular.train",
     "warmup": "engines.cpu.warmup",
+    "write_report": "reports.writing",
 }
 
 # What pickles and model files name beside the public classes.
@@ -109,6 +111,7 @@ __all__ = [
     "to_onnx",
     "train_table",
     "warmup",
+    "write_report",
 ]
 
 

@@ -372,6 +372,49 @@ def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
     return _metrics(model, frame, values)
 
 
+def held_out_rows(
+    model: Any, frame: pd.DataFrame
+) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Find out which rows of a table were held out when a model was trained on it.
+
+    The split is made again from the seed, and it is the same one where the metrics on its test
+    rows are those that were measured then.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        A fitted model.
+    frame : pandas.DataFrame
+        A table with the target among its columns.
+
+    Returns
+    -------
+    train, test : ndarray of int
+        The positions of the rows; or None where the model was trained on another table, by
+        another function than :func:`train_table`, or without test rows.
+    """
+    report = getattr(model, "report_", None)
+    if not report or report["rows"] != len(frame) or not report["test_rows"]:
+        return None
+    names = target_names(model)
+    if any(name not in frame.columns for name in names):
+        return None
+    place: Any = frame.columns.get_loc(names[0])
+    y = plain_target(frame.iloc[:, place])
+    # Half a row less, since the share is rounded up.
+    test_size = (report["test_rows"] - 0.5) / len(frame)
+    try:
+        values = target_values(y, report["task"], target_forms(model)[0])
+        split = _split(values, report["task"], test_size, model.random_state)
+        with collected_warnings():
+            found = evaluate(model, frame.iloc[split[1]])
+    except InputError:
+        return None
+    known = report["test"]
+    is_same = all(np.isclose(found.get(k, np.nan), v, equal_nan=True) for k, v in known.items())
+    return split if is_same else None
+
+
 def _estimator(task: str, parameters: dict[str, Any]) -> Any:
     """Make the estimator for a task; raise InputError for parameters that it cannot have."""
     if task == "regression" and parameters.get("class_weight") is not None:

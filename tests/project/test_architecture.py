@@ -27,6 +27,7 @@ ROOMS = {
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
     "tools": {"exceptions", "network", "engines", "estimators"},
     "plotting": {"exceptions", "network", "training", "estimators", "export"},
+    "reports": {"exceptions", "estimators", "tabular", "export"},
     "demos": {"exceptions", "network", "training", "estimators", "tabular", "export", "plotting"},
 }
 
@@ -43,11 +44,13 @@ OWNERS = {
     "numba": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
     "numba_cuda": {"engines/cuda", "engines/_numba.py"},
     "llvmlite": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
-    "sklearn": {"estimators", "tabular", "export", "tools", "plotting.py", "demos"},
-    "pandas": {"tabular", "demos"},
+    "sklearn": {"estimators", "tabular", "export", "tools", "plotting.py", "reports", "demos"},
+    "pandas": {"tabular", "reports", "demos"},
     "skops": {"export"},
     "onnx": {"export"},
-    "matplotlib": {"plotting.py", "demos"},
+    "matplotlib": {"plotting.py", "reports", "demos"},
+    "jinja2": {"reports"},
+    "markupsafe": {"reports"},
     "click": set(),
     "fastmlp_cli": set(),
 }
@@ -325,7 +328,8 @@ def test_oldest_versions_are_those_declared():
     root = Path(__file__).parent.parent.parent
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = {*project["dependencies"], *extras["test"], *extras["onnx"], *extras["plot"]}
+    declared = {*project["dependencies"], *extras["test"]}
+    declared |= {*extras["onnx"], *extras["plot"], *extras["report"]}
     declared = {requirement.split(",")[0] for requirement in declared}
     pinned = (root / "tests" / "oldest-versions.txt").read_text().splitlines()
     pinned = {line.replace("==", ">=") for line in pinned if not line.startswith("#")}

@@ -21,9 +21,8 @@ SETUPTOOLS = 77  # the oldest one that knows the form of the licence in pyprojec
 
 def sources(folder, package):
     """Files of a folder that belong into a package, as the wheel names them."""
-    found = {
-        path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".typed", ".txt"}
-    }
+    endings = {".py", ".typed", ".txt", ".html", ".css", ".js"}
+    found = {path for path in (ROOT / folder).rglob("*") if path.suffix in endings}
     return {f"{package}/{path.relative_to(ROOT / folder).as_posix()}" for path in found}
 
 
