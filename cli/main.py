@@ -125,7 +125,8 @@ def main() -> None:
     fastmlp demo                     list classic experiments to run
 
     Results go to standard output, all else to standard error. Exit codes: 0 success, 1 a fault
-    of this program, 2 a mistake in the input, 130 interrupted with nothing written.
+    of this program or a problem that doctor finds, 2 a mistake in the input, 130 interrupted with
+    nothing written.
     """  # noqa: D301 (click looks for the control character itself)
 
 

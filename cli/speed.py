@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from .errors import Command
+from .errors import FAULT, Command
 from .output import print_json
 from .terminal import echo, is_terminal
 
@@ -72,7 +72,10 @@ def _progress(text: str) -> None:
 
 @click.command(cls=Command)
 def doctor(as_json: bool) -> None:
-    """Say what this machine has for training, and what is wrong with it."""
+    """Say what this machine has for training, and what is wrong with it.
+
+    The exit code is 1 where there is a problem.
+    """
     from fastmlp.tools.doctor import examine
 
     from .output import print_rows
@@ -80,10 +83,12 @@ def doctor(as_json: bool) -> None:
     facts, problems = examine()
     if as_json:
         print_json({**facts, "problems": problems})
-        return
-    print_rows(list(facts.items()))
-    echo()
-    for problem in problems:
-        echo(f"problem: {problem}")
-    if not problems:
-        echo("No problems.")
+    else:
+        print_rows(list(facts.items()))
+        echo()
+        for problem in problems:
+            echo(f"problem: {problem}")
+        if not problems:
+            echo("No problems.")
+    if problems:
+        raise click.exceptions.Exit(FAULT)

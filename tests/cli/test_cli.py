@@ -146,6 +146,15 @@ def test_doctor():
     assert "GPU" in run("doctor").stdout
 
 
+def test_doctor_fails_where_there_is_a_problem(monkeypatch):
+    found = ({"fastmlp": "1"}, ["numba cannot be imported"])
+    monkeypatch.setattr("fastmlp.tools.doctor.examine", lambda: found)
+    result = run("doctor", code=1)
+    assert result.stdout.endswith("problem: numba cannot be imported\n") and not result.stderr
+    shown = json.loads(run("doctor", "--json", code=1).stdout)
+    assert shown == {"fastmlp": "1", "problems": found[1]}
+
+
 def test_linear_model_and_no_test_part(data):
     report = json.loads(run("fit", "data.csv", "--hidden", "", "--test-size", "0", "--json").stdout)
     assert len(report["layers"]) == 2 and "test" not in report
