@@ -29,6 +29,7 @@ from .columns import decide_task
 from .csv import Origin, how_read, listed, missing_word, read
 from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics, classification_metrics, regression_metrics
+from .naming import columns_there
 from .numbers import misread_note
 from .quantiles import fitted_levels, quantile_metrics
 from .reading import Reading
@@ -358,7 +359,10 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, Any]:
 def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
     """Measure a model on one target; see :func:`evaluate`."""
     if target not in frame.columns:
-        raise DataError(f"there is no target column {target!r} to compare with")
+        raise DataError(
+            f"there is no target column {target!r} to compare with"
+            f"{columns_there(target, frame.columns)}"
+        )
     y = plain_target(frame.iloc[:, frame.columns.get_loc(target)])
     check_complete(y, missing_word(frame, target))
     if is_classifier(model):
