@@ -50,21 +50,21 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
         echo(f"{name:<{width}}  {value}")
 
 
-def _shown_metric(name: str) -> str:
+def shown_metric(name: str) -> str:
     """Return the name of a metric for people; those of quantiles have levels."""
     return _METRIC_NAMES.get(name, name.replace("below_", "rows below "))
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
     """Write metrics in one line."""
-    return "   ".join(f"{_shown_metric(name)} {value:.4g}" for name, value in metrics.items())
+    return "   ".join(f"{shown_metric(name)} {value:.4g}" for name, value in metrics.items())
 
 
 def print_metrics(
     metrics: Mapping[str, float], baseline: Mapping[str, float] | None = None, what: str = "test"
 ) -> None:
     """Print metrics below each other, beside those of the baseline."""
-    names = [_shown_metric(name) for name in metrics]
+    names = [shown_metric(name) for name in metrics]
     width = max(map(len, names))
     header = f"{'':<{width}}  {what:>10}"
     if baseline:

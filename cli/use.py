@@ -10,8 +10,8 @@ from .errors import Command, UserError, about, remark
 from .models import is_checkpoint, is_model, load_table_model
 from .options import called, opened, table_options
 from .signals import signals_held
-from .terminal import echo, echo_data, is_terminal, visible
-from .types import DataPath, FilePath
+from .terminal import echo_data, is_terminal, visible
+from .types import DataPath, FilePath, FiniteRange
 
 
 @click.command(cls=Command)
@@ -116,35 +116,55 @@ def _print_table(frame: Any) -> None:
 @click.command(cls=Command)
 @click.argument("model", type=FilePath())
 @click.argument("data", type=DataPath())
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="COL",
+    help="Column by whose values rows are grouped, each with scores of its own. Can be repeated.",
+)
+@click.option(
+    "--level",
+    type=FiniteRange(0, 1, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Level of the intervals of confidence; 0 for none.",
+)
 @table_options
 def evaluate(
     model: Path,
     data: str,
+    by: tuple[str, ...],
+    level: float,
     as_json: bool,
     na_values: tuple[str, ...],
     **reading: Any,
 ) -> None:
     """Measure MODEL on the CSV file DATA, which has the target column.
 
-    DATA may be compressed, and - is standard input.
-    """
-    from fastmlp.tabular import train
+    Each score has an interval of confidence: where other rows of the same kind would put it
+    (bootstrap by rows). It says nothing of rows of another kind, and scores of rows that the
+    model was trained on are too good. DATA may be compressed, and - is standard input.
 
-    from .output import called_targets, print_json, print_metrics, print_rows, print_targets
+    With --by, numbers of more than 12 values are cut into quarters, and groups of fewer than 20
+    rows are joined.
+    """
+    from fastmlp.tabular.evaluation import measure
+    from fastmlp.tabular.train import read_for
+
+    from .output import called_targets, print_json, print_rows
+    from .scores import print_groups, print_scores
 
     loaded = load_table_model(model, Path(data))
-    frame = train.read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
+    frame = read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
     with about(Path(called(data))):
-        metrics = train.evaluate(loaded, frame)
+        found = measure(loaded, frame, level=level or None, by=list(by))
     if as_json:
-        print_json({"rows": len(frame), "target": loaded.target_name_, **metrics})
+        print_json({"target": loaded.target_name_, **found})
         return
     print_rows([("rows", str(len(frame))), called_targets(loaded.target_name_)])
-    if "targets" in metrics:
-        print_targets(metrics["targets"])
-        return
-    echo()
-    print_metrics(metrics, what="value")
+    print_scores(found)
+    for column, groups in found.get("groups", {}).items():
+        print_groups(column, groups)
 
 
 @click.command(cls=Command)

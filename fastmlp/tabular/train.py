@@ -27,22 +27,20 @@ from .call import Callback
 from .classifier import TabularClassifier
 from .columns import decide_task
 from .csv import Origin, how_read, listed, missing_word, read
+from .evaluation import predict_known
 from .frames import as_pandas, check_frame
-from .metrics import baseline_metrics, classification_metrics, regression_metrics
-from .naming import columns_there
-from .numbers import misread_note
-from .quantiles import fitted_levels, quantile_metrics
+from .metrics import baseline_metrics
+from .quantiles import fitted_levels
 from .reading import Reading
 from .regressor import TabularRegressor
 from .reports import mean_r2, report_metrics, report_on
+from .scoring import predicted_by
 from .several import models_of, target_forms, target_names, warnings_once
 from .table import Table, settle_tables, warn_of
 from .targets import (
     check_complete,
-    check_known,
     check_learnable,
     find_targets,
-    labels_like,
     numeric_target,
     plain_target,
     target_called,
@@ -187,7 +185,7 @@ def train_table(
         ]
         with warnings_once():
             measured = [
-                _metrics(one, features.iloc[test], known[test])
+                predicted_by(one, features.iloc[test], known[test]).scores()
                 for one, known in zip(models, values, strict=True)
             ]
         report_metrics(model.report_, measured, trivial)
@@ -340,40 +338,12 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, Any]:
         When a text column has hardly a level that the model knows, and when numbers look as if
         marks of thousands had been taken for decimal points.
     """
-    frame = as_pandas(frame)
-    check_frame(frame)
-    models = models_of(model)
-    if len(models) == 1:
-        return _evaluate(model, frame, model.target_name_ if target is None else target)
-    names = target_names(model) if target is None else find_targets(frame, target)
-    if len(names) != len(models):
-        raise DataError(f"the model has {len(models)} targets, and {len(names)} are named")
-    with warnings_once():
-        measured = [
-            {"target": name, **_evaluate(one, frame, name)}
-            for one, name in zip(models, names, strict=True)
-        ]
+    parts = predict_known(model, frame, target)
+    if len(parts) == 1:
+        return parts[0].scores()
+    names = target_names(model) if target is None else target
+    measured = [{"target": name, **part.scores()} for name, part in zip(names, parts, strict=True)]
     return {"r2": mean_r2(measured), "targets": measured}
-
-
-def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
-    """Measure a model on one target; see :func:`evaluate`."""
-    if target not in frame.columns:
-        raise DataError(
-            f"there is no target column {target!r} to compare with"
-            f"{columns_there(target, frame.columns)}"
-        )
-    y = plain_target(frame.iloc[:, frame.columns.get_loc(target)])
-    check_complete(y, missing_word(frame, target))
-    if is_classifier(model):
-        values = labels_like(model.classes_, y)
-        check_known(values, model.classes_, target_called(y))
-    else:
-        form = getattr(model, "target_format_", "")  # a model of an older version has none
-        values = numeric_target(y, "the model predicts numbers", form)
-        if form and pd.api.types.is_float_dtype(y) and (found := misread_note(values, form)):
-            warn_of([f"{target_called(y)} {found}"])
-    return _metrics(model, frame, values)
 
 
 def _estimator(task: str, parameters: dict[str, Any]) -> Any:
@@ -456,15 +426,3 @@ def _fit(
         else:
             warn_user(warning)
     return {"converged": converged and not interrupted, "interrupted": interrupted}
-
-
-def _metrics(model: Any, frame: pd.DataFrame, values: NDArray[Any]) -> dict[str, float]:
-    if levels := fitted_levels(model):
-        return quantile_metrics(values, model.predict(frame), levels)
-    if not is_classifier(model):
-        return regression_metrics(values, model.predict(frame))
-    known = np.isin(values, model.classes_)
-    threshold = getattr(model, "threshold_", 0.5)
-    return classification_metrics(
-        values, model.predict_proba(frame), model.classes_, known, threshold
-    )
