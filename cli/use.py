@@ -170,63 +170,31 @@ def evaluate(
 @click.command(cls=Command)
 @click.argument("model", type=FilePath())
 def info(model: Path, as_json: bool) -> None:
-    """Say what the file MODEL holds, which may be the checkpoint of a training."""
-    from fastmlp.estimators.planning import layer_units
-    from fastmlp.export.model_file import load_model, read_manifest
-    from fastmlp.tabular.pack.members import networks_of
-    from fastmlp.tabular.several import models_of
+    """Say what the file MODEL holds, which may be the checkpoint of a training.
 
-    from .output import (
-        KINDS,
-        describe,
-        format_metrics,
-        print_json,
-        print_kinds,
-        print_rows,
-        print_targets,
-    )
+    Of a model it is a card: what it is for, the columns that it needs, the rows that it was
+    trained on, how good it is and by which rows, its networks, and its limits.
+    """
+    from fastmlp.export.model_file import load_model, read_manifest
+    from fastmlp.tabular.card import model_card
+
+    from .card import print_card
+    from .output import print_json
 
     manifest = read_manifest(model)
     if is_checkpoint(model):
         _show_checkpoint(model, manifest, as_json)
         return
     loaded = load_model(model)
-    columns, report = getattr(loaded, "columns_", None), getattr(loaded, "report_", None)
-    layers = [
-        layer_units(network)
-        for part in models_of(loaded)
-        for network in networks_of(getattr(part, "estimator_", part))
-        if hasattr(network, "coefs_")  # a preprocessor alone has none
-    ]
+    card, report = model_card(loaded), getattr(loaded, "report_", None)
     if as_json:
-        first = layers[0] if layers else []
-        print_json({**manifest, "layers": first, "columns": columns, "report": report})
+        first = card["layers"][0] if card["layers"] else []
+        columns = getattr(loaded, "columns_", None)
+        size = model.stat().st_size
+        facts = {"file": str(model), "bytes": size, **manifest, "layers": first}
+        print_json({**facts, "columns": columns, "report": report, "card": card})
         return
-    rows = [
-        ("file", f"{model}, {model.stat().st_size / 1024:.0f} KiB, skops archive"),
-        ("holds", manifest["holds"]),
-        ("written", f"{manifest['created']} by fastmlp {manifest['fastmlp']}, "
-                    f"scikit-learn {manifest['scikit-learn']}"),
-    ]  # fmt: skip
-    if report is None:
-        shown = dict.fromkeys("-".join(map(str, units)) for units in layers)
-        rows.append(("networks" if len(layers) > 1 else "network", ", ".join(shown)))
-    else:
-        rows += describe(report)
-        rows += [("test", format_metrics(report.get("test", {})))]
-    if columns is not None:
-        for kind in KINDS:
-            names = [str(c["name"]) for c in columns if c["kind"] == kind]
-            rows.append((kind, ", ".join(names)))
-        dropped = [f"{c['name']} ({c['reason']})" for c in columns if c["kind"] == "dropped"]
-        rows.append(("dropped", ", ".join(dropped)))
-        if hasattr(loaded, "classes_"):
-            rows.append(("classes", ", ".join(map(str, loaded.classes_))))
-    print_rows(rows)
-    if report is not None:
-        print_kinds(report)
-        if "targets" in report:
-            print_targets(report["targets"])
+    print_card(model, manifest, card, report)
 
 
 @click.command(cls=Command)

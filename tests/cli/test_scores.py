@@ -1,4 +1,4 @@
-"""``evaluate`` with intervals and groups, and ``compare``."""
+"""``evaluate`` with intervals and groups, ``compare``, and the card of ``info``."""
 
 import json
 from pathlib import Path
@@ -106,3 +106,13 @@ def test_names_of_groups_reach_no_terminal_as_they_are(data, model):
     shown = run("evaluate", model, "data.csv", "--by", f"c{hostile}")
     assert r"c\x1b]0;title\x07" in shown.stdout and "\x1b" not in shown.stdout
     assert "\x1b" not in fails("evaluate", model, "data.csv", "--by", f"d{hostile}")
+
+
+def test_info_is_a_card(data, model):
+    shown = run("info", model).stdout
+    for part in ("measured    on 24 rows that were held out", "parameters", "city (3 levels)",
+                 "baseline", "Limits\n- Its scores are of 24 rows"):  # fmt: skip
+        assert part in shown
+    found = json.loads(run("info", model, "--json").stdout)
+    assert found["bytes"] == model.stat().st_size and found["card"]["task"] == "classification"
+    assert found["layers"] == found["card"]["layers"][0]
