@@ -16,6 +16,7 @@ import click
 from .docstrings import docstring_of
 from .signals import is_interrupted
 from .terminal import echo, one_line
+from .types import FilePath
 
 FAULT = 1
 USAGE = 2
@@ -201,8 +202,25 @@ class Command(click.Command):
         self.help = self.help or docstring_of(self.callback)
         self.params += [
             click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
+            click.Option(
+                ["--config"],
+                type=FilePath(),
+                is_eager=True,
+                expose_value=False,
+                callback=_read_config,
+                help="TOML file of options, a section for each command; typed ones win.",
+            ),
             click.Option(["--debug"], is_flag=True, help="Show tracebacks of errors."),
         ]
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; an error about a value of --config names that file."""
+        try:
+            return super().parse_args(context, args)
+        except click.BadParameter as error:
+            from .config import in_config
+
+            raise in_config(context, error) or error from None
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command, and print an error as one line."""
@@ -211,6 +229,14 @@ class Command(click.Command):
             if sys.stdout is None:
                 raise UserError("standard output is closed; send it to a file or to /dev/null")
             return super().invoke(context)
+
+
+def _read_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Read the file of ``--config``, before the other options."""
+    if path is not None and not context.resilient_parsing:
+        from .config import read_config
+
+        read_config(path, context)
 
 
 @contextmanager
