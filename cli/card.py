@@ -43,7 +43,7 @@ def print_card(
         ("written", f"{manifest['created']} by fastmlp {manifest['fastmlp']}, "
                     f"scikit-learn {manifest['scikit-learn']}"),
         *(_form(card) if report is None else describe(report)),
-        ("parameters", f"{card['parameters']:,}".replace(",", " ") if card["parameters"] else ""),
+        ("size", f"{card['parameters']} parameters" if card["parameters"] else ""),
         *_scores(card["scores"]),
         *_columns(card),
         ("classes", ", ".join(map(str, card["classes"] or ()))),

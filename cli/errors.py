@@ -15,12 +15,14 @@ import click
 
 from .docstrings import docstring_of
 from .signals import is_interrupted
-from .terminal import echo, one_line
+from .terminal import DOUBTFUL, echo, one_line
 from .types import FilePath
 
 FAULT = 1
 USAGE = 2
 INTERRUPTED = 130
+
+_QUIET = "fastmlp.quiet"
 
 
 class UserError(click.ClickException):
@@ -212,6 +214,16 @@ class Command(click.Command):
             ),
             click.Option(["--debug"], is_flag=True, help="Show tracebacks of errors."),
         ]
+        if not any(option.name == "quiet" for option in self.params):
+            self.params.append(
+                click.Option(
+                    ["--quiet"],
+                    is_flag=True,
+                    expose_value=False,
+                    callback=_note_quiet,
+                    help="No progress and no remarks.",
+                )
+            )
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Read the arguments; an error about a value of --config names that file."""
@@ -225,10 +237,21 @@ class Command(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """Run the command, and print an error as one line."""
         debug = context.params.pop("debug")
-        with errors_as_lines(debug), _warnings_as_lines(context.params.get("quiet", False)):
+        quiet = context.params.get("quiet", False) or is_quiet()
+        with errors_as_lines(debug), _warnings_as_lines(quiet):
             if sys.stdout is None:
                 raise UserError("standard output is closed; send it to a file or to /dev/null")
             return super().invoke(context)
+
+
+def _note_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_QUIET] = value
+
+
+def is_quiet() -> bool:
+    """Tell whether the command that runs was asked for no progress and no remarks."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
 
 
 def _read_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
@@ -257,7 +280,7 @@ def _warnings_as_lines(quiet: bool) -> Iterator[None]:
         text = in_shell_words(message)
         if text not in shown:
             shown.add(text)
-            remark(f"fastmlp: {text}")
+            echo(one_line(f"fastmlp: {text}", 1000), err=True, mark=DOUBTFUL)
 
     with warnings.catch_warnings():
         # Whatever PYTHONWARNINGS says: what a table is like is no error of the command.

@@ -70,8 +70,9 @@ class _Commands(click.Group):
             try:
                 code = super().main(*args, **extra)
             except click.ClickException as error:
+                typed = args[0] if args else extra.get("args")
                 with signals_held():
-                    show_error(error)
+                    show_error(error, is_short="--json" in (typed or sys.argv[1:]))
                 code = error.exit_code
             except click.Abort:
                 code = INTERRUPTED

@@ -11,7 +11,7 @@ from .errors import Command, UserError, about
 from .models import load_table_model
 from .options import called, opened, table_options
 from .output import called_targets, print_json, print_rows, shown_metric
-from .terminal import echo, visible
+from .terminal import DOUBTFUL, GOOD, echo, visible
 from .types import DataPath, FilePath, FiniteRange
 
 # The metrics of a group, of which the first has its interval.
@@ -183,7 +183,8 @@ def compare(
         lines.append([shown_metric(name), *numbers, shown])
     echo()
     _print_table(lines)
-    echo(f"\n{_sentence(found)}")
+    echo()
+    echo(_sentence(found), mark=GOOD if found["better"] else DOUBTFUL)
 
 
 def _sentence(found: Mapping[str, Any]) -> str:

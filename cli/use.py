@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .errors import Command, UserError, about, remark
+from .errors import Command, UserError, about, is_quiet, remark
 from .models import is_checkpoint, is_model, load_table_model
 from .options import called, opened, table_options
 from .signals import signals_held
@@ -106,7 +106,8 @@ def _print_table(frame: Any) -> None:
         frame = frame.rename(columns=visible)
         text = frame.select_dtypes(exclude=["number", "bool"]).columns
         frame[text] = frame[text].map(visible)
-    if not echo_data(frame.to_csv(index=False, lineterminator="\n")):
+    is_whole = echo_data(frame.to_csv(index=False, lineterminator="\n"))
+    if not is_whole and not is_quiet():
         remark(
             f"fastmlp: standard output has the encoding {sys.stdout.encoding}, and characters "
             "that it lacks are written as escapes; -o FILE writes UTF-8"

@@ -110,7 +110,7 @@ def test_names_of_groups_reach_no_terminal_as_they_are(data, model):
 
 def test_info_is_a_card(data, model):
     shown = run("info", model).stdout
-    for part in ("measured    on 24 rows that were held out", "parameters", "city (3 levels)",
+    for part in ("measured  on 24 rows that were held out", " parameters", "city (3 levels)",
                  "baseline", "Limits\n- Its scores are of 24 rows"):  # fmt: skip
         assert part in shown
     found = json.loads(run("info", model, "--json").stdout)
