@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .completion import column_names
 from .errors import Command, UserError, about, flag_of, remark
 from .models import is_checkpoint, is_model
 from .options import called, column_options, opened, table_options
@@ -115,6 +116,7 @@ def _further_parameters(
     "--target",
     multiple=True,
     metavar="COL",
+    shell_complete=column_names,
     help="Target column; repeated for a regression of several.  [default: the last one]",
 )
 @click.option(

@@ -13,6 +13,7 @@ from typing import Any
 try:
     import click
 
+    from .completion import completion
     from .demo import demo
     from .docstrings import docstring_of
     from .errors import INTERRUPTED, errors_as_lines, exit_code
@@ -132,5 +133,17 @@ def main() -> None:
     """  # noqa: D301 (click looks for the control character itself)
 
 
-for command in (fit, predict, evaluate, compare, info, export, demo, bench, warmup, doctor):
+for command in (
+    fit,
+    predict,
+    evaluate,
+    compare,
+    info,
+    export,
+    demo,
+    bench,
+    warmup,
+    doctor,
+    completion,
+):
     main.add_command(command)

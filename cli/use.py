@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from .completion import column_names
 from .errors import Command, UserError, about, is_quiet, remark
 from .models import is_checkpoint, is_model, load_table_model
 from .options import called, opened, table_options
@@ -121,6 +122,7 @@ def _print_table(frame: Any) -> None:
     "--by",
     multiple=True,
     metavar="COL",
+    shell_complete=column_names,
     help="Column by whose values rows are grouped, each with scores of its own. Can be repeated.",
 )
 @click.option(
