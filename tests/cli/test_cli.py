@@ -419,3 +419,19 @@ def test_progress_bar_on_a_terminal(data):
     assert code == 0
     assert "20/20" in shown and "loss=" in shown
     assert "loss=" not in out
+
+
+def test_refit_trains_on_all_rows(data):
+    result = run("fit", "data.csv", *QUICK, "--refit")
+    assert "120 (96 training, 24 test; then all were trained on)" in result.stdout
+    assert "baseline" in result.stdout
+    assert load_model("data.fastmlp").report_["refit_rows"] == 120
+    assert "trained on all 120" in run("info", "data.fastmlp").stdout
+    Path("data.fastmlp").unlink()
+    refused = {
+        "--test-size 0": "--test-size 0 trains on all rows",
+        "--checkpoint c": "--checkpoint is",
+    }
+    for options, message in refused.items():
+        assert message in fails("fit", "data.csv", *QUICK, "--refit", *options.split())
+    assert not Path("data.fastmlp").exists() and not Path("c").exists()
