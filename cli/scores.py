@@ -74,8 +74,8 @@ def print_groups(column: str, groups: Iterable[Mapping[str, Any]]) -> None:
     """
     groups = list(groups)
     known = {name for group in groups for name in _metrics_of(group)}
-    names = next(names for names in _OF_GROUPS if names[0] in known)
-    names = [name for name in names if name in known]
+    usual = next(names for names in _OF_GROUPS if names[0] in known)
+    names = [name for name in usual if name in known]
     header = [visible(column), "rows", *map(shown_metric, names)]
     if "intervals" in groups[0]:
         header.insert(3, "interval")

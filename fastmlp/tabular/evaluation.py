@@ -79,7 +79,8 @@ def _true_values(model: Any, frame: pd.DataFrame, target: Any) -> NDArray[Any]:
             f"there is no target column {target!r} to compare with"
             f"{columns_there(target, frame.columns)}"
         )
-    y = plain_target(frame.iloc[:, frame.columns.get_loc(target)])
+    place: Any = frame.columns.get_loc(target)
+    y = plain_target(frame.iloc[:, place])
     check_complete(y, missing_word(frame, target))
     if is_classifier(model):
         values = labels_like(model.classes_, y)
@@ -93,7 +94,7 @@ def _true_values(model: Any, frame: pd.DataFrame, target: Any) -> NDArray[Any]:
 
 
 def measure(
-    model: Any, frame: Any, *, level: float | None = 0.95, by: str | list[str] = ()
+    model: Any, frame: Any, *, level: float | None = 0.95, by: str | Sequence[str] = ()
 ) -> dict[str, Any]:
     """Measure a fitted model on a table, with intervals of confidence, and for groups of rows.
 
@@ -106,7 +107,7 @@ def measure(
     level : float or None, default=0.95
         Of the intervals; None for none. They are those of the bootstrap by rows, always from the
         same samples.
-    by : str or list of str, default=()
+    by : str or sequence of str, default=()
         Columns by whose values rows are grouped. Numbers of more than 12 values are cut into
         quarters. Groups of fewer than 20 rows are joined, and so are the smallest beyond 20.
 
@@ -299,10 +300,10 @@ def compare(
     differences: dict[str, list[float]] = {name: [] for name in names}
     n_rows = len(parts[0].values)
     for weight in samples(n_rows) if n_rows > 1 else ():
-        one, two = weighted(parts, weight)[0], weighted(others, weight)[0]
+        of_a, of_b = weighted(parts, weight)[0], weighted(others, weight)[0]
         for name in names:
-            differences[name].append(two.get(name, np.nan) - one.get(name, np.nan))
-    metrics = {
+            differences[name].append(of_b.get(name, np.nan) - of_a.get(name, np.nan))
+    metrics: dict[str, dict[str, Any]] = {
         name: {
             "a": ones[name],
             "b": twos[name],
