@@ -226,7 +226,9 @@ def _quarters(
     column: pd.Series, is_missing: NDArray[np.bool_]
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     numbers = column.to_numpy(np.float64, na_value=np.nan)
-    edges = np.unique(np.quantile(numbers[~is_missing], [0, 0.25, 0.5, 0.75, 1]))
+    # Edges are values of the column, so that no part is empty.
+    quarters = np.quantile(numbers[~is_missing], [0, 0.25, 0.5, 0.75, 1], method="inverted_cdf")
+    edges = np.unique(quarters)
     found = [(f"{edges[0]:g} to {edges[1]:g}", (numbers >= edges[0]) & (numbers <= edges[1]))]
     for low, high in pairwise(edges[1:]):
         found.append((f"above {low:g} to {high:g}", (numbers > low) & (numbers <= high)))

@@ -153,6 +153,14 @@ def test_advice_of_a_warning_is_in_words_of_the_shell(here):
     assert "(--set diagnose=false silences this.)" in shown
 
 
+@pytest.mark.parametrize("name", main.commands)
+def test_the_reference_has_words_for_every_command_and_option(name):
+    command = main.commands[name]
+    assert command.help and command.get_short_help_str()
+    for option in command.params:
+        assert option.param_type_name == "argument" or option.help, option.name
+
+
 def test_help_is_about_all_models_for_tables():
     shown = " ".join(run("fit", "--help").stdout.split())
     assert "Adam" not in shown and "of TabularClassifier or TabularRegressor" in shown

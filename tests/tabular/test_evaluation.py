@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastmlp import DataError, train_table
 from fastmlp.tabular.evaluation import compare, groups_of, measure, predict_known
@@ -95,12 +97,23 @@ def test_groups_of_values(table):
 
 def test_numbers_are_cut_into_quarters(table):
     groups = groups_of(table["age"])
-    assert [name for name, _ in groups][:2] == ["0 to 14.75", "above 14.75 to 29.5"]
+    assert [name for name, _ in groups][:2] == ["0 to 14", "above 14 to 29"]
     assert [rows.sum() for _, rows in groups] == [75] * 4
     skewed = pd.Series([0] * 90 + list(range(1, 21)) + [None])
     assert [(name, rows.sum()) for name, rows in groups_of(skewed)] == [
         ("0 to 20", 110), ("(missing)", 1)
     ]  # fmt: skip
+
+
+@settings(derandomize=True, max_examples=100, deadline=None)
+@given(
+    st.lists(st.none() | st.integers(-3, 30) | st.floats(), min_size=1, max_size=60)
+    | st.lists(st.none() | st.sampled_from(["a", "b", ""]) | st.booleans(), min_size=1)
+)
+def test_every_row_is_in_one_group_and_no_group_is_empty(values):
+    groups = groups_of(pd.Series(values))
+    assert (sum(rows.astype(int) for _, rows in groups) == 1).all()
+    assert all(rows.any() for _, rows in groups)
 
 
 def test_measures(table, model):
