@@ -148,7 +148,7 @@ def evaluate(
     (bootstrap by rows). It says nothing of rows of another kind, and scores of rows that the
     model was trained on are too good. DATA may be compressed, and - is standard input.
 
-    With --by, numbers of more than 12 values are cut into quarters, and groups of fewer than 20
+    With --by, numbers of many values are cut into quarters, and other values of fewer than 20
     rows are joined.
     """
     from fastmlp.tabular.evaluation import measure

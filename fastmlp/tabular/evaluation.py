@@ -31,7 +31,7 @@ from .targets import (
 
 # Groups of fewer rows are joined, since their scores say little.
 FEW_ROWS = 20
-# Numbers of more values are cut into quarters.
+# Numbers of more values are cut into quarters, and so are those of which several are rare.
 _MOST_VALUES = 12
 _MOST_GROUPS = 20
 
@@ -108,8 +108,9 @@ def measure(
         Of the intervals; None for none. They are those of the bootstrap by rows, always from the
         same samples.
     by : str or sequence of str, default=()
-        Columns by whose values rows are grouped. Numbers of more than 12 values are cut into
-        quarters. Groups of fewer than 20 rows are joined, and so are the smallest beyond 20.
+        Columns by whose values rows are grouped. Numbers are cut into quarters if they have more
+        than 12 values, or several of fewer than 20 rows. Other values of fewer rows than that are
+        joined, and so are those beyond the 20 most frequent ones.
 
     Returns
     -------
@@ -215,7 +216,8 @@ def groups_of(column: pd.Series) -> list[tuple[str, NDArray[np.bool_]]]:
     """
     is_missing = column.isna().to_numpy()
     is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if is_number and column.nunique() > _MOST_VALUES:
+    counts = column.value_counts()
+    if is_number and (len(counts) > _MOST_VALUES or (counts < FEW_ROWS).sum() > 1):
         found = _quarters(column, is_missing)
     else:
         found = _values(column, is_missing)

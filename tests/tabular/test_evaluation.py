@@ -90,7 +90,9 @@ def test_groups_of_values(table):
     ]  # fmt: skip
     assert (sum(rows.astype(int) for _, rows in groups) == 1).all()
     few = groups_of(pd.Series([1.0, 1, 2, np.nan]))
-    assert [(name, rows.sum()) for name, rows in few] == [("(2 other values)", 3), ("(missing)", 1)]
+    assert [(name, rows.sum()) for name, rows in few] == [("1 to 2", 3), ("(missing)", 1)]
+    plain = groups_of(pd.Series([1.5] * 30 + [2] * 20 + [3]))
+    assert [(name, rows.sum()) for name, rows in plain] == [("1.5", 30), ("2", 20), ("3", 1)]
     (alone,) = groups_of(pd.Series([True, True]))
     assert alone[0] == "True"
 
