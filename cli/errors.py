@@ -184,8 +184,15 @@ def _with_value(option: click.Option, text: str) -> str:
 
 
 @contextmanager
-def about(path: Path) -> Iterator[None]:
-    """Add the name of a file to errors about the table that was read from it."""
+def about(path: Path, frame: Any = None) -> Iterator[None]:
+    """Add the name of a file to errors about the table that was read from it.
+
+    Parameters
+    ----------
+    path : Path
+    frame : pandas.DataFrame, optional
+        The table. Where each of its rows has one line in the file, that is named, too.
+    """
     from fastmlp.exceptions import DataError
 
     try:
@@ -193,7 +200,23 @@ def about(path: Path) -> Iterator[None]:
     except DataError as error:
         if str(error).startswith(str(path)):
             raise
-        raise DataError(f"{path}: {error}") from error
+        above = None if frame is None else frame.attrs.get("lines_above")
+        message = str(error) if above is None else _with_line(str(error), above)
+        raise DataError(f"{path}: {message}") from error
+
+
+_ROW = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")|\bin row (?P<number>\d+)\b(?! was read)""")
+
+
+def _with_line(message: str, lines_above: int) -> str:
+    """Add the line of a file to the number of a row, which is not part of a quotation."""
+
+    def add_line(match: re.Match[str]) -> str:
+        if match["number"] is None:
+            return match[0]
+        return f"{match[0]} (line {int(match['number']) + lines_above})"
+
+    return _ROW.sub(add_line, message)
 
 
 class Command(click.Command):

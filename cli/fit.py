@@ -331,7 +331,7 @@ def fit(
         remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
     from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
 
-    with about(Path(called(data))), progress_bar(quiet) as callback:
+    with about(Path(called(data)), frame), progress_bar(quiet) as callback:
         model = train_table(
             frame,
             list(target) or None,

@@ -166,7 +166,7 @@ def compare(
         )
         for model in models
     ]
-    with about(Path(called(data))):
+    with about(Path(called(data)), frames[0]):
         found = evaluation.compare(*models, *frames, level=level)
     if as_json:
         print_json({"a": str(a), "b": str(b), "target": models[0].target_name_, **found})

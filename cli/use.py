@@ -53,7 +53,7 @@ def predict(
     if proba and not hasattr(loaded, "predict_proba"):
         raise UserError(f"{model}: a regression model has no class probabilities")
     frame = read_for(loaded, opened(data), na_values=na_values, **reading)
-    with about(Path(called(data))):
+    with about(Path(called(data)), frame):
         result = _predictions(loaded, frame, proba)
     if as_json:
         print_json({"predictions": result.to_dict("records")})
@@ -159,7 +159,7 @@ def evaluate(
 
     loaded = load_table_model(model, Path(data))
     frame = read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
-    with about(Path(called(data))):
+    with about(Path(called(data)), frame):
         found = measure(loaded, frame, level=level or None, by=list(by))
     if as_json:
         print_json({"target": loaded.target_name_, **found})

@@ -6,11 +6,11 @@ from typing import Any
 
 from .columns import fold
 
-_MOST_NAMES = 20
+_MOST_NAMES, _LONG = 20, 250
 
 
 def columns_there(name: Any, columns: Iterable[Any]) -> str:
-    """Return the end of a message about an unknown column: the nearest names, or all of them.
+    """Return the end of a message about an unknown column: all of them, and the nearest names.
 
     Parameters
     ----------
@@ -27,9 +27,10 @@ def columns_there(name: Any, columns: Iterable[Any]) -> str:
     columns = list(columns)
     shown = ", ".join(map(repr, columns[:_MOST_NAMES]))
     shown += ", ..." if len(columns) > _MOST_NAMES else ""
-    if near := nearest(name, columns):
-        return f"; did you mean {' or '.join(map(repr, near))}? The columns are {shown}"
-    return f"; the columns are {shown}"
+    near = " or ".join(map(repr, nearest(name, columns)))
+    if near and len(shown) > _LONG:  # a long message would be cut before its end
+        return f"; did you mean {near}? There are {len(columns)} columns"
+    return f"; the columns are {shown}" + (f"; did you mean {near}?" if near else "")
 
 
 def nearest(name: Any, names: Iterable[Any]) -> list[Any]:

@@ -90,6 +90,8 @@ class TableReader:
         if not len(frame.columns):
             raise DataError(f"{self.name}: no column is left")
         frame.attrs["reading"] = self._record(names, frame, seen)
+        if watched.n_lines == len(frame):  # so that the number of a row tells its line
+            frame.attrs["lines_above"] = self.n_above
         return frame
 
     def _begin(self) -> None:

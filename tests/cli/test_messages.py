@@ -153,6 +153,22 @@ def test_advice_of_a_warning_is_in_words_of_the_shell(here):
     assert "(--set diagnose=false silences this.)" in shown
 
 
+def test_messages_on_a_row_name_its_line(data, model):
+    data.loc[7, "age"] = 1
+    text = data.to_csv(index=False).splitlines()
+    text[8] = text[8].replace("1", "'in row 5'", 1)
+    Path("bad.csv").write_text("# a comment\n" + "\n".join(text) + "\n")
+    for command in ("predict", "evaluate", "compare"):
+        models = [model] * (1 + (command == "compare"))
+        message = fails(command, *models, "bad.csv", "--quiet")
+        assert "bad.csv: column 'age' has the text \"'in row 5'\" in row 8 (line 10); " in message
+    Path("bad.csv").write_text("\n".join(["a,y", '"two\nlines",1', "x,2", "b,inf"]) + "\n")
+    message = fails("fit", "bad.csv", "--quiet")
+    assert "in row 3" in message and "(line" not in message  # a row has two lines
+    Path("bad.csv").write_text("a,y\nq,1\nx,2\nb,inf\n")
+    assert "in row 3 (line 4)" in fails("fit", "bad.csv", "--quiet")
+
+
 @pytest.mark.parametrize("name", main.commands)
 def test_the_reference_has_words_for_every_command_and_option(name):
     command = main.commands[name]

@@ -269,6 +269,25 @@ def test_outputs_that_are_closed(data, model):
     assert sorted(Path().iterdir()) == before
 
 
+def test_new_commands_show_escapes(hostile):
+    """Names of files, columns, groups and classes, in text and as JSON."""
+    run("fit", "hostile.csv", *QUICK, "--refit", "--quiet")
+    copy = f"copy{TITLE}.fastmlp"
+    Path(copy).write_bytes(Path("hostile.fastmlp").read_bytes())
+    groups = [word for name in hostile for word in ("--by", name)]
+    for args in (
+        ("evaluate", copy, "hostile.csv", *groups),
+        ("evaluate", copy, "hostile.csv", "--by", TITLE),
+        ("compare", copy, "hostile.fastmlp", "hostile.csv"),
+        ("compare", copy, f"none{TITLE}", "hostile.csv"),
+        ("info", copy),
+    ):
+        for json_too in ((), ("--json",)):
+            result = CliRunner().invoke(main, [*args, *json_too])
+            assert result.exit_code in (0, 2) and "Traceback" not in result.stderr
+            assert is_harmless(result.stdout) and is_harmless(result.stderr), args
+
+
 # ---- colours --------------------------------------------------------------------------------
 
 

@@ -134,7 +134,7 @@ def test_measures(table, model):
 
 
 def test_what_cannot_be_measured(table, model):
-    with pytest.raises(DataError, match="no column 'towns' for `by`; did you mean 'town'"):
+    with pytest.raises(DataError, match=r"no column 'towns' for `by`; .*; did you mean 'town'"):
         measure(model, table, by="towns")
     with pytest.raises(ValueError, match="level must be above 0"):
         measure(model, table, level=1)
