@@ -15,11 +15,14 @@ import click
 
 from .docstrings import docstring_of
 from .signals import is_interrupted
-from .terminal import echo, one_line
+from .terminal import DOUBTFUL, echo, one_line
+from .types import FilePath
 
 FAULT = 1
 USAGE = 2
 INTERRUPTED = 130
+
+_QUIET = "fastmlp.quiet"
 
 
 class UserError(click.ClickException):
@@ -181,8 +184,15 @@ def _with_value(option: click.Option, text: str) -> str:
 
 
 @contextmanager
-def about(path: Path) -> Iterator[None]:
-    """Add the name of a file to errors about the table that was read from it."""
+def about(path: Path, frame: Any = None) -> Iterator[None]:
+    """Add the name of a file to errors about the table that was read from it.
+
+    Parameters
+    ----------
+    path : Path
+    frame : pandas.DataFrame, optional
+        The table. Where each of its rows has one line in the file, that is named, too.
+    """
     from fastmlp.exceptions import DataError
 
     try:
@@ -190,7 +200,23 @@ def about(path: Path) -> Iterator[None]:
     except DataError as error:
         if str(error).startswith(str(path)):
             raise
-        raise DataError(f"{path}: {error}") from error
+        above = None if frame is None else frame.attrs.get("lines_above")
+        message = str(error) if above is None else _with_line(str(error), above)
+        raise DataError(f"{path}: {message}") from error
+
+
+_ROW = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")|\bin row (?P<number>\d+)\b(?! was read)""")
+
+
+def _with_line(message: str, lines_above: int) -> str:
+    """Add the line of a file to the number of a row, which is not part of a quotation."""
+
+    def add_line(match: re.Match[str]) -> str:
+        if match["number"] is None:
+            return match[0]
+        return f"{match[0]} (line {int(match['number']) + lines_above})"
+
+    return _ROW.sub(add_line, message)
 
 
 class Command(click.Command):
@@ -201,16 +227,62 @@ class Command(click.Command):
         self.help = self.help or docstring_of(self.callback)
         self.params += [
             click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
+            click.Option(
+                ["--config"],
+                type=FilePath(),
+                is_eager=True,
+                expose_value=False,
+                callback=_read_config,
+                help="TOML file of options, a section for each command; typed ones win.",
+            ),
             click.Option(["--debug"], is_flag=True, help="Show tracebacks of errors."),
         ]
+        if not any(option.name == "quiet" for option in self.params):
+            self.params.append(
+                click.Option(
+                    ["--quiet"],
+                    is_flag=True,
+                    expose_value=False,
+                    callback=_note_quiet,
+                    help="No progress and no remarks.",
+                )
+            )
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; an error about a value of --config names that file."""
+        try:
+            return super().parse_args(context, args)
+        except click.BadParameter as error:
+            from .config import in_config
+
+            raise in_config(context, error) or error from None
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command, and print an error as one line."""
         debug = context.params.pop("debug")
-        with errors_as_lines(debug), _warnings_as_lines(context.params.get("quiet", False)):
+        quiet = context.params.get("quiet", False) or is_quiet()
+        with errors_as_lines(debug), _warnings_as_lines(quiet):
             if sys.stdout is None:
                 raise UserError("standard output is closed; send it to a file or to /dev/null")
             return super().invoke(context)
+
+
+def _note_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_QUIET] = value
+
+
+def is_quiet() -> bool:
+    """Tell whether the command that runs was asked for no progress and no remarks."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
+
+
+def _read_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Read the file of ``--config``, before the other options."""
+    if path is not None and not context.resilient_parsing:
+        from .config import read_config
+
+        read_config(path, context)
 
 
 @contextmanager
@@ -231,7 +303,7 @@ def _warnings_as_lines(quiet: bool) -> Iterator[None]:
         text = in_shell_words(message)
         if text not in shown:
             shown.add(text)
-            remark(f"fastmlp: {text}")
+            echo(one_line(f"fastmlp: {text}", 1000), err=True, mark=DOUBTFUL)
 
     with warnings.catch_warnings():
         # Whatever PYTHONWARNINGS says: what a table is like is no error of the command.

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .completion import column_names
 from .errors import Command, UserError, about, flag_of, remark
 from .models import is_checkpoint, is_model
 from .options import called, column_options, opened, table_options
@@ -116,6 +117,7 @@ def _further_parameters(
     "--target",
     multiple=True,
     metavar="COL",
+    shell_complete=column_names,
     help="Target column; repeated for a regression of several.  [default: the last one]",
 )
 @click.option(
@@ -253,6 +255,11 @@ def _further_parameters(
     help="The training that may be lost.  [default: 60]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the file of --checkpoint, if it is there.")
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="Train the model that is written on all rows, after one was measured on the test rows.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
 @column_options
 @table_options
@@ -282,7 +289,8 @@ def fit(
     Unless an option says what the network is like, networks of several kinds are trained and
     weighed by how well they predict rows that they have not seen. A further part of the rows is
     held out; the metrics printed are those on it, beside those of always predicting the mean or
-    the class shares.
+    the class shares. With --refit a second model is then trained on all rows, in the same way,
+    and written; Ctrl-C there keeps the first one.
 
     Ctrl-C ends the training early: what was learned so far is measured and written, and the
     exit code is 0. Before the end of the first epoch nothing is written, and it is 130. The
@@ -307,6 +315,8 @@ def fit(
         what = "model" if is_model(Path(data)) else "checkpoint"
         raise UserError(f"{data}: this is a {what}, and not a table to train on")
     output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
+    if parameters["refit"] and checkpoint is not None:
+        raise UserError("--checkpoint is of one training, and --refit needs two; leave out one")
     kept = _checkpoint(checkpoint, checkpoint_every, resume, [output, Path(data)], quiet)
     if report_path is not None:
         check_report_path(report_path, [output, Path(data), *filter(None, [checkpoint])])
@@ -332,7 +342,7 @@ def fit(
         remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
     from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
 
-    with about(Path(called(data))), progress_bar(quiet) as callback:
+    with about(Path(called(data)), frame), progress_bar(quiet) as callback:
         model = train_table(
             frame,
             list(target) or None,

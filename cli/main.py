@@ -13,11 +13,13 @@ from typing import Any
 try:
     import click
 
+    from .completion import completion
     from .demo import demo
     from .docstrings import docstring_of
     from .errors import INTERRUPTED, errors_as_lines, exit_code
     from .fit import fit
     from .report import report
+    from .scores import compare
     from .signals import ending_by_signals, ignore_signals, signals_held
     from .speed import bench, doctor, warmup
     from .terminal import echo, end_output, show_error
@@ -70,8 +72,9 @@ class _Commands(click.Group):
             try:
                 code = super().main(*args, **extra)
             except click.ClickException as error:
+                typed = args[0] if args else extra.get("args")
                 with signals_held():
-                    show_error(error)
+                    show_error(error, is_short="--json" in (typed or sys.argv[1:]))
                 code = error.exit_code
             except click.Abort:
                 code = INTERRUPTED
@@ -126,9 +129,23 @@ def main() -> None:
     fastmlp demo                     list classic experiments to run
 
     Results go to standard output, all else to standard error. Exit codes: 0 success, 1 a fault
-    of this program, 2 a mistake in the input, 130 interrupted with nothing written.
+    of this program or a problem that doctor finds, 2 a mistake in the input, 130 interrupted with
+    nothing written.
     """  # noqa: D301 (click looks for the control character itself)
 
 
-for command in (fit, predict, evaluate, report, info, export, demo, bench, warmup, doctor):
+for command in (
+    fit,
+    predict,
+    evaluate,
+    compare,
+    report,
+    info,
+    export,
+    demo,
+    bench,
+    warmup,
+    doctor,
+    completion,
+):
     main.add_command(command)

@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import click
 
+from .completion import column_names
 from .errors import UserError
 
 STANDARD_INPUT = "standard input"
@@ -39,9 +40,9 @@ def called(data: str) -> str:
 def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say which columns of a table a model is made of."""
     for option in (
-        click.option("--drop", multiple=True, metavar="COL",
+        click.option("--drop", multiple=True, metavar="COL", shell_complete=column_names,
                      help="Column that is not used. Can be repeated."),
-        click.option("--text", multiple=True, metavar="COL",
+        click.option("--text", multiple=True, metavar="COL", shell_complete=column_names,
                      help="Column that is text as it stands in the file: the code 01 is no number, "
                           "NA no missing value. Can be repeated."),
     ):  # fmt: skip

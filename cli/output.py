@@ -127,7 +127,8 @@ def describe(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     counts = {kind: report.get(f"{kind}_columns") for kind in KINDS}  # an older one has fewer
     kinds = [f"{n_columns} {kind}" for kind, n_columns in counts.items() if n_columns]
     reason = f" ({report['task_reason']})" if report["task_reason"] else ""
-    parts = f" ({report['train_rows']} training, {report['test_rows']} test)"
+    again = "; then all were trained on" if "refit_rows" in report else ""
+    parts = f" ({report['train_rows']} training, {report['test_rows']} test{again})"
     return [
         ("rows", f"{report['rows']}{parts if report['test_rows'] else ''}"),
         ("features", f"{', '.join(kinds)}; {report['inputs']} inputs"),

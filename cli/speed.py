@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from .errors import Command
+from .errors import FAULT, Command, is_quiet
 from .output import print_json
-from .terminal import echo, is_terminal
+from .terminal import BAD, GOOD, echo, is_terminal
 
 
 @click.command(cls=Command)
@@ -21,7 +21,8 @@ def warmup(as_json: bool) -> None:
     from fastmlp import warmup as compile_all
 
     def report(done: int, total: int, what: str) -> None:
-        echo(f"[{done}/{total}] {what}", err=True)
+        if not is_quiet():
+            echo(f"[{done}/{total}] {what}", err=True)
 
     start = time.perf_counter()
     compile_all(report)
@@ -66,13 +67,16 @@ def bench(names: tuple[str, ...], dtype: str, as_json: bool) -> None:
 
 def _progress(text: str) -> None:
     """Print a line about progress if somebody can see it."""
-    if is_terminal(sys.stderr):
+    if is_terminal(sys.stderr) and not is_quiet():
         echo(text, err=True)
 
 
 @click.command(cls=Command)
 def doctor(as_json: bool) -> None:
-    """Say what this machine has for training, and what is wrong with it."""
+    """Say what this machine has for training, and what is wrong with it.
+
+    The exit code is 1 where there is a problem; --quiet shows problems alone.
+    """
     from fastmlp.tools.doctor import examine
 
     from .output import print_rows
@@ -80,10 +84,13 @@ def doctor(as_json: bool) -> None:
     facts, problems = examine()
     if as_json:
         print_json({**facts, "problems": problems})
-        return
-    print_rows(list(facts.items()))
-    echo()
-    for problem in problems:
-        echo(f"problem: {problem}")
-    if not problems:
-        echo("No problems.")
+    else:
+        if not is_quiet():
+            print_rows(list(facts.items()))
+            echo()
+        for problem in problems:
+            echo(f"problem: {problem}", mark=BAD)
+        if not problems and not is_quiet():
+            echo("No problems.", mark=GOOD)
+    if problems:
+        raise click.exceptions.Exit(FAULT)

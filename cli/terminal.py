@@ -12,6 +12,8 @@ from typing import TextIO
 
 import click
 
+GOOD, DOUBTFUL, BAD = "green", "yellow", "red"
+
 # Characters that count as printable but leave no trace, such as fillers and selectors of variants.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
@@ -52,7 +54,7 @@ def one_line(text: object, limit: int = 500) -> str:
     return line if len(line) <= limit else line[:limit] + " ..."
 
 
-def echo(text: object = "", *, err: bool = False) -> None:
+def echo(text: object = "", *, err: bool = False, mark: str | None = None) -> None:
     """Print lines for people.
 
     Parameters
@@ -61,8 +63,30 @@ def echo(text: object = "", *, err: bool = False) -> None:
         Its line breaks stay; all else is made visible.
     err : bool, default=False
         Whether to print to standard error instead of standard output.
+    mark : {'green', 'yellow', 'red'} or None, default=None
+        The colour of the beginning of the text, up to its first colon or its end, where the
+        stream shows colours.
     """
-    _write("\n".join(map(visible, str(text).split("\n"))) + "\n", err)
+    shown = "\n".join(map(visible, str(text).split("\n")))
+    if mark is not None and has_colours(sys.stderr if err else sys.stdout):
+        begin, colon, rest = shown.partition(":")
+        shown = click.style(begin + colon, fg=mark, bold=True) + rest
+    _write(shown + "\n", err)
+
+
+def has_colours(stream: TextIO | None) -> bool:
+    """Tell whether a stream shows colours: a terminal does, unless the environment says otherwise.
+
+    ``NO_COLOR`` switches them off, and ``FORCE_COLOR`` on, wherever the output goes; the first
+    one wins.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if forced := os.environ.get("FORCE_COLOR"):
+        return forced != "0"
+    # A Windows console of old prints the codes.
+    is_able = os.name != "nt" or "WT_SESSION" in os.environ
+    return is_terminal(stream) and is_able and os.environ.get("TERM") != "dumb"
 
 
 def echo_data(text: str) -> bool:
@@ -136,12 +160,20 @@ def _discard(stream: TextIO) -> None:
         pass
 
 
-def show_error(error: click.ClickException) -> None:
-    """Print an error of click on standard error, its message as one line."""
+def show_error(error: click.ClickException, *, is_short: bool = False) -> None:
+    """Print an error of click on standard error, its message as one line.
+
+    Parameters
+    ----------
+    error : click.ClickException
+    is_short : bool, default=False
+        Whether to leave out the usage of a command that was typed wrongly.
+    """
     message = one_line(error.format_message())
     context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is None:
-        echo(f"fastmlp: {message}", err=True)
+    if context is None or is_short:
+        echo(f"fastmlp: {message}", err=True, mark=BAD)
         return
     echo(context.get_usage(), err=True)
-    echo(f"Try '{context.command_path} --help' for help.\n\nError: {message}", err=True)
+    echo(f"Try '{context.command_path} --help' for help.\n", err=True)
+    echo(f"Error: {message}", err=True, mark=BAD)

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from .errors import Command, UserError, about, remark
+from .completion import column_names
+from .errors import Command, UserError, about, is_quiet, remark
 from .models import is_checkpoint, is_model, load_table_model
 from .options import called, opened, table_options
 from .signals import signals_held
-from .terminal import echo, echo_data, is_terminal, visible
-from .types import DataPath, FilePath
+from .terminal import echo_data, is_terminal, visible
+from .types import DataPath, FilePath, FiniteRange
 
 
 @click.command(cls=Command)
@@ -52,7 +53,7 @@ def predict(
     if proba and not hasattr(loaded, "predict_proba"):
         raise UserError(f"{model}: a regression model has no class probabilities")
     frame = read_for(loaded, opened(data), na_values=na_values, **reading)
-    with about(Path(called(data))):
+    with about(Path(called(data)), frame):
         result = _predictions(loaded, frame, proba)
     if as_json:
         print_json({"predictions": result.to_dict("records")})
@@ -106,7 +107,8 @@ def _print_table(frame: Any) -> None:
         frame = frame.rename(columns=visible)
         text = frame.select_dtypes(exclude=["number", "bool"]).columns
         frame[text] = frame[text].map(visible)
-    if not echo_data(frame.to_csv(index=False, lineterminator="\n")):
+    is_whole = echo_data(frame.to_csv(index=False, lineterminator="\n"))
+    if not is_whole and not is_quiet():
         remark(
             f"fastmlp: standard output has the encoding {sys.stdout.encoding}, and characters "
             "that it lacks are written as escapes; -o FILE writes UTF-8"
@@ -116,97 +118,86 @@ def _print_table(frame: Any) -> None:
 @click.command(cls=Command)
 @click.argument("model", type=FilePath())
 @click.argument("data", type=DataPath())
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="COL",
+    shell_complete=column_names,
+    help="Column by whose values rows are grouped, each with scores of its own. Can be repeated.",
+)
+@click.option(
+    "--level",
+    type=FiniteRange(0, 1, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Level of the intervals of confidence; 0 for none.",
+)
 @table_options
 def evaluate(
     model: Path,
     data: str,
+    by: tuple[str, ...],
+    level: float,
     as_json: bool,
     na_values: tuple[str, ...],
     **reading: Any,
 ) -> None:
     """Measure MODEL on the CSV file DATA, which has the target column.
 
-    DATA may be compressed, and - is standard input.
-    """
-    from fastmlp.tabular import train
+    Each score has an interval of confidence: where other rows of the same kind would put it
+    (bootstrap by rows). It says nothing of rows of another kind, and scores of rows that the
+    model was trained on are too good. DATA may be compressed, and - is standard input.
 
-    from .output import called_targets, print_json, print_metrics, print_rows, print_targets
+    With --by, numbers of many values are cut into quarters, and other values of fewer than 20
+    rows are joined.
+    """
+    from fastmlp.tabular.evaluation import measure
+    from fastmlp.tabular.train import read_for
+
+    from .output import called_targets, print_json, print_rows
+    from .scores import print_groups, print_scores
 
     loaded = load_table_model(model, Path(data))
-    frame = train.read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
-    with about(Path(called(data))):
-        metrics = train.evaluate(loaded, frame)
+    frame = read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
+    with about(Path(called(data)), frame):
+        found = measure(loaded, frame, level=level or None, by=list(by))
     if as_json:
-        print_json({"rows": len(frame), "target": loaded.target_name_, **metrics})
+        print_json({"target": loaded.target_name_, **found})
         return
     print_rows([("rows", str(len(frame))), called_targets(loaded.target_name_)])
-    if "targets" in metrics:
-        print_targets(metrics["targets"])
-        return
-    echo()
-    print_metrics(metrics, what="value")
+    print_scores(found)
+    for column, groups in found.get("groups", {}).items():
+        print_groups(column, groups)
 
 
 @click.command(cls=Command)
 @click.argument("model", type=FilePath())
 def info(model: Path, as_json: bool) -> None:
-    """Say what the file MODEL holds, which may be the checkpoint of a training."""
-    from fastmlp.estimators.planning import layer_units
-    from fastmlp.export.model_file import load_model, read_manifest
-    from fastmlp.tabular.pack.members import networks_of
-    from fastmlp.tabular.several import models_of
+    """Say what the file MODEL holds, which may be the checkpoint of a training.
 
-    from .output import (
-        KINDS,
-        describe,
-        format_metrics,
-        print_json,
-        print_kinds,
-        print_rows,
-        print_targets,
-    )
+    Of a model it is a card: what it is for, the columns that it needs, the rows that it was
+    trained on, how good it is and by which rows, its networks, and its limits.
+    """
+    from fastmlp.export.model_file import load_model, read_manifest
+    from fastmlp.tabular.card import model_card
+
+    from .card import print_card
+    from .output import print_json
 
     manifest = read_manifest(model)
     if is_checkpoint(model):
         _show_checkpoint(model, manifest, as_json)
         return
     loaded = load_model(model)
-    columns, report = getattr(loaded, "columns_", None), getattr(loaded, "report_", None)
-    layers = [
-        layer_units(network)
-        for part in models_of(loaded)
-        for network in networks_of(getattr(part, "estimator_", part))
-        if hasattr(network, "coefs_")  # a preprocessor alone has none
-    ]
+    card, report = model_card(loaded), getattr(loaded, "report_", None)
     if as_json:
-        first = layers[0] if layers else []
-        print_json({**manifest, "layers": first, "columns": columns, "report": report})
+        first = card["layers"][0] if card["layers"] else []
+        columns = getattr(loaded, "columns_", None)
+        size = model.stat().st_size
+        facts = {"file": str(model), "bytes": size, **manifest, "layers": first}
+        print_json({**facts, "columns": columns, "report": report, "card": card})
         return
-    rows = [
-        ("file", f"{model}, {model.stat().st_size / 1024:.0f} KiB, skops archive"),
-        ("holds", manifest["holds"]),
-        ("written", f"{manifest['created']} by fastmlp {manifest['fastmlp']}, "
-                    f"scikit-learn {manifest['scikit-learn']}"),
-    ]  # fmt: skip
-    if report is None:
-        shown = dict.fromkeys("-".join(map(str, units)) for units in layers)
-        rows.append(("networks" if len(layers) > 1 else "network", ", ".join(shown)))
-    else:
-        rows += describe(report)
-        rows += [("test", format_metrics(report.get("test", {})))]
-    if columns is not None:
-        for kind in KINDS:
-            names = [str(c["name"]) for c in columns if c["kind"] == kind]
-            rows.append((kind, ", ".join(names)))
-        dropped = [f"{c['name']} ({c['reason']})" for c in columns if c["kind"] == "dropped"]
-        rows.append(("dropped", ", ".join(dropped)))
-        if hasattr(loaded, "classes_"):
-            rows.append(("classes", ", ".join(map(str, loaded.classes_))))
-    print_rows(rows)
-    if report is not None:
-        print_kinds(report)
-        if "targets" in report:
-            print_targets(report["targets"])
+    print_card(model, manifest, card, report)
 
 
 @click.command(cls=Command)

@@ -82,7 +82,8 @@ html_theme_options = {
 }
 # Only these have pages below them.
 _WITHOUT_SIDEBAR = (
-    "index", "getting-started", "differences", "options", "tables", "gpu", "speed", "internals",
+    "index", "getting-started", "tutorial", "differences", "options", "tables", "gpu", "speed",
+    "internals",
 )  # fmt: skip
 html_sidebars = {page: [] for page in _WITHOUT_SIDEBAR}
 

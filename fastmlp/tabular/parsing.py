@@ -19,6 +19,7 @@ from .conversion import (
     with_booleans,
 )
 from .examination import Examination, Watched, count_regular_rows, examine
+from .naming import columns_there
 from .reading import Reading
 from .recognition import (
     better_separator,
@@ -89,6 +90,8 @@ class TableReader:
         if not len(frame.columns):
             raise DataError(f"{self.name}: no column is left")
         frame.attrs["reading"] = self._record(names, frame, seen)
+        if watched.n_lines == len(frame):  # so that the number of a row tells its line
+            frame.attrs["lines_above"] = self.n_above
         return frame
 
     def _begin(self) -> None:
@@ -197,9 +200,8 @@ class TableReader:
         for kind, wanted in (("text", reading.verbatim - reading.known), ("drop", reading.drop)):
             if unknown := [name for name in wanted if name not in names]:
                 raise DataError(
-                    f"{self.name}: there is no column {unknown[0]!r} for `{kind}`; the columns are "
-                    + ", ".join(map(repr, names[:20]))
-                    + (", ..." if len(names) > 20 else "")
+                    f"{self.name}: there is no column {unknown[0]!r} for `{kind}`"
+                    f"{columns_there(unknown[0], names)}"
                 )
         if dropped := [name for name in reading.targets or () if name in reading.drop]:
             raise DataError(

@@ -17,6 +17,7 @@ from .columns import called, level_codes, level_places, shown_level, unknown_lev
 from .dates import read_dates
 from .encoders.dates import parts_of
 from .encoders.words import SIZES, Words
+from .naming import nearest
 from .numbers import misread_note
 
 _MOST_ODD_DATES = 0.05
@@ -68,7 +69,10 @@ def read_rows(fitted: Any, frame: pd.DataFrame) -> tuple[NDArray[np.float64], ND
     if missing:
         listed = ", ".join(repr(name) for name in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise DataError(f"missing columns: {listed}{more}; the model was trained with them")
+        raise DataError(
+            f"missing columns: {listed}{more}; the model was trained with them"
+            f"{_alike(fitted, missing, frame)}"
+        )
     parts = [_numbers(fitted, frame, names_of(fitted, "numeric")), *_parts(fitted, frame)]
     codes = np.empty((len(frame), len(text)), dtype=np.intp)
     for i, (name, levels) in enumerate(zip(text, fitted.levels_, strict=True)):
@@ -76,6 +80,15 @@ def read_rows(fitted: Any, frame: pd.DataFrame) -> tuple[NDArray[np.float64], ND
         found = _few_codes(column, fitted, i) if len(frame) <= _FEW_ROWS else None
         codes[:, i] = level_codes(column, levels) if found is None else found
     return np.hstack(parts) if len(parts) > 1 else parts[0], codes
+
+
+def _alike(fitted: Any, missing: list[Hashable], frame: pd.DataFrame) -> str:
+    """Say which columns of a frame that the model does not know look like missing ones."""
+    known = {column["name"] for column in fitted.columns_}
+    others = [name for name in frame.columns if name not in known]
+    found = [(name, near[0]) for name in missing if (near := nearest(name, others))]
+    said = ", ".join(f"{name!r} may be its column {other!r}" for name, other in found[:3])
+    return f"; {said}" if said else ""
 
 
 def _few_codes(column: pd.Series, fitted: Any, i: int) -> list[int] | None:

@@ -21,6 +21,7 @@ from .cells import (
     to_numbers,
 )
 from .columns import fold
+from .naming import columns_there
 from .numbers import common_unit
 
 
@@ -45,11 +46,7 @@ def find_target(frame: pd.DataFrame, name: Any) -> Any:
     if name is None:
         return frame.columns[-1]
     if name not in frame.columns:
-        raise DataError(
-            f"there is no target column {name!r}; the columns are "
-            + ", ".join(map(repr, frame.columns[:20]))
-            + (", ..." if len(frame.columns) > 20 else "")
-        )
+        raise DataError(f"there is no target column {name!r}{columns_there(name, frame.columns)}")
     return name
 
 

@@ -1,9 +1,7 @@
 """Training, testing and applying models of whole tables, as the command line does it."""
 
 import difflib
-import time
 from collections.abc import Sequence
-from contextvars import copy_context
 from inspect import signature
 from typing import Any
 
@@ -11,37 +9,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from ..estimators.parameters import invalid_parameter
-from ..exceptions import (
-    DataError,
-    InputError,
-    InterruptedTrainingWarning,
-    collected_warnings,
-    warn_user,
-)
+from ..exceptions import DataError, InputError, collected_warnings, warn_user
 from ..training.checkpoint import CheckpointPath
 from .call import Callback
 from .classifier import TabularClassifier
 from .columns import decide_task
 from .csv import Origin, how_read, listed, missing_word, read
+from .evaluation import predict_known
 from .frames import as_pandas, check_frame
-from .metrics import baseline_metrics, classification_metrics, regression_metrics
-from .numbers import misread_note
-from .quantiles import fitted_levels, quantile_metrics
+from .metrics import baseline_metrics
+from .quantiles import fitted_levels
 from .reading import Reading
+from .refitting import Training
 from .regressor import TabularRegressor
 from .reports import mean_r2, report_metrics, report_on
+from .scoring import Scores, predicted_by
 from .several import models_of, target_forms, target_names, warnings_once
 from .table import Table, settle_tables, warn_of
 from .targets import (
     check_complete,
-    check_known,
     check_learnable,
     find_targets,
-    labels_like,
     numeric_target,
     plain_target,
     target_called,
@@ -64,6 +55,7 @@ def train_table(
     na_values: str | Sequence[str] = (),
     callback: Callback | None = None,
     checkpoint: CheckpointPath = None,
+    refit: bool = False,
     **parameters: Any,
 ) -> TabularClassifier | TabularRegressor:
     """Choose the target and the task, hold out test rows, train on the others, and measure.
@@ -89,6 +81,10 @@ def train_table(
     checkpoint : str, Path or Checkpoint, optional
         File with which another process can go on with the training; see
         :class:`fastmlp.Checkpoint`.
+    refit : bool, default=False
+        Whether a model that was measured on the test rows is trained anew on all rows, which is
+        the one returned; its metrics are those of the first. Both share a `time_limit`. Ctrl-C
+        in the second training keeps the first model.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
 
@@ -100,14 +96,16 @@ def train_table(
         the model, 'why', and of whether training converged or was interrupted. For a pack it has
         the kinds of networks with their weights, 'pack'. Unless `test_size` is 0, it also has the
         metrics on the test rows, 'test', and those of a trivial prediction, 'baseline'. For
-        several targets these are means of R^2, and 'targets' is a list with a dict for each.
+        several targets these are means of R^2, and 'targets' is a list with a dict for each. After
+        a `refit` it has the number of all rows, 'refit_rows'.
 
     Raises
     ------
     DataError
         When the table cannot be learned from.
     InputError
-        When a parameter of the model cannot be used, or training fails.
+        When a parameter of the model cannot be used, or training fails, and for a `refit` without
+        test rows or with a checkpoint.
     DeviceError
         When the device cannot be used.
     ValueError
@@ -131,6 +129,7 @@ def train_table(
         raise ValueError(f"task must be auto, classification or regression, got {task!r}")
     if not 0 <= test_size < 1:
         raise ValueError(f"test_size must be at least 0 and less than 1, got {test_size}")
+    _check_refit(refit, test_size, checkpoint)
     frame = as_pandas(frame)
     check_frame(frame)
     names = find_targets(frame, target)
@@ -154,11 +153,14 @@ def train_table(
         check_learnable(values[-1], task, target_called(y))
     train, test = _split(values[0], task, test_size, random_state)
 
-    began = time.perf_counter()
-    learned = [pd.Series(v[train], name=name) for name, v in zip(names, values, strict=True)]
-    joined = learned[0] if len(learned) == 1 else pd.concat(learned, axis=1)
-    endings = _fit(model, tables[0].rows(train), joined, callback, checkpoint)
-    seconds = time.perf_counter() - began
+    training = Training(model, tables[0], names, values, callback)
+    endings, seconds = training.fit(model, train, checkpoint, is_first=refit)
+    scores = _measure(model, task, features, values, train, test)
+    if len(test) and scores is None:
+        endings["interrupted"] = True
+    again = training.refit() if refit and not endings["interrupted"] else None
+    if again is not None:
+        model, endings, seconds = again[0], again[1], seconds + again[2]
     model.reading_ = how_read(frame)
     model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
     for one, y, table in zip(models_of(model), targets, tables, strict=True):
@@ -172,25 +174,61 @@ def train_table(
         "rows": len(frame),
         "train_rows": len(train),
         "test_rows": len(test),
+        **({} if again is None else {"refit_rows": len(frame)}),
         "target": names[0] if len(names) == 1 else names,
         "task": task,
         "task_reason": reason,
         **report_on(model, seconds),
         **endings,
     }
-    if len(test):
-        models = models_of(model)
-        trivial = [
-            baseline_metrics(task, known[train], known[test], fitted_levels(one))
-            for one, known in zip(models, values, strict=True)
-        ]
+    if scores is not None:
+        report_metrics(model.report_, *scores)
+    return model
+
+
+def _measure(
+    model: Any,
+    task: str,
+    features: pd.DataFrame,
+    values: list[NDArray[Any]],
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+) -> tuple[list[Scores], list[Scores]] | None:
+    """Measure a model, and the trivial prediction, on the test rows.
+
+    Returns
+    -------
+    (measured, trivial) or None
+        The metrics for each target; None without test rows, and where Ctrl-C has ended it, so
+        that the model is kept.
+    """
+    if not len(test):
+        return None
+    models = models_of(model)
+    trivial = [
+        baseline_metrics(task, known[train], known[test], fitted_levels(one))
+        for one, known in zip(models, values, strict=True)
+    ]
+    try:
         with warnings_once():
             measured = [
-                _metrics(one, features.iloc[test], known[test])
+                predicted_by(one, features.iloc[test], known[test]).scores()
                 for one, known in zip(models, values, strict=True)
             ]
-        report_metrics(model.report_, measured, trivial)
-    return model
+    except KeyboardInterrupt:
+        warn_user("measuring was interrupted: the model is trained, and how good it is unknown")
+        return None
+    return measured, trivial
+
+
+def _check_refit(refit: bool, test_size: float, checkpoint: CheckpointPath) -> None:
+    """Raise InputError for what a second training cannot be combined with."""
+    if refit and test_size == 0:
+        raise InputError(
+            "test_size=0 trains on all rows at once; leave out `refit`, or hold out rows"
+        )
+    if refit and checkpoint is not None:
+        raise InputError("a `checkpoint` is of one training, and `refit` needs two; leave out one")
 
 
 def _task(task: str, targets: list[pd.Series], tables: list[Table]) -> tuple[str, str]:
@@ -339,37 +377,12 @@ def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, Any]:
         When a text column has hardly a level that the model knows, and when numbers look as if
         marks of thousands had been taken for decimal points.
     """
-    frame = as_pandas(frame)
-    check_frame(frame)
-    models = models_of(model)
-    if len(models) == 1:
-        return _evaluate(model, frame, model.target_name_ if target is None else target)
-    names = target_names(model) if target is None else find_targets(frame, target)
-    if len(names) != len(models):
-        raise DataError(f"the model has {len(models)} targets, and {len(names)} are named")
-    with warnings_once():
-        measured = [
-            {"target": name, **_evaluate(one, frame, name)}
-            for one, name in zip(models, names, strict=True)
-        ]
+    parts = predict_known(model, frame, target)
+    if len(parts) == 1:
+        return parts[0].scores()
+    names = target_names(model) if target is None else target
+    measured = [{"target": name, **part.scores()} for name, part in zip(names, parts, strict=True)]
     return {"r2": mean_r2(measured), "targets": measured}
-
-
-def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
-    """Measure a model on one target; see :func:`evaluate`."""
-    if target not in frame.columns:
-        raise DataError(f"there is no target column {target!r} to compare with")
-    y = plain_target(frame.iloc[:, frame.columns.get_loc(target)])
-    check_complete(y, missing_word(frame, target))
-    if is_classifier(model):
-        values = labels_like(model.classes_, y)
-        check_known(values, model.classes_, target_called(y))
-    else:
-        form = getattr(model, "target_format_", "")  # a model of an older version has none
-        values = numeric_target(y, "the model predicts numbers", form)
-        if form and pd.api.types.is_float_dtype(y) and (found := misread_note(values, form)):
-            warn_of([f"{target_called(y)} {found}"])
-    return _metrics(model, frame, values)
 
 
 def held_out_rows(
@@ -463,47 +476,3 @@ def _split(
     if task == "classification" and len(np.unique(values[train])) < 2:
         raise DataError("the training part has a single class; use more rows or test_size=0")
     return np.sort(train), np.sort(test)
-
-
-def _fit(
-    model: Any, X: Table, y: Any, callback: Callback | None, checkpoint: CheckpointPath
-) -> dict[str, bool]:
-    """Fit the model, and tell whether it 'converged' and whether it was 'interrupted'.
-
-    The warnings about these two are not shown; all others are passed on.
-    """
-    outside = copy_context()  # what a callback fits has warnings of its own
-    told = None if callback is None else lambda epoch: outside.run(callback, epoch)
-    with collected_warnings() as collected:
-        try:
-            model.fit(X, y, callback=told, checkpoint=checkpoint)
-        except InputError:
-            raise
-        except (ValueError, OverflowError) as error:
-            raise InputError(str(error)) from error
-        except MemoryError as error:
-            raise InputError(
-                f"training needs more memory than there is ({error}); choose a smaller "
-                "hidden_layer_sizes or batch_size, or fewer rows"
-            ) from error
-    converged, interrupted = True, False
-    for warning in collected:
-        if isinstance(warning, ConvergenceWarning):
-            converged = False
-        elif isinstance(warning, InterruptedTrainingWarning):
-            interrupted = True
-        else:
-            warn_user(warning)
-    return {"converged": converged and not interrupted, "interrupted": interrupted}
-
-
-def _metrics(model: Any, frame: pd.DataFrame, values: NDArray[Any]) -> dict[str, float]:
-    if levels := fitted_levels(model):
-        return quantile_metrics(values, model.predict(frame), levels)
-    if not is_classifier(model):
-        return regression_metrics(values, model.predict(frame))
-    known = np.isin(values, model.classes_)
-    threshold = getattr(model, "threshold_", 0.5)
-    return classification_metrics(
-        values, model.predict_proba(frame), model.classes_, known, threshold
-    )

@@ -6,6 +6,13 @@ import pytest
 from commands import QUICK, run
 
 
+@pytest.fixture(autouse=True)
+def no_forced_colours(monkeypatch):
+    """Continuous integration may ask all programs for colours."""
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """The working directory of a test: empty but for data.csv of people."""

@@ -146,6 +146,15 @@ def test_doctor():
     assert "GPU" in run("doctor").stdout
 
 
+def test_doctor_fails_where_there_is_a_problem(monkeypatch):
+    found = ({"fastmlp": "1"}, ["numba cannot be imported"])
+    monkeypatch.setattr("fastmlp.tools.doctor.examine", lambda: found)
+    result = run("doctor", code=1)
+    assert result.stdout.endswith("problem: numba cannot be imported\n") and not result.stderr
+    shown = json.loads(run("doctor", "--json", code=1).stdout)
+    assert shown == {"fastmlp": "1", "problems": found[1]}
+
+
 def test_linear_model_and_no_test_part(data):
     report = json.loads(run("fit", "data.csv", "--hidden", "", "--test-size", "0", "--json").stdout)
     assert len(report["layers"]) == 2 and "test" not in report
@@ -410,3 +419,19 @@ def test_progress_bar_on_a_terminal(data):
     assert code == 0
     assert "20/20" in shown and "loss=" in shown
     assert "loss=" not in out
+
+
+def test_refit_trains_on_all_rows(data):
+    result = run("fit", "data.csv", *QUICK, "--refit")
+    assert "120 (96 training, 24 test; then all were trained on)" in result.stdout
+    assert "baseline" in result.stdout
+    assert load_model("data.fastmlp").report_["refit_rows"] == 120
+    assert "trained on all 120" in run("info", "data.fastmlp").stdout
+    Path("data.fastmlp").unlink()
+    refused = {
+        "--test-size 0": "--test-size 0 trains on all rows",
+        "--checkpoint c": "--checkpoint is",
+    }
+    for options, message in refused.items():
+        assert message in fails("fit", "data.csv", *QUICK, "--refit", *options.split())
+    assert not Path("data.fastmlp").exists() and not Path("c").exists()

@@ -98,7 +98,7 @@ def test_every_parameter_with_a_flag_is_one_of_the_library():
     known = {*signature(TabularRegressor).parameters, "class_weight"}
     known |= {*signature(train_table).parameters, *signature(read_table).parameters}
     own = {"output", "further", "quiet", "as_json", "debug", "data"}
-    own |= {"checkpoint_every", "resume", "report_path"}
+    own |= {"checkpoint_every", "resume", "config", "report_path"}
     assert {option.name for option in main.commands["fit"].params} - own <= known
 
 
@@ -151,6 +151,30 @@ def test_advice_of_a_warning_is_in_words_of_the_shell(here):
     shown = run("fit", "data.csv", "--no-early-stopping", *QUICK, "--hidden", "32", *steps).stderr
     assert "use --set init=he_uniform, or --activation leaky_relu" in shown
     assert "(--set diagnose=false silences this.)" in shown
+
+
+def test_messages_on_a_row_name_its_line(data, model):
+    data.loc[7, "age"] = 1
+    text = data.to_csv(index=False).splitlines()
+    text[8] = text[8].replace("1", "'in row 5'", 1)
+    Path("bad.csv").write_text("# a comment\n" + "\n".join(text) + "\n")
+    for command in ("predict", "evaluate", "compare"):
+        models = [model] * (1 + (command == "compare"))
+        message = fails(command, *models, "bad.csv", "--quiet")
+        assert "bad.csv: column 'age' has the text \"'in row 5'\" in row 8 (line 10); " in message
+    Path("bad.csv").write_text("\n".join(["a,y", '"two\nlines",1', "x,2", "b,inf"]) + "\n")
+    message = fails("fit", "bad.csv", "--quiet")
+    assert "in row 3" in message and "(line" not in message  # a row has two lines
+    Path("bad.csv").write_text("a,y\nq,1\nx,2\nb,inf\n")
+    assert "in row 3 (line 4)" in fails("fit", "bad.csv", "--quiet")
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_the_reference_has_words_for_every_command_and_option(name):
+    command = main.commands[name]
+    assert command.help and command.get_short_help_str()
+    for option in command.params:
+        assert option.param_type_name == "argument" or option.help, option.name
 
 
 def test_help_is_about_all_models_for_tables():

@@ -91,7 +91,12 @@ def test_a_terminal_that_closes_takes_no_model_with_it(here):
         (("fit", "data.csv"), "fastmlp.tabular.csv.read_table"),
         (("fit", "data.csv"), "fastmlp.tabular.train.train_table"),
         (("predict", "data.fastmlp", "data.csv"), "fastmlp.tabular.train.read_for"),
-        (("evaluate", "data.fastmlp", "data.csv"), "fastmlp.tabular.train.evaluate"),
+        (("evaluate", "data.fastmlp", "data.csv"), "fastmlp.tabular.evaluation.measure"),
+        (
+            ("compare", "data.fastmlp", "data.fastmlp", "data.csv"),
+            "fastmlp.tabular.evaluation.compare",
+        ),
+        (("completion", "bash"), "fastmlp_cli.completion.get_completion_class"),
         (("info", "data.fastmlp"), "fastmlp.export.model_file.load_model"),
         (("export", "data.fastmlp", "new.onnx"), "fastmlp.export.model_file.load_model"),
         (("demo", "xor"), "fastmlp.demos.run"),

@@ -14,11 +14,11 @@ import fastmlp_cli
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from commands import QUICK, run
+from commands import QUICK, on_terminal, run
 from fastmlp_cli.errors import remark
 from fastmlp_cli.main import main
 from fastmlp_cli.output import print_json, print_rows
-from fastmlp_cli.terminal import echo, one_line, visible
+from fastmlp_cli.terminal import echo, has_colours, one_line, visible
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -267,3 +267,110 @@ def test_outputs_that_are_closed(data, model):
     before = sorted(Path().iterdir())
     assert shell("fastmlp fit data.csv -o new.fastmlp --epochs 1 <&- >&- 2>&-").returncode == 2
     assert sorted(Path().iterdir()) == before
+
+
+def test_new_commands_show_escapes(hostile):
+    """Names of files, columns, groups and classes, in text and as JSON."""
+    run("fit", "hostile.csv", *QUICK, "--refit", "--quiet")
+    copy = f"copy{TITLE}.fastmlp"
+    Path(copy).write_bytes(Path("hostile.fastmlp").read_bytes())
+    groups = [word for name in hostile for word in ("--by", name)]
+    for args in (
+        ("evaluate", copy, "hostile.csv", *groups),
+        ("evaluate", copy, "hostile.csv", "--by", TITLE),
+        ("compare", copy, "hostile.fastmlp", "hostile.csv"),
+        ("compare", copy, f"none{TITLE}", "hostile.csv"),
+        ("info", copy),
+    ):
+        for json_too in ((), ("--json",)):
+            result = CliRunner().invoke(main, [*args, *json_too])
+            assert result.exit_code in (0, 2) and "Traceback" not in result.stderr
+            assert is_harmless(result.stdout) and is_harmless(result.stderr), args
+
+
+# ---- colours --------------------------------------------------------------------------------
+
+
+RED = "\x1b[31m\x1b[1m"
+
+
+@pytest.mark.parametrize(
+    ("settings", "on_pipe", "on_tty"),
+    [
+        ({}, False, True), ({"NO_COLOR": "1"}, False, False), ({"NO_COLOR": ""}, False, True),
+        ({"FORCE_COLOR": "1"}, True, True), ({"FORCE_COLOR": "0"}, False, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False, False), ({"TERM": "dumb"}, False, False),
+    ],
+)  # fmt: skip
+def test_who_sees_colours(monkeypatch, settings, on_pipe, on_tty):
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    terminal, end = pty.openpty()
+    with open(end, "w") as stream:
+        assert has_colours(stream) is on_tty
+    os.close(terminal)
+    assert has_colours(io.StringIO()) is on_pipe and has_colours(None) is on_pipe
+
+
+def test_colours_of_errors_end_before_what_files_say(here, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    name = f"no{TITLE}.csv"
+    plain = run("fit", name, code=2).stderr
+    assert "\x1b" not in plain
+    code, out, shown = on_terminal("fit", name)
+    assert code == 2 and out == "" and shown.startswith(f"{RED}fastmlp:\x1b[0m no\\x1b]0;title")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run("fit", name, code=2).stderr == plain.replace("fastmlp:", f"{RED}fastmlp:\x1b[0m")
+
+
+# ---- quiet and JSON -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_every_command_has_the_common_options(name):
+    flags = {flag for option in main.commands[name].params for flag in option.opts}
+    assert flags >= {"--json", "--quiet", "--config", "--debug"}
+
+
+def test_quiet_commands_say_results_alone(data, model, monkeypatch):
+    from fastmlp import DataWarning
+    from fastmlp.exceptions import warn_user
+    from fastmlp.tabular import train
+
+    original = train.read_for
+
+    def doubtful(*args, **kwargs):
+        warn_user("this looks odd", DataWarning)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(train, "read_for", doubtful)
+    for command in (["predict", model], ["evaluate", model], ["compare", model, model]):
+        loud = run(*command, "data.csv")
+        quiet = run(*command, "data.csv", "--quiet")
+        assert loud.stderr == "fastmlp: this looks odd\n" and quiet.stderr == ""
+        assert loud.stdout == quiet.stdout
+
+
+def test_quiet_work_on_the_machine(monkeypatch):
+    monkeypatch.setattr("fastmlp.warmup", lambda report: report(1, 2, "a kernel"))
+    assert "[1/2] a kernel" in run("warmup").stderr and run("warmup", "--quiet").stderr == ""
+    monkeypatch.setattr("fastmlp.tools.doctor.examine", lambda: ({"a": "b"}, []))
+    assert run("doctor", "--quiet").output == ""
+    monkeypatch.setattr("fastmlp.tools.doctor.examine", lambda: ({"a": "b"}, ["x"]))
+    assert run("doctor", "--quiet", code=1).output == "problem: x\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("fit", "none.csv"), ("fit",), ("fit", "a", "--epochs", "x"), ("fit", "a", "--epoch"),
+        ("predict", "a"), ("evaluate", "a", "b", "--level", "2"), ("compare", "a", "b"), ("info",),
+        ("export", "a"), ("demo", "x", "--seed", "x"), ("bench", "--dtype", "x"), ("warmup", "x"),
+        ("doctor", "x"), ("predct",), ("--nothing",), ("fit", "none.csv", "--config", "none"),
+    ],
+)  # fmt: skip
+def test_errors_beside_json_are_one_line(here, args):
+    result = run(*args, "--json", code=2)
+    assert result.stdout == "" and result.stderr.startswith("fastmlp: ")
+    assert result.stderr.count("\n") == 1 and is_harmless(result.stderr)

@@ -94,8 +94,8 @@ GRADIENT_SHARE = 17  # the share of the new gradient in NAdam's mixture
 GRADIENT_SCALE = 18  # what a gradient is multiplied by to limit its norm
 N_SCALARS = 32
 
-# Rows of a batch form groups of a multiple of this number of rows, on every machine. Tiles of so few
-# rows take no longer for each row than larger ones, and groups have about the same number of rows.
+# Rows of a batch form groups of a multiple of this number of rows, on every machine. Tiles of so
+# few rows take no longer for each row than larger ones, and groups have about as many rows.
 GROUP_MULTIPLE = 4
 # Threads share the rows of a batch without groups in multiples of this number.
 ROW_MULTIPLE = 2
