@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from .export.model_file import load_model, save_model
     from .export.onnx import export_onnx, to_onnx
+    from .search.tune import tune
     from .tabular.classifier import TabularClassifier
     from .tabular.preprocessing import TabularPreprocessor
     from .tabular.regressor import TabularRegressor
@@ -63,6 +64,7 @@ _HOME = {
     "save_model": "export.model_file",
     "to_onnx": "export.onnx",
     "train_table": "tabular.train",
+    "tune": "search.tune",
     "warmup": "engines.cpu.warmup",
 }
 
@@ -108,6 +110,7 @@ __all__ = [
     "schedules",
     "to_onnx",
     "train_table",
+    "tune",
     "warmup",
 ]
 
