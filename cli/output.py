@@ -42,6 +42,36 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def print_candidates(result: Any, most: int = 5) -> None:
+    """Print the best candidates of a search, and how much each parameter matters.
+
+    Parameters
+    ----------
+    result : TuningResult
+    most : int, default=5
+        How many candidates at most.
+    """
+    from fastmlp.search.space import shown
+
+    tried = [record for record in result.trials if record["state"] == "complete"]
+    scores = [f"{record['score']:.4f}" for record in tried]
+    metric = shown_metric(result.scoring)
+    width = max(len(metric), *map(len, scores))
+    echo(f"{'trial':>5}  {metric:>{width}}  {'seconds':>7}  parameters")
+    for record, score in list(zip(tried, scores, strict=True))[:most]:
+        given = "  ".join(f"{name}={shown(value)}" for name, value in record["params"].items())
+        echo(
+            f"{record['candidate']:>5}  {score:>{width}}  {record['seconds']:>7.1f}  "
+            f"{visible(record['start'] or given)}"
+        )
+    if result.importances_:
+        echo()
+        longest = max(map(len, result.importances_))
+        echo(f"{'':<{longest}}  importance")
+        for name, share in result.importances_.items():
+            echo(f"{name:<{longest}}  {share:>10.2f}")
+
+
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     """Print aligned lines of a name and a value."""
     rows = [(visible(name), visible(value)) for name, value in rows if value]
@@ -50,21 +80,21 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
         echo(f"{name:<{width}}  {value}")
 
 
-def _shown_metric(name: str) -> str:
+def shown_metric(name: str) -> str:
     """Return the name of a metric for people; those of quantiles have levels."""
     return _METRIC_NAMES.get(name, name.replace("below_", "rows below "))
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
     """Write metrics in one line."""
-    return "   ".join(f"{_shown_metric(name)} {value:.4g}" for name, value in metrics.items())
+    return "   ".join(f"{shown_metric(name)} {value:.4g}" for name, value in metrics.items())
 
 
 def print_metrics(
     metrics: Mapping[str, float], baseline: Mapping[str, float] | None = None, what: str = "test"
 ) -> None:
     """Print metrics below each other, beside those of the baseline."""
-    names = [_shown_metric(name) for name in metrics]
+    names = [shown_metric(name) for name in metrics]
     width = max(map(len, names))
     header = f"{'':<{width}}  {what:>10}"
     if baseline:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
 
-from ..exceptions import DivergenceError, InterruptedTrainingWarning, collected_warnings
+from ..exceptions import DataError, DivergenceError, InterruptedTrainingWarning, collected_warnings
 from ..tabular.frames import as_pandas, read_target
 from ..tabular.pack.folds import stratified_folds
 from ..tabular.pack.members import networks_of
@@ -59,9 +59,7 @@ class Stop:
         """Tell whether a fit shall end with this epoch or network."""
         self._tick()
         is_epoch = hasattr(event, "epoch")
-        done, planned = (
-            (event.epoch, event.max_epochs) if is_epoch else (event.done, event.planned)
-        )
+        done, planned = (event.epoch, event.max_epochs) if is_epoch else (event.done, event.planned)
         # The next epoch takes as long as those before; a pack knows its limit of time by itself.
         ahead = event.seconds / event.epoch if is_epoch else 0.0
         if done < planned and self._seconds_left() <= ahead:
@@ -139,12 +137,13 @@ class Objective:
         if n_folds == 1:
             n_parts = int(np.clip(n_rows // _ROWS_OF_A_PART, _FEWEST_PARTS, _MOST_PARTS))
         if n_rows < 2 * n_parts:
-            raise ValueError(f"{n_rows} rows are too few for {n_parts} folds, got n_folds={n_folds}")
+            raise DataError(
+                f"{n_rows} rows are too few for {n_parts} parts with n_folds={n_folds}; there must "
+                "be two rows in each"
+            )
         self.train_share = 1 - 1 / n_parts
         task = "classification" if is_classifier(final) else "regression"
-        parts = stratified_folds(
-            _sortable(y, task), task, n_parts, np.random.RandomState(seed)
-        )
+        parts = stratified_folds(_sortable(y, task), task, n_parts, np.random.RandomState(seed))
         table = None
         if final is estimator and is_tabular(estimator) and hasattr(X, "columns"):
             if np.ndim(y) == 1 or np.shape(y)[1] == 1:
@@ -273,7 +272,7 @@ class Objective:
         schedule = getattr(final, "lr_schedule", None)
         if is_pack(final) or not (schedule is None or isinstance(schedule, str)):
             return False
-        if schedule in _WITH_HORIZON or not hasattr(final, "estimator_") and is_tabular(final):
+        if schedule in _WITH_HORIZON or (not hasattr(final, "estimator_") and is_tabular(final)):
             return False
         (network,) = networks_of(final.estimator_) if is_tabular(final) else [final]
         return bool(network.n_iter_ < network.max_iter)

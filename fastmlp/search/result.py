@@ -22,6 +22,8 @@ class Progress:
         Time since the search began.
     seconds_left : float or None
         Time until its end; None where there is no limit.
+    is_final : bool, default=False
+        Whether the search has ended, and the best candidate is about to be fitted on all rows.
     """
 
     n_finished: int
@@ -30,6 +32,7 @@ class Progress:
     best_score: float | None
     seconds: float
     seconds_left: float | None
+    is_final: bool = False
 
 
 @dataclass(frozen=True)

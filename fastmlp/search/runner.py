@@ -168,7 +168,7 @@ class Runner:
                 if measured.is_short:  # more epochs change nothing
                     equal += [i for i in range(rung + 1, len(rungs)) if _is_of_epochs(rungs[i])]
                 self._study.report(candidate, sorted({*equal}), measured.score)
-            if not self._study.goes_on(candidate, rung):
+            if rung + 1 < len(rungs) and not self._study.goes_on(candidate, rung):
                 self._study.leave(candidate)
                 return
             rung += 1
@@ -222,18 +222,26 @@ class Runner:
             return
         with self._lock:
             self._ticked = time.perf_counter()
-            left = None if self._time_limit is None else max(0.0, self.seconds_left())
-            told = Progress(
-                self._study.n_finished(),
-                self._n_trials,
-                self._scoring,
-                self._study.best_score(),
-                self.seconds,
-                left,
-            )
-            if self._callback(told):
+            if self._callback(self._progress()):
                 self.is_interrupted = True
                 self._must_end.set()
+
+    def tell_end(self) -> None:
+        """Tell the callback that the search has ended, and that the last fit begins."""
+        if self._callback is not None:
+            self._callback(self._progress(is_final=True))
+
+    def _progress(self, is_final: bool = False) -> Progress:
+        left = None if self._time_limit is None else max(0.0, self.seconds_left())
+        return Progress(
+            self._study.n_finished(),
+            self._n_trials,
+            self._scoring,
+            self._study.best_score(),
+            self.seconds,
+            left,
+            is_final,
+        )
 
 
 def _is_of_epochs(rung: dict[str, Any]) -> bool:

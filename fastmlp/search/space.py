@@ -236,17 +236,17 @@ def _of_text(name: str, text: str) -> Range | Choice:
     if ".." not in text:
         parts = [part.strip() for part in text.split("/")]
         if not all(parts):
-            raise InputError(f"{name}={text}: there is an empty choice; give {_FORM}")
+            raise InputError(f"{name!r} has an empty choice in {text!r}; give {_FORM}")
         return _choice(name, [_value(part) for part in parts])
     body, colon, scale = text.partition(":")
     if colon and scale.strip() != "log":
-        raise InputError(f"{name}={text}: the only scale is :log, not {scale!r}")
+        raise InputError(f"the range {text!r} of {name!r} has the scale {scale!r}; it can be log")
     low, _, high = body.partition("..")
     try:
         ends = _number(low), _number(high)
     except ValueError:
         raise InputError(
-            f"{name}={text}: a range goes from a number to a number, as {_FORM}"
+            f"the range {text!r} of {name!r} must go from a number to a number: {_FORM}"
         ) from None
     return _range(name, *ends, bool(colon))
 
@@ -327,13 +327,12 @@ def _check_values(name: str, dimension: Range | Choice, estimator: Any) -> None:
         return  # another step checks its own
     own = name.removeprefix(step)
     if own == "learning_rate" and isinstance(dimension.ends[0], int | float):
-        raise InputError(
-            f"{name!r} is a schedule; the rate is called '{step}learning_rate_init'"
-        )
+        raise InputError(f"{name!r} is a schedule; the rate is called '{step}learning_rate_init'")
     for value in dimension.ends:
         one = clone(final).set_params(**{own: value})
         if (message := invalid_parameter(one)) is not None:
-            raise InputError(f"{name} cannot be searched over {dimension}: {message}")
+            must = message.partition(" must ")[2]
+            raise InputError(f"{name!r} cannot be searched over {dimension}: it must {must}")
 
 
 def _check_effort(space: Space, estimator: Any) -> None:

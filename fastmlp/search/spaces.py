@@ -42,7 +42,7 @@ def own_space(estimator: Any, n_rows: int) -> dict[str, str]:
     }
     if final.solver not in ("auto", "adam", "adamw", "nadam"):
         for name in ("learning_rate_init", "batch_size", "dropout", "lr_schedule"):
-            if final.solver == "lbfgs" or name == "batch_size" and final.solver == "gd":
+            if final.solver == "lbfgs" or (name == "batch_size" and final.solver == "gd"):
                 del space[name]
     if is_classifier(final) and final.loss == "log_loss":
         space["label_smoothing"] = "0..0.1"

@@ -1,6 +1,7 @@
 """tune, which searches for the parameters of an estimator that predict unseen rows best."""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,8 @@ def tune(
         moment goes on with it, and several processes may share it. It must belong to the same
         search: estimator, data, space and metric. None keeps nothing.
     callback : callable, default=None
-        It is called with a ``fastmlp.search.result.Progress`` after each candidate, and about
-        each second; the search ends when it returns True.
+        It is called with a ``fastmlp.search.result.Progress`` after each candidate, about each
+        second, and before the last fit; the search ends when it returns True.
     refit : bool, default=True
         Whether the best candidate is fitted on all rows at the end.
 
@@ -125,6 +126,54 @@ def tune(
     >>> result.best_estimator_.score(X, y) > 0.9
     True
     """
+    return search(
+        estimator,
+        X,
+        y,
+        _fitted if refit else None,
+        space=space,
+        n_trials=n_trials,
+        time_limit=time_limit,
+        scoring=scoring,
+        n_folds=n_folds,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        study=study,
+        callback=callback,
+    )
+
+
+def search(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    finish: Callable[[Any, Any, Any, float | None], Any] | None,
+    *,
+    space: Mapping[str, Any] | None,
+    n_trials: int | None,
+    time_limit: float | None,
+    scoring: str | Scorer | None,
+    n_folds: int | None,
+    random_state: int,
+    n_jobs: int,
+    study: str | os.PathLike[str] | None,
+    callback: Callable[[Progress], Any] | None,
+) -> TuningResult:
+    """Search, and let the best model be trained as the caller wants it; see :func:`tune`.
+
+    Parameters
+    ----------
+    estimator, X, y : object
+    finish : callable or None
+        ``finish(model, X, y, seconds)`` returns the model with the best parameters, trained in the
+        time that is left, or None without a limit. None leaves it as it is.
+    space, n_trials, time_limit, scoring, n_folds, random_state, n_jobs, study, callback : object
+        See :func:`tune`.
+
+    Returns
+    -------
+    TuningResult
+    """
     _check_arguments(n_trials, time_limit, n_folds, n_jobs)
     final_of(estimator)
     study_module = _study_module()
@@ -139,7 +188,9 @@ def tune(
         kept = study_module.Study(
             path, known, _starts(estimator, space), scored.is_larger_better, random_state, about
         )
-        runner = Runner(kept, objective, scored.name, n_trials, time_limit, refit, callback)
+        runner = Runner(
+            kept, objective, scored.name, n_trials, time_limit, finish is not None, callback
+        )
         try:
             runner.run(n_jobs)
         finally:
@@ -156,13 +207,14 @@ def tune(
         last = {} if best.start else objective.rungs(best.params)[-1]
         params = {**best.params, **last}
         records, importances, score = kept.records(), kept.importances(), kept.best_score()
+        runner.tell_end()
     if runner.is_interrupted:
         warn_user("Tuning interrupted by user.", InterruptedTrainingWarning)
     assert score is not None
     model = clone(estimator).set_params(**params)
-    if refit:
+    if finish is not None:
         left = None if time_limit is None else time_limit - runner.seconds
-        model = _fitted(model, X, y, left)
+        model = finish(model, X, y, left)
     return TuningResult(
         model,
         params,
@@ -243,8 +295,6 @@ def _fitted(model: Any, X: Any, y: Any, seconds: float | None) -> Any:
     KeyboardInterrupt
         When Ctrl-C ended the fit.
     """
-    import time
-
     prefix, final = final_of(model)
     arguments, own_limit = {}, getattr(final, "time_limit", None)
     if seconds is not None:

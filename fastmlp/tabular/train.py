@@ -4,6 +4,7 @@ import difflib
 import time
 from collections.abc import Sequence
 from contextvars import copy_context
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -127,6 +128,111 @@ def train_table(
     >>> model.report_["test"]["r2"] > 0.8
     True
     """
+    problem = read_problem(frame, target, task, test_size, random_state)
+    frame, names, task = problem.frame, problem.names, problem.task
+    targets, tables, values = problem.targets, problem.tables, problem.values
+    train, test = problem.train, problem.test
+    model = make_estimator(task, {**parameters, "random_state": random_state})
+
+    began = time.perf_counter()
+    endings = _fit(model, tables[0].rows(train), problem.learned(), callback, checkpoint)
+    seconds = time.perf_counter() - began
+    model.reading_ = how_read(frame)
+    model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
+    for one, y, table in zip(models_of(model), targets, tables, strict=True):
+        if task == "regression" and table.target_form:
+            one.target_format_ = table.target_form
+        if table.target_note and (
+            one.target_format_ or (problem.reason and task == "classification")
+        ):
+            warn_of([f"{target_called(y)} {table.target_note}"])
+    if len(names) > 1:
+        model.target_format_ = target_forms(model)
+    model.report_ = {
+        "rows": len(frame),
+        "train_rows": len(train),
+        "test_rows": len(test),
+        "target": names[0] if len(names) == 1 else names,
+        "task": task,
+        "task_reason": problem.reason,
+        **report_on(model, seconds),
+        **endings,
+    }
+    if len(test):
+        models = models_of(model)
+        trivial = [
+            baseline_metrics(task, known[train], known[test], fitted_levels(one))
+            for one, known in zip(models, values, strict=True)
+        ]
+        with warnings_once():
+            measured = [
+                _metrics(one, problem.features.iloc[test], known[test])
+                for one, known in zip(models, values, strict=True)
+            ]
+        report_metrics(model.report_, measured, trivial)
+    return model
+
+
+@dataclass
+class Problem:
+    """A table with its targets, the task, and which rows are learned from.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+    names : list of hashable
+        The names of the target columns.
+    targets : list of pandas.Series
+    features : pandas.DataFrame
+        All other columns.
+    tables : list of Table
+        What was found out of the features, for each target.
+    task : {'classification', 'regression'}
+    reason : str
+        Why the task was chosen, or '' if the user has.
+    values : list of ndarray of shape (n_rows,)
+        The labels or the numbers of each target.
+    train, test : ndarray of int
+        The positions of the rows to learn from, and of those that are held out.
+    """
+
+    frame: pd.DataFrame
+    names: list[Any]
+    targets: list[pd.Series]
+    features: pd.DataFrame
+    tables: list[Table]
+    task: str
+    reason: str
+    values: list[NDArray[Any]]
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+
+    def learned(self) -> Any:
+        """Return what is to be learned: a series of the training rows, or a frame of several."""
+        found = [
+            pd.Series(values[self.train], name=name)
+            for name, values in zip(self.names, self.values, strict=True)
+        ]
+        return found[0] if len(found) == 1 else pd.concat(found, axis=1)
+
+
+def read_problem(
+    frame: Any, target: Any, task: str, test_size: float, random_state: int
+) -> Problem:
+    """Choose the target and the task, and hold out test rows; see :func:`train_table`.
+
+    Parameters
+    ----------
+    frame : data frame
+    target : str, list of str or None
+    task : {'auto', 'classification', 'regression'}
+    test_size : float
+    random_state : int
+
+    Returns
+    -------
+    Problem
+    """
     if task not in ("auto", *_ESTIMATORS):
         raise ValueError(f"task must be auto, classification or regression, got {task!r}")
     if not 0 <= test_size < 1:
@@ -144,7 +250,6 @@ def train_table(
     features = frame.iloc[:, np.setdiff1d(np.arange(len(frame.columns)), places)]
     tables = settle_tables(features, targets)
     task, reason = _task(task, targets, tables)
-    model = _estimator(task, {**parameters, "random_state": random_state})
     values = []
     for y, table in zip(targets, tables, strict=True):
         if len(names) == 1:
@@ -153,44 +258,7 @@ def train_table(
             values.append(numeric_target(y, "several targets are one", table.target_form))
         check_learnable(values[-1], task, target_called(y))
     train, test = _split(values[0], task, test_size, random_state)
-
-    began = time.perf_counter()
-    learned = [pd.Series(v[train], name=name) for name, v in zip(names, values, strict=True)]
-    joined = learned[0] if len(learned) == 1 else pd.concat(learned, axis=1)
-    endings = _fit(model, tables[0].rows(train), joined, callback, checkpoint)
-    seconds = time.perf_counter() - began
-    model.reading_ = how_read(frame)
-    model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
-    for one, y, table in zip(models_of(model), targets, tables, strict=True):
-        if task == "regression" and table.target_form:
-            one.target_format_ = table.target_form
-        if table.target_note and (one.target_format_ or (reason and task == "classification")):
-            warn_of([f"{target_called(y)} {table.target_note}"])
-    if len(names) > 1:
-        model.target_format_ = target_forms(model)
-    model.report_ = {
-        "rows": len(frame),
-        "train_rows": len(train),
-        "test_rows": len(test),
-        "target": names[0] if len(names) == 1 else names,
-        "task": task,
-        "task_reason": reason,
-        **report_on(model, seconds),
-        **endings,
-    }
-    if len(test):
-        models = models_of(model)
-        trivial = [
-            baseline_metrics(task, known[train], known[test], fitted_levels(one))
-            for one, known in zip(models, values, strict=True)
-        ]
-        with warnings_once():
-            measured = [
-                _metrics(one, features.iloc[test], known[test])
-                for one, known in zip(models, values, strict=True)
-            ]
-        report_metrics(model.report_, measured, trivial)
-    return model
+    return Problem(frame, names, targets, features, tables, task, reason, values, train, test)
 
 
 def _task(task: str, targets: list[pd.Series], tables: list[Table]) -> tuple[str, str]:
@@ -372,7 +440,7 @@ def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
     return _metrics(model, frame, values)
 
 
-def _estimator(task: str, parameters: dict[str, Any]) -> Any:
+def make_estimator(task: str, parameters: dict[str, Any]) -> Any:
     """Make the estimator for a task; raise InputError for parameters that it cannot have."""
     if task == "regression" and parameters.get("class_weight") is not None:
         raise InputError("class weights are for classification, and this is a regression")
