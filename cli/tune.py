@@ -17,6 +17,9 @@ from .terminal import echo
 from .types import DataPath, Duration, FilePath, FiniteRange
 
 _DEFAULT_SECONDS = 600.0
+_METRICS = (
+    "log_loss", "accuracy", "balanced_accuracy", "roc_auc", "r2", "rmse", "mae", "pinball_loss",
+)  # fmt: skip
 
 
 @click.command(cls=Command)
@@ -66,18 +69,7 @@ _DEFAULT_SECONDS = 600.0
 @click.option(
     "--metric",
     "scoring",
-    type=click.Choice(
-        [
-            "log_loss",
-            "accuracy",
-            "balanced_accuracy",
-            "roc_auc",
-            "r2",
-            "rmse",
-            "mae",
-            "pinball_loss",
-        ]
-    ),
+    type=click.Choice(_METRICS),
     metavar="NAME",
     help="What is compared: log_loss, accuracy, balanced_accuracy, roc_auc, r2, rmse, mae or "
     "pinball_loss.  [default: log_loss for classes, r2 for numbers]",

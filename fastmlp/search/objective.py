@@ -26,7 +26,7 @@ _ROWS_OF_A_PART = 10_000
 _FEWEST_PARTS, _MOST_PARTS = 4, 20
 # Each rung trains for so many times as many epochs as the one below.
 _FACTOR = 3
-_FEWEST_EPOCHS, _MOST_RUNGS = 5, 4
+_FEWEST_EPOCHS, _MOST_RUNGS = 5, 3
 # The last rung of a network for tables: the mean of so many, as the model will have.
 _MEMBERS = 8
 # Schedules that end with the last epoch, so that a longer fit is another one from the start on.

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 # The share of the time that the first candidate may take, so that there is a result in time.
 _SHARE_OF_FIRST = 0.35
-# The model is trained on all rows at last, which may take longer than its last fit has shown.
-_RESERVE, _LARGEST_SHARE_OF_RESERVE = 1.3, 0.5
+# The model is trained on all rows at last, which may take longer than its last fit has shown. So
+# much of all time may then be added to what is left of it.
+_RESERVE, _LARGEST_SHARE_OF_RESERVE, _SHARE_OF_DELAY = 1.3, 0.5, 0.08
 _SECONDS_BETWEEN_TICKS = 0.5
 # So many candidates that fail in a row, and none that does not, are no accident.
 _MOST_FAILURES = 10
 DEFAULTS, HIGH_EFFORT = "defaults", "effort=high"
-# How many times as long as the default pack one of high effort takes, at most.
-_COST_OF_HIGH_EFFORT = 4
+# A pack of high effort takes about ten times as long as the default one, and half of the time at most.
+_COST_OF_HIGH_EFFORT = 20
 
 
 class Runner:
@@ -84,6 +85,12 @@ class Runner:
         if self._time_limit is None:
             return float("inf")
         return self._time_limit - self._reserve - self.seconds
+
+    def seconds_of_last_fit(self) -> float | None:
+        """Return how long the fit of the best candidate on all rows may take; None for any time."""
+        if self._time_limit is None:
+            return None
+        return max(0.0, self._time_limit - self.seconds) + _SHARE_OF_DELAY * self._time_limit
 
     def run(self, n_jobs: int) -> None:
         """Search.

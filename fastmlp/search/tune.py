@@ -126,7 +126,7 @@ def tune(
     >>> result.best_estimator_.score(X, y) > 0.9
     True
     """
-    return search(
+    result = search(
         estimator,
         X,
         y,
@@ -141,6 +141,9 @@ def tune(
         study=study,
         callback=callback,
     )
+    if result.is_interrupted:
+        warn_user("Tuning interrupted by user.", InterruptedTrainingWarning)
+    return result
 
 
 def search(
@@ -206,15 +209,13 @@ def search(
         # The defaults are what they are; others are what their last rung was.
         last = {} if best.start else objective.rungs(best.params)[-1]
         params = {**best.params, **last}
-        records, importances, score = kept.records(), kept.importances(), kept.best_score()
         runner.tell_end()
-    if runner.is_interrupted:
-        warn_user("Tuning interrupted by user.", InterruptedTrainingWarning)
-    assert score is not None
-    model = clone(estimator).set_params(**params)
-    if finish is not None:
-        left = None if time_limit is None else time_limit - runner.seconds
-        model = finish(model, X, y, left)
+        model = clone(estimator).set_params(**params)
+        if finish is not None:
+            model = finish(model, X, y, runner.seconds_of_last_fit())
+        score = kept.best_score()
+        assert score is not None
+        records, importances = kept.records(), kept.importances()
     return TuningResult(
         model,
         params,
