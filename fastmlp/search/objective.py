@@ -159,7 +159,8 @@ class Objective:
     def rungs(self, params: dict[str, Any]) -> list[dict[str, Any]]:
         """Return what a candidate's parameters are on each rung, beside its own.
 
-        The last one is the candidate as it will be trained on all rows.
+        The last one is the candidate as it will be trained on all rows. Those for fewer epochs are
+        measured on one fold.
 
         Parameters
         ----------
@@ -197,8 +198,9 @@ class Objective:
         seconds_left: Callable[[], float],
         tick: Callable[[], None],
         limit: float | None = None,
+        n_folds: int | None = None,
     ) -> Measured:
-        """Fit a candidate on all folds, and measure it.
+        """Fit a candidate on folds, and measure it.
 
         Parameters
         ----------
@@ -210,6 +212,8 @@ class Objective:
             It is called after each epoch or network.
         limit : float or None, default=None
             Seconds that all folds may take; what was trained until then is measured.
+        n_folds : int or None, default=None
+            How many folds; None is all.
 
         Returns
         -------
@@ -223,7 +227,7 @@ class Objective:
             When a parameter cannot be used, or training diverged.
         """
         began, scores, epochs, is_short = time.perf_counter(), [], 0, True
-        for i, (X, y, X_held, y_held) in enumerate(self._folds):
+        for i, (X, y, X_held, y_held) in enumerate(self._folds[:n_folds]):
             share, left = None, seconds_left
             if limit is not None:
                 now = time.perf_counter()

@@ -161,39 +161,53 @@ class Runner:
     def _climb(self, candidate: "Candidate") -> None:
         rungs = self._objective.rungs(candidate.params)
         if candidate.start:  # it is what others are compared with
-            measured = self._measure(candidate, {}, self._limit_of_first(candidate))
+            measured = self._measure(candidate, 0, {}, self._limit_of_first(candidate))
             if measured is not None:
-                self._complete(candidate, measured)
+                self._complete(candidate, measured.score, measured.seconds)
             return
-        rung, measured = 0, None
-        while rung < len(rungs):
+        seconds = candidate.seconds  # those of the last rung, if they are measured here
+        for rung, changed in enumerate(rungs):
             if rung not in candidate.scores:
-                measured = self._measure(candidate, rungs[rung])
+                measured = self._measure(candidate, rung, changed)
                 if measured is None:
                     return
-                equal = [i for i in range(rung, len(rungs)) if rungs[i] == rungs[rung]]
-                if measured.is_short:  # more epochs change nothing
-                    equal += [i for i in range(rung + 1, len(rungs)) if _is_of_epochs(rungs[i])]
-                self._study.report(candidate, sorted({*equal}), measured.score)
+                seconds = measured.seconds
+                self._study.report(candidate, self._equal(rungs, rung, measured), measured.score)
             if rung + 1 < len(rungs) and not self._study.goes_on(candidate, rung):
                 self._study.leave(candidate)
                 return
-            rung += 1
-        if measured is None:  # a process that was killed has measured it
-            measured = Measured(candidate.scores[rung - 1], 0, candidate.seconds)
-        self._complete(candidate, measured)
+        self._complete(candidate, candidate.scores[len(rungs) - 1], seconds)
+
+    def _equal(self, rungs: list[dict[str, Any]], rung: int, measured: Measured) -> list[int]:
+        """Return the rungs, from one on, that have the score which was measured on it."""
+        equal = {i for i in range(rung, len(rungs)) if rungs[i] == rungs[rung]}
+        if measured.is_short:  # more epochs change nothing
+            is_first_fold = _is_of_fewer_epochs(rungs[rung]) and self._objective.n_folds > 1
+            equal |= {
+                i
+                for i in range(rung, len(rungs))
+                if _is_of_fewer_epochs(rungs[i]) or (not rungs[i] and not is_first_fold)
+            }
+        return sorted(equal)
 
     def _measure(
-        self, candidate: "Candidate", rung: dict[str, Any], limit: float | None = None
+        self,
+        candidate: "Candidate",
+        rung: int,
+        changed: dict[str, Any],
+        limit: float | None = None,
     ) -> Measured | None:
         """Measure a candidate on a rung; None where the search ended meanwhile."""
         tick = partial(self._tick, candidate, [time.monotonic()])
-        params = {**candidate.params, **rung}
-        measured = self._objective.measure(params, self.seconds_left, tick, limit)
+        params = {**candidate.params, **changed}
+        measured = self._objective.measure(
+            params, self.seconds_left, tick, limit, 1 if _is_of_fewer_epochs(changed) else None
+        )
         candidate.seconds += measured.seconds
         if measured.is_cut:
             self._study.leave(candidate, is_cut=True)
             return None
+        candidate.epochs[str(rung)] = measured.epochs
         return measured
 
     def _limit_of_first(self, candidate: "Candidate") -> float | None:
@@ -201,9 +215,10 @@ class Runner:
             return None
         return _SHARE_OF_FIRST * self._time_limit
 
-    def _complete(self, candidate: "Candidate", measured: Measured) -> None:
-        self._study.complete(candidate, measured.score, measured.epochs)
-        self._last_seconds[candidate.number] = measured.seconds
+    def _complete(self, candidate: "Candidate", score: float, seconds: float) -> None:
+        """Write down that a candidate was tried to the end; its last fit took so many seconds."""
+        self._study.complete(candidate, score)
+        self._last_seconds[candidate.number] = seconds
         best = self._study.best()
         if self._time_limit is None or not self._has_refit or best is None:
             return
@@ -251,6 +266,6 @@ class Runner:
         )
 
 
-def _is_of_epochs(rung: dict[str, Any]) -> bool:
-    """Tell whether a rung differs from others by its epochs alone."""
-    return all(name.endswith("max_iter") for name in rung)
+def _is_of_fewer_epochs(rung: dict[str, Any]) -> bool:
+    """Tell whether a rung trains a candidate for fewer epochs than it has."""
+    return any(name.endswith("max_iter") for name in rung)

@@ -54,6 +54,8 @@ class Candidate:
         The scores of the rungs that it has been through.
     seconds : float, default=0.0
         What these took.
+    epochs : dict of str to int
+        How many epochs were trained for each rung.
     """
 
     number: int
@@ -62,6 +64,7 @@ class Candidate:
     start: str = ""
     scores: dict[int, float] = field(default_factory=dict)
     seconds: float = 0.0
+    epochs: dict[str, int] = field(default_factory=dict)
 
 
 class Study:
@@ -110,12 +113,12 @@ class Study:
             self._journal = Journal(str(path))
             self._storage = optuna.storages.JournalStorage(self._journal)  # type: ignore[arg-type]
         with self._exclusive():
-            self._study = optuna.create_study(
-                study_name=_NAME,
-                storage=self._storage,
-                direction=self._direction,
-                load_if_exists=True,
-            )
+            if _NAME in optuna.get_all_study_names(self._storage):
+                self._study = optuna.load_study(study_name=_NAME, storage=self._storage)
+            else:
+                self._study = optuna.create_study(
+                    study_name=_NAME, storage=self._storage, direction=self._direction
+                )
             self._check(path, fingerprint)
         owners.begin(self._search)
 
@@ -212,6 +215,7 @@ class Study:
             start,
             dict(trial.intermediate_values),
             attrs.get(_SECONDS, 0.0),
+            dict(attrs.get(_EPOCHS, {})),
         )
 
     def _sign_trial(self, trial_id: int) -> None:
@@ -236,11 +240,15 @@ class Study:
         score : float
         """
         with self._exclusive():
+            self._note_cost(candidate)  # first: a score says that all is written down
             for rung in rungs:
                 candidate.scores[rung] = score
                 if self._is_running(candidate):
                     self._storage.set_trial_intermediate_value(candidate.trial_id, rung, score)
-            self._note(candidate, _SECONDS, round(candidate.seconds, 3))
+
+    def _note_cost(self, candidate: Candidate) -> None:
+        self._note(candidate, _SECONDS, round(candidate.seconds, 3))
+        self._note(candidate, _EPOCHS, candidate.epochs)
 
     def _note(self, candidate: Candidate, name: str, value: Any) -> None:
         if self._is_running(candidate):
@@ -271,11 +279,10 @@ class Study:
         n_on = max(1, len(scores) // _REDUCTION)
         return self._sign * candidate.scores[rung] >= sorted(scores, reverse=True)[n_on - 1]
 
-    def complete(self, candidate: Candidate, score: float, epochs: int) -> None:
+    def complete(self, candidate: Candidate, score: float) -> None:
         """Write down that a candidate has been tried to the end."""
         with self._exclusive():
-            self._note(candidate, _SECONDS, round(candidate.seconds, 3))
-            self._note(candidate, _EPOCHS, epochs)
+            self._note_cost(candidate)
             self._tell(candidate, TrialState.COMPLETE, score)
 
     def leave(self, candidate: Candidate, error: str = "", is_cut: bool = False) -> None:
@@ -320,10 +327,6 @@ class Study:
         """Count the candidates that are tried or given up."""
         return sum(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in self._trials())
 
-    def n_completed(self) -> int:
-        """Count the candidates that were tried to the end."""
-        return sum(t.state == TrialState.COMPLETE for t in self._trials())
-
     def _trials(self) -> list[FrozenTrial]:
         with self._exclusive():
             trials = self._study.get_trials(deepcopy=False)
@@ -357,7 +360,7 @@ class Study:
                 "state": "failed" if attrs.get(_ERROR) else state,
                 "score": score,
                 "rungs": rungs,
-                "epochs": attrs.get(_EPOCHS),
+                "epochs": sum(candidate.epochs.values()),
                 "seconds": candidate.seconds,
                 "start": candidate.start,
                 "params": candidate.params,
