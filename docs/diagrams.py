@@ -17,6 +17,7 @@ LABELS = {
     "plotting": "pictures of networks",
     "export": "model files, ONNX graphs",
     "tools": "doctor, bench",
+    "search": "candidates, studies",
     "tabular": "tables of numbers and text",
     "estimators": "scikit-learn's contract",
     "training": "epochs, stopping, history",
