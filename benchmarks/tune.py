@@ -76,7 +76,9 @@ def folds(is_class, n_rows):
     if n_folds > 1:
         return (StratifiedKFold if is_class else KFold)(n_folds, shuffle=True, random_state=0)
     share = 1 / np.clip(n_rows // 10_000, 4, 20)
-    return (StratifiedShuffleSplit if is_class else ShuffleSplit)(1, test_size=share, random_state=0)
+    return (StratifiedShuffleSplit if is_class else ShuffleSplit)(
+        1, test_size=share, random_state=0
+    )
 
 
 def random_search(estimator, X, y, space, seconds):

@@ -68,7 +68,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A time such as 10m, 90s or 1h30m, in seconds; a number alone is seconds."""
 
     name = "duration"

@@ -83,7 +83,7 @@ def _places(arrows, floors):
     """Left, top and width of each room's box, and the height of the whole.
 
     The longest way down is the left column. What is beside it is in the right one, just below
-    the lowest room that imports it.
+    the lowest room that imports it, or where the next place is free.
     """
     column, name = [], max(floors, key=floors.get)
     while name is not None:
@@ -94,6 +94,10 @@ def _places(arrows, floors):
     for name in LABELS:
         above = [floors[other] for other, reached in arrows.items() if name in reached]
         floor = floors[name] if name in column else min(above) - 1
+        while name not in column and (_WIDTH - _RIGHT - 2, 2 + (top - floor) * _FLOOR, _RIGHT) in (
+            places.values()
+        ):
+            floor -= 1
         x, width = (2, _LEFT) if name in column else (_WIDTH - _RIGHT - 2, _RIGHT)
         places[name] = x, 2 + (top - floor) * _FLOOR, width
     return places, max(y for _, y, _ in places.values()) + _HEIGHT + 4
@@ -117,6 +121,11 @@ def rooms():
             other_x, other_y, other_width = places[other]
             if other_x == x:
                 line = f"M{x + width / 2} {y + _HEIGHT}V{other_y - 7}"
+            elif other_x > x and any(
+                place[0] == other_x and y < place[1] < other_y for place in places.values()
+            ):  # round the box that is in between
+                line = f"M{x + 0.9 * width} {y + _HEIGHT}v{(_FLOOR - _HEIGHT) * 0.7}"
+                line += f"H{(width + x + other_x) / 2}V{other_y + _HEIGHT / 2}H{other_x - 7}"
             elif other_x > x:
                 line = f"M{x + 0.8 * width} {y + _HEIGHT}v{(_FLOOR - _HEIGHT) * 0.4}"
                 line += f"H{other_x + other_width / 2}V{other_y - 7}"

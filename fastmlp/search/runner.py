@@ -24,7 +24,8 @@ _SECONDS_BETWEEN_TICKS = 0.5
 # So many candidates that fail in a row, and none that does not, are no accident.
 _MOST_FAILURES = 10
 DEFAULTS, HIGH_EFFORT = "defaults", "effort=high"
-# A pack of high effort takes about ten times as long as the default one, and half of the time at most.
+# A pack of high effort takes about ten times as long as the default one, and half of the time is
+# left for the others.
 _COST_OF_HIGH_EFFORT = 20
 
 

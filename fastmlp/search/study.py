@@ -101,7 +101,8 @@ class Study:
     ) -> None:
         self._space, self._starts, self._seed = space, starts, seed
         self._sign = 1.0 if is_larger_better else -1.0
-        self._direction = "maximize" if is_larger_better else "minimize"
+        directions = optuna.study.StudyDirection
+        self._direction = directions.MAXIMIZE if is_larger_better else directions.MINIMIZE
         self._search = uuid.uuid4().hex
         self._memory_lock = threading.RLock()
         self._journal: Journal | None = None

@@ -137,7 +137,11 @@ def test_other_estimators_are_refused(estimator):
 
 def test_texts_of_the_command_line():
     assert space_of_texts(["a=1..2", "b = x/y=z"]) == {"a": "1..2", "b": " x/y=z"}
-    for texts, message in ((["a"], "is not NAME=VALUES"), (["=1"], "is not"), (["a=1", "a=2"], "tw")):
+    for texts, message in (
+        (["a"], "is not NAME=VALUES"),
+        (["=1"], "is not"),
+        (["a=1", "a=2"], "tw"),
+    ):
         with pytest.raises(InputError, match=message):
             space_of_texts(texts)
 

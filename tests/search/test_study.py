@@ -90,7 +90,7 @@ def test_a_process_that_is_killed(whole, tmp_path):
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert 0 < path.stat().st_size
+    assert path.stat().st_size > 0
     assert search(path) == whole[0]
 
 

@@ -208,7 +208,10 @@ def test_candidates_that_always_fail_end_the_search():
 
 @pytest.mark.parametrize(
     "estimator",
-    [MLPRegressor(hidden_layer_sizes=(64,), max_iter=10**6, tol=0, n_iter_no_change=10**7), TabularRegressor()],
+    [
+        MLPRegressor(hidden_layer_sizes=(64,), max_iter=10**6, tol=0, n_iter_no_change=10**7),
+        TabularRegressor(),
+    ],
 )
 def test_the_time_limit_counts_everything(estimator):
     """A fit that would take for ever is cut, measured, and fitted again in what time is left."""
