@@ -129,6 +129,9 @@ def rooms():
             elif other_x > x:
                 line = f"M{x + 0.8 * width} {y + _HEIGHT}v{(_FLOOR - _HEIGHT) * 0.4}"
                 line += f"H{other_x + other_width / 2}V{other_y - 7}"
+            elif any(place[0] == x and y < place[1] < other_y for place in places.values()):
+                line = f"M{x} {y + _HEIGHT / 2}h-14V{other_y + _HEIGHT / 2}"
+                line += f"H{other_x + other_width + 7}"
             else:
                 line = f"M{x + width / 2} {y + _HEIGHT}V{other_y + _HEIGHT / 2}"
                 line += f"H{other_x + other_width + 7}"
