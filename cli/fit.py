@@ -85,7 +85,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _further_parameters(
+def further_parameters(
     context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
 ) -> dict[str, Any]:
     """Read the values of ``--set``, pairs NAME=VALUE.
@@ -238,7 +238,7 @@ def _further_parameters(
     "--set",
     "further",
     multiple=True,
-    callback=_further_parameters,
+    callback=further_parameters,
     metavar="NAME=VALUE",
     help="Any other parameter of TabularClassifier or TabularRegressor, such as dropout=0.2, "
     "lr_schedule=cosine or clip_norm=1. Can be repeated.",
@@ -314,7 +314,7 @@ def fit(
     if is_model(Path(data)) or is_checkpoint(Path(data)):
         what = "model" if is_model(Path(data)) else "checkpoint"
         raise UserError(f"{data}: this is a {what}, and not a table to train on")
-    output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
+    output = check_model_path(output or Path(stem_of(data) + ".fastmlp"))
     if parameters["refit"] and checkpoint is not None:
         raise UserError("--checkpoint is of one training, and --refit needs two; leave out one")
     kept = _checkpoint(checkpoint, checkpoint_every, resume, [output, Path(data)], quiet)
@@ -365,7 +365,7 @@ def fit(
         if checkpoint is not None and checkpoint.exists():
             remark(f"--resume goes on with {checkpoint}")
     with signals_held():
-        _save(model, output)
+        save_trained(model, output)
         if checkpoint is not None and not report["interrupted"]:
             checkpoint.unlink(missing_ok=True)
     files = {"model": str(output)}
@@ -433,7 +433,7 @@ def _trained(report: dict[str, Any]) -> str:
     return f"{report['epochs']} epochs; the weights are kept"
 
 
-def _save(model: Any, path: Path) -> None:
+def save_trained(model: Any, path: Path) -> None:
     """Write a model; if that fails, as on a full disk, write it to the temporary folder instead.
 
     Raises
@@ -461,7 +461,7 @@ def _save(model: Any, path: Path) -> None:
         raise UserError(f"{error}; the trained model is in {rescued} instead") from error
 
 
-def _stem(data: str) -> str:
+def stem_of(data: str) -> str:
     """Return the name of a data file without its endings; that of a pipe says nothing."""
     path = Path(data)
     name = "" if data == "-" or "/dev" in map(str, path.parents) else path.name
@@ -471,7 +471,7 @@ def _stem(data: str) -> str:
     return name or "model"
 
 
-def _check_model_path(path: Path) -> Path:
+def check_model_path(path: Path) -> Path:
     """Return a path, if a model can be written there without replacing another kind of file."""
     from fastmlp.export.files import check_output
 

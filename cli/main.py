@@ -23,6 +23,7 @@ try:
     from .signals import ending_by_signals, ignore_signals, signals_held
     from .speed import bench, doctor, warmup
     from .terminal import echo, end_output, show_error
+    from .tune import tune
     from .use import evaluate, export, info, predict
 except KeyboardInterrupt:
     # Nobody else can answer Ctrl-C yet.
@@ -125,6 +126,7 @@ def main() -> None:
 
     \b
     fastmlp fit data.csv             train on a CSV, the last column being the target
+    fastmlp tune data.csv            search for a better model
     fastmlp predict MODEL new.csv    predict the target of new rows
     fastmlp demo                     list classic experiments to run
 
@@ -136,6 +138,7 @@ def main() -> None:
 
 for command in (
     fit,
+    tune,
     predict,
     evaluate,
     compare,

@@ -42,6 +42,36 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def print_candidates(result: Any, most: int = 5) -> None:
+    """Print the best candidates of a search, and how much each parameter matters.
+
+    Parameters
+    ----------
+    result : TuningResult
+    most : int, default=5
+        How many candidates at most.
+    """
+    from fastmlp.search.space import shown
+
+    tried = [record for record in result.trials if record["state"] == "complete"]
+    scores = [f"{record['score']:.4f}" for record in tried]
+    metric = shown_metric(result.scoring)
+    width = max(len(metric), *map(len, scores))
+    echo(f"{'trial':>5}  {metric:>{width}}  {'seconds':>7}  parameters")
+    for record, score in list(zip(tried, scores, strict=True))[:most]:
+        given = "  ".join(f"{name}={shown(value)}" for name, value in record["params"].items())
+        echo(
+            f"{record['candidate']:>5}  {score:>{width}}  {record['seconds']:>7.1f}  "
+            f"{visible(record['start'] or given)}"
+        )
+    if result.importances_:
+        echo()
+        longest = max(map(len, result.importances_))
+        echo(f"{'':<{longest}}  importance")
+        for name, share in result.importances_.items():
+            echo(f"{name:<{longest}}  {share:>10.2f}")
+
+
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     """Print aligned lines of a name and a value."""
     rows = [(visible(name), visible(value)) for name, value in rows if value]

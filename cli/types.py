@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,27 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
+
+
+class Duration(click.ParamType[float]):
+    """A time such as 10m, 90s or 1h30m, in seconds; a number alone is seconds."""
+
+    name = "duration"
+    _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}  # noqa: RUF012
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds, or show what is wrong with it as a mistake in the command."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip().lower()
+        number = r"(\d+(?:\.\d+)?)"
+        match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text)
+        if not text or match is None:
+            self.fail(f"{value!r} is not a time such as 10m, 90s or 1h30m", param, ctx)
+        parts = zip(match.groups(), self._SECONDS.values(), strict=True)
+        seconds = sum(float(count) * unit for count, unit in parts if count)
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r} leaves no time", param, ctx)
+        return seconds

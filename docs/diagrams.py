@@ -18,6 +18,7 @@ LABELS = {
     "reports": "HTML pages",
     "export": "model files, ONNX graphs",
     "tools": "doctor, bench",
+    "search": "candidates, studies",
     "tabular": "tables of numbers and text",
     "estimators": "scikit-learn's contract",
     "training": "epochs, stopping, history",
@@ -123,9 +124,17 @@ def rooms():
             other_x, other_y, other_width = places[other]
             if other_x == x:
                 line = f"M{x + width / 2} {y + _HEIGHT}V{other_y - 7}"
+            elif other_x > x and any(
+                place[0] == other_x and y < place[1] < other_y for place in places.values()
+            ):  # round the box that is in between
+                line = f"M{x + 0.9 * width} {y + _HEIGHT}v{(_FLOOR - _HEIGHT) * 0.7}"
+                line += f"H{(width + x + other_x) / 2}V{other_y + _HEIGHT / 2}H{other_x - 7}"
             elif other_x > x:
                 line = f"M{x + 0.8 * width} {y + _HEIGHT}v{(_FLOOR - _HEIGHT) * 0.4}"
                 line += f"H{other_x + other_width / 2}V{other_y - 7}"
+            elif any(place[0] == x and y < place[1] < other_y for place in places.values()):
+                line = f"M{x} {y + _HEIGHT / 2}h-14V{other_y + _HEIGHT / 2}"
+                line += f"H{other_x + other_width + 7}"
             else:
                 line = f"M{x + width / 2} {y + _HEIGHT}V{other_y + _HEIGHT / 2}"
                 line += f"H{other_x + other_width + 7}"

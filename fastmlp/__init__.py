@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .export.model_file import load_model, save_model
     from .export.onnx import export_onnx, to_onnx
     from .reports.writing import write_report
+    from .search.tune import tune
     from .tabular.classifier import TabularClassifier
     from .tabular.preprocessing import TabularPreprocessor
     from .tabular.regressor import TabularRegressor
@@ -64,6 +65,7 @@ _HOME = {
     "save_model": "export.model_file",
     "to_onnx": "export.onnx",
     "train_table": "tabular.train",
+    "tune": "search.tune",
     "warmup": "engines.cpu.warmup",
     "write_report": "reports.writing",
 }
@@ -110,6 +112,7 @@ __all__ = [
     "schedules",
     "to_onnx",
     "train_table",
+    "tune",
     "warmup",
     "write_report",
 ]

@@ -5,7 +5,6 @@ from contextvars import copy_context
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
@@ -18,6 +17,7 @@ from ..exceptions import (
 )
 from ..training.checkpoint import CheckpointPath
 from .call import Callback
+from .problem import Problem
 from .several import models_of
 from .table import Table
 
@@ -32,27 +32,14 @@ class Training:
     ----------
     model : TabularClassifier or TabularRegressor
         Has the parameters; it is not fitted here.
-    table : Table
-        The features.
-    names : list of hashable
-        The names of the targets.
-    values : list of ndarray of shape (n_rows,)
-        The targets.
+    problem : Problem
     callback : callable or None
     """
 
-    def __init__(
-        self,
-        model: Any,
-        table: Table,
-        names: list[Any],
-        values: list[NDArray[Any]],
-        callback: Callback | None,
-    ) -> None:
+    def __init__(self, model: Any, problem: Problem, callback: Callback | None) -> None:
         self._parameters, self._class = model.get_params(deep=False), type(model)
         self._limit = self._parameters["time_limit"]
-        self._table, self._names, self._values = table, names, values
-        self._callback = callback
+        self._problem, self._callback = problem, callback
         self._began = time.perf_counter()
 
     def fit(
@@ -69,11 +56,8 @@ class Training:
         if is_first and self._limit is not None:
             model.time_limit = self._limit / 2
         began = time.perf_counter()
-        columns = [
-            pd.Series(v[rows], name=name) for name, v in zip(self._names, self._values, strict=True)
-        ]
-        y = columns[0] if len(columns) == 1 else pd.concat(columns, axis=1)
-        endings = _fit(model, self._table.rows(rows), y, self._callback, checkpoint)
+        table, y = self._problem.tables[0].rows(rows), self._problem.learned(rows)
+        endings = _fit(model, table, y, self._callback, checkpoint)
         for one in (model, *models_of(model)):
             one.time_limit = self._limit
         return endings, time.perf_counter() - began
@@ -91,7 +75,7 @@ class Training:
         if self._limit is not None:
             spent = time.perf_counter() - self._began
             model.time_limit = max(self._limit - spent, _LEAST_SECONDS)
-        rows = np.arange(len(self._values[0]))
+        rows = np.arange(len(self._problem.frame))
         try:
             with collected_warnings() as collected:
                 endings, seconds = self.fit(model, rows, None, is_first=False)

@@ -9,18 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
-from sklearn.model_selection import train_test_split
 
 from ..estimators.parameters import invalid_parameter
 from ..exceptions import DataError, InputError, collected_warnings, warn_user
 from ..training.checkpoint import CheckpointPath
 from .call import Callback
 from .classifier import TabularClassifier
-from .columns import decide_task
-from .csv import Origin, how_read, listed, missing_word, read
+from .csv import Origin, how_read, listed, read
 from .evaluation import predict_known
-from .frames import as_pandas, check_frame
 from .metrics import baseline_metrics
+from .problem import Problem, read_problem, split
 from .quantiles import fitted_levels
 from .reading import Reading
 from .refitting import Training
@@ -28,12 +26,8 @@ from .regressor import TabularRegressor
 from .reports import mean_r2, report_metrics, report_on
 from .scoring import Scores, predicted_by
 from .several import models_of, target_forms, target_names, warnings_once
-from .table import Table, settle_tables, warn_of
+from .table import warn_of
 from .targets import (
-    check_complete,
-    check_learnable,
-    find_targets,
-    numeric_target,
     plain_target,
     target_called,
     target_values,
@@ -125,37 +119,15 @@ def train_table(
     >>> model.report_["test"]["r2"] > 0.8
     True
     """
-    if task not in ("auto", *_ESTIMATORS):
-        raise ValueError(f"task must be auto, classification or regression, got {task!r}")
-    if not 0 <= test_size < 1:
-        raise ValueError(f"test_size must be at least 0 and less than 1, got {test_size}")
     _check_refit(refit, test_size, checkpoint)
-    frame = as_pandas(frame)
-    check_frame(frame)
-    names = find_targets(frame, target)
-    places = [frame.columns.get_loc(name) for name in names]
-    targets = [plain_target(frame.iloc[:, place]) for place in places]
-    for y in targets:
-        check_complete(y, missing_word(frame, y.name))
-    if len(frame.columns) == len(names):
-        what = f"the target {names[0]!r}" if len(names) == 1 else "the targets"
-        raise DataError(f"there is no column but {what}; features are needed")
-    features = frame.iloc[:, np.setdiff1d(np.arange(len(frame.columns)), places)]
-    tables = settle_tables(features, targets)
-    task, reason = _task(task, targets, tables)
-    model = _estimator(task, {**parameters, "random_state": random_state})
-    values = []
-    for y, table in zip(targets, tables, strict=True):
-        if len(names) == 1:
-            values.append(target_values(y, task, table.target_form))
-        else:
-            values.append(numeric_target(y, "several targets are one", table.target_form))
-        check_learnable(values[-1], task, target_called(y))
-    train, test = _split(values[0], task, test_size, random_state)
+    problem = read_problem(frame, target, task, test_size, random_state)
+    frame, names, task = problem.frame, problem.names, problem.task
+    train, test = problem.train, problem.test
+    model = make_estimator(task, {**parameters, "random_state": random_state})
 
-    training = Training(model, tables[0], names, values, callback)
+    training = Training(model, problem, callback)
     endings, seconds = training.fit(model, train, checkpoint, is_first=refit)
-    scores = _measure(model, task, features, values, train, test)
+    scores = _measure(model, problem)
     if len(test) and scores is None:
         endings["interrupted"] = True
     again = training.refit() if refit and not endings["interrupted"] else None
@@ -163,10 +135,12 @@ def train_table(
         model, endings, seconds = again[0], again[1], seconds + again[2]
     model.reading_ = how_read(frame)
     model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
-    for one, y, table in zip(models_of(model), targets, tables, strict=True):
+    for one, y, table in zip(models_of(model), problem.targets, problem.tables, strict=True):
         if task == "regression" and table.target_form:
             one.target_format_ = table.target_form
-        if table.target_note and (one.target_format_ or (reason and task == "classification")):
+        if table.target_note and (
+            one.target_format_ or (problem.reason and task == "classification")
+        ):
             warn_of([f"{target_called(y)} {table.target_note}"])
     if len(names) > 1:
         model.target_format_ = target_forms(model)
@@ -177,7 +151,7 @@ def train_table(
         **({} if again is None else {"refit_rows": len(frame)}),
         "target": names[0] if len(names) == 1 else names,
         "task": task,
-        "task_reason": reason,
+        "task_reason": problem.reason,
         **report_on(model, seconds),
         **endings,
     }
@@ -186,14 +160,7 @@ def train_table(
     return model
 
 
-def _measure(
-    model: Any,
-    task: str,
-    features: pd.DataFrame,
-    values: list[NDArray[Any]],
-    train: NDArray[np.intp],
-    test: NDArray[np.intp],
-) -> tuple[list[Scores], list[Scores]] | None:
+def _measure(model: Any, problem: Problem) -> tuple[list[Scores], list[Scores]] | None:
     """Measure a model, and the trivial prediction, on the test rows.
 
     Returns
@@ -202,18 +169,19 @@ def _measure(
         The metrics for each target; None without test rows, and where Ctrl-C has ended it, so
         that the model is kept.
     """
+    test = problem.test
     if not len(test):
         return None
     models = models_of(model)
     trivial = [
-        baseline_metrics(task, known[train], known[test], fitted_levels(one))
-        for one, known in zip(models, values, strict=True)
+        baseline_metrics(problem.task, known[problem.train], known[test], fitted_levels(one))
+        for one, known in zip(models, problem.values, strict=True)
     ]
     try:
         with warnings_once():
             measured = [
-                predicted_by(one, features.iloc[test], known[test]).scores()
-                for one, known in zip(models, values, strict=True)
+                predicted_by(one, problem.features.iloc[test], known[test]).scores()
+                for one, known in zip(models, problem.values, strict=True)
             ]
     except KeyboardInterrupt:
         warn_user("measuring was interrupted: the model is trained, and how good it is unknown")
@@ -229,18 +197,6 @@ def _check_refit(refit: bool, test_size: float, checkpoint: CheckpointPath) -> N
         )
     if refit and checkpoint is not None:
         raise InputError("a `checkpoint` is of one training, and `refit` needs two; leave out one")
-
-
-def _task(task: str, targets: list[pd.Series], tables: list[Table]) -> tuple[str, str]:
-    """Return the task, and why it was chosen if the user has not."""
-    if len(targets) > 1:
-        if task == "classification":
-            raise DataError(
-                "several targets are learned by a regression, not by task='classification'; train "
-                "a model for each of them"
-            )
-        return "regression", ""
-    return decide_task(targets[0], tables[0].target_form) if task == "auto" else (task, "")
 
 
 def read_for(
@@ -418,17 +374,17 @@ def held_out_rows(
     test_size = (report["test_rows"] - 0.5) / len(frame)
     try:
         values = target_values(y, report["task"], target_forms(model)[0])
-        split = _split(values, report["task"], test_size, model.random_state)
+        parts = split(values, report["task"], test_size, model.random_state)
         with collected_warnings():
-            found = evaluate(model, frame.iloc[split[1]])
+            found = evaluate(model, frame.iloc[parts[1]])
     except InputError:
         return None
     known = report["test"]
     is_same = all(np.isclose(found.get(k, np.nan), v, equal_nan=True) for k, v in known.items())
-    return split if is_same else None
+    return parts if is_same else None
 
 
-def _estimator(task: str, parameters: dict[str, Any]) -> Any:
+def make_estimator(task: str, parameters: dict[str, Any]) -> Any:
     """Make the estimator for a task; raise InputError for parameters that it cannot have."""
     if task == "regression" and parameters.get("class_weight") is not None:
         raise InputError("class weights are for classification, and this is a regression")
@@ -447,32 +403,3 @@ def _estimator(task: str, parameters: dict[str, Any]) -> Any:
     if (message := invalid_parameter(model)) is not None:
         raise InputError(message)
     return model
-
-
-def _split(
-    values: NDArray[Any], task: str, test_size: float, random_state: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the positions of the training rows and of the test rows, each in increasing order.
-
-    A classification is stratified where every class has rows enough.
-    """
-    rows = np.arange(len(values))
-    if test_size == 0:
-        return rows, rows[:0]
-    stratify = None
-    if task == "classification":
-        counts = np.unique(values, return_counts=True)[1]
-        n_test = int(np.ceil(test_size * len(values)))
-        if counts.min() >= 2 and min(n_test, len(values) - n_test) >= len(counts):
-            stratify = values
-    try:
-        train, test = train_test_split(
-            rows, test_size=test_size, random_state=random_state, stratify=stratify
-        )
-    except ValueError:
-        raise DataError(
-            f"{len(values)} rows are too few to hold out test_size={test_size}; use test_size=0"
-        ) from None
-    if task == "classification" and len(np.unique(values[train])) < 2:
-        raise DataError("the training part has a single class; use more rows or test_size=0")
-    return np.sort(train), np.sort(test)

@@ -29,10 +29,10 @@ def fails(*args):
     return lines[0]
 
 
-def on_terminal(*args, number=None):
+def on_terminal(*args, number=None, when="loss="):
     """Run a command whose standard error is a terminal.
 
-    The signal `number`, if there is one, is sent when the progress bar shows a loss. Returns the
+    The signal `number`, if there is one, is sent when `when` is shown, which is a loss. Returns the
     exit code, the standard output, and what the terminal has shown.
     """
     terminal, end = pty.openpty()
@@ -43,7 +43,7 @@ def on_terminal(*args, number=None):
     shown = ""
     with contextlib.suppress(OSError):  # how a pseudo-terminal says that there is no more
         while part := os.read(terminal, 10_000):
-            if number is not None and "loss=" not in shown and "loss=" in shown + part.decode():
+            if number is not None and when not in shown and when in shown + part.decode():
                 process.send_signal(number)
             shown += part.decode()
     os.close(terminal)

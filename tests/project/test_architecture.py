@@ -23,6 +23,7 @@ ROOMS = {
     "training": {"exceptions", "schedules", "network", "engines"},
     "estimators": {"exceptions", "schedules", "network", "engines", "training"},
     "tabular": {"exceptions", "schedules", "network", "engines", "training", "estimators"},
+    "search": {"exceptions", "engines", "estimators", "tabular"},
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
     "tools": {"exceptions", "network", "engines", "estimators"},
@@ -44,9 +45,19 @@ OWNERS = {
     "numba": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
     "numba_cuda": {"engines/cuda", "engines/_numba.py"},
     "llvmlite": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
-    "sklearn": {"estimators", "tabular", "export", "tools", "plotting.py", "reports", "demos"},
+    "sklearn": {
+        "estimators",
+        "tabular",
+        "search",
+        "export",
+        "tools",
+        "plotting.py",
+        "reports",
+        "demos",
+    },
     "pandas": {"tabular", "reports", "demos"},
     "skops": {"export"},
+    "optuna": {"search"},
     "onnx": {"export"},
     "matplotlib": {"plotting.py", "reports", "demos"},
     "jinja2": {"reports"},
@@ -278,7 +289,7 @@ import warnings
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name in {"click", "matplotlib", "onnx", "pandas", "skops", "tqdm"}:
+        if name in {"click", "matplotlib", "onnx", "optuna", "pandas", "skops", "tqdm"}:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Missing())
