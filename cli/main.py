@@ -17,6 +17,7 @@ try:
     from .docstrings import docstring_of
     from .errors import INTERRUPTED, errors_as_lines, exit_code
     from .fit import fit
+    from .serve import serve
     from .signals import ending_by_signals, ignore_signals, signals_held
     from .speed import bench, doctor, warmup
     from .terminal import echo, end_output, show_error
@@ -129,5 +130,5 @@ def main() -> None:
     """  # noqa: D301 (click looks for the control character itself)
 
 
-for command in (fit, predict, evaluate, info, export, demo, bench, warmup, doctor):
+for command in (fit, predict, evaluate, serve, info, export, demo, bench, warmup, doctor):
     main.add_command(command)

@@ -25,6 +25,7 @@ ROOMS = {
     "tabular": {"exceptions", "schedules", "network", "engines", "training", "estimators"},
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
+    "serving": {"exceptions", "tabular", "export"},
     "tools": {"exceptions", "network", "engines", "estimators"},
     "plotting": {"exceptions", "network", "training", "estimators", "export"},
     "demos": {"exceptions", "network", "training", "estimators", "tabular", "export", "plotting"},
@@ -48,6 +49,8 @@ OWNERS = {
     "skops": {"export"},
     "onnx": {"export"},
     "matplotlib": {"plotting.py", "demos"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
     "click": set(),
     "fastmlp_cli": set(),
 }
