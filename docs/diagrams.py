@@ -15,6 +15,7 @@ LABELS = {
     "cli": "parse, one library call, print",
     "demos": "classic experiments",
     "plotting": "pictures of networks",
+    "serving": "predictions by HTTP",
     "export": "model files, ONNX graphs",
     "tools": "doctor, bench",
     "tabular": "tables of numbers and text",

@@ -20,33 +20,42 @@ _STYLE = """
   color-scheme: light dark;
   --line: #8886;
   --soft: #8882;
-  --accent: light-dark(#0550ae, #79b8ff); }
-* { box-sizing: border-box; }
+  --accent: light-dark(#0550ae, #79b8ff);
+}
+* { box-sizing: border-box;
+}
 body {
   font: 16px/1.5 system-ui, sans-serif;
   margin: 0 auto;
   padding: 1rem;
-  max-width: 64rem; }
-h1 { font-size: 1.5rem; margin: .5rem 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+  max-width: 64rem;
+}
+h1 { font-size: 1.5rem; margin: .5rem 0; overflow-wrap: anywhere;
+}
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem;
+}
 form {
   display: grid;
   grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr));
-  gap: .75rem; }
+  gap: .75rem;
+}
 label {
   display: flex;
   flex-direction: column;
   font-size: .9rem;
   overflow-wrap: anywhere;
-  min-width: 0; }
-label small { opacity: .75; }
+  min-width: 0;
+}
+label small { opacity: .75;
+}
 input {
   font: inherit;
   padding: .35rem .5rem;
   border: 1px solid var(--line);
   border-radius: .3rem;
   width: 100%;
-  margin-top: auto; }
+  margin-top: auto;
+}
 button {
   font: inherit;
   font-weight: 600;
@@ -57,23 +66,33 @@ button {
   color: light-dark(#fff, #111);
   cursor: pointer;
   justify-self: start;
-  align-self: end; }
-table { border-collapse: collapse; }
+  align-self: end;
+}
+table { border-collapse: collapse;
+}
 td, th {
   text-align: left;
   padding: .25rem 1rem .25rem 0;
   border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
-output { display: block; min-height: 3rem; }
-.error { color: light-dark(#b00020, #ff8a80); overflow-wrap: anywhere; }
-meter { width: 8rem; max-width: 30vw; }
+  overflow-wrap: anywhere;
+}
+output { display: block; min-height: 3rem;
+}
+.error { color: light-dark(#b00020, #ff8a80); overflow-wrap: anywhere;
+}
+meter { width: 8rem; max-width: 30vw;
+}
 pre {
+  white-space: pre-wrap;
+  overflow-wrap: anywhere;
   background: var(--soft);
   padding: .75rem;
   overflow-x: auto;
   border-radius: .3rem;
-  font-size: .85rem; }
-a { color: var(--accent); }
+  font-size: .85rem;
+}
+a { color: var(--accent);
+}
 """
 
 _SCRIPT = """
@@ -139,7 +158,8 @@ def content_policy() -> str:
 
     return (
         f"default-src 'none'; style-src {digest(_STYLE)}; script-src {digest(_SCRIPT)}; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     )
 
 
@@ -151,7 +171,7 @@ def page(served: Served) -> str:
     schema, name = served.schema, escape(served.name)
     fields = "\n".join(_field(i, column) for i, column in enumerate(schema.columns))
     row = {column.key: column.example for column in schema.columns}
-    example = escape(to_json({"rows": [row]}).decode().replace("'", r"\\u0027"))
+    example = escape(to_json({"rows": [row]}).decode().replace("'", r"\u0027"))
     probabilities = escape(to_json(schema.probabilities).decode())
     return f"""<!DOCTYPE html>
 <html lang="en">

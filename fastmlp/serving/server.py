@@ -74,6 +74,7 @@ def bind(host: str, port: int) -> socket.socket:
     InputError
         When there is no such address, or another program has the port.
     """
+    found = None
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -84,6 +85,8 @@ def bind(host: str, port: int) -> socket.socket:
         found.bind(address)
         found.listen(1024)
     except (OSError, UnicodeError) as error:
+        if found is not None:
+            found.close()
         words = getattr(error, "strerror", None) or error
         raise InputError(f"{host}, port {port}: cannot be served at: {words}") from None
     found.set_inheritable(True)

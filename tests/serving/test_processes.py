@@ -158,8 +158,9 @@ def workers_of(parent):
 def fails(*args):
     result = CliRunner().invoke(main, ["serve", *map(str, args)])
     assert result.exit_code == 2, result.output
-    (line,) = result.stderr.splitlines()
-    return line
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
 
 
 def test_mistakes(file, tmp_path, monkeypatch):
