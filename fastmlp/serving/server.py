@@ -129,6 +129,7 @@ def make_server(state: State) -> uvicorn.Server:
         access_log=False,
         log_config=None,
         lifespan="on",
+        ws="none",
         limit_concurrency=limits.connections,
         timeout_keep_alive=limits.keep_alive,
         timeout_graceful_shutdown=int(limits.seconds) + 1,
