@@ -20,6 +20,7 @@ try:
     from .fit import fit
     from .report import report
     from .scores import compare
+    from .serve import serve
     from .signals import ending_by_signals, ignore_signals, signals_held
     from .speed import bench, doctor, warmup
     from .terminal import echo, end_output, show_error
@@ -143,6 +144,7 @@ for command in (
     evaluate,
     compare,
     report,
+    serve,
     info,
     export,
     demo,

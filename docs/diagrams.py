@@ -16,6 +16,7 @@ LABELS = {
     "demos": "classic experiments",
     "plotting": "pictures of networks",
     "reports": "HTML pages",
+    "serving": "predictions by HTTP",
     "export": "model files, ONNX graphs",
     "tools": "doctor, bench",
     "search": "candidates, studies",
@@ -84,7 +85,7 @@ def _places(arrows, floors):
     """Left, top and width of each room's box, and the height of the whole.
 
     The longest way down is the left column. What is beside it is in the right one, just below
-    the lowest room that imports it; rooms of one floor share its width.
+    the lowest room that imports it, and further to the right where another room has this place.
     """
     column, name = [], max(floors, key=floors.get)
     while name is not None:
@@ -96,13 +97,10 @@ def _places(arrows, floors):
         above = [floors[other] for other, reached in arrows.items() if name in reached]
         floor = floors[name] if name in column else min(above) - 1
         x, width = (2, _LEFT) if name in column else (_WIDTH - _RIGHT - 2, _RIGHT)
-        places[name] = x, 2 + (top - floor) * _FLOOR, width
-    for name in LABELS:
-        x, y, width = places[name]
-        beside = [other for other in LABELS if places[other] == (x, y, width)]
-        for i, other in enumerate(beside if len(beside) > 1 else []):
-            share = (width - 8 * (len(beside) - 1)) / len(beside)
-            places[other] = x + i * (share + 8), y, share
+        y = 2 + (top - floor) * _FLOOR
+        while any((x, y) == taken[:2] for taken in places.values()):
+            x += _RIGHT + 14
+        places[name] = x, y, width
     return places, max(y for _, y, _ in places.values()) + _HEIGHT + 4
 
 
@@ -145,7 +143,8 @@ def rooms():
         parts.append(f'<rect x="{x}" y="{y}" width="{width}" height="{_HEIGHT}" rx="6"/>')
         parts.append(f'<text x="{middle}" y="{y + 18}" class="name">{name}</text>')
         parts.append(f'<text x="{middle}" y="{y + 34}">{escape(label)}</text>')
-    return _svg(height, "The rooms of the package; arrows lead to what a room imports", parts)
+    title = "The rooms of the package; arrows lead to what a room imports"
+    return _svg(height, title, parts, max(x + width for x, _, width in places.values()) + 2)
 
 
 def training_step():
@@ -218,13 +217,13 @@ def _barrier(y, text):
     ]
 
 
-def _svg(height, title, parts):
+def _svg(height, title, parts, width=_WIDTH):
     head = (
         '<marker id="head" viewBox="0 0 8 8" refX="1" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto"><path d="M0 0L8 4L0 8Z" class="head"/></marker>'
     )
     return (
-        f'<svg class="diagram" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'<svg class="diagram" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(title)}" xmlns="http://www.w3.org/2000/svg">'
         f"<title>{escape(title)}</title><defs>{head}</defs>{''.join(parts)}</svg>"
     )

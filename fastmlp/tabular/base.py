@@ -492,8 +492,9 @@ class BaseTabular(WholeReads, BaseEstimator):
 
     def _inputs(self, X: Any) -> NDArray[np.float32]:
         """Return the network's inputs for the rows of a table."""
-        check_is_fitted(self)
-        return self.preprocessor_._transform_frame(read_frame(self, X, reset=False))
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # which takes longer
+        return self.preprocessor_._inputs_of(self, X)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

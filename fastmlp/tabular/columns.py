@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -354,15 +354,15 @@ def level_codes(column: pd.Series, levels: Sequence[str]) -> NDArray[np.intp]:
     places = level_places(levels)
     other = len(levels)
     found = [
-        _place(value, text, places, other)
+        place_of(value, text, places, other)
         for value, text in zip(cells.distinct, texts_of(cells), strict=True)
     ]
     codes: NDArray[np.intp] = cells.spread(found, places.get("", other), np.intp)
     return codes
 
 
-def _place(value: Any, text: str, places: dict[str, int], other: int) -> int:
-    """Return the code of one value, of which `text` is the usual name."""
+def place_of(value: Any, text: str, places: dict[str, int], other: int) -> int:
+    """Return the code of one value of a text column, of which `text` is the usual name."""
     if text in places or isinstance(value, str):
         return places.get(text, other)
     # The type of a column of numbers depends on whether a value is missing.
@@ -374,6 +374,7 @@ def _place(value: Any, text: str, places: dict[str, int], other: int) -> int:
 
 
 _ENOUGH_ROWS = 10
+_SHOWN = 1000  # different values that are compared with the levels
 
 
 def unknown_levels(
@@ -404,17 +405,47 @@ def unknown_levels(
     is_present = np.asarray(column.notna())
     n_present = int(is_present.sum())
     n_known = int((~is_unknown & is_present).sum())
+    unknown = [str(value) for value in column[is_unknown & is_present].unique()[:_SHOWN].tolist()]
+    return remark_on_unknown(unknown, n_present, n_known, levels, fold_levels(levels), rare_share)
+
+
+def fold_levels(levels: Sequence[str]) -> dict[str, str]:
+    """Map the levels of a column, without capitals and accents, to the levels themselves."""
+    return {fold(level): level for level in levels if level != MISSING}
+
+
+def remark_on_unknown(
+    unknown: Sequence[str],
+    n_present: int,
+    n_known: int,
+    levels: Sequence[str],
+    folded: Mapping[str, str],
+    rare_share: float,
+) -> str:
+    """Say what :func:`unknown_levels` says, by what has been counted.
+
+    Parameters
+    ----------
+    unknown : sequence of str
+        The different values that are not among the levels.
+    n_present, n_known : int
+        The numbers of rows with a value, and with one that is among the levels.
+    levels : sequence of str
+    folded : dict of str to str
+        As from :func:`fold_levels`.
+    rare_share : float
+
+    Returns
+    -------
+    str
+    """
     n_expected = n_present * (1 - rare_share)
     real = [level for level in levels if level != MISSING]
-    unknown = [str(value) for value in column[is_unknown & is_present].unique()[:1000].tolist()]
-    folded = {fold(level): level for level in real}
-    alike = [(text, folded[fold(text)]) for text in unknown if fold(text) in folded]
-    if n_expected >= _ENOUGH_ROWS:
-        if n_known >= 0.2 * n_expected:
-            return ""
-    elif n_known or not alike:
+    is_enough = n_expected >= _ENOUGH_ROWS
+    if n_known >= 0.2 * n_expected if is_enough else n_known:
         return ""
-    if not unknown or not real:
+    alike = [(text, folded[key]) for text in unknown[:_SHOWN] if (key := fold(text)) in folded]
+    if not (is_enough or alike) or not unknown or not real:
         return ""
     share = "no" if not n_known else f"only {n_known} of {n_present}"
     plural = "value" if share == "no" else "values"

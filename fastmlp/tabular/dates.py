@@ -194,11 +194,11 @@ def read_dates(column: pd.Series, form: str, called: str) -> NDArray[np.float64]
         return np.where(np.isnat(points), np.nan, points.astype(np.int64) / 1e6)
     cells = cells_of(column, called)
     texts = texts_of(cells)
-    return cells.spread(_all_seconds(texts, form), np.nan, np.float64)
+    return cells.spread(seconds_of_all(texts, form), np.nan, np.float64)
 
 
-def _all_seconds(texts: list[str], form: str) -> list[float]:
-    """Read dates, quickly if all are written as in ISO 8601."""
+def seconds_of_all(texts: list[str], form: str) -> list[float]:
+    """Read dates as :func:`seconds_of` does, quickly if all are written as in ISO 8601."""
     if form != TIME_OF_DAY and all(_ISO.fullmatch(text) for text in texts):
         try:
             found: list[float] = np.array(texts, dtype="M8[s]").astype(np.float64).tolist()

@@ -34,7 +34,7 @@ from .encoders.means import LevelMeans
 from .encoders.target import Target, read_encoding_target
 from .encoders.words import Words, learn_words
 from .frames import read_frame
-from .rows import names_of_inputs, numbers_of_columns, read_rows, remarks_on_rows
+from .rows import names_of_inputs, numbers_of_columns, read_any_rows, read_rows
 from .table import Table, settle_table, warn_of
 
 _MEAN_LEVELS = 17  # from so many levels on, ``target_means=True`` adds means
@@ -310,12 +310,12 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             as if marks of thousands had been taken for decimal points.
         """
         check_is_fitted(self)
-        return self._transform_frame(read_frame(self, X, reset=False))
+        return self._inputs_of(self, X)
 
-    def _transform_frame(self, frame: pd.DataFrame) -> NDArray[np.float32]:
-        """Convert the rows of a frame that :func:`read_frame` has returned."""
-        numbers, codes = read_rows(self, frame)
-        warn_of(remarks_on_rows(self, frame, numbers, codes))
+    def _inputs_of(self, estimator: Any, X: Any) -> NDArray[np.float32]:
+        """Convert the rows of a table that was given to an estimator."""
+        numbers, codes, remarks = read_any_rows(estimator, self, X)
+        warn_of(remarks)
         return make_inputs(self, numbers, codes)
 
     def get_feature_names_out(

@@ -229,7 +229,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         ----------
         X : data frame or array-like of shape (n_rows, n_columns)
             A frame must have the columns that were seen in ``fit``, in any order; further
-            columns are ignored. A table without rows has no predictions.
+            columns are ignored. A table without rows has no predictions. A few rows are predicted
+            fastest as a list of dicts, each of which has the value of every column by its name.
 
         Returns
         -------

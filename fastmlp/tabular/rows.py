@@ -5,7 +5,6 @@ A fitted preprocessor says which columns there are, and what was learned of them
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -13,19 +12,16 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError
 from .cells import cells_of, numbers_of, texts_of
-from .columns import called, level_codes, level_places, shown_level, unknown_levels
+from .columns import called, level_codes, shown_level, unknown_levels
 from .dates import read_dates
 from .encoders.dates import parts_of
 from .encoders.words import SIZES, Words
+from .few_rows import ReadRows, read_few
+from .frames import read_frame
 from .naming import nearest
 from .numbers import misread_note
 
 _MOST_ODD_DATES = 0.05
-_FEW_ROWS = 16
-
-
-# The places of the levels of fitted preprocessors, beside the levels that they belong to.
-_places: WeakKeyDictionary[Any, tuple[list[list[str]], list[dict[str, int]]]] = WeakKeyDictionary()
 
 
 def names_of(fitted: Any, kind: str) -> list[Hashable]:
@@ -53,6 +49,36 @@ def numbers_of_columns(fitted: Any) -> list[tuple[str, Hashable, str, bool]]:
     ]
 
 
+def read_any_rows(estimator: Any, fitted: Any, X: Any) -> ReadRows:
+    """Read the rows of a table, the quick way if they are few.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        The estimator that was given X.
+    fitted : TabularPreprocessor
+        Its preprocessor, which may be the estimator itself.
+    X : data frame or array-like of shape (n_rows, n_columns), or list of dict
+
+    Returns
+    -------
+    ReadRows
+
+    Raises
+    ------
+    DataError
+        When columns are missing, hold text instead of numbers, or have infinite values.
+    """
+    read = read_few(fitted, X) if type(X) is list else None
+    if read is not None:
+        return read
+    frame = read_frame(estimator, X, reset=False)
+    if (read := read_few(fitted, frame)) is not None:
+        return read
+    numbers, codes = read_rows(fitted, frame)
+    return ReadRows(numbers, codes, remarks_on_rows(fitted, frame, numbers, codes))
+
+
 def read_rows(fitted: Any, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Collect the numeric columns of a frame, and the codes of its text columns.
 
@@ -76,9 +102,7 @@ def read_rows(fitted: Any, frame: pd.DataFrame) -> tuple[NDArray[np.float64], ND
     parts = [_numbers(fitted, frame, names_of(fitted, "numeric")), *_parts(fitted, frame)]
     codes = np.empty((len(frame), len(text)), dtype=np.intp)
     for i, (name, levels) in enumerate(zip(text, fitted.levels_, strict=True)):
-        column = _column(frame, name)
-        found = _few_codes(column, fitted, i) if len(frame) <= _FEW_ROWS else None
-        codes[:, i] = level_codes(column, levels) if found is None else found
+        codes[:, i] = level_codes(_column(frame, name), levels)
     return np.hstack(parts) if len(parts) > 1 else parts[0], codes
 
 
@@ -89,37 +113,6 @@ def _alike(fitted: Any, missing: list[Hashable], frame: pd.DataFrame) -> str:
     found = [(name, near[0]) for name in missing if (near := nearest(name, others))]
     said = ", ".join(f"{name!r} may be its column {other!r}" for name, other in found[:3])
     return f"; {said}" if said else ""
-
-
-def _few_codes(column: pd.Series, fitted: Any, i: int) -> list[int] | None:
-    """Encode a few cells of text one by one, which takes less time than all of pandas' machinery.
-
-    Parameters
-    ----------
-    column : pandas.Series
-    fitted : TabularPreprocessor
-    i : int
-        The position of the column among those of text.
-
-    Returns
-    -------
-    list of int or None
-        None where there is anything but text and missing values.
-    """
-    known = _places.get(fitted)
-    if known is None or known[0] is not fitted.levels_:
-        known = fitted.levels_, [level_places(levels) for levels in fitted.levels_]
-        _places[fitted] = known
-    places, other = known[1][i], len(fitted.levels_[i])
-    codes = []
-    for value in column.tolist():
-        if type(value) is str:
-            codes.append(places.get(value.strip(), other))
-        elif value is None or value is pd.NA or (type(value) is float and value != value):
-            codes.append(places.get("", other))
-        else:
-            return None
-    return codes
 
 
 def _parts(fitted: Any, frame: pd.DataFrame) -> list[NDArray[np.float64]]:

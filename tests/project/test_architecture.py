@@ -26,6 +26,7 @@ ROOMS = {
     "search": {"exceptions", "engines", "estimators", "tabular"},
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
+    "serving": {"exceptions", "tabular", "export"},
     "tools": {"exceptions", "network", "engines", "estimators"},
     "plotting": {"exceptions", "network", "training", "estimators", "export"},
     "reports": {"exceptions", "estimators", "tabular", "export"},
@@ -62,6 +63,8 @@ OWNERS = {
     "matplotlib": {"plotting.py", "reports", "demos"},
     "jinja2": {"reports"},
     "markupsafe": {"reports"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
     "click": set(),
     "fastmlp_cli": set(),
 }

@@ -36,10 +36,12 @@ NOT_RUN = {
     "not run: needs a GPU": 2,
     "not run: these are the tests themselves": 2,
     "not run: installs packages and builds the site": 1,
+    "not run: it serves until a signal ends it": 2,
+    "not run: needs a server": 1,
 }
 # A small table for calls that are refused.
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
-ROOMS = "network|engines|training|estimators|tabular|search|export|reports|tools|demos"
+ROOMS = "network|engines|training|estimators|tabular|search|export|reports|serving|tools|demos"
 
 
 class Block(NamedTuple):

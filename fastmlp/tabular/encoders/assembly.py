@@ -68,21 +68,31 @@ def make_inputs(
     at = fitted.groups_["base"][0] + len(fitted.centres_) + len(fitted.indicator_columns_)
     last = np.array([len(table) - 1 for table in fitted.level_inputs_], dtype=codes.dtype)
     places = np.minimum(codes, last)
-    for i, table in enumerate(fitted.level_inputs_):
-        stop = at + table.shape[1]
-        inputs[:, at:stop] = table[places[:, i]]
-        at = stop
+    at = _write_tables(inputs, at, fitted.level_inputs_, places)
     if means:
         write_means(inputs, at, means)
         return inputs
-    of_values = codes_of_values(numbers, fitted.number_mean_columns_, fitted.number_mean_values_)
-    codes = np.hstack([codes, of_values])
-    for i, table in enumerate([*fitted.level_means_, *fitted.number_means_]):
+    at = _write_tables(inputs, at, fitted.level_means_, codes)
+    if fitted.number_means_:
+        columns, values = fitted.number_mean_columns_, fitted.number_mean_values_
+        of_values = codes_of_values(numbers, columns, values)
+        _write_tables(inputs, at, fitted.number_means_, of_values)
+    return inputs
+
+
+def _write_tables(
+    inputs: NDArray[np.float32],
+    at: int,
+    tables: Sequence[NDArray[np.float32]],
+    codes: NDArray[np.intp],
+) -> int:
+    """Write the rows of tables that codes name, beginning with a column; return the next one."""
+    for i, table in enumerate(tables):
         stop = at + table.shape[1]
         if stop > at:
             inputs[:, at:stop] = table[codes[:, i]]
         at = stop
-    return inputs
+    return at
 
 
 def write_means(

@@ -38,10 +38,10 @@ class Pieces:
 
     def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Encode scaled numbers of shape (n_rows, n_numbers); minus infinity fills no piece."""
-        result = np.take(x, self.columns, axis=1)
+        result: NDArray[np.float64] = x.take(self.columns, axis=1)
         result -= self.starts
         result /= self.widths
-        return np.clip(result, 0, 1, out=result)
+        return result.clip(0, 1, out=result)
 
 
 def pieces_between(edges: Sequence[NDArray[np.float64]]) -> Pieces:

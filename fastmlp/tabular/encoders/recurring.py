@@ -173,8 +173,11 @@ def codes_of_values(
         The number of values stands for any other one, and for a missing one.
     """
     codes = np.empty((len(numbers), len(columns)), dtype=np.intp)
-    for i, (column, known) in enumerate(zip(columns, values, strict=True)):
-        x = rounded(numbers[:, column])
-        places = np.minimum(np.searchsorted(known, x), len(known) - 1)
-        codes[:, i] = np.where(known[places] == x, places, len(known))
+    chosen = rounded(numbers[:, columns])
+    for i, known in enumerate(values):
+        x = chosen[:, i]
+        places = known.searchsorted(x)
+        places[places == len(known)] = 0  # x is beyond the last, and so not equal to the first
+        places[known[places] != x] = len(known)
+        codes[:, i] = places
     return codes

@@ -28,7 +28,7 @@ def squash(x: NDArray[np.float64]) -> NDArray[np.float64]:
     -------
     ndarray of the same shape
     """
-    x = np.clip(x, -SQUASH_LIMIT, SQUASH_LIMIT)
+    x = x.clip(-SQUASH_LIMIT, SQUASH_LIMIT)
     return x / np.sqrt(1 + np.square(x / SQUASH_BOUND))
 
 
@@ -58,15 +58,13 @@ class Scaling:
         x = self._scaled(numbers)
         result = squash(x)
         if self.is_binary.any():
-            result[:, self.is_binary] = np.clip(x[:, self.is_binary], -1, 1)
+            result[:, self.is_binary] = x[:, self.is_binary].clip(-1, 1)
         return result
 
     def _scaled(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         with np.errstate(over="ignore"):
             x = np.where(np.isnan(numbers), self.fills, numbers) - self.centres
-            result: NDArray[np.float64] = (
-                np.clip(x, -LARGEST_DISTANCE, LARGEST_DISTANCE) * self.scales
-            )
+            result: NDArray[np.float64] = x.clip(-LARGEST_DISTANCE, LARGEST_DISTANCE) * self.scales
         return result
 
     def apply_unsquashed(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:

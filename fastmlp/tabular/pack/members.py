@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...estimators.class_targets import class_probabilities
-from ...estimators.prediction import outputs
+from ...estimators.prediction import outputs, outputs_of_all
 from .tails import LogTarget
 
 # What a network of a pack has beside its parameters.
@@ -18,6 +18,8 @@ _KEPT = {
 }  # fmt: skip
 # Rows are predicted in parts, since the inputs of each kind are copied.
 _ROWS_AT_A_TIME = 8192
+# For so few rows, what is done beside the networks would take longer than these.
+_FEW_ROWS = 64
 
 
 class MemberDone(NamedTuple):
@@ -184,13 +186,44 @@ class Pack:
         for first in range(0, len(inputs), _ROWS_AT_A_TIME):
             rows = slice(first, first + _ROWS_AT_A_TIME)
             known: dict[tuple[int, int], NDArray[np.float32]] = {}
-            part = mean[rows]
-            for member, weight in zip(self.members, weights, strict=True):
+            for member in self.members:
                 columns = member.start, member.stop
                 if columns not in known:  # kernels take whole rows
                     known[columns] = np.ascontiguousarray(inputs[rows, slice(*columns)])
-                part += weight * _outputs(member, known[columns], self.bounds)
+            seen = [known[member.start, member.stop] for member in self.members]
+            if (found := self._few_outputs(seen)) is not None:
+                weighted = found * np.array(weights)[:, None, None]
+                # One after the other, as below; a sum would add them up in another order.
+                mean[rows] += np.add.accumulate(weighted, axis=0)[-1]
+                continue
+            part = mean[rows]
+            for member, X, weight in zip(self.members, seen, weights, strict=True):
+                part += weight * _outputs(member, X, self.bounds)
         return mean
+
+    def _few_outputs(self, seen: list[NDArray[np.float32]]) -> NDArray[np.float64] | None:
+        """Return what all members predict for a few rows; None where there are too many.
+
+        Parameters
+        ----------
+        seen : list of ndarray of shape (n_rows, n_inputs), float32
+            The inputs that each member sees.
+
+        Returns
+        -------
+        ndarray of shape (n_members, n_rows, n_outputs), float64, or None
+            For each member what :func:`_outputs` returns.
+        """
+        if len(seen[0]) > _FEW_ROWS:
+            return None
+        found = outputs_of_all([member.network for member in self.members], seen)
+        if found is None:
+            return None
+        wide = found.astype(np.float64)
+        for i, member in enumerate(self.members):
+            if member.log_target is not None:
+                wide[i] = LogTarget(*member.log_target).change_back(wide[i])
+        return wide if self.bounds is None else wide.clip(*self.bounds)
 
 
 def networks_of(trained: Any) -> list[Any]:

@@ -1,0 +1,1 @@
+"""Predictions by HTTP, for programs and people that have no Python."""
