@@ -1,8 +1,9 @@
-"""``fastmlp fit``: train a network on a CSV file and write the model."""
+"""``fastmlp fit``: train a network on a table and write the model."""
 
 import ast
 import json
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import click
 
 from .errors import Command, UserError, about, flag_of, remark
 from .models import is_checkpoint, is_model
-from .options import called, column_options, opened, table_options
+from .options import called, column_options, data_argument, opened, table_options
 from .signals import forget_signals, signals_held
 from .terminal import echo
-from .types import DataPath, FilePath, FiniteRange
+from .types import FilePath, FiniteRange
 
 # The most units of a layer: what compiled code counts them in.
 _MOST_UNITS = 2**31 - 1
@@ -110,7 +111,7 @@ def _further_parameters(
 
 
 @click.command(cls=Command)
-@click.argument("data", type=DataPath())
+@data_argument
 @click.option(
     "--target",
     multiple=True,
@@ -249,7 +250,7 @@ def _further_parameters(
 @column_options
 @table_options
 def fit(
-    data: str,
+    data: tuple[str, ...],
     output: Path | None,
     target: tuple[str, ...],
     quiet: bool,
@@ -267,9 +268,10 @@ def fit(
     resume: bool,
     **parameters: Any,
 ) -> None:
-    """Train a network, or a pack of several, on the CSV file DATA and write the model.
+    """Train a network, or a pack of several, on the table DATA and write the model.
 
-    DATA may be compressed, and - is standard input.
+    DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
+    columns; - is standard input.
     Unless an option says what the network is like, networks of several kinds are trained and
     weighed by how well they predict rows that they have not seen. A further part of the rows is
     held out; the metrics printed are those on it, beside those of always predicting the mean or
@@ -294,11 +296,12 @@ def fit(
     )
     from .progress import progress_bar
 
-    if is_model(Path(data)) or is_checkpoint(Path(data)):
-        what = "model" if is_model(Path(data)) else "checkpoint"
-        raise UserError(f"{data}: this is a {what}, and not a table to train on")
-    output = _check_model_path(output or Path(_stem(data) + ".fastmlp"))
-    kept = _checkpoint(checkpoint, checkpoint_every, resume, [output, Path(data)], quiet)
+    for name in data:
+        if is_model(Path(name)) or is_checkpoint(Path(name)):
+            what = "model" if is_model(Path(name)) else "checkpoint"
+            raise UserError(f"{name}: this is a {what}, and not a table to train on")
+    output = _check_model_path(output or Path(_stem(data[0]) + ".fastmlp"))
+    kept = _checkpoint(checkpoint, checkpoint_every, resume, [output, *map(Path, data)], quiet)
     # Options without a value are left to the library's defaults.
     parameters = {name: value for name, value in parameters.items() if value is not None}
     if "quantiles" in parameters:
@@ -313,7 +316,7 @@ def fit(
         na_values=na_values,
         text=text,
         drop=drop,
-        header=header is not False,
+        header=header,
         target=target or None,
         task=parameters["task"] if len(target) < 2 else "regression",
     )
@@ -437,13 +440,20 @@ def _save(model: Any, path: Path) -> None:
         raise UserError(f"{error}; the trained model is in {rescued} instead") from error
 
 
+_ENDINGS = (
+    ".gz", ".bz2", ".xz", ".zip", ".zst", ".tar", ".csv", ".tsv", ".tab", ".txt", ".parquet",
+)  # fmt: skip
+
+
 def _stem(data: str) -> str:
     """Return the name of a data file without its endings; that of a pipe says nothing."""
     path = Path(data)
     name = "" if data == "-" or "/dev" in map(str, path.parents) else path.name
-    for ending in (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar", ".csv", ".tsv", ".tab", ".txt"):
+    for ending in _ENDINGS:
         if name.lower().endswith(ending):
             name = name[: -len(ending)]
+    if not os.path.exists(data):  # of a pattern such as part-*.csv the first letters are left
+        name = re.split(r"[*?\[]", name)[0].rstrip("-_. ")
     return name or "model"
 
 

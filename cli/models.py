@@ -1,6 +1,7 @@
 """Model files as arguments of commands."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,15 @@ def _kind(path: Path) -> str:
     return "checkpoint" if holds == HOLDS_CHECKPOINT else "model"
 
 
-def load_table_model(path: Path, data: Path) -> Any:
+def load_table_model(path: Path, data: Path | str | Sequence[str]) -> Any:
     """Load a model that was trained on a table, to use it on another one.
 
     Parameters
     ----------
-    path, data : Path
-        The arguments MODEL and DATA of a command.
+    path : Path
+        The argument MODEL of a command.
+    data : Path, str, or sequence of str
+        The argument DATA.
 
     Returns
     -------
@@ -48,14 +51,15 @@ def load_table_model(path: Path, data: Path) -> Any:
     ModelFileError
         When the file cannot be loaded.
     UserError
-        When it holds another model, and when `data` is a model.
+        When it holds another model, and when one of `data` is a model.
     """
     from fastmlp.export.model_file import load_model
 
-    if is_model(data):
-        if is_model(path):
-            raise UserError(f"{data}: this is a model, and not a table")
-        raise UserError(f"{data}: this is the model, which comes first: MODEL DATA")
+    for name in [data] if isinstance(data, str | Path) else data:
+        if is_model(Path(name)):
+            if is_model(path):
+                raise UserError(f"{name}: this is a model, and not a table")
+            raise UserError(f"{name}: this is the model, which comes first: MODEL DATA")
     model = load_model(path)
     if not hasattr(model, "target_name_"):
         raise UserError(

@@ -8,15 +8,15 @@ import click
 
 from .errors import Command, UserError, about, remark
 from .models import is_checkpoint, is_model, load_table_model
-from .options import called, opened, table_options
+from .options import called, data_argument, opened, table_options
 from .signals import signals_held
 from .terminal import echo, echo_data, is_terminal, visible
-from .types import DataPath, FilePath
+from .types import FilePath
 
 
 @click.command(cls=Command)
 @click.argument("model", type=FilePath())
-@click.argument("data", type=DataPath())
+@data_argument
 @click.option(
     "-o",
     "--output",
@@ -27,16 +27,17 @@ from .types import DataPath, FilePath
 @table_options
 def predict(
     model: Path,
-    data: str,
+    data: tuple[str, ...],
     output: Path | None,
     proba: bool,
     as_json: bool,
     na_values: tuple[str, ...],
     **reading: Any,
 ) -> None:
-    """Predict the target of every row of the CSV file DATA with MODEL.
+    """Predict the target of every row of the table DATA with MODEL.
 
-    DATA may be compressed, and - is standard input.
+    DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
+    columns; - is standard input.
     """
     from fastmlp.export.files import check_output, written_aside
     from fastmlp.tabular.train import read_for
@@ -45,10 +46,10 @@ def predict(
 
     if output is not None:
         check_output(output)
-        for source in (model, Path(data)):
+        for source in (model, *map(Path, data)):
             if output.exists() and source.exists() and output.samefile(source):
                 raise UserError(f"{output}: this is read, too; choose another name with -o")
-    loaded = load_table_model(model, Path(data))
+    loaded = load_table_model(model, data)
     if proba and not hasattr(loaded, "predict_proba"):
         raise UserError(f"{model}: a regression model has no class probabilities")
     frame = read_for(loaded, opened(data), na_values=na_values, **reading)
@@ -115,24 +116,25 @@ def _print_table(frame: Any) -> None:
 
 @click.command(cls=Command)
 @click.argument("model", type=FilePath())
-@click.argument("data", type=DataPath())
+@data_argument
 @table_options
 def evaluate(
     model: Path,
-    data: str,
+    data: tuple[str, ...],
     as_json: bool,
     na_values: tuple[str, ...],
     **reading: Any,
 ) -> None:
-    """Measure MODEL on the CSV file DATA, which has the target column.
+    """Measure MODEL on the table DATA, which has the target column.
 
-    DATA may be compressed, and - is standard input.
+    DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
+    columns; - is standard input.
     """
     from fastmlp.tabular import train
 
     from .output import called_targets, print_json, print_metrics, print_rows, print_targets
 
-    loaded = load_table_model(model, Path(data))
+    loaded = load_table_model(model, data)
     frame = train.read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
     with about(Path(called(data))):
         metrics = train.evaluate(loaded, frame)

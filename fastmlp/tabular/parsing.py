@@ -18,18 +18,18 @@ from .conversion import (
     stripped,
     with_booleans,
 )
+from .encodings import encoding_note, marked_encoding, recognise_encoding
 from .examination import Examination, Watched, count_regular_rows, examine
-from .reading import Reading
+from .reading import Reading, no_column
 from .recognition import (
     better_separator,
+    first_record_is_data,
     first_row_is_data,
     first_row_is_names,
     has_integers,
     has_wide_gaps,
     is_number,
-    marked_encoding,
     recognise,
-    recognise_encoding,
     refuse_other_formats,
     title_above,
 )
@@ -52,6 +52,8 @@ class TableReader:
     ----------
     encoding, separator : str
         Those that the user chose, or that were recognised.
+    has_header : bool
+        Likewise.
     beginning : Beginning
         What the first part of the table says.
     header : list of str
@@ -64,12 +66,13 @@ class TableReader:
 
     def __init__(self, source: Source, reading: Reading) -> None:
         self.source, self.reading, self.name = source, reading, source.name
+        self.has_header = reading.header is not False
 
     def read(self) -> pd.DataFrame:
         """Read, check and convert the table."""
         self._begin()
         with self.source.text(self.encoding) as stream:
-            looks_for_codes = has_integers(self.beginning.records[int(self.reading.header) :])
+            looks_for_codes = has_integers(self.beginning.records[int(self.has_header) :])
             watched = Watched(stream, self.separator, self.name, looks_for_codes)
             names = self._read_names(watched)
             self.n_above = watched.line
@@ -97,12 +100,14 @@ class TableReader:
         if not head:
             raise DataError(f"{self.name}: the file is empty; a header line and rows are needed")
         refuse_other_formats(self.name, head)
+        self._is_guessed = False
         if self.source.is_text:
             self.encoding = "utf-8-sig"
         else:
             encoding = self.reading.encoding
-            self.encoding = encoding or recognise_encoding(self.name, head)
             marked = marked_encoding(head)
+            self.encoding = encoding or recognise_encoding(self.name, head)
+            self._is_guessed = encoding is None and self.encoding not in ("utf-8", marked)
             if marked is not None and marked[:6] != self.encoding[:6]:
                 self._warn(f"a mark at its start says that it is {marked}; leave `encoding` out")
         with self.source.text(self.encoding) as stream:
@@ -113,17 +118,34 @@ class TableReader:
         if not sample.strip():
             raise DataError(f"{self.name}: the file is empty; a header line and rows are needed")
         self.beginning = recognise(
-            sample, is_whole, self.reading.separator, self.source.ending, self.reading.header
+            sample, is_whole, self.reading.separator, self.source.ending, self.has_header
         )
         self.separator = self.beginning.separator
         if not self.beginning.records:
             raise DataError(f"{self.name}: there are only comments; a header and rows are needed")
+        self._find_out()
         self._remark_on_beginning()
+
+    def _find_out(self) -> None:
+        """Decide what the user has not said, and what no model knows; say so in one line."""
+        found, records = [], self.beginning.records
+        if self.beginning.is_recognised:
+            found.append(f"fields are separated by {_shown(self.separator)}")
+        if self.reading.header is None and not self.reading.known:
+            self.has_header = not first_record_is_data(records)
+        if self._is_guessed:
+            found.append(encoding_note(self.encoding))
+        if not self.has_header and self.reading.header is None:
+            shown = ", ".join(records[0][:4]) + (", ..." if len(records[0]) > 4 else "")
+            found.append(
+                f"the first line looks like data and is read so ({shown}); if it has the names of "
+                "columns, use header=True"
+            )
+        if found:
+            self._warn("; ".join(found))
 
     def _remark_on_beginning(self) -> None:
         beginning = self.beginning
-        if beginning.is_recognised:
-            self._warn(f"fields are separated by {_shown(beginning.separator)}")
         if beginning.n_comments:
             last, some = beginning.n_skipped, beginning.n_comments
             numbers = f"line {last} is a comment" if some == 1 else (
@@ -131,14 +153,14 @@ class TableReader:
             )  # fmt: skip
             self._warn(f"{numbers}, left out: {beginning.lines[last - some].strip()[:60]!r}")
         records = beginning.records
-        if self.reading.header and (above := title_above(records)):
+        if self.has_header and (above := title_above(records)):
             shown = " ".join(records[0]).strip()
             raise DataError(
                 f"{self.name}: the first line, {shown[:60]!r}, looks like a title above the names "
                 f"of the columns ({', '.join(map(repr, records[above][:3]))}, ...); remove what is "
                 "above these"
             )
-        if not self.reading.header and first_row_is_names(records):
+        if not self.has_header and first_row_is_names(records):
             remedy = "remove it" if self.reading.known else "use header=True"
             self._warn(
                 "the first line looks like names of columns rather than data "
@@ -161,7 +183,7 @@ class TableReader:
     def _read_names(self, watched: Watched) -> list[str]:
         """Return the names of the columns, and leave `watched` at the first row."""
         watched.skip_lines(self.beginning.n_skipped)
-        if not self.reading.header:
+        if not self.has_header:
             return self._made_names(len(self.beginning.records[0]))
         header = watched.next_record()
         self.header = [name.removeprefix("\ufeff").strip() for name in header]
@@ -194,13 +216,13 @@ class TableReader:
     def _parse(self, watched: Watched, names: list[str]) -> pd.DataFrame:
         """Let pandas parse the rows; its columns are called by their numbers."""
         reading = self.reading
-        for kind, wanted in (("text", reading.verbatim - reading.known), ("drop", reading.drop)):
+        for kind, wanted in (
+            ("text", reading.verbatim - reading.known),
+            ("drop", reading.drop),
+            ("keep", reading.keep),
+        ):
             if unknown := [name for name in wanted if name not in names]:
-                raise DataError(
-                    f"{self.name}: there is no column {unknown[0]!r} for `{kind}`; the columns are "
-                    + ", ".join(map(repr, names[:20]))
-                    + (", ..." if len(names) > 20 else "")
-                )
+                raise DataError(no_column(self.name, unknown[0], kind, names))
         if dropped := [name for name in reading.targets or () if name in reading.drop]:
             raise DataError(
                 f"{self.name}: column {dropped[0]!r} is the target, which cannot be left out"
@@ -215,7 +237,7 @@ class TableReader:
         missing: Any = by_column if reading.verbatim else usual
         as_text = reading.verbatim | reading.as_text
         # Where the first row is too long, pandas would cut all rows, and only warn.
-        rows = self.beginning.records[int(reading.header) :]
+        rows = self.beginning.records[int(self.has_header) :]
         if not rows or len(rows[0]) > len(names):
             seen = self._look(len(names), set(), set(), is_parsed=True)
             if seen.ragged is not None:
@@ -247,7 +269,7 @@ class TableReader:
             watched = Watched(stream, self.separator, self.name)
             watched.skip_lines(self.beginning.n_skipped)
             widths = n_columns - self.is_nameless_end, n_columns
-            n_header = int(self.reading.header)
+            n_header = int(self.has_header)
             return examine(watched, widths, n_header, collect, codes, is_parsed)
 
     def _is_regular(self, n_columns: int, n_rows: int) -> bool:
@@ -422,7 +444,7 @@ class TableReader:
         if name in self.reading.verbatim or not column.isna().any():
             return
         place = list(frame.columns).index(name)
-        rows = self.beginning.records[int(self.reading.header) :]
+        rows = self.beginning.records[int(self.has_header) :]
         fields = {row[place].strip() for row in rows if place < len(row)}
         words = sorted(fields & MISSING_WORDS)
         if len(words) == 1 and "" in fields:
@@ -441,7 +463,7 @@ class TableReader:
         reading = self.reading
         record: dict[str, Any] = {
             "decimal": reading.decimal,
-            "header": reading.header,
+            "header": self.has_header,
             "n_columns": len(names),
             "na_values": list(map(str, reading.na_values)),
             "text": sorted(reading.verbatim),

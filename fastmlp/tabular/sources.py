@@ -50,6 +50,11 @@ _ZIPPED_FORMATS = {
 }
 
 
+def is_address(name: str) -> bool:
+    """Tell whether a name is an address, such as ``https://...``, rather than that of a file."""
+    return _ADDRESS.match(name) is not None
+
+
 class Source:
     """The bytes of a table, which can be read from the start several times.
 
@@ -120,8 +125,13 @@ class Source:
         finally:
             stream.detach()  # otherwise the bytes could not be read a second time
 
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Open the bytes of the table from the start, for a reader that goes to and fro."""
+        yield self._open()
+
     def _open_path(self, path: str) -> IO[bytes]:
-        if _ADDRESS.match(path):
+        if is_address(path):
             raise DataError(
                 f"{path}: tables are not read from addresses; download the file and name it"
             )
@@ -241,7 +251,7 @@ class Source:
         if module is None:
             raise DataError(
                 f"{self.name}: to read Zstandard the module zstandard is needed "
-                "(pip install zstandard); or unpack the file first"
+                "(pip install 'fastmlp[zst]'); or unpack the file first"
             )
         copy: Any = tempfile.SpooledTemporaryFile(max_size=_MOST_IN_MEMORY)  # noqa: SIM115
         try:

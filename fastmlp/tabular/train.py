@@ -216,7 +216,7 @@ def read_for(
     header: bool | None = None,
     allow_empty: bool = True,
 ) -> pd.DataFrame:
-    """Read a CSV file in the way that a fitted model needs.
+    """Read a table from files in the way that a fitted model needs.
 
     Columns that were text in training stay text, so that a code such as ``007`` is not read as a
     number.
@@ -225,7 +225,7 @@ def read_for(
     ----------
     model : TabularClassifier or TabularRegressor
         A fitted model. The marks of missing values that it remembers are used, too.
-    path : str, Path, or file-like object
+    path : str, Path, file-like object, or a sequence of these
     separator : str, default=None
     encoding : str, default=None
     decimal : {',', '.'}, default=None

@@ -103,7 +103,7 @@ def test_every_parameter_with_a_flag_is_one_of_the_library():
 
 
 def test_errors_name_flags_and_no_parameter_that_has_one(data):
-    Path("latin.csv").write_bytes("name,b\ncaf\xe9,2\n".encode("latin-1"))
+    Path("latin.csv").write_bytes(b"name,b\nZ\xc3\xbcrich,1\ncaf\xe9,2\n")
     assert "name its encoding, for example --encoding latin-1" in fails("fit", "latin.csv")
     message = fails("fit", "data.csv", "--target", "name")
     assert "choose another --target" in message

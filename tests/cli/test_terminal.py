@@ -150,7 +150,7 @@ def test_errors_show_what_was_typed_as_escapes(hostile):
         ("fit", f"a{TITLE}.csv"),
         ("fit", "hostile.csv", "--target", "\x1b\udcff\n"),
         ("fit", "hostile.csv", f"--{TITLE}"),
-        ("fit", "hostile.csv", "more\n", TITLE),
+        ("fit", "hostile.csv", TITLE, "more\n"),
         ("fit", "hostile.csv", "--hidden", TITLE),
         ("fit", "hostile.csv", "--task", TITLE),
         ("fit", "hostile.csv", "--set", f"dropout={TITLE}"),

@@ -45,6 +45,7 @@ OWNERS = {
     "llvmlite": {"engines/cpu", "engines/cuda", "engines/_numba.py"},
     "sklearn": {"estimators", "tabular", "export", "tools", "plotting.py", "demos"},
     "pandas": {"tabular", "demos"},
+    "pyarrow": {"tabular"},
     "skops": {"export"},
     "onnx": {"export"},
     "matplotlib": {"plotting.py", "demos"},
