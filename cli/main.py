@@ -17,10 +17,11 @@ try:
     from .docstrings import docstring_of
     from .errors import INTERRUPTED, errors_as_lines, exit_code
     from .fit import fit
+    from .predict import predict
     from .signals import ending_by_signals, ignore_signals, signals_held
     from .speed import bench, doctor, warmup
     from .terminal import echo, end_output, show_error
-    from .use import evaluate, export, info, predict
+    from .use import evaluate, export, info
 except KeyboardInterrupt:
     # Nobody else can answer Ctrl-C yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

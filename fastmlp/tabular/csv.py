@@ -1,6 +1,7 @@
 """Reading files of tables into data frames; errors name the file and the line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from typing import IO, Any
@@ -129,30 +130,36 @@ def read(origin: Origin, reading: Reading) -> pd.DataFrame:
     return _read_file(files[0], reading) if len(files) == 1 else _read_files(files, reading)[0]
 
 
+@contextmanager
+def errors_of(source: Source, encoding: str | None) -> Iterator[None]:
+    """Turn what is raised while a file is read into errors that name it."""
+    try:
+        yield
+    except DataError as error:
+        if source.claims_archive and str(error).endswith(NO_ROWS):
+            raise DataError(
+                f"{source.name}: cannot be read: it is not compressed as its name says"
+            ) from None
+        raise
+    except UnicodeError as error:
+        raise _not_decoded(source, encoding, error) from None
+    except (ValueError, *BROKEN_ARCHIVE) as error:
+        raise DataError(f"{source.name}: cannot be read: {one_line(error)}") from None
+
+
 def _read_file(origin: File, reading: Reading) -> pd.DataFrame:
-    with Source(origin) as source:
+    with Source(origin) as source, errors_of(source, reading.encoding):
+        if is_parquet(source.head()):
+            return read_parquet(source, reading)
         try:
-            if is_parquet(source.head()):
-                return read_parquet(source, reading)
-            try:
-                return TableReader(source, reading).read()
-            except UnicodeDecodeError as error:
-                other = encoding_behind(reading, error)
-                if other is None:
-                    raise
-                warn_user(f"{source.name}: {encoding_note(other)}", DataWarning)
-                with collected_warnings():  # what has been said of the first part
-                    return TableReader(source, replace(reading, encoding=other)).read()
-        except DataError as error:
-            if source.claims_archive and str(error).endswith(NO_ROWS):
-                raise DataError(
-                    f"{source.name}: cannot be read: it is not compressed as its name says"
-                ) from None
-            raise
-        except UnicodeError as error:
-            raise _not_decoded(source, reading.encoding, error) from None
-        except (ValueError, *BROKEN_ARCHIVE) as error:
-            raise DataError(f"{source.name}: cannot be read: {one_line(error)}") from None
+            return TableReader(source, reading).read()
+        except UnicodeDecodeError as error:
+            other = _encoding_behind(reading, error)
+            if other is None:
+                raise
+            warn_user(f"{source.name}: {encoding_note(other)}", DataWarning)
+            with collected_warnings():  # what has been said of the first part
+                return TableReader(source, replace(reading, encoding=other)).read()
 
 
 def _read_files(files: Sequence[File], reading: Reading) -> tuple[pd.DataFrame, list[int]]:
@@ -227,7 +234,7 @@ def _with_columns_of(
     return frame[expected]
 
 
-def encoding_behind(reading: Reading, error: UnicodeDecodeError) -> str | None:
+def _encoding_behind(reading: Reading, error: UnicodeDecodeError) -> str | None:
     """Find the encoding of a file whose first part was UTF-8; None where it is not known.
 
     Parameters

@@ -83,8 +83,14 @@ class ParquetTable:
             raise DataError(f"{self.name}: no column is left")
         self._n_columns = len(names)
 
-    def frames(self, n_rows: int) -> Iterator[pd.DataFrame]:
-        """Yield the rows in their order, some at a time; one empty frame if there are none."""
+    def chunks(self, n_rows: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+        """Yield the next rows of the columns that are known, and of those that are passed on."""
+        known = [name for name in self.names if name in self.reading.known]
+        for frame in self._frames(n_rows):
+            yield frame[known], frame[list(self.reading.keep)]
+
+    def _frames(self, n_rows: int) -> Iterator[pd.DataFrame]:
+        """Yield the next rows; one empty frame if there are none."""
         has_rows = False
         with self._opened() as file:
             for batch in file.iter_batches(batch_size=n_rows, columns=self.names):

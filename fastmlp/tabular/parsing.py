@@ -1,6 +1,9 @@
 """From the text of a table to a data frame: names, rows, conversions and remarks."""
 
+import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pandas as pd
@@ -13,6 +16,7 @@ from .conversion import (
     SHORTEST_LONG,
     are_integers,
     as_floats_if_long,
+    as_parsed_floats,
     converted,
     loses_digits,
     stripped,
@@ -215,6 +219,17 @@ class TableReader:
 
     def _parse(self, watched: Watched, names: list[str]) -> pd.DataFrame:
         """Let pandas parse the rows; its columns are called by their numbers."""
+        file: Any = watched  # has what pandas needs of a file
+        options = self._options(names)
+        try:
+            with self._without_words():
+                return pd.read_csv(file, **options)
+        except pd.errors.ParserError as error:
+            watched.raise_failure()
+            raise self._not_parsed(names, error) from None
+
+    def _options(self, names: list[str]) -> dict[str, Any]:
+        """Return the options of pandas' parser, after checks of names and of the first row."""
         reading = self.reading
         for kind, wanted in (
             ("text", reading.verbatim - reading.known),
@@ -227,45 +242,55 @@ class TableReader:
             raise DataError(
                 f"{self.name}: column {dropped[0]!r} is the target, which cannot be left out"
             )
-        marks = set(map(str, reading.na_values))
-        usual = list(MISSING_WORDS | marks | {""})
-        # Only the marks that the user named are missing values in text as it stands.
-        by_column = {
-            i: list(marks | {""}) if name in reading.verbatim else usual
-            for i, name in enumerate(names)
-        }
-        missing: Any = by_column if reading.verbatim else usual
-        as_text = reading.verbatim | reading.as_text
         # Where the first row is too long, pandas would cut all rows, and only warn.
         rows = self.beginning.records[int(self.has_header) :]
-        if not rows or len(rows[0]) > len(names):
+        self._has_long_rows = not rows or len(rows[0]) > len(names)
+        if self._has_long_rows:
             seen = self._look(len(names), set(), set(), is_parsed=True)
             if seen.ragged is not None:
                 raise self._misshapen(seen, len(names), "")
-        file: Any = watched  # has what pandas needs of a file
-        try:
-            return pd.read_csv(
-                file,
-                sep=self.separator,
-                header=None,
-                names=list(range(len(names))),
-                index_col=False,
-                dtype={i: str for i, name in enumerate(names) if name in as_text},
-                na_values=missing,
-                keep_default_na=False,
-                skipinitialspace=self.separator != " ",
-                decimal=reading.decimal or ".",
-                low_memory=False,
-            )
-        except pd.errors.ParserError as error:
-            watched.raise_failure()
-            seen = self._look(len(names), set(), set(), is_parsed=False)
-            raise self._misshapen(seen, len(names), one_line(error)) from None
+        # What is passed on has no missing values.
+        by_column = {
+            i: [] if name in reading.keep else self._marks(name) for i, name in enumerate(names)
+        }
+        as_text = reading.verbatim | reading.as_text | {*reading.keep}
+        return {
+            "sep": self.separator,
+            "header": None,
+            "names": list(range(len(names))),
+            "index_col": False,
+            "dtype": {i: str for i, name in enumerate(names) if name in as_text},
+            "na_values": by_column if reading.verbatim or reading.keep else self._marks(None),
+            "keep_default_na": False,
+            "skipinitialspace": self.separator != " ",
+            "decimal": reading.decimal or ".",
+            "low_memory": False,
+        }
+
+    @contextmanager
+    def _without_words(self) -> Iterator[None]:
+        """Let pandas not warn of empty fields behind the last column, which have been looked at."""
+        with ExitStack() as stack:
+            if self._has_long_rows:
+                stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            yield
+
+    def _marks(self, name: str | None) -> list[str]:
+        """Return the marks of missing values in a column; None is any that is not verbatim."""
+        own = {str(mark) for mark in self.reading.na_values} | {""}
+        # Only the marks that the user named are missing values in text as it stands.
+        return list(own if name in self.reading.verbatim else own | MISSING_WORDS)
+
+    def _not_parsed(self, names: list[str], error: Exception) -> DataError:
+        """Return the error about rows that pandas could not parse."""
+        seen = self._look(len(names), set(), set(), is_parsed=False)
+        return self._misshapen(seen, len(names), one_line(error))
 
     def _look(
         self, n_columns: int, collect: set[int], codes: set[int], is_parsed: bool
     ) -> Examination:
-        with self.source.text(self.encoding) as stream:
+        with self.source.looked_at(self.encoding) as stream:
             watched = Watched(stream, self.separator, self.name)
             watched.skip_lines(self.beginning.n_skipped)
             widths = n_columns - self.is_nameless_end, n_columns
@@ -274,9 +299,12 @@ class TableReader:
 
     def _is_regular(self, n_columns: int, n_rows: int) -> bool:
         """Tell whether a quick look shows that no row is shorter than the others."""
-        with self.source.text(self.encoding) as stream:
-            found = count_regular_rows(stream, self.separator, n_columns, self.n_above)
-        return found == n_rows
+        return self._count_rows(n_columns) == n_rows
+
+    def _count_rows(self, n_columns: int) -> int:
+        """See :func:`count_regular_rows`."""
+        with self.source.looked_at(self.encoding) as stream:
+            return count_regular_rows(stream, self.separator, n_columns, self.n_above)
 
     def _misshapen(self, seen: Examination, n_columns: int, error: str) -> DataError:
         if seen.ragged is not None:
@@ -297,8 +325,9 @@ class TableReader:
         self, frame: pd.DataFrame, names: list[str]
     ) -> tuple[pd.DataFrame, list[str]]:
         """Leave out columns at the end without names and values: of separators at line ends."""
+        needed = self.reading.known | {*self.reading.keep}
         while self.header and len(names) > 1 and not self.header[len(names) - 1]:
-            if frame.iloc[:, -1].notna().any():
+            if names[-1] in needed or frame.iloc[:, -1].notna().any():
                 break
             frame, names = frame.iloc[:, :-1], names[:-1]
         return frame, names
@@ -310,7 +339,11 @@ class TableReader:
         as_text = reading.verbatim | reading.as_text
         new = {}
         for name in frame.columns:
-            column = frame[name] if name in as_text else as_floats_if_long(frame[name])
+            column = frame[name]
+            if name not in as_text:
+                column = as_floats_if_long(column)
+                if reading.known:  # some of the rows shall be read as all of them are
+                    column = as_parsed_floats(frame[name], column)
             if is_text(column) and watched.has_blanks:
                 column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
             is_unsettled = watched.has_blanks or reading.decimal is not None
@@ -393,25 +426,8 @@ class TableReader:
     def _remark_on(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Warn of what can be read, but looks wrong."""
         reading = self.reading
-        if self.header and len(frame) and not reading.known.intersection(frame.columns):
-            names = self.header[: len(frame.columns)]
-            if first_row_is_data(names, frame):
-                shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-                remedy = "add a line of names above it" if reading.known else "use header=False"
-                self._warn(
-                    f"the first line looks like data rather than names of columns ({shown}); if "
-                    f"it is, {remedy}"
-                )
-        for start, end in seen.suspicious(frame)[:3]:
-            self._warn(
-                f"a quoted field spans lines {start} to {end}, which look like rows of the table; "
-                f"look for a quotation mark too many in line {start}"
-            )
-        if seen.too_long is not None:
-            self._warn(
-                f"the field that opens in line {seen.too_long} by a quotation mark is very long, "
-                "and has lines that look like rows of the table"
-            )
+        self._remark_on_header(frame)
+        self._remark_on_spans(seen, frame)
         if reading.known:
             return
         targets = self._targets(frame)
@@ -428,6 +444,33 @@ class TableReader:
                     f"column {name!r} has integers of more than 15 digits, which lose the last "
                     f"ones; if these are codes, use text={[name]!r} or drop={[name]!r}"
                 )
+
+    def _remark_on_header(self, frame: pd.DataFrame) -> None:
+        """Warn of a first line that looks like one more row; the frame has all columns."""
+        known = self.reading.known
+        if not self.header or not len(frame) or known.intersection(self.header):
+            return
+        names = self.header[: len(frame.columns)]
+        if first_row_is_data(names, frame):
+            shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+            remedy = "add a line of names above it" if known else "use header=False"
+            self._warn(
+                f"the first line looks like data rather than names of columns ({shown}); if it is, "
+                f"{remedy}"
+            )
+
+    def _remark_on_spans(self, seen: Examination, frame: pd.DataFrame) -> None:
+        """Warn of fields that seem to have swallowed rows; the frame has all columns."""
+        for start, end in seen.suspicious(frame)[:3]:
+            self._warn(
+                f"a quoted field spans lines {start} to {end}, which look like rows of the table; "
+                f"look for a quotation mark too many in line {start}"
+            )
+        if seen.too_long is not None:
+            self._warn(
+                f"the field that opens in line {seen.too_long} by a quotation mark is very long, "
+                "and has lines that look like rows of the table"
+            )
 
     def _loses_digits(self, frame: pd.DataFrame, name: Any) -> bool:
         """Tell whether a column has long integers, but for classes, which keep all digits."""
