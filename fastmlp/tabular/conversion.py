@@ -54,7 +54,7 @@ def as_parsed_floats(parsed: pd.Series, column: pd.Series) -> pd.Series:
     column : pandas.Series
         The same, if need be as from :func:`as_floats_if_long`.
     """
-    is_long = column is not parsed and pd.api.types.is_float_dtype(column)
+    is_long = is_text(parsed) and pd.api.types.is_float_dtype(column)
     if pd.api.types.is_integer_dtype(column) and len(column):
         is_long = max(int(column.max()), -int(column.min())) > LARGEST_EXACT
     if not is_long:

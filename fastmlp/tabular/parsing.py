@@ -339,11 +339,11 @@ class TableReader:
         as_text = reading.verbatim | reading.as_text
         new = {}
         for name in frame.columns:
-            column = frame[name]
+            parsed = column = frame[name]
             if name not in as_text:
-                column = as_floats_if_long(column)
+                column = as_floats_if_long(parsed)
                 if reading.known:  # some of the rows shall be read as all of them are
-                    column = as_parsed_floats(frame[name], column)
+                    column = as_parsed_floats(parsed, column)
             if is_text(column) and watched.has_blanks:
                 column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
             is_unsettled = watched.has_blanks or reading.decimal is not None

@@ -1,7 +1,9 @@
 """Writing a table some rows at a time, as CSV or Parquet."""
 
 import bz2
+import csv
 import gzip
+import io
 import lzma
 import os
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from ..exceptions import InputError
@@ -99,7 +102,25 @@ def csv_text(frame: pd.DataFrame, *, header: bool, is_safe: bool = False) -> str
     """Return the rows of a frame as CSV, below the names of the columns if `header` is True."""
     if is_safe:
         frame = without_formulas(frame)
-    return str(frame.to_csv(index=False, header=header, lineterminator="\n"))
+    columns = [_cells(frame.iloc[:, place]) for place in range(len(frame.columns))]
+    if any(column is None for column in columns):
+        return str(frame.to_csv(index=False, header=header, lineterminator="\n"))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        writer.writerow(frame.columns)
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+def _cells(column: pd.Series) -> list[Any] | None:
+    """List cells of which Python writes what pandas would, in half the time; None for others."""
+    if column.dtype in (np.float64, np.int64, bool):
+        return column.tolist() if column.notna().all() else None
+    if not pd.api.types.is_string_dtype(column.dtype):
+        return None
+    cells = column.tolist()
+    return cells if all(isinstance(cell, str) for cell in cells) else None
 
 
 def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:

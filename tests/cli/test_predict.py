@@ -9,6 +9,7 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from commands import QUICK, fails, run
@@ -144,3 +145,21 @@ def test_memory_does_not_grow_with_the_table(here, monkeypatch):
         tracemalloc.stop()
     assert len(pd.read_csv("out.csv")) == 240_000
     assert peaks[1] < 1.5 * peaks[0], peaks
+
+
+def test_text_of_csv_is_that_of_pandas():
+    rng = np.random.default_rng(0)
+    numbers = np.concatenate([rng.normal(size=200) * 10.0 ** rng.integers(-30, 30, 200), [1e16, 3]])
+    texts = ['a,"b"', "two\nlines", "", "é"] * 50 + ["x", "NA"]
+    columns = {
+        "f": numbers, "g": numbers.astype(np.float32), "i": np.arange(202), "b": numbers > 0,
+        "t": texts, "o": pd.Series(texts, dtype=object), "k": pd.Categorical(texts),
+        "m": [None, *texts[1:]], "n": [np.nan, *numbers[1:]], "mixed": [1, *texts[1:]], 5: 1.0,
+    }  # fmt: skip
+    frame = pd.DataFrame(columns)
+    for names in ([name] for name in columns), [["f", "i", "b", "t"]], [list(columns)]:
+        for chosen in names:
+            part = frame[chosen]
+            expected = part.to_csv(index=False, lineterminator="\n")
+            assert writing.csv_text(part, header=True) == expected
+            assert expected.endswith(writing.csv_text(part, header=False))

@@ -27,7 +27,7 @@ def table(n_rows=300, seed=0):
         late = "" if i < 200 else f"{rng.normal():.17g}"
         fields = [
             f"{i % 40}" if i < 150 else f"{i}.{i % 10}",
-            f"{rng.random():.17g}",
+            f"{rng.random() * 10.0 ** -(i % 9):.17g}",
             late,
             f"{i % 30:03d}",
             f"{9007199254740993 + 77 * i}" if i != 180 else "",
