@@ -14,6 +14,7 @@ from .errors import Command, UserError, about, flag_of, remark
 from .models import is_checkpoint, is_model
 from .options import called, column_options, data_argument, opened, table_options
 from .signals import forget_signals, signals_held
+from .stream import fit_stream
 from .terminal import echo
 from .types import FilePath, FiniteRange
 
@@ -246,6 +247,18 @@ def _further_parameters(
     help="The training that may be lost.  [default: 60]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the file of --checkpoint, if it is there.")
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Read the table twice and train one network from the disk, for tables larger than the "
+    "memory.",
+)
+@click.option(
+    "--cache",
+    type=FilePath(),
+    metavar="DIR",
+    help="Folder in which --stream keeps the rows while it trains.  [default: that of the model]",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
 @column_options
 @table_options
@@ -266,6 +279,8 @@ def fit(
     checkpoint: Path | None,
     checkpoint_every: float | None,
     resume: bool,
+    stream: bool,
+    cache: Path | None,
     **parameters: Any,
 ) -> None:
     """Train a network, or a pack of several, on the table DATA and write the model.
@@ -282,6 +297,9 @@ def fit(
     signals SIGTERM and SIGHUP do the same. With --checkpoint they also leave the state of the
     training in that file, and the same command with --resume goes on with it: the model is the one
     that an uninterrupted training gives, bit for bit. kill -9 loses a minute at most.
+
+    With --stream the table may be larger than the memory. It is read twice, and trains one network,
+    since packs need the memory.
     """
     from fastmlp.tabular.csv import read_table
 
@@ -296,6 +314,10 @@ def fit(
     )
     from .progress import progress_bar
 
+    if cache is not None and not stream:
+        raise UserError("--cache needs the --stream whose rows it is for")
+    if stream and checkpoint is not None:
+        raise UserError("--checkpoint cannot be used with --stream")
     for name in data:
         if is_model(Path(name)) or is_checkpoint(Path(name)):
             what = "model" if is_model(Path(name)) else "checkpoint"
@@ -308,32 +330,40 @@ def fit(
         if further.get("loss", "quantile") != "quantile":
             raise UserError("--quantiles needs the loss 'quantile', and --set chooses another one")
         further = {**further, "loss": "quantile"}
-    frame = read_table(
-        opened(data),
-        separator=separator,
-        encoding=encoding,
-        decimal=decimal,
-        na_values=na_values,
-        text=text,
-        drop=drop,
-        header=header,
-        target=target or None,
-        task=parameters["task"] if len(target) < 2 else "regression",
-    )
+    reading: dict[str, Any] = {
+        "separator": separator,
+        "encoding": encoding,
+        "decimal": decimal,
+        "na_values": na_values,
+        "text": text,
+        "drop": drop,
+        "header": header,
+    }
+    if stream:
+        if parameters["effort"] == "default":
+            del parameters["effort"]
+        folder = cache or output.parent
+        model = fit_stream(data, target, folder, quiet, **reading, **parameters, **further)
+        name = model.target_name_
+    else:
+        task = parameters["task"] if len(target) < 2 else "regression"
+        frame = read_table(opened(data), target=target or None, task=task, **reading)
+        name = frame.columns[-1]
     if not target and not quiet:
-        remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
-    from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
+        remark(f"target: {name!r}, the last column (choose with --target)")
+    if not stream:
+        from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
 
-    with about(Path(called(data))), progress_bar(quiet) as callback:
-        model = train_table(
-            frame,
-            list(target) or None,
-            na_values=na_values,
-            callback=callback,
-            checkpoint=kept,
-            **parameters,
-            **further,
-        )
+        with about(Path(called(data))), progress_bar(quiet) as callback:
+            model = train_table(
+                frame,
+                list(target) or None,
+                na_values=na_values,
+                callback=callback,
+                checkpoint=kept,
+                **parameters,
+                **further,
+            )
     report = model.report_
     if report["interrupted"] and not report["epochs"]:
         raise KeyboardInterrupt

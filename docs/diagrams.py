@@ -17,6 +17,7 @@ LABELS = {
     "plotting": "pictures of networks",
     "export": "model files, ONNX graphs",
     "tools": "doctor, bench",
+    "streaming": "tables beyond the memory",
     "tabular": "tables of numbers and text",
     "estimators": "scikit-learn's contract",
     "training": "epochs, stopping, history",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from .export.model_file import load_model, save_model
     from .export.onnx import export_onnx, to_onnx
+    from .streaming.fit import train_files
     from .tabular.classifier import TabularClassifier
     from .tabular.preprocessing import TabularPreprocessor
     from .tabular.regressor import TabularRegressor
@@ -62,6 +63,7 @@ _HOME = {
     "load_model": "export.model_file",
     "save_model": "export.model_file",
     "to_onnx": "export.onnx",
+    "train_files": "streaming.fit",
     "train_table": "tabular.train",
     "warmup": "engines.cpu.warmup",
 }
@@ -107,6 +109,7 @@ __all__ = [
     "save_model",
     "schedules",
     "to_onnx",
+    "train_files",
     "train_table",
     "warmup",
 ]

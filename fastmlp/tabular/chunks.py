@@ -83,8 +83,24 @@ def read_chunks(origin: Origin, reading: Reading, n_rows: int | None = None) -> 
         yield empty
 
 
+def beginning_of(file: Any, reading: Reading) -> tuple[list[str], bool]:
+    """Return the names of the columns of a file, and whether its first line has them."""
+    with Source(file) as source, errors_of(source, reading.encoding):
+        if is_parquet(source.head()):
+            return ParquetTable(source, reading).names, True
+        return _ChunkReader(source, reading).names()
+
+
 class _ChunkReader(TableReader):
     """Reads a CSV file some rows at a time; see :class:`TableReader`."""
+
+    def names(self) -> tuple[list[str], bool]:
+        """Return the names of the columns, and whether the first line has them."""
+        self._begin()
+        with self.source.text(self.encoding) as stream:
+            names = self._read_names(Watched(stream, self.separator, self.name))
+        self._options(names)  # checks what is named
+        return names, self.has_header
 
     def chunks(self, n_rows: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
         """Yield the columns of the next rows, and those that are passed on."""

@@ -175,7 +175,7 @@ def _read_files(files: Sequence[File], reading: Reading) -> tuple[pd.DataFrame, 
             frame = _with_columns_of(frames[0], frame, _called(files[0]), _called(file))
         frames.append(frame)
     # A column is text where it is so in one of the files.
-    kinds = [{name: _kind(frame[name]) for name in frame.columns} for frame in frames]
+    kinds = [{name: kind_of(frame[name]) for name in frame.columns} for frame in frames]
     mixed = {name for name in kinds[0] if len({kind[name] for kind in kinds} - {""}) > 1}
     for i, file in enumerate(files):
         if any(kinds[i][name] not in ("", "text") for name in mixed):
@@ -184,7 +184,7 @@ def _read_files(files: Sequence[File], reading: Reading) -> tuple[pd.DataFrame, 
                 frames[i] = _read_file(file, again)[list(frames[0].columns)]
     for name in kinds[0]:
         # A column without values has no type of its own.
-        texts = [frame[name].dtype for frame in frames if _kind(frame[name]) == "text"]
+        texts = [frame[name].dtype for frame in frames if kind_of(frame[name]) == "text"]
         for i, frame in enumerate(frames):
             if texts and not kinds[i][name]:
                 frames[i] = frame.assign(**{name: frame[name].astype(texts[0])})
@@ -209,7 +209,7 @@ def _called(file: File) -> str:
     return str(getattr(file, "name", file))
 
 
-def _kind(column: pd.Series) -> str:
+def kind_of(column: pd.Series) -> str:
     """Tell what the values of a column are; '' where all are missing."""
     if not column.notna().any():
         return ""

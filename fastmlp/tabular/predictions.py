@@ -45,7 +45,7 @@ def predict_chunks(
         stays as it stands there.
     n_rows : int or None, default=None
         The most rows that are read at a time; None is 50 000.
-    separator, encoding, decimal, na_values, header
+    separator, encoding, decimal, na_values, header : optional
         As for :func:`fastmlp.tabular.train.read_for`.
 
     Yields

@@ -144,7 +144,7 @@ def train_table(
     features = frame.iloc[:, np.setdiff1d(np.arange(len(frame.columns)), places)]
     tables = settle_tables(features, targets)
     task, reason = _task(task, targets, tables)
-    model = _estimator(task, {**parameters, "random_state": random_state})
+    model = estimator_for(task, {**parameters, "random_state": random_state})
     values = []
     for y, table in zip(targets, tables, strict=True):
         if len(names) == 1:
@@ -325,7 +325,7 @@ def _evaluate(model: Any, frame: Any, target: Any) -> dict[str, float]:
     return _metrics(model, frame, values)
 
 
-def _estimator(task: str, parameters: dict[str, Any]) -> Any:
+def estimator_for(task: str, parameters: dict[str, Any]) -> Any:
     """Make the estimator for a task; raise InputError for parameters that it cannot have."""
     if task == "regression" and parameters.get("class_weight") is not None:
         raise InputError("class weights are for classification, and this is a regression")

@@ -23,6 +23,15 @@ ROOMS = {
     "training": {"exceptions", "schedules", "network", "engines"},
     "estimators": {"exceptions", "schedules", "network", "engines", "training"},
     "tabular": {"exceptions", "schedules", "network", "engines", "training", "estimators"},
+    "streaming": {
+        "exceptions",
+        "schedules",
+        "network",
+        "engines",
+        "training",
+        "estimators",
+        "tabular",
+    },
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
     "tools": {"exceptions", "network", "engines", "estimators"},

@@ -39,7 +39,7 @@ NOT_RUN = {
 }
 # A small table for calls that are refused.
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
-ROOMS = "network|engines|training|estimators|tabular|export|tools|demos"
+ROOMS = "network|engines|training|estimators|tabular|streaming|export|tools|demos"
 
 
 class Block(NamedTuple):
