@@ -83,17 +83,21 @@ def _places(arrows, floors):
     """Left, top and width of each room's box, and the height of the whole.
 
     The longest way down is the left column. What is beside it is in the right one, just below
-    the lowest room that imports it.
+    the lowest room that imports it, or lower where another one is there.
     """
     column, name = [], max(floors, key=floors.get)
     while name is not None:
         column.append(name)
         name = max((n for n in LABELS if n in arrows[name]), key=floors.get, default=None)
     top = max(floors.values())
-    places = {}
+    places, beside = {}, set()
     for name in LABELS:
         above = [floors[other] for other, reached in arrows.items() if name in reached]
         floor = floors[name] if name in column else min(above) - 1
+        while name not in column and floor in beside:
+            floor -= 1
+        if name not in column:
+            beside.add(floor)
         x, width = (2, _LEFT) if name in column else (_WIDTH - _RIGHT - 2, _RIGHT)
         places[name] = x, 2 + (top - floor) * _FLOOR, width
     return places, max(y for _, y, _ in places.values()) + _HEIGHT + 4
