@@ -70,7 +70,7 @@ def predict_chunks(
         keep=listed(keep),
     )
     said: set[str] = set()
-    for chunk in read_chunks(path, reading, n_rows):
+    for chunk in read_chunks(path, reading, n_rows=n_rows):
         is_first = chunk.first_row == 0
         with collected_warnings() as remarks:
             try:

@@ -11,7 +11,7 @@ from commands import QUICK, fails, run
 from fastmlp_cli.errors import in_shell_words
 from fastmlp_cli.main import main
 
-from fastmlp import TabularRegressor
+from fastmlp import TabularRegressor, train_files
 from fastmlp.tabular.csv import read_table
 from fastmlp.tabular.train import train_table
 
@@ -98,7 +98,8 @@ def test_every_parameter_with_a_flag_is_one_of_the_library():
     known = {*signature(TabularRegressor).parameters, "class_weight"}
     known |= {*signature(train_table).parameters, *signature(read_table).parameters}
     own = {"output", "further", "quiet", "as_json", "debug", "data"}
-    own |= {"checkpoint_every", "resume"}
+    known |= {*signature(train_files).parameters}
+    own |= {"checkpoint_every", "resume", "stream"}
     assert {option.name for option in main.commands["fit"].params} - own <= known
 
 
