@@ -134,8 +134,9 @@ def column_names(
 
     The first line of the file is looked at, and nothing is said where it tells no names.
     """
-    typed = [context.params.get("data"), *reversed(context.args)]
-    path = next((str(name) for name in typed if name and os.path.isfile(str(name))), None)
+    data = context.params.get("data") or ()
+    typed = [*([data] if isinstance(data, str) else data), *reversed(context.args)]
+    path = next((str(name) for name in typed if os.path.isfile(str(name))), None)
     names = [] if path is None else _header(path, context.params.get("separator"))
     begin = incomplete.casefold()
     # A comma is between the parts of an answer to the shell.

@@ -1,118 +1,25 @@
-"""``fastmlp fit``: train a network on a CSV file and write the model."""
+"""``fastmlp fit``: train a network on a table and write the model."""
 
-import ast
-import json
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .completion import column_names
-from .errors import Command, UserError, about, flag_of, remark
-from .models import is_checkpoint, is_model
-from .options import called, column_options, opened, table_options
+from .errors import Command, UserError, about, remark
+from .models import check_model_path, check_no_models, is_checkpoint, save_trained, stem_of
+from .options import called, column_options, data_argument, opened, table_options
 from .report import check_report_path, report_of_fit
 from .signals import forget_signals, signals_held
+from .stream import fit_stream
 from .terminal import echo
-from .types import DataPath, FilePath, FiniteRange
-
-# The most units of a layer: what compiled code counts them in.
-_MOST_UNITS = 2**31 - 1
-
-
-def _integers(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[int, ...] | None:
-    """Read the value of ``--hidden``, a list of positive integers that may be empty."""
-    if text is None:
-        return None
-    try:
-        values = tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        values = (0,)
-    if any(value < 1 for value in values):
-        raise click.BadParameter(
-            f"{_shortened(text)} is not a list of positive integers such as 100,50"
-        )
-    if any(value > _MOST_UNITS for value in values):
-        raise click.BadParameter(f"{_shortened(text)} has a layer that is too large")
-    return values
-
-
-def _levels(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> float | tuple[float, ...] | None:
-    """Read the value of ``--quantiles``, one level or several."""
-    if text is None:
-        return None
-    try:
-        levels = tuple(sorted({float(part) for part in text.split(",") if part.strip()}))
-    except ValueError:
-        levels = ()
-    if not levels or not all(0 < level < 1 for level in levels):
-        raise click.BadParameter(
-            f"{_shortened(text)} is not a list of numbers between 0 and 1 such as 0.1,0.5,0.9"
-        )
-    return levels if len(levels) > 1 else levels[0]
-
-
-def _shortened(text: str) -> str:
-    """Quote what was typed, so that a very long text leaves room for what is wrong with it."""
-    return repr(text if len(text) <= 100 else text[:100] + "...")
-
-
-def _names(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> str | tuple[str, ...] | None:
-    """Read the value of ``--activation``, one name or several."""
-    if text is None:
-        return None
-    names = tuple(part.strip() for part in text.split(","))
-    return names[0] if len(names) == 1 else names
-
-
-def _value(text: str) -> Any:
-    """Read a value as JSON, as Python writes it, or else as text."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of Python on what it reads as its own text
-        for read in (json.loads, ast.literal_eval):
-            try:
-                return read(text)
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
-                continue  # the last two come of brackets or signs by the thousand
-    return text
-
-
-def further_parameters(
-    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
-) -> dict[str, Any]:
-    """Read the values of ``--set``, pairs NAME=VALUE.
-
-    A parameter that has a flag of its own is refused here, so that none can be given twice.
-    """
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise click.BadParameter(f"{_shortened(text)} is not NAME=VALUE, such as dropout=0.2")
-        name = name.strip()
-        if name in found:
-            raise click.BadParameter(f"{name!r} is set twice")
-        if name in ("frame", "callback", "checkpoint"):
-            raise click.BadParameter(f"{name!r} is no parameter of a model")
-        if (flag := flag_of(name, context.command)) is not None:
-            raise click.BadParameter(f"{name!r} is set by {flag}")
-        found[name] = _value(value)
-        if name == "learning_rate" and isinstance(found[name], int | float):
-            flag = flag_of("learning_rate_init", context.command)
-            raise click.BadParameter(f"'learning_rate' is a schedule; the rate is set by {flag}")
-    return found
+from .types import FilePath, FiniteRange
+from .values import further_parameters, integers, levels, names
 
 
 @click.command(cls=Command)
-@click.argument("data", type=DataPath())
+@data_argument
 @click.option(
     "--target",
     multiple=True,
@@ -148,13 +55,13 @@ def further_parameters(
 @click.option(
     "--hidden",
     "hidden_layer_sizes",
-    callback=_integers,
+    callback=integers,
     metavar="N,...",
     help="Units of the hidden layers of a single network; '' for a linear model.",
 )
 @click.option(
     "--activation",
-    callback=_names,
+    callback=names,
     metavar="NAME,...",
     help="Activation of the hidden layers, or one for each: identity, logistic, tanh, relu, "
     "leaky_relu, elu, selu, gelu, silu, softplus.  [default: relu in a single network]",
@@ -188,7 +95,7 @@ def further_parameters(
 )
 @click.option(
     "--quantiles",
-    callback=_levels,
+    callback=levels,
     metavar="LEVEL,...",
     help="Predict quantiles instead of the mean, such as 0.1,0.5,0.9; a share of about each level "
     "of the rows lies below.",
@@ -260,11 +167,23 @@ def further_parameters(
     is_flag=True,
     help="Train the model that is written on all rows, after one was measured on the test rows.",
 )
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Read the table twice and train one network from the disk, for tables larger than the "
+    "memory.",
+)
+@click.option(
+    "--cache",
+    type=FilePath(),
+    metavar="DIR",
+    help="Folder in which --stream keeps the rows while it trains.  [default: that of the model]",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
 @column_options
 @table_options
 def fit(
-    data: str,
+    data: tuple[str, ...],
     output: Path | None,
     report_path: Path | None,
     target: tuple[str, ...],
@@ -281,11 +200,15 @@ def fit(
     checkpoint: Path | None,
     checkpoint_every: float | None,
     resume: bool,
+    refit: bool,
+    stream: bool,
+    cache: Path | None,
     **parameters: Any,
 ) -> None:
-    """Train a network, or a pack of several, on the CSV file DATA and write the model.
+    """Train a network, or a pack of several, on the table DATA and write the model.
 
-    DATA may be compressed, and - is standard input.
+    DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
+    columns; - is standard input.
     Unless an option says what the network is like, networks of several kinds are trained and
     weighed by how well they predict rows that they have not seen. A further part of the rows is
     held out; the metrics printed are those on it, beside those of always predicting the mean or
@@ -297,9 +220,10 @@ def fit(
     signals SIGTERM and SIGHUP do the same. With --checkpoint they also leave the state of the
     training in that file, and the same command with --resume goes on with it: the model is the one
     that an uninterrupted training gives, bit for bit. kill -9 loses a minute at most.
-    """
-    from fastmlp.tabular.csv import read_table
 
+    With --stream the table may be larger than the memory. It is read twice, and trains one network,
+    since packs need the memory.
+    """
     from .output import (
         describe,
         print_json,
@@ -309,48 +233,45 @@ def fit(
         print_targets,
         remarks,
     )
-    from .progress import progress_bar
 
-    if is_model(Path(data)) or is_checkpoint(Path(data)):
-        what = "model" if is_model(Path(data)) else "checkpoint"
-        raise UserError(f"{data}: this is a {what}, and not a table to train on")
-    output = check_model_path(output or Path(stem_of(data) + ".fastmlp"))
-    if parameters["refit"] and checkpoint is not None:
+    check_no_models(data)
+    output = check_model_path(output or Path(stem_of(data[0]) + ".fastmlp"))
+    files = [output, *map(Path, data)]
+    if stream:
+        _check_stream(refit, report_path, checkpoint)
+    elif cache is not None:
+        raise UserError("--cache needs the --stream whose rows it is for")
+    if refit and checkpoint is not None:
         raise UserError("--checkpoint is of one training, and --refit needs two; leave out one")
-    kept = _checkpoint(checkpoint, checkpoint_every, resume, [output, Path(data)], quiet)
+    kept = _checkpoint(checkpoint, checkpoint_every, resume, files, quiet)
     if report_path is not None:
-        check_report_path(report_path, [output, Path(data), *filter(None, [checkpoint])])
+        check_report_path(report_path, [*files, *filter(None, [checkpoint])])
     # Options without a value are left to the library's defaults.
     parameters = {name: value for name, value in parameters.items() if value is not None}
     if "quantiles" in parameters:
         if further.get("loss", "quantile") != "quantile":
             raise UserError("--quantiles needs the loss 'quantile', and --set chooses another one")
         further = {**further, "loss": "quantile"}
-    frame = read_table(
-        opened(data),
-        separator=separator,
-        encoding=encoding,
-        decimal=decimal,
-        na_values=na_values,
-        text=text,
-        drop=drop,
-        header=header is not False,
-        target=target or None,
-        task=parameters["task"] if len(target) < 2 else "regression",
-    )
-    if not target and not quiet:
-        remark(f"target: {frame.columns[-1]!r}, the last column (choose with --target)")
-    from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
-
-    with about(Path(called(data)), frame), progress_bar(quiet) as callback:
-        model = train_table(
-            frame,
-            list(target) or None,
-            na_values=na_values,
-            callback=callback,
-            checkpoint=kept,
-            **parameters,
-            **further,
+    reading: dict[str, Any] = {
+        "separator": separator,
+        "encoding": encoding,
+        "decimal": decimal,
+        "na_values": na_values,
+        "text": text,
+        "drop": drop,
+        "header": header,
+    }
+    parameters |= further
+    if stream:
+        folder = cache or output.parent
+        if parameters["effort"] == "default":
+            del parameters["effort"]
+        frame, model = None, fit_stream(data, target, folder, quiet, **reading, **parameters)
+        if not target and not quiet:
+            _remark_on_target(model.target_name_)
+    else:
+        frame, model = _fit_in_memory(
+            data, target, quiet, reading, checkpoint=kept, refit=refit, **parameters
         )
     report = model.report_
     if report["interrupted"] and not report["epochs"]:
@@ -368,19 +289,80 @@ def fit(
         save_trained(model, output)
         if checkpoint is not None and not report["interrupted"]:
             checkpoint.unlink(missing_ok=True)
-    files = {"model": str(output)}
+    written = {"model": str(output)}
     if report_path is not None and report_of_fit(model, frame, report_path, output):
-        files["report"] = str(report_path)
+        written["report"] = str(report_path)
     if as_json:
-        print_json({**report, **files})
+        print_json({**report, **written})
         return
-    print_rows([*describe(report), *files.items()])
+    print_rows([*describe(report), *written.items()])
     print_kinds(report)
     if "targets" in report:
         print_targets(report["targets"])
     elif "test" in report:
         echo()
         print_metrics(report["test"], report["baseline"])
+
+
+def _fit_in_memory(
+    data: tuple[str, ...],
+    target: tuple[str, ...],
+    quiet: bool,
+    reading: dict[str, Any],
+    **parameters: Any,
+) -> tuple[Any, Any]:
+    """Read a table as a whole, and train on it.
+
+    Parameters
+    ----------
+    data, target : tuple of str
+    quiet : bool
+    reading : dict
+        Options of :func:`fastmlp.tabular.csv.read_table`.
+    **parameters
+        Those of :func:`fastmlp.train_table`.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+    model : TabularClassifier or TabularRegressor
+    """
+    from fastmlp.tabular.csv import read_table
+
+    from .progress import progress_bar
+
+    task = parameters["task"] if len(target) < 2 else "regression"
+    frame = read_table(opened(data), target=target or None, task=task, **reading)
+    if not target and not quiet:
+        _remark_on_target(frame.columns[-1])
+    from fastmlp.tabular.train import train_table  # a file that cannot be read needs no more
+
+    with about(Path(called(data)), frame), progress_bar(quiet) as callback:
+        model = train_table(
+            frame,
+            list(target) or None,
+            na_values=reading["na_values"],
+            callback=callback,
+            **parameters,
+        )
+    return frame, model
+
+
+def _remark_on_target(name: Any) -> None:
+    remark(f"target: {name!r}, the last column (choose with --target)")
+
+
+def _check_stream(refit: bool, report_path: Path | None, checkpoint: Path | None) -> None:
+    """Refuse what needs the table in memory."""
+    if checkpoint is not None:
+        raise UserError("--checkpoint cannot be used with --stream")
+    if refit:
+        raise UserError("--refit cannot be used with --stream; use --test-size 0 for all rows")
+    if report_path is not None:
+        raise UserError(
+            "--report cannot be used with --stream; fastmlp report makes the page from the model "
+            "and a table that the memory holds"
+        )
 
 
 def _checkpoint(
@@ -431,54 +413,3 @@ def _trained(report: dict[str, Any]) -> str:
         n_networks = n_trained(report)
         return f"{n_networks} network{'s' * (n_networks > 1)} of a pack; they are kept"
     return f"{report['epochs']} epochs; the weights are kept"
-
-
-def save_trained(model: Any, path: Path) -> None:
-    """Write a model; if that fails, as on a full disk, write it to the temporary folder instead.
-
-    Raises
-    ------
-    UserError
-        When it is not at `path`; the message says why, and where it is.
-    """
-    import tempfile
-
-    from fastmlp.exceptions import InputError, ModelFileError
-    from fastmlp.export.model_file import save_model
-
-    try:
-        save_model(model, path)
-    except ModelFileError:  # it cannot be written anywhere
-        raise
-    except (InputError, OSError) as error:
-        handle, rescued = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=".fastmlp")
-        os.close(handle)
-        try:
-            save_model(model, rescued)
-        except (InputError, OSError):
-            os.unlink(rescued)
-            raise error from None
-        raise UserError(f"{error}; the trained model is in {rescued} instead") from error
-
-
-def stem_of(data: str) -> str:
-    """Return the name of a data file without its endings; that of a pipe says nothing."""
-    path = Path(data)
-    name = "" if data == "-" or "/dev" in map(str, path.parents) else path.name
-    for ending in (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar", ".csv", ".tsv", ".tab", ".txt"):
-        if name.lower().endswith(ending):
-            name = name[: -len(ending)]
-    return name or "model"
-
-
-def check_model_path(path: Path) -> Path:
-    """Return a path, if a model can be written there without replacing another kind of file."""
-    from fastmlp.export.files import check_output
-
-    check_output(path)
-    # An empty file may be replaced.
-    if path.exists() and path.stat().st_size and not is_model(path):
-        raise UserError(
-            f"{path}: exists and is not a model of fastmlp; choose another name with -o"
-        )
-    return path

@@ -18,6 +18,7 @@ try:
     from .docstrings import docstring_of
     from .errors import INTERRUPTED, errors_as_lines, exit_code
     from .fit import fit
+    from .predict import predict
     from .report import report
     from .scores import compare
     from .serve import serve
@@ -25,7 +26,7 @@ try:
     from .speed import bench, doctor, warmup
     from .terminal import echo, end_output, show_error
     from .tune import tune
-    from .use import evaluate, export, info, predict
+    from .use import evaluate, export, info
 except KeyboardInterrupt:
     # Nobody else can answer Ctrl-C yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

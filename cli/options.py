@@ -1,13 +1,14 @@
 """The options that several commands share, and what ``-`` stands for."""
 
 import sys
-from collections.abc import Callable
-from typing import IO, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
 from .completion import column_names
 from .errors import UserError
+from .types import DataPath
 
 STANDARD_INPUT = "standard input"
 
@@ -21,8 +22,16 @@ def _separator(context: click.Context, parameter: click.Parameter, text: str | N
     return text
 
 
-def opened(data: str) -> str | IO[bytes]:
-    """Return what the argument DATA stands for: standard input for ``-``, otherwise the path."""
+def opened(data: str | Sequence[str]) -> Any:
+    """Return what the argument DATA stands for: standard input for ``-``, otherwise the path.
+
+    For several arguments it is a list.
+    """
+    if not isinstance(data, str):
+        if list(data).count("-") > 1:
+            raise UserError(f"{STANDARD_INPUT}: is named twice, and can be read only once")
+        files = [opened(name) for name in data]
+        return files[0] if len(files) == 1 else files
     if data != "-":
         return data
     if sys.stdin is None or sys.stdin.closed:
@@ -32,9 +41,17 @@ def opened(data: str) -> str | IO[bytes]:
     return sys.stdin.buffer
 
 
-def called(data: str) -> str:
-    """Return how messages call the argument DATA."""
-    return STANDARD_INPUT if data == "-" else data
+def called(data: str | Sequence[str]) -> str:
+    """Return how messages call the argument DATA, or the first of several and their number."""
+    if isinstance(data, str):
+        return STANDARD_INPUT if data == "-" else data
+    more = f" and {len(data) - 1} more" if len(data) > 1 else ""
+    return called(data[0]) + more
+
+
+def data_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument DATA, one file of a table or several; its value is a tuple of names."""
+    return click.argument("data", nargs=-1, required=True, type=DataPath())(command)
 
 
 def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,18 +68,19 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a command that reads a CSV file."""
+    """Add the options of a command that reads a table: what they say holds for CSV files."""
     for option in (
         click.option("--na", "na_values", multiple=True, metavar="TEXT",
                      help="Further mark of a missing value, such as '?'. Can be repeated. A model "
                           "remembers those of its training."),
         click.option("--header/--no-header", default=None,
                      help="Whether the first line has the names of the columns; otherwise they "
-                          "are called 1, 2, and so on. A model remembers it."),
+                          "are called 1, 2, and so on. A model remembers it.  [default: as the "
+                          "file shows]"),
         click.option("--decimal", type=click.Choice([",", "."]),
                      help="Decimal mark of numbers. A model remembers it."),
         click.option("--encoding",
-                     help="Character encoding.  [default: utf-8, or as the file says]"),
+                     help="Character encoding.  [default: utf-8, or as the file shows]"),
         click.option("--sep", "separator", callback=_separator,
                      help="Character between fields; 'tab' for a tab.  [default: as the file "
                           "shows]"),

@@ -8,14 +8,14 @@ import click
 
 from .errors import Command, UserError, about, remark
 from .models import load_table_model
-from .options import called, opened, table_options
+from .options import called, data_argument, opened, table_options
 from .signals import forget_signals
-from .types import DataPath, FilePath
+from .types import FilePath
 
 
 @click.command(cls=Command)
 @click.argument("model", type=FilePath())
-@click.argument("data", type=DataPath())
+@data_argument
 @click.option(
     "-o",
     "--output",
@@ -25,17 +25,18 @@ from .types import DataPath, FilePath
 @table_options
 def report(
     model: Path,
-    data: str,
+    data: tuple[str, ...],
     output: Path | None,
     as_json: bool,
     na_values: tuple[str, ...],
     **reading: Any,
 ) -> None:
-    """Write a page on how good MODEL is on the CSV file DATA, and on what it does.
+    """Write a page on how good MODEL is on the table DATA, and on what it does.
 
-    DATA has the target column; it may be compressed, and - is standard input. Where it is the
-    table that the model was trained on, the page is on the rows that were held out then. The page
-    is one HTML file, which loads nothing from elsewhere.
+    DATA has the target column; it is a file of CSV, which may be compressed, or of Parquet, or
+    several of them with the same columns; - is standard input. Where it is the table that the model
+    was trained on, the page is on the rows that were held out then. The page is one HTML file,
+    which loads nothing from elsewhere.
 
     Needs the report extra: pip install 'fastmlp[report]'.
     """
@@ -44,12 +45,12 @@ def report(
     from .output import print_json, print_rows
 
     output = output or Path(f"{model.stem}.html")
-    check_report_path(output, [model, Path(data)])
-    loaded = load_table_model(model, Path(data))
+    check_report_path(output, [model, *map(Path, data)])
+    loaded = load_table_model(model, data)
     frame = train.read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
     from fastmlp.reports.writing import report_on_table  # a file that cannot be read needs no more
 
-    with about(Path(called(data))):
+    with about(Path(called(data)), frame):
         found = report_on_table(loaded, frame, output)
     if as_json:
         print_json({**found, "report": str(output)})

@@ -9,10 +9,10 @@ import click
 
 from .errors import Command, UserError, about
 from .models import load_table_model
-from .options import called, opened, table_options
+from .options import called, data_argument, opened, table_options
 from .output import called_targets, print_json, print_rows, shown_metric
 from .terminal import DOUBTFUL, GOOD, echo, visible
-from .types import DataPath, FilePath, FiniteRange
+from .types import FilePath, FiniteRange
 
 # The metrics of a group, of which the first has its interval.
 _OF_GROUPS = (
@@ -120,7 +120,7 @@ def _print_table(lines: list[list[str]]) -> None:
 @click.command(cls=Command)
 @click.argument("a", type=FilePath())
 @click.argument("b", type=FilePath())
-@click.argument("data", type=DataPath())
+@data_argument
 @click.option(
     "--level",
     type=FiniteRange(0, 1, min_open=True, max_open=True),
@@ -132,34 +132,39 @@ def _print_table(lines: list[list[str]]) -> None:
 def compare(
     a: Path,
     b: Path,
-    data: str,
+    data: tuple[str, ...],
     level: float,
     as_json: bool,
     na_values: tuple[str, ...],
     **reading: Any,
 ) -> None:
-    """Compare the models A and B on the CSV file DATA, which has the target column.
+    """Compare the models A and B on the table DATA, which has the target column.
 
     Both predict the same rows, which neither should have been trained on, and the differences of
     their scores have intervals of confidence (bootstrap by rows). Where the interval of the
-    metric that decides has 0 in it, it cannot be told which model is better. DATA may be
-    compressed, and - is standard input.
+    metric that decides has 0 in it, it cannot be told which model is better. DATA is a file of
+    CSV, which may be compressed, or of Parquet, or several of them with the same columns; - is
+    standard input.
     """
     from fastmlp.exceptions import DataError
     from fastmlp.tabular import evaluation
     from fastmlp.tabular.train import read_for
 
-    models = [load_table_model(path, Path(data)) for path in (a, b)]
+    models = [load_table_model(path, data) for path in (a, b)]
     try:
         evaluation.check_comparable(*models)
     except DataError as error:
         raise UserError(f"{a} and {b}: {error}") from None
-    source = opened(data)
-    content = None if isinstance(source, str) else source.read()  # it is read twice
+    sources = opened(data)
+    # Each is read twice, which standard input cannot be.
+    contents = [
+        source if isinstance(source, str) else source.read()
+        for source in (sources if isinstance(sources, list) else [sources])
+    ]
     frames = [
         read_for(
             model,
-            data if content is None else BytesIO(content),
+            [part if isinstance(part, str) else BytesIO(part) for part in contents],
             na_values=na_values,
             allow_empty=False,
             **reading,

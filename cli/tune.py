@@ -1,4 +1,4 @@
-"""``fastmlp tune``: search for a better model of a CSV file, and write it."""
+"""``fastmlp tune``: search for a better model of a table, and write it."""
 
 import csv
 import io
@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from .completion import column_names
 from .errors import Command, UserError, about, remark
-from .fit import check_model_path, further_parameters, save_trained, stem_of
-from .models import is_checkpoint, is_model
-from .options import called, column_options, opened, table_options
+from .models import check_model_path, check_no_models, save_trained, stem_of
+from .options import called, column_options, data_argument, opened, table_options
 from .signals import forget_signals, signals_held
 from .terminal import echo
-from .types import DataPath, Duration, FilePath, FiniteRange
+from .types import Duration, FilePath, FiniteRange
+from .values import further_parameters
 
 _DEFAULT_SECONDS = 600.0
 _METRICS = (
@@ -23,11 +24,12 @@ _METRICS = (
 
 
 @click.command(cls=Command)
-@click.argument("data", type=DataPath())
+@data_argument
 @click.option(
     "--target",
     multiple=True,
     metavar="COL",
+    shell_complete=column_names,
     help="Target column; repeated for a regression of several.  [default: the last one]",
 )
 @click.option(
@@ -130,7 +132,7 @@ _METRICS = (
 @column_options
 @table_options
 def tune(
-    data: str,
+    data: tuple[str, ...],
     output: Path | None,
     target: tuple[str, ...],
     quiet: bool,
@@ -151,9 +153,10 @@ def tune(
     further: dict[str, Any],
     **options: Any,
 ) -> None:
-    """Search for a better model of the CSV file DATA, and write the best one.
+    """Search for a better model of the table DATA, and write the best one.
 
-    DATA may be compressed, and - is standard input.
+    DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
+    columns; - is standard input.
     The first candidate is the model that fastmlp fit trains, so that the result is no worse. The
     others are single networks, whose parameters are drawn by what was good so far; most are given
     up after a few epochs. At the end the best one is trained on all rows but those for the test,
@@ -169,9 +172,8 @@ def tune(
     from .output import print_json
     from .progress import search_progress
 
-    if is_model(Path(data)) or is_checkpoint(Path(data)):
-        raise UserError(f"{data}: this is a model or a checkpoint, and not a table")
-    output = check_model_path(output or Path(stem_of(data) + ".fastmlp"))
+    check_no_models(data)
+    output = check_model_path(output or Path(stem_of(data[0]) + ".fastmlp"))
     space = _space(searched, space_file)
     _check_files(data, output, study, csv_file)
     if time_limit is None and n_trials is None:
@@ -184,7 +186,7 @@ def tune(
         na_values=na_values,
         text=text,
         drop=drop,
-        header=header is not False,
+        header=header,
         target=target or None,
         task=options["task"] if len(target) < 2 else "regression",
     )
@@ -239,11 +241,13 @@ def _space(searched: tuple[str, ...], path: Path | None) -> dict[str, Any] | Non
     return {**of_file, **of_texts}
 
 
-def _check_files(data: str, output: Path, study: Path | None, csv_file: Path | None) -> None:
+def _check_files(
+    data: tuple[str, ...], output: Path, study: Path | None, csv_file: Path | None
+) -> None:
     """Refuse a file that has two parts in the command, before anything is done."""
     from fastmlp.export.files import check_output
 
-    seen = {os.path.realpath(data), os.path.realpath(output)}
+    seen = {os.path.realpath(path) for path in (*data, output)}
     for path in (study, csv_file):
         if path is None:
             continue

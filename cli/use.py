@@ -1,123 +1,21 @@
-"""Commands for a model that was trained: ``predict``, ``evaluate``, ``info`` and ``export``."""
+"""Commands for a model that was trained: ``evaluate``, ``info`` and ``export``."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .completion import column_names
-from .errors import Command, UserError, about, is_quiet, remark
+from .errors import Command, UserError, about
 from .models import is_checkpoint, is_model, load_table_model
-from .options import called, opened, table_options
+from .options import called, data_argument, opened, table_options
 from .signals import signals_held
-from .terminal import echo_data, is_terminal, visible
-from .types import DataPath, FilePath, FiniteRange
+from .types import FilePath, FiniteRange
 
 
 @click.command(cls=Command)
 @click.argument("model", type=FilePath())
-@click.argument("data", type=DataPath())
-@click.option(
-    "-o",
-    "--output",
-    type=FilePath(allow_dash=True),
-    help="CSV file of the predictions.  [default: standard output, as for -]",
-)
-@click.option("--proba", is_flag=True, help="Print the probability of each class as well.")
-@table_options
-def predict(
-    model: Path,
-    data: str,
-    output: Path | None,
-    proba: bool,
-    as_json: bool,
-    na_values: tuple[str, ...],
-    **reading: Any,
-) -> None:
-    """Predict the target of every row of the CSV file DATA with MODEL.
-
-    DATA may be compressed, and - is standard input.
-    """
-    from fastmlp.export.files import check_output, written_aside
-    from fastmlp.tabular.train import read_for
-
-    from .output import print_json
-
-    if output is not None:
-        check_output(output)
-        for source in (model, Path(data)):
-            if output.exists() and source.exists() and output.samefile(source):
-                raise UserError(f"{output}: this is read, too; choose another name with -o")
-    loaded = load_table_model(model, Path(data))
-    if proba and not hasattr(loaded, "predict_proba"):
-        raise UserError(f"{model}: a regression model has no class probabilities")
-    frame = read_for(loaded, opened(data), na_values=na_values, **reading)
-    with about(Path(called(data)), frame):
-        result = _predictions(loaded, frame, proba)
-    if as_json:
-        print_json({"predictions": result.to_dict("records")})
-    if output is not None:
-        # In memory first: the file itself is written so quickly that signals can wait.
-        text = result.to_csv(index=False).encode("utf-8", "backslashreplace")
-        with signals_held(), written_aside(output) as aside:
-            aside.write_bytes(text)
-    elif not as_json:
-        _print_table(result)
-
-
-def _predictions(model: Any, frame: Any, proba: bool) -> Any:
-    """Return a frame of the predictions for a table.
-
-    Its columns are the target and, with `proba`, probability_CLASS for each class. The target is
-    called prediction where a class makes a column of the target's name. Several quantiles have a
-    column each, which is called by the target and the level, and so have several targets.
-    """
-    import pandas as pd
-
-    from fastmlp.tabular.several import target_names
-
-    # A row of missing values tells whether the columns are right where there is no row.
-    rows = frame if len(frame) else frame.reindex([0])
-    names = target_names(model)
-    if len(names) > 1:
-        called = [f"prediction_{i}" if n is None else n for i, n in enumerate(names, 1)]
-        return pd.DataFrame(model.predict(rows), columns=called).iloc[: len(frame)]
-    name = "prediction" if names[0] is None else names[0]
-    columns: dict[Any, Any] = {}
-    if proba:
-        probabilities = model.predict_proba(rows)
-        for label, probability in zip(model.classes_, probabilities.T, strict=True):
-            column = f"probability_{label}"
-            while column in columns:  # classes can look the same
-                column += "_"
-            columns[column] = probability
-        if name in columns:
-            name = "prediction"
-    predicted = model.predict(rows)
-    if predicted.ndim == 2:
-        levels = [f"{name}_{level:g}" for level in model.quantiles]
-        return pd.DataFrame(predicted, columns=levels).iloc[: len(frame)]
-    return pd.DataFrame({name: predicted, **columns}).iloc[: len(frame)]
-
-
-def _print_table(frame: Any) -> None:
-    """Print a frame as CSV: as it is for programs, and without control characters for people."""
-    if is_terminal(sys.stdout):
-        frame = frame.rename(columns=visible)
-        text = frame.select_dtypes(exclude=["number", "bool"]).columns
-        frame[text] = frame[text].map(visible)
-    is_whole = echo_data(frame.to_csv(index=False, lineterminator="\n"))
-    if not is_whole and not is_quiet():
-        remark(
-            f"fastmlp: standard output has the encoding {sys.stdout.encoding}, and characters "
-            "that it lacks are written as escapes; -o FILE writes UTF-8"
-        )
-
-
-@click.command(cls=Command)
-@click.argument("model", type=FilePath())
-@click.argument("data", type=DataPath())
+@data_argument
 @click.option(
     "--by",
     multiple=True,
@@ -135,18 +33,21 @@ def _print_table(frame: Any) -> None:
 @table_options
 def evaluate(
     model: Path,
-    data: str,
+    data: tuple[str, ...],
     by: tuple[str, ...],
     level: float,
     as_json: bool,
     na_values: tuple[str, ...],
     **reading: Any,
 ) -> None:
-    """Measure MODEL on the CSV file DATA, which has the target column.
+    """Measure MODEL on the table DATA, which has the target column.
 
     Each score has an interval of confidence: where other rows of the same kind would put it
     (bootstrap by rows). It says nothing of rows of another kind, and scores of rows that the
-    model was trained on are too good. DATA may be compressed, and - is standard input.
+    model was trained on are too good.
+
+    DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
+    columns; - is standard input.
 
     With --by, numbers of many values are cut into quarters, and other values of fewer than 20
     rows are joined.
@@ -157,7 +58,7 @@ def evaluate(
     from .output import called_targets, print_json, print_rows
     from .scores import print_groups, print_scores
 
-    loaded = load_table_model(model, Path(data))
+    loaded = load_table_model(model, data)
     frame = read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
     with about(Path(called(data)), frame):
         found = measure(loaded, frame, level=level or None, by=list(by))

@@ -20,6 +20,7 @@ LABELS = {
     "export": "model files, ONNX graphs",
     "tools": "doctor, bench",
     "search": "candidates, studies",
+    "streaming": "tables beyond the memory",
     "tabular": "tables of numbers and text",
     "estimators": "scikit-learn's contract",
     "training": "epochs, stopping, history",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .export.onnx import export_onnx, to_onnx
     from .reports.writing import write_report
     from .search.tune import tune
+    from .streaming.fit import train_files
     from .tabular.classifier import TabularClassifier
     from .tabular.preprocessing import TabularPreprocessor
     from .tabular.regressor import TabularRegressor
@@ -64,6 +65,7 @@ _HOME = {
     "load_model": "export.model_file",
     "save_model": "export.model_file",
     "to_onnx": "export.onnx",
+    "train_files": "streaming.fit",
     "train_table": "tabular.train",
     "tune": "search.tune",
     "warmup": "engines.cpu.warmup",
@@ -111,6 +113,7 @@ __all__ = [
     "save_model",
     "schedules",
     "to_onnx",
+    "train_files",
     "train_table",
     "tune",
     "warmup",

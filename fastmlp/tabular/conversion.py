@@ -41,6 +41,28 @@ def as_floats_if_long(column: pd.Series) -> pd.Series:
         return column.map(str, na_action="ignore")
 
 
+def as_parsed_floats(parsed: pd.Series, column: pd.Series) -> pd.Series:
+    """Give integers that float64 does not hold exactly the values that floats of their text have.
+
+    A parser reads a column of integers in one way, and in another way where a fraction or a gap is
+    among them, so that long ones would depend on the other rows.
+
+    Parameters
+    ----------
+    parsed : pandas.Series
+        As it comes from the parser.
+    column : pandas.Series
+        The same, if need be as from :func:`as_floats_if_long`.
+    """
+    is_long = is_text(parsed) and pd.api.types.is_float_dtype(column)
+    if pd.api.types.is_integer_dtype(column) and len(column):
+        is_long = max(int(column.max()), -int(column.min())) > LARGEST_EXACT
+    if not is_long:
+        return column
+    texts = parsed.astype(object).map(lambda number: f"{number}e0", na_action="ignore")
+    return pd.to_numeric(texts).astype(np.float64)
+
+
 def are_integers(column: pd.Series) -> bool:
     """Tell whether all values of a column are whole numbers, apart from missing ones."""
     if is_text(column) or pd.api.types.is_bool_dtype(column):
@@ -141,7 +163,10 @@ def foreign_numbers(texts: list[str], decimal: str) -> pd.Series | None:
     if not all(map(number.fullmatch, texts)):
         return None
     plain = str.maketrans({**dict.fromkeys(groups, ""), decimal: "."})
-    return pd.Series([float(text.translate(plain)) for text in texts], dtype=np.float64)
+    # As the parser of the other rows, which may need no such marks, reads floats.
+    return pd.to_numeric(pd.Series([text.translate(plain) for text in texts], dtype=object)).astype(
+        np.float64
+    )
 
 
 def with_booleans(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Conversion of the X and y that users pass to frames and series of pandas."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,16 @@ def _by_position(estimator: Any, frame: pd.DataFrame) -> pd.DataFrame:
         "its columns are taken in their order"
     )
     return frame.set_axis(names, axis=1)
+
+
+def empty_frame(names: Sequence[str]) -> pd.DataFrame:
+    """Return a frame without rows."""
+    return pd.DataFrame(columns=list(names))
+
+
+def joined_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join frames of the same columns, one below the other."""
+    return pd.concat(frames, ignore_index=True)
 
 
 def as_pandas(X: Any) -> Any:

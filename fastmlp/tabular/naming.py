@@ -33,6 +33,11 @@ def columns_there(name: Any, columns: Iterable[Any]) -> str:
     return f"; the columns are {shown}" + (f"; did you mean {near}?" if near else "")
 
 
+def no_column(file: str, name: str, option: str, columns: Iterable[Any]) -> str:
+    """Return the message about a column that an option names, and that a file does not have."""
+    return f"{file}: there is no column {name!r} for `{option}`{columns_there(name, columns)}"
+
+
 def nearest(name: Any, names: Iterable[Any]) -> list[Any]:
     """Return up to three names that look like another one, the most alike first.
 

@@ -1,6 +1,9 @@
 """From the text of a table to a data frame: names, rows, conversions and remarks."""
 
+import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pandas as pd
@@ -13,24 +16,25 @@ from .conversion import (
     SHORTEST_LONG,
     are_integers,
     as_floats_if_long,
+    as_parsed_floats,
     converted,
     loses_digits,
     stripped,
     with_booleans,
 )
+from .encodings import encoding_note, marked_encoding, recognise_encoding
 from .examination import Examination, Watched, count_regular_rows, examine
-from .naming import columns_there
+from .naming import no_column
 from .reading import Reading
 from .recognition import (
     better_separator,
+    first_record_is_data,
     first_row_is_data,
     first_row_is_names,
     has_integers,
     has_wide_gaps,
     is_number,
-    marked_encoding,
     recognise,
-    recognise_encoding,
     refuse_other_formats,
     title_above,
 )
@@ -53,6 +57,8 @@ class TableReader:
     ----------
     encoding, separator : str
         Those that the user chose, or that were recognised.
+    has_header : bool
+        Likewise.
     beginning : Beginning
         What the first part of the table says.
     header : list of str
@@ -65,12 +71,13 @@ class TableReader:
 
     def __init__(self, source: Source, reading: Reading) -> None:
         self.source, self.reading, self.name = source, reading, source.name
+        self.has_header = reading.header is not False
 
     def read(self) -> pd.DataFrame:
         """Read, check and convert the table."""
         self._begin()
         with self.source.text(self.encoding) as stream:
-            looks_for_codes = has_integers(self.beginning.records[int(self.reading.header) :])
+            looks_for_codes = has_integers(self.beginning.records[int(self.has_header) :])
             watched = Watched(stream, self.separator, self.name, looks_for_codes)
             names = self._read_names(watched)
             self.n_above = watched.line
@@ -100,12 +107,14 @@ class TableReader:
         if not head:
             raise DataError(f"{self.name}: the file is empty; a header line and rows are needed")
         refuse_other_formats(self.name, head)
+        self._is_guessed = False
         if self.source.is_text:
             self.encoding = "utf-8-sig"
         else:
             encoding = self.reading.encoding
-            self.encoding = encoding or recognise_encoding(self.name, head)
             marked = marked_encoding(head)
+            self.encoding = encoding or recognise_encoding(self.name, head)
+            self._is_guessed = encoding is None and self.encoding not in ("utf-8", marked)
             if marked is not None and marked[:6] != self.encoding[:6]:
                 self._warn(f"a mark at its start says that it is {marked}; leave `encoding` out")
         with self.source.text(self.encoding) as stream:
@@ -116,17 +125,34 @@ class TableReader:
         if not sample.strip():
             raise DataError(f"{self.name}: the file is empty; a header line and rows are needed")
         self.beginning = recognise(
-            sample, is_whole, self.reading.separator, self.source.ending, self.reading.header
+            sample, is_whole, self.reading.separator, self.source.ending, self.has_header
         )
         self.separator = self.beginning.separator
         if not self.beginning.records:
             raise DataError(f"{self.name}: there are only comments; a header and rows are needed")
+        self._find_out()
         self._remark_on_beginning()
+
+    def _find_out(self) -> None:
+        """Decide what the user has not said, and what no model knows; say so in one line."""
+        found, records = [], self.beginning.records
+        if self.beginning.is_recognised:
+            found.append(f"fields are separated by {_shown(self.separator)}")
+        if self.reading.header is None and not self.reading.known:
+            self.has_header = not first_record_is_data(records)
+        if self._is_guessed:
+            found.append(encoding_note(self.encoding))
+        if not self.has_header and self.reading.header is None:
+            shown = ", ".join(records[0][:4]) + (", ..." if len(records[0]) > 4 else "")
+            found.append(
+                f"the first line looks like data and is read so ({shown}); if it has the names of "
+                "columns, use header=True"
+            )
+        if found:
+            self._warn("; ".join(found))
 
     def _remark_on_beginning(self) -> None:
         beginning = self.beginning
-        if beginning.is_recognised:
-            self._warn(f"fields are separated by {_shown(beginning.separator)}")
         if beginning.n_comments:
             last, some = beginning.n_skipped, beginning.n_comments
             numbers = f"line {last} is a comment" if some == 1 else (
@@ -134,14 +160,14 @@ class TableReader:
             )  # fmt: skip
             self._warn(f"{numbers}, left out: {beginning.lines[last - some].strip()[:60]!r}")
         records = beginning.records
-        if self.reading.header and (above := title_above(records)):
+        if self.has_header and (above := title_above(records)):
             shown = " ".join(records[0]).strip()
             raise DataError(
                 f"{self.name}: the first line, {shown[:60]!r}, looks like a title above the names "
                 f"of the columns ({', '.join(map(repr, records[above][:3]))}, ...); remove what is "
                 "above these"
             )
-        if not self.reading.header and first_row_is_names(records):
+        if not self.has_header and first_row_is_names(records):
             remedy = "remove it" if self.reading.known else "use header=True"
             self._warn(
                 "the first line looks like names of columns rather than data "
@@ -164,7 +190,7 @@ class TableReader:
     def _read_names(self, watched: Watched) -> list[str]:
         """Return the names of the columns, and leave `watched` at the first row."""
         watched.skip_lines(self.beginning.n_skipped)
-        if not self.reading.header:
+        if not self.has_header:
             return self._made_names(len(self.beginning.records[0]))
         header = watched.next_record()
         self.header = [name.removeprefix("\ufeff").strip() for name in header]
@@ -196,67 +222,92 @@ class TableReader:
 
     def _parse(self, watched: Watched, names: list[str]) -> pd.DataFrame:
         """Let pandas parse the rows; its columns are called by their numbers."""
+        file: Any = watched  # has what pandas needs of a file
+        options = self._options(names)
+        try:
+            with self._without_words():
+                return pd.read_csv(file, **options)
+        except pd.errors.ParserError as error:
+            watched.raise_failure()
+            raise self._not_parsed(names, error) from None
+
+    def _options(self, names: list[str]) -> dict[str, Any]:
+        """Return the options of pandas' parser, after checks of names and of the first row."""
         reading = self.reading
-        for kind, wanted in (("text", reading.verbatim - reading.known), ("drop", reading.drop)):
+        for kind, wanted in (
+            ("text", reading.verbatim - reading.known),
+            ("drop", reading.drop),
+            ("keep", reading.keep),
+        ):
             if unknown := [name for name in wanted if name not in names]:
-                raise DataError(
-                    f"{self.name}: there is no column {unknown[0]!r} for `{kind}`"
-                    f"{columns_there(unknown[0], names)}"
-                )
+                raise DataError(no_column(self.name, unknown[0], kind, names))
         if dropped := [name for name in reading.targets or () if name in reading.drop]:
             raise DataError(
                 f"{self.name}: column {dropped[0]!r} is the target, which cannot be left out"
             )
-        marks = set(map(str, reading.na_values))
-        usual = list(MISSING_WORDS | marks | {""})
-        # Only the marks that the user named are missing values in text as it stands.
-        by_column = {
-            i: list(marks | {""}) if name in reading.verbatim else usual
-            for i, name in enumerate(names)
-        }
-        missing: Any = by_column if reading.verbatim else usual
-        as_text = reading.verbatim | reading.as_text
         # Where the first row is too long, pandas would cut all rows, and only warn.
-        rows = self.beginning.records[int(reading.header) :]
-        if not rows or len(rows[0]) > len(names):
+        rows = self.beginning.records[int(self.has_header) :]
+        self._has_long_rows = not rows or len(rows[0]) > len(names)
+        if self._has_long_rows:
             seen = self._look(len(names), set(), set(), is_parsed=True)
             if seen.ragged is not None:
                 raise self._misshapen(seen, len(names), "")
-        file: Any = watched  # has what pandas needs of a file
-        try:
-            return pd.read_csv(
-                file,
-                sep=self.separator,
-                header=None,
-                names=list(range(len(names))),
-                index_col=False,
-                dtype={i: str for i, name in enumerate(names) if name in as_text},
-                na_values=missing,
-                keep_default_na=False,
-                skipinitialspace=self.separator != " ",
-                decimal=reading.decimal or ".",
-                low_memory=False,
-            )
-        except pd.errors.ParserError as error:
-            watched.raise_failure()
-            seen = self._look(len(names), set(), set(), is_parsed=False)
-            raise self._misshapen(seen, len(names), one_line(error)) from None
+        # What is passed on has no missing values.
+        by_column = {
+            i: [] if name in reading.keep else self._marks(name) for i, name in enumerate(names)
+        }
+        as_text = reading.verbatim | reading.as_text | {*reading.keep}
+        return {
+            "sep": self.separator,
+            "header": None,
+            "names": list(range(len(names))),
+            "index_col": False,
+            "dtype": {i: str for i, name in enumerate(names) if name in as_text},
+            "na_values": by_column if reading.verbatim or reading.keep else self._marks(None),
+            "keep_default_na": False,
+            "skipinitialspace": self.separator != " ",
+            "decimal": reading.decimal or ".",
+            "low_memory": False,
+        }
+
+    @contextmanager
+    def _without_words(self) -> Iterator[None]:
+        """Let pandas not warn of empty fields behind the last column, which have been looked at."""
+        with ExitStack() as stack:
+            if self._has_long_rows:
+                stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            yield
+
+    def _marks(self, name: str | None) -> list[str]:
+        """Return the marks of missing values in a column; None is any that is not verbatim."""
+        own = {str(mark) for mark in self.reading.na_values} | {""}
+        # Only the marks that the user named are missing values in text as it stands.
+        return list(own if name in self.reading.verbatim else own | MISSING_WORDS)
+
+    def _not_parsed(self, names: list[str], error: Exception) -> DataError:
+        """Return the error about rows that pandas could not parse."""
+        seen = self._look(len(names), set(), set(), is_parsed=False)
+        return self._misshapen(seen, len(names), one_line(error))
 
     def _look(
         self, n_columns: int, collect: set[int], codes: set[int], is_parsed: bool
     ) -> Examination:
-        with self.source.text(self.encoding) as stream:
+        with self.source.looked_at(self.encoding) as stream:
             watched = Watched(stream, self.separator, self.name)
             watched.skip_lines(self.beginning.n_skipped)
             widths = n_columns - self.is_nameless_end, n_columns
-            n_header = int(self.reading.header)
+            n_header = int(self.has_header)
             return examine(watched, widths, n_header, collect, codes, is_parsed)
 
     def _is_regular(self, n_columns: int, n_rows: int) -> bool:
         """Tell whether a quick look shows that no row is shorter than the others."""
-        with self.source.text(self.encoding) as stream:
-            found = count_regular_rows(stream, self.separator, n_columns, self.n_above)
-        return found == n_rows
+        return self._count_rows(n_columns) == n_rows
+
+    def _count_rows(self, n_columns: int) -> int:
+        """See :func:`count_regular_rows`."""
+        with self.source.looked_at(self.encoding) as stream:
+            return count_regular_rows(stream, self.separator, n_columns, self.n_above)
 
     def _misshapen(self, seen: Examination, n_columns: int, error: str) -> DataError:
         if seen.ragged is not None:
@@ -277,8 +328,9 @@ class TableReader:
         self, frame: pd.DataFrame, names: list[str]
     ) -> tuple[pd.DataFrame, list[str]]:
         """Leave out columns at the end without names and values: of separators at line ends."""
+        needed = self.reading.known | {*self.reading.keep}
         while self.header and len(names) > 1 and not self.header[len(names) - 1]:
-            if frame.iloc[:, -1].notna().any():
+            if names[-1] in needed or frame.iloc[:, -1].notna().any():
                 break
             frame, names = frame.iloc[:, :-1], names[:-1]
         return frame, names
@@ -290,7 +342,11 @@ class TableReader:
         as_text = reading.verbatim | reading.as_text
         new = {}
         for name in frame.columns:
-            column = frame[name] if name in as_text else as_floats_if_long(frame[name])
+            parsed = column = frame[name]
+            if name not in as_text:
+                column = as_floats_if_long(parsed)
+                if reading.known:  # some of the rows shall be read as all of them are
+                    column = as_parsed_floats(parsed, column)
             if is_text(column) and watched.has_blanks:
                 column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
             is_unsettled = watched.has_blanks or reading.decimal is not None
@@ -373,25 +429,8 @@ class TableReader:
     def _remark_on(self, frame: pd.DataFrame, seen: Examination) -> None:
         """Warn of what can be read, but looks wrong."""
         reading = self.reading
-        if self.header and len(frame) and not reading.known.intersection(frame.columns):
-            names = self.header[: len(frame.columns)]
-            if first_row_is_data(names, frame):
-                shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-                remedy = "add a line of names above it" if reading.known else "use header=False"
-                self._warn(
-                    f"the first line looks like data rather than names of columns ({shown}); if "
-                    f"it is, {remedy}"
-                )
-        for start, end in seen.suspicious(frame)[:3]:
-            self._warn(
-                f"a quoted field spans lines {start} to {end}, which look like rows of the table; "
-                f"look for a quotation mark too many in line {start}"
-            )
-        if seen.too_long is not None:
-            self._warn(
-                f"the field that opens in line {seen.too_long} by a quotation mark is very long, "
-                "and has lines that look like rows of the table"
-            )
+        self._remark_on_header(frame)
+        self._remark_on_spans(seen, frame)
         if reading.known:
             return
         targets = self._targets(frame)
@@ -409,6 +448,33 @@ class TableReader:
                     f"ones; if these are codes, use text={[name]!r} or drop={[name]!r}"
                 )
 
+    def _remark_on_header(self, frame: pd.DataFrame) -> None:
+        """Warn of a first line that looks like one more row; the frame has all columns."""
+        known = self.reading.known
+        if not self.header or not len(frame) or known.intersection(self.header):
+            return
+        names = self.header[: len(frame.columns)]
+        if first_row_is_data(names, frame):
+            shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+            remedy = "add a line of names above it" if known else "use header=False"
+            self._warn(
+                f"the first line looks like data rather than names of columns ({shown}); if it is, "
+                f"{remedy}"
+            )
+
+    def _remark_on_spans(self, seen: Examination, frame: pd.DataFrame) -> None:
+        """Warn of fields that seem to have swallowed rows; the frame has all columns."""
+        for start, end in seen.suspicious(frame)[:3]:
+            self._warn(
+                f"a quoted field spans lines {start} to {end}, which look like rows of the table; "
+                f"look for a quotation mark too many in line {start}"
+            )
+        if seen.too_long is not None:
+            self._warn(
+                f"the field that opens in line {seen.too_long} by a quotation mark is very long, "
+                "and has lines that look like rows of the table"
+            )
+
     def _loses_digits(self, frame: pd.DataFrame, name: Any) -> bool:
         """Tell whether a column has long integers, but for classes, which keep all digits."""
         column, task = frame[name], self.reading.task
@@ -424,7 +490,7 @@ class TableReader:
         if name in self.reading.verbatim or not column.isna().any():
             return
         place = list(frame.columns).index(name)
-        rows = self.beginning.records[int(self.reading.header) :]
+        rows = self.beginning.records[int(self.has_header) :]
         fields = {row[place].strip() for row in rows if place < len(row)}
         words = sorted(fields & MISSING_WORDS)
         if len(words) == 1 and "" in fields:
@@ -443,7 +509,7 @@ class TableReader:
         reading = self.reading
         record: dict[str, Any] = {
             "decimal": reading.decimal,
-            "header": reading.header,
+            "header": self.has_header,
             "n_columns": len(names),
             "na_values": list(map(str, reading.na_values)),
             "text": sorted(reading.verbatim),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..exceptions import DataError
-from .recognition import check_encoding
+from .encodings import check_encoding
 
 
 @dataclass
@@ -14,6 +14,8 @@ class Reading:
 
     Attributes
     ----------
+    header : bool or None
+        None finds out; a model knows it.
     verbatim : set of str
         Columns whose text is kept as it stands; only empty fields are missing.
     as_text : set of str
@@ -23,6 +25,8 @@ class Reading:
     known : set of str
         Columns that a model knows: nothing is remarked on a table with a header of them, since
         it is read as in training, and other columns are not used.
+    keep : sequence of str
+        Columns that are passed on as they stand, beside those that a model knows.
     names : mapping of int to sequence of str, or None
         Names of the columns of a table without header, by their number. None is 1, 2, and so on.
 
@@ -36,7 +40,7 @@ class Reading:
     encoding: str | None = None
     decimal: str | None = None
     na_values: Sequence[str] = ()
-    header: bool = True
+    header: bool | None = None
     verbatim: set[str] = field(default_factory=set)
     as_text: set[str] = field(default_factory=set)
     drop: Sequence[str] = ()
@@ -44,6 +48,7 @@ class Reading:
     task: str = "auto"
     allow_empty: bool = False
     known: set[str] = field(default_factory=set)
+    keep: Sequence[str] = ()
     names: Mapping[int, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:

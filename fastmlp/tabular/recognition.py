@@ -1,6 +1,5 @@
-"""What the first part of a file says about it: formats, encodings, separators, first lines."""
+"""What the first part of a file says about it: formats, separators, first lines."""
 
-import codecs
 import csv
 import io
 import json
@@ -10,17 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 
 from ..exceptions import DataError
 from .conversion import MISSING_WORDS
+from .encodings import marked_encoding
 
 _CSV = "save the table as CSV"
 _PANDAS = "save the table as CSV, for example with pandas"
 
 # Formats of other programs, by the bytes that a file begins with.
 _FORMATS = {
-    b"PAR1": ("a Parquet file", _PANDAS),
     b"ARROW1": ("an Arrow (Feather) file", _PANDAS),
     b"\xff\xff\xff\xff": ("an Arrow stream", _PANDAS),
     b"FEA1": ("a Feather file", _PANDAS),
@@ -53,16 +53,8 @@ _TEXT_FORMATS = {
     r"version https://git-lfs\.": ("a pointer of Git LFS", "get the file itself: git lfs pull"),
     r'\{\s*"[^"]*"\s*:|\[\s*(\{\s*"[^"]*"\s*:|\{\s*\}|\[)': ("JSON", _PANDAS),
 }
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 SEPARATORS = (",", ";", "\t", "|")
 _MOST_RECORDS = 200
-_FEW_KINDS = 5
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
@@ -78,8 +70,8 @@ def refuse_other_formats(name: str, head: bytes) -> None:
     head : bytes
         The first bytes.
     """
-    # A column can be called PAR1, but text has no control codes.
-    is_binary = any(code < 9 or 13 < code < 32 for code in head)
+    # A column can be called ORC, but text has no control codes.
+    is_binary = _is_binary(head)
     found = None
     for magic, what in _FORMATS.items():
         if head.startswith(magic) and (is_binary or not magic.isalnum()):
@@ -95,6 +87,10 @@ def refuse_other_formats(name: str, head: bytes) -> None:
         raise DataError(f"{name}: this is {found[0]}, not CSV; {found[1]}")
 
 
+def _is_binary(head: bytes) -> bool:
+    return any(code < 9 or 13 < code < 32 for code in head)
+
+
 def _is_json(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict | list)
@@ -102,78 +98,9 @@ def _is_json(line: str) -> bool:
         return False
 
 
-def recognise_encoding(name: str, head: bytes) -> str:
-    """Return the encoding of a file by its byte-order mark; without one it is UTF-8.
-
-    Parameters
-    ----------
-    name : str
-        How messages call the file.
-    head : bytes
-        The first bytes.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    DataError
-        When these bytes are no text, or are UTF-16 or UTF-32 without a mark.
-    """
-    if (marked := marked_encoding(head)) is not None:
-        return marked
-    if 0 in head:
-        # Letters of Latin scripts have zero bytes at every second or at three of four places.
-        zeros = "".join("01"[head[i::4].count(0) > 0.5 * len(head[i::4])] for i in range(4))
-        wide = {
-            "0101": "utf-16-le",
-            "1010": "utf-16-be",
-            "0111": "utf-32-le",
-            "1110": "utf-32-be",
-        }.get(zeros)
-        if wide is not None:
-            raise DataError(
-                f"{name}: not utf-8 text, but it looks like {wide}; use encoding={wide!r}"
-            )
-        raise DataError(f"{name}: cannot be read as CSV: it is no text (it has zero bytes)")
-    counts = [head.count(code) for code in range(32) if code not in b"\t\n\r\f"]
-    # Text for a terminal has some control codes, of few kinds.
-    share = 0.05 if len(counts) - counts.count(0) > _FEW_KINDS else 0.3
-    if sum(counts) > share * len(head):
-        raise DataError(f"{name}: cannot be read as CSV: it is no text (it has control codes)")
-    return "utf-8"
-
-
-def check_encoding(encoding: str) -> str:
-    """Return the name of an encoding that the user chose, if it can be used for text.
-
-    Raises
-    ------
-    DataError
-        When Python knows no such encoding, or one that is not for text files.
-    """
-    try:
-        "a,b\n".encode(encoding)
-        name = codecs.lookup(encoding).name
-    except (LookupError, ValueError):  # also UnicodeError, and zeros in the name
-        name = ""
-    if name in ("", "idna", "punycode", "unicode-escape", "raw-unicode-escape"):
-        raise DataError(f"there is no encoding {encoding!r} of text; try latin-1 or utf-16")
-    return "utf-8-sig" if name == "utf-8" else name
-
-
-def marked_encoding(head: bytes) -> str | None:
-    """Return the encoding that a byte-order mark names, or None without one."""
-    return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), None)
-
-
-def other_encoding(head: bytes) -> str:
-    """Propose an encoding for text that is not UTF-8."""
-    if (marked := marked_encoding(head)) is not None:
-        return marked
-    # These codes are letters and signs in Windows' encoding, and hardly ever used in latin-1.
-    return "cp1252" if any(0x80 <= code < 0xA0 for code in head) else "latin-1"
+def is_parquet(head: bytes) -> bool:
+    """Tell whether the first bytes of a file are those of Parquet; text may begin with PAR1."""
+    return head.startswith(b"PAR1") and _is_binary(head)
 
 
 def is_number(field: str) -> bool:
@@ -398,6 +325,24 @@ def title_above(records: Sequence[Sequence[str]]) -> int:
         if is_header and len(records[i + 1]) == len(names) and any(map(is_number, values)):
             return i
     return 0
+
+
+def first_record_is_data(records: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first record of a table looks like one more row rather than a header."""
+    width = len(records[0])
+    rows = [row for row in records[1:] if len(row) == width]
+    if not rows:
+        return False
+    columns = {}
+    for i, column in enumerate(zip(*rows, strict=True)):
+        fields = [field.strip() for field in column]
+        values = pd.Series(
+            [f if f and f not in MISSING_WORDS else None for f in fields], dtype=object
+        )
+        present = values.dropna()
+        is_numeric = len(present) > 0 and all(map(is_number, present))
+        columns[i] = values.notna().map({True: 1.0, False: np.nan}) if is_numeric else values
+    return first_row_is_data([field.strip() for field in records[0]], pd.DataFrame(columns))
 
 
 def first_row_is_data(names: Sequence[str], frame: pd.DataFrame) -> bool:

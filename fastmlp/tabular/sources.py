@@ -50,6 +50,11 @@ _ZIPPED_FORMATS = {
 }
 
 
+def is_address(name: str) -> bool:
+    """Tell whether a name is an address, such as ``https://...``, rather than that of a file."""
+    return _ADDRESS.match(name) is not None
+
+
 class Source:
     """The bytes of a table, which can be read from the start several times.
 
@@ -120,8 +125,30 @@ class Source:
         finally:
             stream.detach()  # otherwise the bytes could not be read a second time
 
+    @contextmanager
+    def looked_at(self, encoding: str) -> Iterator[io.TextIOWrapper]:
+        """Open the table as text from its start, and let who reads it already go on behind."""
+        place = self._raw.tell()
+        try:
+            with self.text(encoding) as stream:
+                yield stream
+        finally:
+            self._raw.seek(place)
+
+    def share_read(self) -> float:
+        """Return the share of the bytes that have been read, as they are in the file."""
+        place = self._raw.tell()
+        end = self._raw.seek(0, os.SEEK_END)
+        self._raw.seek(place)
+        return place / end if end else 1.0
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Open the bytes of the table from the start, for a reader that goes to and fro."""
+        yield self._open()
+
     def _open_path(self, path: str) -> IO[bytes]:
-        if _ADDRESS.match(path):
+        if is_address(path):
             raise DataError(
                 f"{path}: tables are not read from addresses; download the file and name it"
             )
@@ -241,7 +268,7 @@ class Source:
         if module is None:
             raise DataError(
                 f"{self.name}: to read Zstandard the module zstandard is needed "
-                "(pip install zstandard); or unpack the file first"
+                "(pip install 'fastmlp[zst]'); or unpack the file first"
             )
         copy: Any = tempfile.SpooledTemporaryFile(max_size=_MOST_IN_MEMORY)  # noqa: SIM115
         try:
@@ -256,6 +283,29 @@ class Source:
         self._raw = copy
         copy.seek(0)
         return copy
+
+
+def open_zstandard(path: Any, name: str) -> Any:
+    """Open a Zstandard file for writing.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+        How messages call it.
+
+    Raises
+    ------
+    DataError
+        When there is no module for it.
+    """
+    module = _zstandard_module()
+    if module is None:
+        raise DataError(
+            f"{name}: to write Zstandard the module zstandard is needed "
+            "(pip install 'fastmlp[zst]')"
+        )
+    return module.open(path, "wb")
 
 
 def _zstandard_module() -> Any:

@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import is_classifier
 
 from ..estimators.parameters import invalid_parameter
-from ..exceptions import DataError, InputError, collected_warnings, warn_user
+from ..exceptions import InputError, collected_warnings, warn_user
 from ..training.checkpoint import CheckpointPath
 from .call import Callback
 from .classifier import TabularClassifier
 from .csv import Origin, how_read, listed, read
 from .evaluation import predict_known
+from .known import reading_for
 from .metrics import baseline_metrics
 from .problem import Problem, read_problem, split
 from .quantiles import fitted_levels
-from .reading import Reading
 from .refitting import Training
 from .regressor import TabularRegressor
 from .reports import mean_r2, report_metrics, report_on
@@ -210,7 +209,7 @@ def read_for(
     header: bool | None = None,
     allow_empty: bool = True,
 ) -> pd.DataFrame:
-    """Read a CSV file in the way that a fitted model needs.
+    """Read a table from files in the way that a fitted model needs.
 
     Columns that were text in training stay text, so that a code such as ``007`` is not read as a
     number.
@@ -219,7 +218,7 @@ def read_for(
     ----------
     model : TabularClassifier or TabularRegressor
         A fitted model. The marks of missing values that it remembers are used, too.
-    path : str, Path, or file-like object
+    path : str, Path, file-like object, or a sequence of these
     separator : str, default=None
     encoding : str, default=None
     decimal : {',', '.'}, default=None
@@ -241,65 +240,18 @@ def read_for(
     DataError
         When the file cannot be read, as in :func:`fastmlp.tabular.csv.read_table`.
     """
-    targets, earlier = target_names(model), getattr(model, "reading_", {})
-    # Numbers in a foreign form are text for the reader, and the model converts them, unless the
-    # user says how this table writes them.
-    text = {
-        column["name"]
-        for column in model.columns_
-        if column["kind"] in ("text", "date", "words")
-        or (column.get("number_format") and decimal is None)
-    }
-    for target, form in zip(targets, target_forms(model), strict=True):
-        if (form and decimal is None) or (
-            is_classifier(model) and model.classes_.dtype.kind in "US"
-        ):
-            text.add(target)
-    reading = Reading(
-        separator=separator,
-        encoding=encoding,
-        decimal=decimal or earlier.get("decimal"),
-        na_values=[*getattr(model, "na_values_", ()), *listed(na_values)],
-        header=earlier.get("header", True) if header is None else header,
-        verbatim=set(earlier.get("text", ())),
-        as_text=text,
-        targets=targets,
-        task="regression",  # the model knows whether its target is text
-        allow_empty=allow_empty,
-        known={column["name"] for column in model.columns_} | {*targets},
+    return read(
+        path,
+        reading_for(
+            model,
+            separator=separator,
+            encoding=encoding,
+            decimal=decimal,
+            na_values=na_values,
+            header=header,
+            allow_empty=allow_empty,
+        ),
     )
-    if not reading.header and earlier.get("header", True):
-        raise DataError(
-            "the model was trained on a table with names of columns, and finds them by these "
-            f"({_first_names(model)}); add a line of names above the rows, without header=False"
-        )
-    if not reading.header:
-        reading.names = _names_by_number(model, earlier["n_columns"])
-    return read(path, reading)
-
-
-def _first_names(model: Any) -> str:
-    names = [str(column["name"]) for column in model.columns_]
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-
-
-def _names_by_number(model: Any, n_columns: int) -> dict[int, list[str]]:
-    """Return the names of columns without names, by how many there are.
-
-    There can be as many as in training, the target may be left out, and so may further columns
-    that the model was not trained on. They come in the order of the file that was trained on,
-    even if the columns of its frame were put in another one.
-    """
-    names = [str(i) for i in range(1, n_columns + 1)]
-    known = {column["name"] for column in model.columns_}
-    features = [name for name in names if name in known]
-    if len(features) < len(known):
-        raise DataError(
-            "the model was trained on a table without names of columns, which were renamed later; "
-            "give the columns these names and use header=True, or predict from a data frame"
-        )
-    without_target = [name for name in names if name not in target_names(model)]
-    return {len(features): features, len(without_target): without_target, n_columns: names}
 
 
 def evaluate(model: Any, frame: Any, target: Any = None) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from commands import QUICK, fails, run
 from fastmlp_cli.errors import in_shell_words
-from fastmlp_cli.fit import _value
 from fastmlp_cli.main import main
-from fastmlp_cli.use import _predictions
+from fastmlp_cli.values import value_of
 
 from fastmlp import DataWarning, load_model
 from fastmlp.exceptions import warn_user
+from fastmlp.tabular.chunks import Chunk
+from fastmlp.tabular.predictions import predictions
 
 
 def refused(*args):
@@ -45,14 +46,14 @@ def test_numbers_that_are_none(data, option, value):
     ],
 )  # fmt: skip
 def test_values_of_settings(text, value):
-    assert _value(text) == value
+    assert value_of(text) == value
 
 
 @pytest.mark.parametrize(
     "text", ["[" * 9000, "-" * 9000 + "1", "{" * 9000, "(" * 200 + "1", "9" * 5000]
 )
 def test_values_that_no_parser_takes_are_text(data, text):
-    assert _value(text) == text
+    assert value_of(text) == text
     message = refused("fit", "data.csv", "--set", f"dropout={text}")
     assert message.startswith("fastmlp: --set dropout=... must be 'auto', a number of at least 0")
     assert in_shell_words(f"dropout={text[:90]}", main.commands["fit"])
@@ -91,7 +92,7 @@ def test_no_memory_is_a_line(model, monkeypatch):
     monkeypatch.setattr("fastmlp.tabular.train.train_table", fail)
     expected = "fastmlp: there is not enough memory; take fewer hidden units, columns or rows"
     assert refused("fit", "data.csv", "--quiet") == expected
-    monkeypatch.setattr("fastmlp.tabular.train.read_for", fail)
+    monkeypatch.setattr("fastmlp.tabular.predictions.read_chunks", fail)
     assert refused("predict", model, "data.csv") == expected
 
 
@@ -141,7 +142,7 @@ def test_outputs_are_checked_before_any_work(model, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("the work has begun")
 
-    for place in ("csv.read_table", "train.read_for", "train.train_table"):
+    for place in ("csv.read_table", "predictions.predict_chunks", "train.train_table"):
         monkeypatch.setattr(f"fastmlp.tabular.{place}", never)
     Path("folder").mkdir()
     for output in ("data.csv", "folder", "none/x", "/dev/null", "/dev/full", "/proc/x"):
@@ -155,7 +156,7 @@ def test_packages_that_cannot_be_imported_are_a_line(model, monkeypatch):
     def fail(*args, **kwargs):
         raise ModuleNotFoundError("No module named 'zstandard'")
 
-    monkeypatch.setattr("fastmlp.tabular.train.read_for", fail)
+    monkeypatch.setattr("fastmlp.tabular.predictions.read_chunks", fail)
     assert refused("predict", model, "data.csv") == (
         "fastmlp: No module named 'zstandard'; fastmlp doctor looks for what is missing or broken"
     )
@@ -198,7 +199,7 @@ def test_classes_that_look_the_same_have_columns_of_their_own():
         predict=lambda frame: np.zeros(len(frame)),
         predict_proba=lambda frame: np.tile([0.25, 0.75], (len(frame), 1)),
     )
-    result = _predictions(model, pd.DataFrame({"a": [1.0, 2.0]}), True)
+    result = predictions(model, pd.DataFrame({"a": [1.0, 2.0]}), True)
     assert [str(name) for name in result] == ["('x', 1)", "probability_1", "probability_1_"]
     assert result["probability_1_"].tolist() == [0.75, 0.75]
 
@@ -209,7 +210,10 @@ def test_a_table_without_rows_has_no_predictions(data, monkeypatch, n_classes):
     data.to_csv("data.csv", index=False)
     run("fit", "data.csv", *QUICK, "--quiet")
     empty = data.iloc[:0].drop(columns="class")
-    monkeypatch.setattr("fastmlp.tabular.train.read_for", lambda *args, **kwargs: empty)
+    monkeypatch.setattr(
+        "fastmlp.tabular.predictions.read_chunks",
+        lambda *args, **kwargs: iter([Chunk(empty, empty[[]], 0, 1.0)]),
+    )
     columns = [f"probability_{label}" for label in "xyz"[:n_classes]]
     proba = ["--proba"] if columns else []
     result = run("predict", "data.fastmlp", "data.csv", *proba)

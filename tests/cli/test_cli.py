@@ -176,7 +176,7 @@ def test_bad_training_tables(data):
         b"a,b\n": "bad.csv: there is a header but no row",
         b"a,a\n1,2\n": "bad.csv, line 1: column name 'a'",
         b"a,b\n1,2\n1,2,3\n": "bad.csv, line 3: 3 fields",
-        b"a,b\n1,\xff\n": "bad.csv: not utf-8 text",
+        b"\xc3\xa4,b\n1,\xff\n": "bad.csv: not utf-8 text",
         b"a,b\n1,2.5\n2,2.5\n": "bad.csv: target column 'b' has a single value, 2.5",
     }.items():
         Path("bad.csv").write_bytes(content)

@@ -12,7 +12,8 @@ from fastmlp import load_model
 
 ARGUMENTS = {
     "fit": ["d.csv"], "predict": ["m", "d.csv"], "evaluate": ["m", "d.csv"],
-    "compare": ["a", "b", "d.csv"], "info": ["m"], "export": ["m", "o"],
+    "compare": ["a", "b", "d.csv"], "info": ["m"], "export": ["m", "o"], "tune": ["d.csv"],
+    "report": ["m", "d.csv"], "serve": ["m"],
 }  # fmt: skip
 # As typed, and as a file has it, for options whose values are not any text.
 VALUES = {

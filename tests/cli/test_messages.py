@@ -11,7 +11,7 @@ from commands import QUICK, fails, run
 from fastmlp_cli.errors import in_shell_words
 from fastmlp_cli.main import main
 
-from fastmlp import TabularRegressor
+from fastmlp import TabularRegressor, train_files
 from fastmlp.tabular.csv import read_table
 from fastmlp.tabular.train import train_table
 
@@ -98,12 +98,13 @@ def test_every_parameter_with_a_flag_is_one_of_the_library():
     known = {*signature(TabularRegressor).parameters, "class_weight"}
     known |= {*signature(train_table).parameters, *signature(read_table).parameters}
     own = {"output", "further", "quiet", "as_json", "debug", "data"}
-    own |= {"checkpoint_every", "resume", "config", "report_path"}
+    own |= {"checkpoint_every", "resume", "config", "report_path", "stream"}
+    known |= {*signature(train_files).parameters}
     assert {option.name for option in main.commands["fit"].params} - own <= known
 
 
 def test_errors_name_flags_and_no_parameter_that_has_one(data):
-    Path("latin.csv").write_bytes("name,b\ncaf\xe9,2\n".encode("latin-1"))
+    Path("latin.csv").write_bytes(b"name,b\nZ\xc3\xbcrich,1\ncaf\xe9,2\n")
     assert "name its encoding, for example --encoding latin-1" in fails("fit", "latin.csv")
     message = fails("fit", "data.csv", "--target", "name")
     assert "choose another --target" in message

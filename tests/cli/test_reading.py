@@ -152,9 +152,13 @@ def test_separators_and_decimal_marks(here):
 
 def test_tables_without_header(here):
     text = "".join(f"{i / 8},{'oak' if i % 2 else 'ash'},{i}.5\n" for i in range(60))
-    assert "the first line looks like data" in (shown := feed(text, "fit", "-", *QUICK).stderr)
-    assert "if it is, use --no-header" in shown
+    shown = feed(text, "fit", "-", *QUICK).stderr
+    assert "the first line looks like data and is read so" in shown and "use --header" in shown
+    found = load_model("model.fastmlp").report_
+    shown = feed(text, "fit", "-", *QUICK, "--header").stderr
+    assert "the first line looks like data" in shown and "if it is, use --no-header" in shown
     result = feed(text, "fit", "-", *QUICK, "--no-header")
+    assert found["rows"] == load_model("model.fastmlp").report_["rows"] == 60
     assert "60 (48 training, 12 test)" in result.stdout and "target: '3'" in result.stderr
     assert len(feed(text, "predict", "model.fastmlp", "-").stdout.splitlines()) == 61
     without = pd.read_csv(io.StringIO(text), header=None)[[0, 1]].to_csv(index=False, header=False)
@@ -162,3 +166,29 @@ def test_tables_without_header(here):
     assert result.stdout == feed(text, "predict", "model.fastmlp", "-").stdout
     result = feed("2,1\noak,5\n", "predict", "model.fastmlp", "-", "--header")
     assert len(result.stdout.splitlines()) == 2
+
+
+def test_several_files_are_one_table(here):
+    lines = TABLE.splitlines(keepends=True)
+    Path("part-1.csv").write_text("".join(lines[:41]))
+    Path("part-2.csv").write_text("".join([lines[0], *lines[41:]]))
+    Path("t.csv").write_text(TABLE)
+    result = run("fit", "part-*.csv", *QUICK)
+    assert "90 (72 training, 18 test)" in result.stdout and Path("part.fastmlp").exists()
+    run("fit", "part-1.csv", "part-2.csv", *QUICK, "-o", "two.fastmlp")
+    printed = {
+        run("predict", "part.fastmlp", *data).stdout
+        for data in (["t.csv"], ["part-?.csv"], ["part-1.csv", "part-2.csv"])
+    } | {run("predict", "two.fastmlp", "t.csv").stdout}
+    assert len(printed) == 1
+    assert "rows    90" in run("evaluate", "part.fastmlp", "part-*.csv").stdout
+    assert feed(
+        "".join([lines[0], *lines[41:]]), "evaluate", "part.fastmlp", "part-1.csv", "-"
+    ).stdout
+    Path("part-3.csv").write_text("size,value\n1,2\n")
+    message = fails("fit", "part-*.csv")
+    assert message.startswith("fastmlp: part-3.csv: the columns are not those of part-1.csv")
+    assert "named twice" in feed(TABLE, "fit", "-", "-", code=2).stderr
+    assert "there is no such file, and none whose name fits" in fails("fit", "x-*.csv")
+    message = fails("fit", "t.csv", "two.fastmlp")
+    assert "two.fastmlp: this is a model, and not a table to train on" in message

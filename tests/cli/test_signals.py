@@ -90,7 +90,7 @@ def test_a_terminal_that_closes_takes_no_model_with_it(here):
     [
         (("fit", "data.csv"), "fastmlp.tabular.csv.read_table"),
         (("fit", "data.csv"), "fastmlp.tabular.train.train_table"),
-        (("predict", "data.fastmlp", "data.csv"), "fastmlp.tabular.train.read_for"),
+        (("predict", "data.fastmlp", "data.csv"), "fastmlp.tabular.predictions.predict_chunks"),
         (("evaluate", "data.fastmlp", "data.csv"), "fastmlp.tabular.evaluation.measure"),
         (
             ("compare", "data.fastmlp", "data.fastmlp", "data.csv"),

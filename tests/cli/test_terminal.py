@@ -150,7 +150,7 @@ def test_errors_show_what_was_typed_as_escapes(hostile):
         ("fit", f"a{TITLE}.csv"),
         ("fit", "hostile.csv", "--target", "\x1b\udcff\n"),
         ("fit", "hostile.csv", f"--{TITLE}"),
-        ("fit", "hostile.csv", "more\n", TITLE),
+        ("fit", "hostile.csv", TITLE, "more\n"),
         ("fit", "hostile.csv", "--hidden", TITLE),
         ("fit", "hostile.csv", "--task", TITLE),
         ("fit", "hostile.csv", "--set", f"dropout={TITLE}"),
@@ -336,15 +336,17 @@ def test_every_command_has_the_common_options(name):
 def test_quiet_commands_say_results_alone(data, model, monkeypatch):
     from fastmlp import DataWarning
     from fastmlp.exceptions import warn_user
-    from fastmlp.tabular import train
+    from fastmlp.tabular import predictions, train
 
-    original = train.read_for
+    def doubtful(original):
+        def read(*args, **kwargs):
+            warn_user("this looks odd", DataWarning)
+            return original(*args, **kwargs)
 
-    def doubtful(*args, **kwargs):
-        warn_user("this looks odd", DataWarning)
-        return original(*args, **kwargs)
+        return read
 
-    monkeypatch.setattr(train, "read_for", doubtful)
+    monkeypatch.setattr(train, "read_for", doubtful(train.read_for))
+    monkeypatch.setattr(predictions, "read_chunks", doubtful(predictions.read_chunks))
     for command in (["predict", model], ["evaluate", model], ["compare", model, model]):
         loud = run(*command, "data.csv")
         quiet = run(*command, "data.csv", "--quiet")

@@ -24,6 +24,15 @@ ROOMS = {
     "estimators": {"exceptions", "schedules", "network", "engines", "training"},
     "tabular": {"exceptions", "schedules", "network", "engines", "training", "estimators"},
     "search": {"exceptions", "engines", "estimators", "tabular"},
+    "streaming": {
+        "exceptions",
+        "schedules",
+        "network",
+        "engines",
+        "training",
+        "estimators",
+        "tabular",
+    },
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
     "serving": {"exceptions", "tabular", "export"},
@@ -57,6 +66,7 @@ OWNERS = {
         "demos",
     },
     "pandas": {"tabular", "reports", "demos"},
+    "pyarrow": {"tabular"},
     "skops": {"export"},
     "optuna": {"search"},
     "onnx": {"export"},

@@ -41,7 +41,10 @@ NOT_RUN = {
 }
 # A small table for calls that are refused.
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
-ROOMS = "network|engines|training|estimators|tabular|search|export|reports|serving|tools|demos"
+ROOMS = (
+    "network|engines|training|estimators|tabular|search|streaming|export|reports|serving|tools"
+    "|demos"
+)
 
 
 class Block(NamedTuple):

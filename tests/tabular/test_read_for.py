@@ -135,7 +135,7 @@ def test_names_that_a_model_knows_are_no_data():
     """Nothing is remarked that was remarked in training."""
     text = "0.5,12\n" + rows("1.#,01#", "2.#,02#")
     with pytest.warns(DataWarning, match="looks like data|is read as numbers"):
-        model = fitted(text)
+        model = fitted(text, header=True)
     assert len(read_for(model, io.StringIO(text))) == 40
 
 

@@ -120,15 +120,31 @@ def test_marks_of_encodings(encoding):
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_wide_text_without_a_mark(encoding):
     content = WORDS.encode(encoding)
-    assert f"looks like {encoding}; use encoding='{encoding}'" in refused(content)
+    frame, remarks = read(content)
+    assert frame["name"].tolist() == ["Zürich", "łódź"]
+    assert len(remarks) == 1 and f"is read as {encoding} (name another with `enc" in remarks[0]
     assert read(content, encoding=encoding)[0]["name"][0] == "Zürich"
 
 
-def test_proposals_for_text_that_is_not_utf_8():
-    for text, encoding in (("café", "latin-1"), ("5 €", "cp1252")):
+def test_older_encodings_of_latin_letters():
+    for text, encoding in (("café", "latin-1"), ("5 €", "cp1252"), ("Ågren… Øst", "cp1252")):
         content = f"a,b\n{text},2\n".encode("cp1252")
-        assert f"for example encoding={encoding!r}" in refused(content)
-        assert read(content, encoding=encoding)[0]["a"][0] == text
+        frame, remarks = read(content)
+        assert frame["a"][0] == text == read(content, encoding=encoding)[0]["a"][0]
+        assert len(remarks) == 1 and f"no utf-8 text, and is read as {encoding} (" in remarks[0]
+    # Where the first letter with an accent is behind what is looked at first.
+    content = b"a,b\n" + b"cafe,1\n" * 20_000 + "café,2\n".encode("latin-1")
+    frame, remarks = read(content)
+    assert frame["a"].tolist()[-2:] == ["cafe", "café"] and len(frame) == 20_001
+    assert len(remarks) == 1 and "is read as latin-1" in remarks[0]
+
+
+def test_proposals_for_text_that_is_not_utf_8():
+    # Text of other scripts, and UTF-8 with an error in it, would become nonsense.
+    for text in ("\u043d\u0438\u0437,b\n\u043d\u0438\u0437,1\n".encode("cp1251"),
+                 "都市,値\n東京都,1\n".encode("shift-jis"),
+                 "a,b\nZürich,1\n".encode() + b"caf\xe9,2\n"):  # fmt: skip
+        assert re.search(r"for example encoding='(latin-1|cp1252)'$", refused(text))
     assert "encoding='utf-16'" in refused(WORDS.encode("utf-16"), encoding="utf-8")
     assert "not ascii text" in refused(WORDS, encoding="ascii")
 
@@ -250,13 +266,17 @@ def test_separators_that_cannot_be():
         "7,oak,1990\n8,oak,1991\n9,ash,1992\n",
     ],
 )
-def test_a_first_line_of_data_is_remarked(text):
-    frame, remarks = read(text)
+def test_a_first_line_of_data(text):
+    found, remarks = read(text)
+    assert len(remarks) == 1 and "the first line looks like data and is read so" in remarks[0]
+    assert remarks[0].endswith("use header=True")
+    frame, remarks = read(text, header=True)
     assert len(remarks) == 1 and "the first line looks like data" in remarks[0]
     assert "use header=False" in remarks[0]
     whole, remarks = read(text, header=False)
     assert len(whole) == len(frame) + 1 and remarks == []
     assert list(whole) == [str(i) for i in range(1, frame.shape[1] + 1)]
+    pd.testing.assert_frame_equal(whole, found)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +296,7 @@ def test_headers_that_are_none_of_data(text):
 
 
 def test_repeated_names_that_are_numbers():
-    message = refused("1,5,1\n2,6,2\n")
+    message = refused("1,5,1\n2,6,2\n", header=True)
     assert "column name '1' stands there more than once" in message and "header=False" in message
     assert "header=False" not in refused("a,5,a\n2,6,2\n")
 
