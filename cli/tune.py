@@ -247,7 +247,7 @@ def _check_files(
     """Refuse a file that has two parts in the command, before anything is done."""
     from fastmlp.export.files import check_output
 
-    seen = {os.path.realpath(path) for path in (*data, output)}
+    seen = {*map(os.path.realpath, data), os.path.realpath(output)}
     for path in (study, csv_file):
         if path is None:
             continue
