@@ -155,9 +155,9 @@ class _ChunkReader(TableReader):
         """Convert what the parser gives, and take apart what is passed on."""
         keep = list(self.reading.keep)
         kept = parsed[[names.index(name) for name in keep]].set_axis(keep, axis=1)
-        columns = {}
+        columns, needed = {}, set(self.reading.needed(names))
         for place, name in enumerate(names):
-            if name in self.reading.known:
+            if name in needed:
                 column = parsed[place]
                 if name in keep and len(column):
                     column = self._parsed_again(column, place, name, options)

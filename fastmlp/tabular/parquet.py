@@ -74,11 +74,12 @@ class ParquetTable:
                 "differ"
             )
         self._check_named(names)
+        self._needed = reading.needed(names)
         self.names = [
             name
             for name in names
             if name not in reading.drop
-            and (not reading.known or name in reading.known or name in reading.keep)
+            and (not reading.known or name in self._needed or name in reading.keep)
         ]
         if not names or (not self.names and not reading.known):
             raise DataError(f"{self.name}: no column is left")
@@ -86,9 +87,8 @@ class ParquetTable:
 
     def chunks(self, n_rows: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
         """Yield the next rows of the columns that are known, and of those that are passed on."""
-        known = [name for name in self.names if name in self.reading.known]
         for frame in self._frames(n_rows):
-            yield frame[known], frame[list(self.reading.keep)]
+            yield frame[self._needed], frame[list(self.reading.keep)]
 
     def _frames(self, n_rows: int) -> Iterator[pd.DataFrame]:
         """Yield the next rows; one empty frame if there are none."""

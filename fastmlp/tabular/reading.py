@@ -66,3 +66,12 @@ class Reading:
             raise DataError(f"the decimal mark must be ',' or '.', not {self.decimal!r}")
         if self.encoding is not None:
             self.encoding = check_encoding(self.encoding)
+
+    def needed(self, names: Sequence[str]) -> list[str]:
+        """Return those columns of a table that a model knows.
+
+        Where it lacks a feature they are all, so that the error can say which may be meant.
+        """
+        if self.known - {*(self.targets or ())} <= {*names}:
+            return [name for name in names if name in self.known]
+        return list(names)

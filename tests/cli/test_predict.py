@@ -163,3 +163,25 @@ def test_text_of_csv_is_that_of_pandas():
             expected = part.to_csv(index=False, lineterminator="\n")
             assert writing.csv_text(part, header=True) == expected
             assert expected.endswith(writing.csv_text(part, header=False))
+
+
+def test_a_column_that_is_called_otherwise_is_named(data, model):
+    """Rows that are read in parts have only what the model knows, unless some of it is missing."""
+    pytest.importorskip("pyarrow")
+    renamed = data.rename(columns={"age": "Age"})
+    renamed.to_csv("renamed.csv", index=False)
+    renamed.to_parquet("renamed.parquet")
+    for name in ("renamed.csv", "renamed.parquet"):
+        message = fails("predict", model, name)
+        assert message.startswith(f"fastmlp: {name}: ") and "may be its column 'Age'" in message
+
+
+def test_errors_name_the_line_where_rows_have_one(data, model):
+    lines = Path("data.csv").read_text().splitlines()
+    place = lines[0].split(",").index("age")
+    cells = lines[10].split(",")
+    lines[10] = ",".join([*cells[:place], "inf", *cells[place + 1 :]])
+    Path("odd.csv").write_text("\n".join(lines) + "\n")
+    assert "in row 10 (line 11)" in fails("predict", model, "odd.csv")
+    Path("odd.csv").write_text("# a comment\n" + "\n".join(lines) + "\n")
+    assert "in row 10 (line 12)" in fails("predict", model, "odd.csv", "--quiet")
