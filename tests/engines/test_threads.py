@@ -3,9 +3,11 @@
 import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
+import weakref
 
 import joblib
 import numpy as np
@@ -90,6 +92,26 @@ def test_members_of_a_borrowed_team_stay_for_the_next_call():
         raise ArithmeticError
     assert broken not in threads._idle_teams
     assert workers() == []
+
+
+def test_members_that_wait_keep_no_array():
+    array = np.zeros(3)
+    is_kept = weakref.ref(array)
+    with Team(2) as team:
+        team.run(lambda *args: None, array, keeps=array)
+        del array
+        gc.collect()
+        assert is_kept() is None
+
+
+def test_an_interrupt_while_members_are_withdrawn_leaves_nobody_waiting(monkeypatch):
+    job = threads._Job(lambda *args: None, (), 1, ())
+    with monkeypatch.context() as patch:
+        patch.setattr(job.done, "set", lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            job.withdraw()
+    job.work(1, threads.new_barrier())
+    assert job.done.is_set()
 
 
 def test_members_leave_when_the_team_is_closed():

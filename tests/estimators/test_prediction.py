@@ -154,6 +154,24 @@ def test_old_weights_are_freed_and_nothing_keeps_an_estimator_alive():
     assert estimator() is None
 
 
+def test_memory_for_many_rows_is_not_kept(model, monkeypatch):
+    few = model.predict_proba(X)
+    sizes = []
+    monkeypatch.setattr(
+        in_place._Room, "predict", lambda self, layers, rows: sizes.append(len(rows))
+    )
+    monkeypatch.setattr(in_place, "_MOST_KEPT", X.shape[0] * (5 + 3) - 1)
+    np.testing.assert_array_equal(model.predict_proba(X), few)
+    assert sizes == []
+
+
+def test_no_rows_have_no_outputs(model):
+    network = prediction._network(model, model.coefs_, model.intercepts_, model)[0]
+    arrays = *model.coefs_, *model.intercepts_
+    for rows in (X[:0], sp.csr_matrix(X[:0])):
+        assert network.outputs(arrays, rows, 2).shape == (0, 3)
+
+
 def test_training_goes_on_after_predictions(model):
     untouched = copy.deepcopy(model)
     model.predict(X[:1])

@@ -27,6 +27,8 @@ from .vector_unit import HOST
 # Weights are packed where so many rows use them and they need so many bytes, which is more than the
 # level-2 cache has. They are used as they are in all other predictions.
 _MANY_ROWS, _LARGE = 4000, 4_000_000
+# Predictions with more numbers of inputs and outputs have memory of their own, which they free.
+_MOST_KEPT = 1_000_000
 # So many numbers of X are copied rather than asked for their address.
 _FEW_NUMBERS = 10_000
 # Long predictions are handed over in parts of about this many multiply-adds, so that Ctrl-C acts
@@ -111,7 +113,8 @@ class NetworkInPlace:
         plan, n_rows = self.plan, X.shape[0]
         is_large = self.n_parameters * plan.dtype.itemsize > _LARGE
         is_packed = is_large and n_rows > _MANY_ROWS
-        is_little = n_rows * self.n_parameters <= _PIECE_MULTIPLY_ADDS
+        n_numbers = n_rows * (plan.layer_units[0] + plan.n_outputs)
+        is_little = n_numbers <= _MOST_KEPT and n_rows * self.n_parameters <= _PIECE_MULTIPLY_ADDS
         if n_threads == 1 and is_little and not (is_packed or issparse(X)):
             return self._outputs_of_few(arrays, X)
         n_threads, layout = _layout(plan, X, n_threads, is_packed)
@@ -427,4 +430,4 @@ def _rows_of_a_piece(plan: TrainingPlan, X: Matrix | SomeRows, multiple: int) ->
         n_entries = matrix.nnz * n_rows // max(1, matrix.shape[0])
         work += (n_entries - n_rows * units[0]) * units[1]
     n_pieces = max(1, -(-work // _PIECE_MULTIPLY_ADDS))
-    return -(-n_rows // (multiple * n_pieces)) * multiple
+    return max(1, -(-n_rows // (multiple * n_pieces))) * multiple

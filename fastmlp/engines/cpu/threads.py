@@ -240,6 +240,7 @@ class Team:
             raise
         finally:
             self._wait_for(job)
+            job.forget()
 
     def _wait_for(self, job: "_Job") -> None:
         """Wait until all workers have done their part of a job, and raise what one has raised.
@@ -370,6 +371,8 @@ class _Job:
         """
         with self._lock:
             if number not in self._working:
+                if not self._working:  # an interrupt may have kept `withdraw` from saying so
+                    self.done.set()
                 return
             self._begun.add(number)
         try:
@@ -388,6 +391,10 @@ class _Job:
             self._working &= self._begun
             if not self._working:
                 self.done.set()
+
+    def forget(self) -> None:
+        """Let go of all arrays when the job is done; a worker keeps its last job as it waits."""
+        del self.function, self.args, self.keeps
 
 
 def _work(number: int, inbox: SimpleQueue[_Job | None], barrier: np.ndarray) -> None:
