@@ -144,7 +144,7 @@ class Source:
 
     @contextmanager
     def opened(self) -> Iterator[Any]:
-        """Open the bytes of the table from the start, for a reader that goes to and fro."""
+        """Open the bytes of the table from the start, for a reader that goes back and forth."""
         yield self._open()
 
     def _open_path(self, path: str) -> IO[bytes]:
