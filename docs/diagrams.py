@@ -26,11 +26,12 @@ LABELS = {
     "training": "epochs, stopping, history",
     "engines": "compiled kernels, CPU and GPU",
     "network": "plan, weights, formulas",
-    "schedules": "learning rates",
     "exceptions": "errors and warnings",
+    "schedules": "learning rates",
 }
 
-_WIDTH, _LEFT, _RIGHT, _HEIGHT, _FLOOR = 470, 220, 200, 42, 62
+_WIDTH, _HEIGHT, _FLOOR = 470, 42, 62
+_BOX, _GAP = 200, 28  # the width of a room, and the space between two columns
 
 
 def room_imports():
@@ -83,26 +84,39 @@ def _without_shortcuts(arrows):
 
 
 def _places(arrows, floors):
-    """Left, top and width of each room's box, and the height of the whole.
+    """Left and top of each room's box.
 
-    The longest way down is the left column. What is beside it is in the right one, just below
-    the lowest room that imports it, and further to the right where another room has this place.
+    The longest way down is the left column. What is beside it stands on its floor, in the first
+    column to the right that has a place there.
     """
     column, name = [], max(floors, key=floors.get)
     while name is not None:
         column.append(name)
         name = max((n for n in LABELS if n in arrows[name]), key=floors.get, default=None)
-    top = max(floors.values())
     places = {}
-    for name in LABELS:
-        above = [floors[other] for other, reached in arrows.items() if name in reached]
-        floor = floors[name] if name in column else min(above) - 1
-        x, width = (2, _LEFT) if name in column else (_WIDTH - _RIGHT - 2, _RIGHT)
-        y = 2 + (top - floor) * _FLOOR
-        while any((x, y) == taken[:2] for taken in places.values()):
-            x += _RIGHT + 14
-        places[name] = x, y, width
-    return places, max(y for _, y, _ in places.values()) + _HEIGHT + 4
+    for name in [*column, *(n for n in LABELS if n not in column)]:
+        x, y = 2, 2 + (max(floors.values()) - floors[name]) * _FLOOR
+        while (x, y) in places.values():
+            x += _BOX + _GAP
+        places[name] = x, y
+    return places
+
+
+def _way(start, end):
+    """The path of an arrow between two boxes: through the spaces between floors and columns."""
+    (x, y), (other_x, other_y) = start, end
+    middle, first = other_y + _HEIGHT / 2, 2 + _BOX + _GAP  # of the boxes, the second column
+    down = f"M{x + _BOX / 2} {y + _HEIGHT}v{(_FLOOR - _HEIGHT) / 2}"
+    if x == other_x == 2:
+        return f"M{x + _BOX / 2} {y + _HEIGHT}V{other_y - 7}"
+    if other_x == 2:
+        return f"{down}H{first - _GAP / 2}V{middle}H{2 + _BOX + 7}"
+    if other_y - y == _FLOOR:
+        return f"{down}H{other_x + _BOX / 2}V{other_y - 7}"
+    leave = f"M{x + _BOX} {y + _HEIGHT / 2}" if x == 2 else down
+    if other_x == first:
+        return f"{leave}H{other_x + _BOX + _GAP / 2}V{middle}H{other_x + _BOX + 7}"
+    return f"{leave}H{other_x - _GAP / 2}V{middle}H{other_x - 7}"
 
 
 def rooms():
@@ -111,41 +125,26 @@ def rooms():
     Returns
     -------
     str
-        An SVG element.
+        An HTML element, which scrolls where the page is narrow.
     """
     arrows = room_imports()
     floors, arrows = _floors(arrows), _without_shortcuts(arrows)
-    places, height = _places(arrows, floors)
-    parts = []
-    for name, reached in arrows.items():
-        x, y, width = places[name]
-        for other in sorted(reached):
-            other_x, other_y, other_width = places[other]
-            if other_x == x:
-                line = f"M{x + width / 2} {y + _HEIGHT}V{other_y - 7}"
-            elif other_x > x and any(
-                place[0] == other_x and y < place[1] < other_y for place in places.values()
-            ):  # round the box that is in between
-                line = f"M{x + 0.9 * width} {y + _HEIGHT}v{(_FLOOR - _HEIGHT) * 0.7}"
-                line += f"H{(width + x + other_x) / 2}V{other_y + _HEIGHT / 2}H{other_x - 7}"
-            elif other_x > x:
-                line = f"M{x + 0.8 * width} {y + _HEIGHT}v{(_FLOOR - _HEIGHT) * 0.4}"
-                line += f"H{other_x + other_width / 2}V{other_y - 7}"
-            elif any(place[0] == x and y < place[1] < other_y for place in places.values()):
-                line = f"M{x} {y + _HEIGHT / 2}h-14V{other_y + _HEIGHT / 2}"
-                line += f"H{other_x + other_width + 7}"
-            else:
-                line = f"M{x + width / 2} {y + _HEIGHT}V{other_y + _HEIGHT / 2}"
-                line += f"H{other_x + other_width + 7}"
-            parts.append(f'<path d="{line}" class="arrow" marker-end="url(#head)"/>')
+    places = _places(arrows, floors)
+    parts = [
+        f'<path d="{_way(places[name], places[other])}" class="arrow" marker-end="url(#head)"/>'
+        for name, reached in arrows.items()
+        for other in sorted(reached)
+    ]
     for name, label in LABELS.items():
-        x, y, width = places[name]
-        middle = x + width / 2
-        parts.append(f'<rect x="{x}" y="{y}" width="{width}" height="{_HEIGHT}" rx="6"/>')
+        x, y = places[name]
+        middle = x + _BOX / 2
+        parts.append(f'<rect x="{x}" y="{y}" width="{_BOX}" height="{_HEIGHT}" rx="6"/>')
         parts.append(f'<text x="{middle}" y="{y + 18}" class="name">{name}</text>')
         parts.append(f'<text x="{middle}" y="{y + 34}">{escape(label)}</text>')
     title = "The rooms of the package; arrows lead to what a room imports"
-    return _svg(height, title, parts, max(x + width for x, _, width in places.values()) + 2)
+    width, height = (max(place[i] for place in places.values()) for i in (0, 1))
+    svg = _svg(height + _HEIGHT + 4, title, parts, width + _BOX + 2)
+    return f'<div class="picture">{svg}</div>'
 
 
 def training_step():

@@ -19,7 +19,7 @@ def error_blocks(evaluated: Evaluated, row_names: list[str]) -> list[Block]:
     """Draw predicted against true numbers and the errors, and list the largest of these."""
     part, levels = evaluated.part, evaluated.part.levels
     middle = _middle(levels)
-    predicted = evaluated.said.numbers[:, middle]
+    predicted = evaluated.said.columns[:, middle]
     called = "predicted" if not levels else f"predicted quantile {levels[middle]:g}"
     errors = predicted - part.y
     return [
@@ -32,8 +32,8 @@ def calibration_blocks(evaluated: Evaluated) -> list[Block]:
     """Draw whether predictions are too high or too low somewhere, or what quantiles cover."""
     part = evaluated.part
     if part.levels:
-        return [Row([_coverage(part.y, evaluated.said.numbers, part.levels)])]
-    predicted = evaluated.said.numbers[:, 0]
+        return [Row([_coverage(part.y, evaluated.said.columns, part.levels)])]
+    predicted = evaluated.said.columns[:, 0]
     return [Row([_means(part.y, predicted), _errors_by_size(part.y, predicted)])]
 
 

@@ -1,24 +1,14 @@
 """How good a model is: its metrics with intervals, beside those of simpler models."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import is_classifier
 
+from ..tabular.scoring import Predicted, interval, sampled
 from .blocks import Block, Cell, Grid, Notes, Text
-from .measures import (
-    Measured,
-    Metric,
-    Predicted,
-    class_metrics,
-    measure,
-    number_metrics,
-    of_classes,
-    of_numbers,
-)
 from .references import SimpleModels, references
 from .rows import Part, Subject
 from .texts import NONE, count, digits_for, percent, shown, with_interval
@@ -51,6 +41,31 @@ _WORDS = {
 
 
 @dataclass
+class Measured:
+    """The values of a metric.
+
+    Parameters
+    ----------
+    value : float
+        Of the rows as they are.
+    draws : ndarray of shape (n_samples,)
+        Of samples of the rows.
+    """
+
+    value: float
+    draws: NDArray[np.float64]
+
+    def interval(self) -> tuple[float, float]:
+        """Return the bounds between which 95 % of the samples lie; not-a-number without any."""
+        low, high = interval(self.draws, 0.95) or (np.nan, np.nan)
+        return low, high
+
+    def minus(self, other: "Measured") -> "Measured":
+        """Return the difference, on the same samples."""
+        return Measured(self.value - other.value, self.draws - other.draws)
+
+
+@dataclass
 class Evaluated:
     """What a model and simpler ones predict for one target, and how good that is.
 
@@ -79,19 +94,45 @@ class Evaluated:
 
 def evaluate(subject: Subject, part: Part) -> Evaluated:
     """Predict the rows of a report for one target, and measure the predictions."""
-    said = predicted_by(part.model, part.model._inputs(subject.X))
+    said = predicted_by(part, part.model._inputs(subject.X), part.y)
     found = references(subject.X, part.y, len(part.classes), part.levels, part.training)
-    all_said = {MODEL: said, LINEAR: found.linear, TRIVIAL: found.trivial}
-    metrics = {n: _metrics(part, part.y, one) for n, one in all_said.items() if one is not None}
-    return Evaluated(part, said, found, measure(metrics, len(part.y)))
+    all_said = {MODEL: said}
+    for name, predicted in ((LINEAR, found.linear), (TRIVIAL, found.trivial)):
+        if predicted is not None:
+            all_said[name] = replace(said, predicted=predicted, threshold=0.5)
+    return Evaluated(part, said, found, measure(all_said))
 
 
-def predicted_by(model: Any, inputs: NDArray[np.float32]) -> Predicted:
-    """Return what a model for a single target says of rows, whose inputs are made."""
-    if is_classifier(model):
+def measure(all_said: dict[str, Predicted]) -> dict[str, dict[str, Measured]]:
+    """Compute the metrics of several models on the same rows, and on the same samples of them."""
+    draws = sampled(list(all_said.values()))
+    return {
+        model: {name: Measured(value, values[name]) for name, value in said.scores().items()}
+        for (model, said), values in zip(all_said.items(), draws, strict=True)
+    }
+
+
+def predicted_by(part: Part, inputs: NDArray[np.float32], y: NDArray[Any]) -> Predicted:
+    """Return what the model for a target says of rows, whose inputs are made.
+
+    Parameters
+    ----------
+    part : Part
+    inputs : ndarray of shape (n_rows, n_inputs)
+    y : ndarray of shape (n_rows,)
+        The true values, as in `part`.
+
+    Returns
+    -------
+    Predicted
+    """
+    model = part.model
+    if part.classes:
         shares = model.estimator_.predict_proba(inputs)
-        return of_classes(shares, getattr(model, "threshold_", 0.5))
-    return of_numbers(model._predictions(model.estimator_.predict(inputs)))
+        threshold = getattr(model, "threshold_", 0.5)
+        return Predicted(y, shares, np.arange(len(part.classes)), threshold)
+    predicted = model._predictions(model.estimator_.predict(inputs))
+    return Predicted(y, predicted, levels=part.levels)
 
 
 def loss_of(part: Part) -> tuple[Callable[[Any, NDArray[Any]], float], str]:
@@ -99,15 +140,10 @@ def loss_of(part: Part) -> tuple[Callable[[Any, NDArray[Any]], float], str]:
     metric = "log_loss" if part.classes else "pinball_loss" if part.levels else "rmse"
 
     def loss(inputs: NDArray[np.float32], y: NDArray[Any]) -> float:
-        said = predicted_by(part.model, inputs)
-        named = _metrics(part, y, said)
-        return float(named[metric](np.ones((1, len(y))))[0]) if metric in named else 0.0
+        known = predicted_by(part, inputs, y).weighted_metrics
+        return float(known[metric](np.ones((1, len(y))))[0]) if metric in known else 0.0
 
     return loss, _WORDS[metric][0]
-
-
-def _metrics(part: Part, y: NDArray[Any], said: Predicted) -> dict[str, Metric]:
-    return class_metrics(y, said) if part.classes else number_metrics(y, said, part.levels)
 
 
 def quality_blocks(evaluated: Evaluated) -> list[Block]:

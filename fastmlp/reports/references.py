@@ -15,7 +15,6 @@ from sklearn.model_selection import KFold
 
 from ..exceptions import DataError, collected_warnings
 from ..tabular.preprocessing import TabularPreprocessor
-from .measures import Predicted, of_classes, of_numbers
 from .rows import Training, sample
 
 _N_FOLDS = 5
@@ -30,8 +29,9 @@ class SimpleModels:
 
     Parameters
     ----------
-    trivial : Predicted
-    linear : Predicted or None
+    trivial : ndarray of shape (n_rows,), (n_rows, n_classes) or (n_rows, n_levels)
+        What it predicts: numbers, the probability of each class, or quantiles.
+    linear : ndarray of shape (n_rows,) or (n_rows, n_classes), or None
     why_no_linear : str
         Why there is no linear model.
     n_rows : int
@@ -41,8 +41,8 @@ class SimpleModels:
         that have not seen it.
     """
 
-    trivial: Predicted
-    linear: Predicted | None
+    trivial: NDArray[np.float64]
+    linear: NDArray[np.float64] | None
     why_no_linear: str
     n_rows: int
     is_crossed: bool
@@ -85,15 +85,16 @@ def references(
     trivial = np.zeros((len(y), n_outputs))
     for learned, held in parts:
         trivial[held] = _trivial(known.y[learned], len(held), n_classes, levels)
-    of = of_classes if n_classes else of_numbers
+    is_flat = not n_classes and len(levels) < 2
     linear, why, n_rows = None, "quantiles have none here", 0
     if not levels:
         try:
             numbers, n_rows = _linear(known, None if training is None else X, parts, n_classes)
-            linear, why = of(numbers), ""
+            linear, why = numbers[:, 0] if is_flat else numbers, ""
         except (DataError, ValueError) as error:
             why = str(error)
-    return SimpleModels(of(trivial), linear, why, n_rows, training is None)
+    trivial = trivial[:, 0] if is_flat else trivial
+    return SimpleModels(trivial, linear, why, n_rows, training is None)
 
 
 def _trivial(

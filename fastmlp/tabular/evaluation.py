@@ -16,7 +16,15 @@ from .naming import columns_there
 from .numbers import misread_note
 from .quantiles import fitted_levels
 from .reports import mean_r2
-from .scoring import Predicted, interval, intervals, n_samples, predicted_by, samples, weighted
+from .scoring import (
+    Predicted,
+    interval,
+    intervals,
+    n_samples,
+    predicted_by,
+    sampled,
+    with_mean,
+)
 from .several import models_of, target_names, warnings_once
 from .table import warn_of
 from .targets import (
@@ -301,18 +309,18 @@ def compare(
             raise DataError("the two models read different targets from the table")
     ones, twos = _all_scores(parts), _all_scores(others)
     names = [name for name in ones if name in twos]
-    differences: dict[str, list[float]] = {name: [] for name in names}
     n_rows = len(parts[0].values)
-    for weight in samples(n_rows) if n_rows > 1 else ():
-        of_a, of_b = weighted(parts, weight)[0], weighted(others, weight)[0]
-        for name in names:
-            differences[name].append(of_b.get(name, np.nan) - of_a.get(name, np.nan))
+    ranges: dict[str, list[float] | None] = dict.fromkeys(names)
+    if n_rows > 1:
+        found = sampled([*parts, *others])
+        of_a, of_b = (with_mean(some)[0] for some in (found[: len(parts)], found[len(parts) :]))
+        ranges = {name: interval(of_b[name] - of_a[name], level) for name in names}
     metrics: dict[str, dict[str, Any]] = {
         name: {
             "a": ones[name],
             "b": twos[name],
             "difference": twos[name] - ones[name],
-            "interval": interval(differences[name], level),
+            "interval": ranges[name],
         }
         for name in names
     }

@@ -37,6 +37,27 @@ def regression_metrics(y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, fl
     }
 
 
+def predicted_labels(
+    probabilities: NDArray[Any], classes: NDArray[Any], threshold: float = 0.5
+) -> NDArray[Any]:
+    """Return the class that is predicted for each row.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_rows, n_classes)
+    classes : ndarray of shape (n_classes,)
+    threshold : float, default=0.5
+        The probability above which the second of two classes is predicted.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+    """
+    if len(classes) == 2:
+        return classes[(probabilities[:, 1] > threshold).astype(int)]
+    return classes[np.argmax(probabilities, axis=1)]
+
+
 def classification_metrics(
     y: NDArray[Any],
     probabilities: NDArray[Any],
@@ -66,9 +87,7 @@ def classification_metrics(
         'roc_auc' where there are two classes that both occur.
     """
     known = np.ones(len(y), bool) if known is None else known
-    predicted = classes[np.argmax(probabilities, axis=1)]
-    if len(classes) == 2:
-        predicted = classes[(probabilities[:, 1] > threshold).astype(int)]
+    predicted = predicted_labels(probabilities, classes, threshold)
     metrics = {"accuracy": float(accuracy_score(y, predicted))}
     # scikit-learn's own function warns where a class is predicted that no row has.
     places = np.unique(y, return_inverse=True)[1]

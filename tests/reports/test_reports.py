@@ -142,8 +142,8 @@ def test_importances_are_those_of_shuffled_values():
         assert set(found.names) == set(frame.columns) - {"one"} and found.names[0] == "age"
         seen = []
         importance.importances(model, frame, part.y, lambda inputs, y: seen.append(inputs) or 0.0)
-        said = predicted_by(model, model._inputs(frame)).shares
-        assert np.array_equal(predicted_by(model, seen[0]).shares, said)
+        said = predicted_by(part, model._inputs(frame), part.y).shares
+        assert np.array_equal(predicted_by(part, seen[0], part.y).shares, said)
     # Each column changes its own inputs and no other's.
     changed = [set(np.flatnonzero((inputs != seen[0]).any(axis=0))) for inputs in seen[1:]]
     groups = [set().union(*changed[i : i + 5]) for i in range(0, len(changed), 5)]

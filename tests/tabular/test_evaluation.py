@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastmlp import DataError, train_table
 from fastmlp.tabular.evaluation import compare, groups_of, measure, predict_known
-from fastmlp.tabular.scoring import Predicted, interval, intervals, n_samples, samples
+from fastmlp.tabular.scoring import Predicted, interval, intervals, n_samples, sampled, samples
 from fastmlp.tabular.train import evaluate
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 3, "test_size": 0}
@@ -31,10 +31,25 @@ def predictions(kind, n_rows=60, seed=0):
 @pytest.mark.parametrize("kind", ["numbers", "quantiles", "two", "three", "unknown"])
 def test_rows_that_count_are_rows_that_are_repeated(kind):
     part = predictions(kind)
-    assert part.weighted_scores(np.ones(60)) == pytest.approx(part.scores(), rel=1e-9)
-    for weight in list(samples(60))[:20]:
+    weights = np.vstack([np.ones(60), next(samples(60))[:20]])
+    found = {name: metric(weights) for name, metric in part.weighted_metrics.items()}
+    assert {name: values[0] for name, values in found.items()} == pytest.approx(
+        part.scores(), rel=1e-9
+    )
+    for i, weight in enumerate(weights):
         repeated = part.rows(np.repeat(np.arange(60), weight.astype(int)))
-        assert part.weighted_scores(weight) == pytest.approx(repeated.scores(), rel=1e-7)
+        assert {name: values[i] for name, values in found.items()} == pytest.approx(
+            repeated.scores(), rel=1e-7
+        )
+
+
+def test_samples_are_the_same_however_many_are_drawn_at_a_time(monkeypatch):
+    part = predictions("two")
+    (whole,) = sampled([part])
+    monkeypatch.setattr("fastmlp.tabular.scoring._DRAWS_AT_A_TIME", 7 * 60)
+    assert [len(some) for some in samples(60)] == [7] * 142 + [6]
+    (cut,) = sampled([part])
+    assert all(np.array_equal(whole[name], cut[name]) for name in whole)
 
 
 @pytest.mark.parametrize("kind", ["numbers", "quantiles", "two"])
