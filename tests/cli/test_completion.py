@@ -143,6 +143,7 @@ def test_columns_are_those_of_the_table(here):
     assert complete("fit", "t.csv", "--target", incomplete="GRÖ") == ["größe"]
     assert complete("evaluate", "none.fastmlp", "t.csv", "--by") == ["age", "größe"]
     assert complete("fit", "t.csv", "--sep", ",", "--drop") != ["age", "größe"]
+    assert complete("predict", "none.fastmlp", "t.csv", "u.csv", "--keep") == ["age", "größe"]
     assert complete("fit", "none.csv", "--target") == complete("fit", "--target") == []
 
 

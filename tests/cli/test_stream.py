@@ -28,6 +28,8 @@ def test_what_cannot_stream(data):
     for args, message in {
         ("--cache", "."): "--cache needs the --stream whose rows it is for",
         ("--stream", "--checkpoint", "c"): "--checkpoint cannot be used with --stream",
+        ("--stream", "--refit"): "--refit cannot be used with --stream; use --test-size 0",
+        ("--stream", "--report", "r.html"): "--report cannot be used with --stream; fastmlp report",
         ("--stream", "--target", "age", "--target", "city"): "trains for one target",
         ("--stream", "--members", "3"): "--members cannot be used where a table streams: a pack",
         ("--stream", "--effort", "high"): "--effort cannot be used here: a pack needs the table",
