@@ -54,6 +54,19 @@ def data_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("data", nargs=-1, required=True, type=DataPath())(command)
 
 
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what is learned from a table."""
+    for option in (
+        click.option("--task", type=click.Choice(["auto", "classification", "regression"]),
+                     default="auto", show_default=True, help="Kind of the target."),
+        click.option("--target", multiple=True, metavar="COL", shell_complete=column_names,
+                     help="Target column; repeated for a regression of several.  [default: the "
+                          "last one]"),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say which columns of a table a model is made of."""
     for option in (

@@ -8,10 +8,16 @@ from typing import Any
 
 import click
 
-from .completion import column_names
 from .errors import Command, UserError, about, remark
 from .models import check_model_path, check_no_models, save_trained, stem_of
-from .options import called, column_options, data_argument, opened, table_options
+from .options import (
+    called,
+    column_options,
+    data_argument,
+    opened,
+    table_options,
+    target_options,
+)
 from .signals import forget_signals, signals_held
 from .terminal import echo
 from .types import Duration, FilePath, FiniteRange
@@ -25,20 +31,7 @@ _METRICS = (
 
 @click.command(cls=Command)
 @data_argument
-@click.option(
-    "--target",
-    multiple=True,
-    metavar="COL",
-    shell_complete=column_names,
-    help="Target column; repeated for a regression of several.  [default: the last one]",
-)
-@click.option(
-    "--task",
-    type=click.Choice(["auto", "classification", "regression"]),
-    default="auto",
-    show_default=True,
-    help="Kind of the target.",
-)
+@target_options
 @click.option(
     "--time",
     "time_limit",
