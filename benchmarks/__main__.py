@@ -42,7 +42,7 @@ PARTS = {
         "A training step, float64",
         partial(training.table, dtype="float64", names=FLOAT64_CASES),
     ),
-    "scaling": ("One thread and two", scaling.table),
+    "scaling": ("One thread and more", scaling.table),
     "inference": ("Predicted probabilities of many rows, float32", inference.table),
     "small": ("Predictions of a few rows, and fits of small tables", small.table),
     "sparse": ("A training step on sparse inputs", sparse.table),

@@ -82,16 +82,25 @@ def runs_of(case):
     return runs, steps
 
 
+# Ends with the process that started it, even one that was killed.
+_BUSY = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True: pass
+"""
+
+
 @contextmanager
 def busy_neighbours(number):
     """Keep some processes busy."""
-    command = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(command) for _ in range(number)]
+    command = [sys.executable, "-c", _BUSY]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(number)]
     try:
         time.sleep(QUIET)
         yield
     finally:
         for process in processes:
+            process.stdin.close()
             process.kill()
             process.wait()
 
