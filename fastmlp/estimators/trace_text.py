@@ -77,7 +77,7 @@ def _of_layer(place: int, layer: "TracedLayer", is_last: bool) -> list[str]:
     if is_softmax:
         lines.append("dp_j/dz_k = p_j ([j = k] - p_k); the table shows j = k")
     weights = [
-        [f"W_{i + 1},{j + 1}", number(layer.W[i, j]), number(layer.dL_dW[i, j])]
+        [f"W_{i + 1},{j + 1}", number(layer.W.item(i, j)), number(layer.dL_dW.item(i, j))]
         for i, j in islice(np.ndindex(layer.W.shape), _MOST_WEIGHTS)
     ]
     head = ["weight", "W_ij", f"dL/dW_ij = {before}_i dL/dz_j"]

@@ -138,8 +138,8 @@ def _draw_edges(
             at = (x + share * (to_x - x), y + share * (to_y - y))
             # Between two numbers the edge would look like a minus.
             ax.plot(*at, "s", color="white", markersize=_SIZE)
-            _label(ax, at, _number(layer.W[i, j]), -1, _FORWARD)
-            _label(ax, at, _number(layer.dL_dW[i, j]), 1, _BACKWARD)
+            _label(ax, at, _number(layer.W.item(i, j)), -1, _FORWARD)
+            _label(ax, at, _number(layer.dL_dW.item(i, j)), 1, _BACKWARD)
 
 
 def _label(ax: Axes, at: tuple[float, float], text: str, side: int, color: str) -> None:
