@@ -107,7 +107,7 @@ class Trace:
         """Compare all gradients of weights and biases, penalty included, with differences.
 
         It is done as by :func:`fastmlp.check_gradient`, whose central differences are those of the
-        loss that the compiled kernels compute.
+        loss that the compiled kernels compute. The cost is two passes for each parameter.
 
         Returns
         -------
@@ -188,7 +188,7 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
             f"a trace is of an MLPClassifier or MLPRegressor, got {type(model).__name__}"
         )
     check_is_fitted(model, "coefs_")
-    objective = objective_of(model, *_examples(model, x, y))
+    objective = objective_of(model, *_examples(x, y))
     objective = objective._replace(plan=replace(objective.plan, dropout=()))
     plan, (X, T, weight) = objective.plan, objective.data
     shares = np.full(len(X), 1 / len(X)) if weight is None else weight / weight.sum()
@@ -211,7 +211,7 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
     )
 
 
-def _examples(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def _examples(x: Any, y: Any) -> tuple[Any, np.ndarray]:
     """Return rows of X and y, of a single example too.
 
     Raises
@@ -219,7 +219,8 @@ def _examples(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     InputError
         When these are no examples.
     """
-    X, Y = np.asarray(x), np.asarray(y)
+    # A frame keeps its names of columns, which are compared with those of the fit.
+    X, Y = x if hasattr(x, "columns") else np.asarray(x), np.asarray(y)
     if X.ndim not in (1, 2):
         raise InputError(f"x must be one example or rows of several, got shape {X.shape}")
     if X.ndim == 1:

@@ -110,8 +110,8 @@ def _unit(model: Any, class_: Any, output: int | None, of: str) -> int | None:
     is_class = hasattr(model.estimator_, "classes_")
     if of == "score" and (not is_class or isinstance(model.estimator_, Pack)):
         raise InputError(
-            "of='score' is for a classifier of a single network, which one member or a parameter "
-            "of the network gives; use of='prediction'"
+            "of='score' needs a classifier of a single network, which a parameter of the network, "
+            "such as hidden_layer_sizes, trains; use of='prediction'"
         )
     if is_class:
         if output is not None:

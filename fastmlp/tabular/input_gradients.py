@@ -75,7 +75,7 @@ def input_gradients(
     the mean of those on both sides, and in a column of two values that of the line through both. A
     missing value has the gradient not-a-number. What the target was on average for single values of
     a column is held constant. The prediction of a pack is a mean over networks, and so is its
-    gradient; it has no score.
+    gradient. Scores of tables are those of classifiers of a single network.
 
     Examples
     --------

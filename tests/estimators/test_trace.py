@@ -4,6 +4,7 @@ import json
 from math import log
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import fit_quietly
 
@@ -193,6 +194,14 @@ def test_several_examples_have_means():
         for name in ("z", "h", "dh_dz", "dL_dh", "dL_dz", "dL_dW", "dL_db"):
             mean = np.mean([getattr(one.layers[number], name) for one in each], axis=0)
             np.testing.assert_allclose(getattr(layer, name), mean, rtol=1e-12, atol=1e-14)
+
+
+def test_frames_keep_their_names():
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    model = fit_quietly(MLPClassifier((4,), max_iter=3, random_state=0), frame, CLASSES)
+    close(trace(model, frame, CLASSES).loss, trace(model, frame[:], list(CLASSES)).loss)
+    with pytest.raises(ValueError, match="feature names"):
+        trace(model, frame.rename(columns={"a": "d"}), CLASSES)
 
 
 def test_a_wrong_gradient_is_found():

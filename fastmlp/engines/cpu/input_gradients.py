@@ -101,14 +101,13 @@ def input_gradients(
     Parameters and result are those of :func:`fastmlp.engines.devices.input_gradients`.
     """
     n_rows, n_features = X.shape
-    is_sparse, n_parameters_ = issparse(X), n_parameters(plan.layer_units)
+    is_sparse = issparse(X)
     wanted = np.array([PREDICTED] if units is None else units, dtype=np.int64)
-    work = (1 + wanted.size) * n_parameters_
+    work = (1 + wanted.size) * n_parameters(plan.layer_units)
     n_threads = prediction_threads(n_features, work, X, n_jobs)
     layout = gradient_layout(
         plan.layer_units, plan.activations, plan.loss, plan.dtype, n_threads, is_sparse
     )
-    # The first elements are zeros that stay so; see ZEROS.
     arena = aligned(layout.size, plan.dtype)
     at.pack_layers(coefs, intercepts, arena, int(layout.settings[at.PARAMETERS]), layout)
     at.transpose_layers(coefs, layout.layers, arena, int(layout.settings[at.PANEL]))
