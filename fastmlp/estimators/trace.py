@@ -15,14 +15,14 @@ from .gradient_check import Objective, objective_of, relative_error
 from .trace_text import written
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TracedLayer:
     """One layer of a :class:`Trace`.
 
     A unit j of a layer computes ``z_j = sum_i h_i W_ij + b_j`` from the outputs h of the layer
     before, and ``h_j = f(z_j)``. Of several examples, everything but W and b is a mean.
 
-    Attributes
+    Parameters
     ----------
     activation : str
         The name of f.
@@ -62,13 +62,13 @@ class TracedLayer:
     penalty_dW: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """The computation graph of one example, or the means over several; see :func:`trace`.
 
     ``print`` shows it as a table, and :func:`fastmlp.plotting.computation_graph` draws it.
 
-    Attributes
+    Parameters
     ----------
     x : ndarray of shape (n_features,)
     t : ndarray of shape (n_outputs,)
@@ -86,6 +86,8 @@ class Trace:
     dL_dx : ndarray of shape (n_features,)
         The gradient of the loss with respect to the inputs.
     n_examples : int
+    objective : Objective
+        What training minimises, for these examples alone; :meth:`check` compares with it.
     """
 
     x: np.ndarray
@@ -96,7 +98,7 @@ class Trace:
     penalty: float
     dL_dx: np.ndarray
     n_examples: int
-    _objective: Objective
+    objective: Objective
 
     @property
     def prediction(self) -> np.ndarray:
@@ -120,7 +122,7 @@ class Trace:
             [layer.dL_db for layer in self.layers],
             np.float64,
         )
-        return relative_error(self._objective, gradient)
+        return relative_error(self.objective, gradient)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers as lists in dicts, for JSON.
@@ -133,7 +135,7 @@ class Trace:
         result = {
             field.name: _plain(getattr(self, field.name))
             for field in fields(self)
-            if not field.name.startswith("_")
+            if field.name not in ("layers", "objective")
         }
         result["layers"] = [
             {field.name: _plain(getattr(layer, field.name)) for field in fields(layer)}
@@ -141,7 +143,7 @@ class Trace:
         ]
         return result
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return written(self)
 
 
@@ -207,7 +209,7 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
         penalty=float(penalty(objective.theta, plan, total)),
         dL_dx=shares @ signals.dL_dx,
         n_examples=len(X),
-        _objective=objective,
+        objective=objective,
     )
 
 
