@@ -92,12 +92,22 @@ def class_number(classes: np.ndarray, class_: Any) -> int:
     InputError
         When it is none of them.
     """
-    found = np.flatnonzero([bool(np.all(known == class_)) for known in classes])
+    is_label = np.ndim(class_) == 0
+    found = np.flatnonzero([is_label and bool(known == class_) for known in classes])
     if not len(found):
         shown = ", ".join(repr(known) for known in classes[:5].tolist())
         more = ", ..." if len(classes) > 5 else ""
         raise InputError(f"class_={class_!r} is none of the model's classes: {shown}{more}")
     return int(found[0])
+
+
+def output_number(n_outputs: int, output: Any) -> int:
+    """Return the number of an output; raise InputError where it is none."""
+    if isinstance(output, bool | np.bool_) or not isinstance(output, int | np.integer):
+        raise InputError(f"output must be the number of an output, got {output!r}")
+    if not 0 <= output < n_outputs:
+        raise InputError(f"output={output} is none of the outputs 0 to {n_outputs - 1}")
+    return int(output)
 
 
 def _wanted(model: Any, class_: Any, output: int | None) -> tuple[list[int] | None, bool, bool]:
@@ -127,11 +137,7 @@ def _wanted(model: Any, class_: Any, output: int | None) -> tuple[list[int] | No
     if not is_of_classes:
         if output is None:
             return list(range(n_outputs)), False, n_outputs == 1
-        if isinstance(output, bool | np.bool_) or not isinstance(output, int | np.integer):
-            raise InputError(f"output must be the number of an output, got {output!r}")
-        if not 0 <= output < n_outputs:
-            raise InputError(f"output={output} is none of the outputs 0 to {n_outputs - 1}")
-        return [int(output)], False, True
+        return [output_number(n_outputs, output)], False, True
     if len(model.classes_) < 2:
         raise InputError("the model knows a single class, so that nothing changes its prediction")
     if class_ is None:

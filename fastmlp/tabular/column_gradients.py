@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators.input_gradients import check_of, class_number, unit_gradients
+from ..estimators.input_gradients import check_of, class_number, output_number, unit_gradients
 from ..estimators.prediction import outputs
 from ..estimators.transaction import whole
 from ..exceptions import InputError
@@ -122,9 +122,7 @@ def _unit(model: Any, class_: Any, output: int | None, of: str) -> int | None:
     n_levels = max(1, len(fitted_levels(model)))
     if output is None and n_levels > 1:
         raise InputError(f"the model predicts {n_levels} quantiles; choose the output of one")
-    if output is not None and not 0 <= output < n_levels:
-        raise InputError(f"output={output} is none of the outputs 0 to {n_levels - 1}")
-    return output or 0
+    return 0 if output is None else output_number(n_levels, output)
 
 
 def _of_inputs(

@@ -179,6 +179,8 @@ def test_dropout_is_left_out():
     ("target", "options", "message"),
     [
         ("classes", {"class_": 7}, "class_=7 is none of the model's classes: 0, 1, 2"),
+        ("classes", {"class_": []}, "none of the model's classes"),
+        ("classes", {"class_": [0, 1, 2]}, "none of the model's classes"),
         ("classes", {"output": 1}, "use class_ for a classifier"),
         ("numbers", {"class_": 1}, "this is a regressor; use output"),
         ("labels", {"class_": 1}, "several labels; use output"),

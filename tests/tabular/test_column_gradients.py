@@ -90,6 +90,8 @@ def test_quantiles_are_chosen_by_number():
         input_gradients(model, FRAME)
     with pytest.raises(InputError, match="output=2 is none of the outputs 0 to 1"):
         input_gradients(model, FRAME, output=2)
+    with pytest.raises(InputError, match="the number of an output, got 'b'"):
+        input_gradients(model, FRAME, output="b")
 
 
 def test_scores_of_a_single_network():
