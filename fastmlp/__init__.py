@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .estimators.gradient_check import check_gradient
     from .estimators.interop import from_sklearn
     from .estimators.regressor import MLPRegressor
+    from .estimators.trace import Trace, trace
     from .exceptions import (
         CustomLossError,
         DataError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .search.tune import tune
     from .streaming.fit import train_files
     from .tabular.classifier import TabularClassifier
+    from .tabular.input_gradients import input_gradients
     from .tabular.preprocessing import TabularPreprocessor
     from .tabular.regressor import TabularRegressor
     from .tabular.train import train_table
@@ -57,14 +59,17 @@ _HOME = {
     "TabularClassifier": "tabular.classifier",
     "TabularPreprocessor": "tabular.preprocessing",
     "TabularRegressor": "tabular.regressor",
+    "Trace": "estimators.trace",
     "TrainingWarning": "exceptions",
     "check_gradient": "estimators.gradient_check",
     "export_onnx": "export.onnx",
     "fit_many": "estimators.fit_many",
     "from_sklearn": "estimators.interop",
+    "input_gradients": "tabular.input_gradients",
     "load_model": "export.model_file",
     "save_model": "export.model_file",
     "to_onnx": "export.onnx",
+    "trace": "estimators.trace",
     "train_files": "streaming.fit",
     "train_table": "tabular.train",
     "tune": "search.tune",
@@ -100,6 +105,7 @@ __all__ = [
     "TabularClassifier",
     "TabularPreprocessor",
     "TabularRegressor",
+    "Trace",
     "TrainingWarning",
     "__version__",
     "check_gradient",
@@ -108,11 +114,13 @@ __all__ = [
     "export_onnx",
     "fit_many",
     "from_sklearn",
+    "input_gradients",
     "load_model",
     "plotting",
     "save_model",
     "schedules",
     "to_onnx",
+    "trace",
     "train_files",
     "train_table",
     "tune",

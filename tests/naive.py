@@ -169,6 +169,26 @@ def forward(weights, biases, activation_names, loss, X, masks=None):
     return activations, zs
 
 
+def input_jacobians(weights, biases, activation_names, loss, X, *, of_preactivations=False):
+    """Derivatives of all outputs for all inputs, (n_rows, n_outputs, n_features), from the front.
+
+    `loss` says what the output activation is, as for :func:`forward`.
+    """
+    activations, zs = forward(weights, biases, activation_names, loss, X)
+    J = np.broadcast_to(np.eye(X.shape[1]), (len(X), X.shape[1], X.shape[1]))
+    for layer, W in enumerate(weights):
+        J = np.einsum("ij,nif->njf", W, J)
+        if layer < len(weights) - 1:
+            J = J * ACTIVATIONS[of_layer(activation_names, layer)][1](zs[layer + 1])[:, :, None]
+    if of_preactivations:
+        return J
+    p = activations[-1][:, :, None]
+    name = OUTPUTS.get(loss, "identity")
+    if name == "softmax":
+        return p * (J - (p * J).sum(axis=1, keepdims=True))
+    return {"identity": J, "exp": p * J, "logistic": p * (1 - p) * J}[name]
+
+
 def of_layer(names, layer):
     return names if isinstance(names, str) else names[layer]
 

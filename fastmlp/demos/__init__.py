@@ -23,6 +23,7 @@ _DEMOS = {
     "digits": ("images", "images of digits: errors, and what the hidden units look for"),
     "approximation": ("curves", "any curve from enough hidden units"),
     "vanishing-gradients": ("depth", "what reaches the first of many layers, by initialisation"),
+    "backpropagation": ("graphs", "one example through a network and back, number by number"),
 }
 
 __all__ = ["Result", "names", "run", "summary", *(name.replace("-", "_") for name in _DEMOS)]

@@ -223,6 +223,45 @@ def predict_rows(
     return _cpu_engine().predict_rows(network, arrays, X, n_jobs)
 
 
+def input_gradients(
+    plan: TrainingPlan,
+    coefs: Sequence[np.ndarray],
+    intercepts: Sequence[np.ndarray],
+    X: Matrix,
+    units: Sequence[int] | None,
+    of_preactivations: bool,
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Compute on the CPU the gradients of outputs with respect to inputs, for each row.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        The plan of the network; its optimiser and batch size do not matter.
+    coefs : sequence of ndarray of shape (fan_in, fan_out)
+        For each layer its weights, of the plan's dtype.
+    intercepts : sequence of ndarray of shape (fan_out,)
+        For each layer its biases, in the same form.
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    units : sequence of int or None
+        The outputs to differentiate. None stands for that of the class which a row predicts, where
+        a single output, the probability of the second of two classes, is negated for the first.
+    of_preactivations : bool
+        Whether to differentiate an output's pre-activation instead of its activation.
+    n_jobs : int or None
+        Number of threads; None is numba's limit.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_units, n_features)
+        In the plan's dtype; one unit where `units` is None.
+    """
+    _cpu_engine()
+    from .cpu.input_gradients import input_gradients as on_cpu
+
+    return on_cpu(plan, coefs, intercepts, X, units, of_preactivations, n_jobs)
+
+
 def cpu_threads(n_jobs: int | None) -> int:
     """Return how many threads of the CPU an ``n_jobs`` parameter stands for.
 

@@ -147,6 +147,22 @@ def check_gradient(estimator: Any, X: Any, y: Any, sample_weight: Any = None) ->
         kink of its activation.
     """
     objective = objective_of(estimator, X, y, sample_weight)
+    return relative_error(objective, analytic_gradient(objective))
+
+
+def relative_error(objective: Objective, gradient: np.ndarray) -> float:
+    """Compare a gradient of an objective with central differences.
+
+    Parameters
+    ----------
+    objective : Objective
+    gradient : ndarray of shape (n_parameters,)
+
+    Returns
+    -------
+    float
+        What :func:`check_gradient` returns.
+    """
     plan = objective.plan
     unpenalised = replace(plan, alpha=0.0, l1=0.0)
     scale = plan.n_outputs if plan.loss == Loss.SQUARED_ERROR else 1
@@ -158,11 +174,10 @@ def check_gradient(estimator: Any, X: Any, y: Any, sample_weight: Any = None) ->
             return scale * loss + penalty(theta, plan, engine.total_weight)
 
         numerical = numerical_gradient(total_loss, objective.theta)
-    analytic = analytic_gradient(objective)
     errors = [
         np.linalg.norm(a - n) / max(np.linalg.norm(a), np.linalg.norm(n), np.finfo(float).tiny)
         for a, n in zip(
-            chain(*views(analytic, plan.layer_units)),
+            chain(*views(gradient, plan.layer_units)),
             chain(*views(numerical, plan.layer_units)),
             strict=True,
         )

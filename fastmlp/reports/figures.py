@@ -124,12 +124,18 @@ def bars_with_errors(
     x_label: str,
 ) -> Drawing:
     """Draw horizontal bars with whiskers, the first one on top."""
-    drawing = Drawing(height=0.75 + 0.26 * len(labels))
-    places = np.arange(len(labels))
-    drawing.ax.barh(places, means, color=SERIES[0], height=0.62)
+    drawing = bars(labels, means, x_label)
     drawing.ax.errorbar(
-        means, places, xerr=deviations, fmt="none", ecolor=INK, elinewidth=1, capsize=2.5
-    )
+        means, np.arange(len(labels)), xerr=deviations, fmt="none", ecolor=INK, elinewidth=1,
+        capsize=2.5,
+    )  # fmt: skip
+    return drawing
+
+
+def bars(labels: Sequence[str], lengths: NDArray[np.float64], x_label: str) -> Drawing:
+    """Draw horizontal bars, the first one on top."""
+    drawing = Drawing(height=0.75 + 0.26 * len(labels))
+    drawing.ax.barh(np.arange(len(labels)), lengths, color=SERIES[0], height=0.62)
     _name_places(drawing, labels)
     drawing.ax.set_xlabel(x_label)
     return drawing

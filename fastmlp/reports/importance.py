@@ -1,4 +1,4 @@
-"""What a model makes of single columns: permutation importance and partial dependence."""
+"""What a model makes of single columns: importances, slopes and partial dependence."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.inspection import partial_dependence, permutation_importance
 
 from ..tabular.cells import numbers_of
+from ..tabular.column_gradients import number_gradients_of, numeric_columns
 from ..tabular.columns import called
 from ..tabular.dates import read_dates
 from ..tabular.encoders.assembly import make_inputs
@@ -22,6 +23,7 @@ _MOST_PREDICTIONS = 100_000
 _ROWS = (100, 2000)
 _MOST_COLUMNS = 200
 _N_REPEATS = 5
+_ROWS_OF_SLOPES = 1000
 _ROWS_OF_DEPENDENCE = 300
 _N_POINTS = 14
 _MOST_LEVELS = 10
@@ -106,6 +108,56 @@ def importances(
 
 def _places_of(name: Hashable, names: list[Hashable]) -> list[int]:
     return [i for i, other in enumerate(names) if other is name or other == name]
+
+
+@dataclass
+class Slopes:
+    """How much a prediction changes with a numeric column, near the rows as they are.
+
+    Parameters
+    ----------
+    names : list of hashable
+        The columns, the steepest first.
+    means : ndarray of shape (n_columns,)
+        The mean absolute gradient, times the standard deviation of the column.
+    n_rows : int
+    """
+
+    names: list[Hashable]
+    means: NDArray[np.float64]
+    n_rows: int
+
+
+def slopes(model: Any, X: pd.DataFrame, output: int | None) -> Slopes | None:
+    """Measure how steep a model is in each numeric column that it uses.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        For a single target. Of a classifier it is the probability of the predicted class.
+    X : pandas.DataFrame
+    output : int or None
+        The number of a quantile, where several are predicted.
+
+    Returns
+    -------
+    Slopes or None
+        None where no column is numeric, or has numbers.
+    """
+    names = numeric_columns(model)[:_MOST_COLUMNS]
+    rows = sample(len(X), _ROWS_OF_SLOPES)
+    numbers, codes = read_rows(model.preprocessor_, read_frame(model, X.iloc[rows], reset=False))
+    gradients = number_gradients_of(model, numbers, codes, output=output)
+    found: list[tuple[float, Hashable]] = []
+    for place, name in enumerate(names):
+        is_known = ~np.isnan(numbers[:, place])
+        if is_known.any():
+            steepness = np.abs(gradients[is_known, place]).mean()
+            found.append((float(steepness * numbers[is_known, place].std()), name))
+    found.sort(key=lambda pair: -pair[0])
+    if not found:
+        return None
+    return Slopes([name for _, name in found], np.array([mean for mean, _ in found]), len(rows))
 
 
 @dataclass

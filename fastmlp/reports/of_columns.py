@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from .blocks import Block, Cell, Grid, Heading, Notes, Row, Text
-from .figures import bars_with_errors, curves_of_values, dots_of_levels
-from .importance import Dependence, Importances, dependences, importances
+from .blocks import Block, Cell, Grid, Heading, Notes, Picture, Row, Text
+from .figures import bars, bars_with_errors, curves_of_values, dots_of_levels
+from .importance import Dependence, Importances, Slopes, dependences, importances, slopes
 from .quality import loss_of
 from .rows import Part, Subject
 from .texts import count, number, quoted, shown
@@ -22,6 +22,7 @@ def column_blocks(subject: Subject, part: Part) -> list[Block]:
     """Show permutation importances, and the partial dependence of the first columns."""
     loss, called = loss_of(part)
     found = importances(part.model, subject.X, part.y, loss)
+    steep = slopes(part.model, subject.X, _middle(part))
     blocks: list[Block] = [
         Text(
             f"Each column is shuffled among {count(found.n_rows, 'row')}, {found.n_repeats} times, "
@@ -29,7 +30,8 @@ def column_blocks(subject: Subject, part: Part) -> list[Block]:
             "relies on that column. Columns that tell the same share their importance, and a "
             "column that matters to the model need not be a cause."
         ),
-        *_bars(found, called),
+        *([Text(_about_slopes(part, steep))] if steep else []),
+        *_bars(part, found, called, steep),
     ]
     if found.n_left_out:
         blocks.append(
@@ -52,7 +54,28 @@ def column_blocks(subject: Subject, part: Part) -> list[Block]:
     return blocks
 
 
-def _bars(found: Importances, called: str) -> list[Block]:
+def _middle(part: Part) -> int | None:
+    """Return the number of the quantile in the middle, where several are predicted."""
+    return len(part.levels) // 2 if len(part.levels) > 1 else None
+
+
+def _about_slopes(part: Part, found: Slopes) -> str:
+    """Say what slopes are, and of which prediction."""
+    if part.classes:
+        what = "the probability of the predicted class"
+    elif (middle := _middle(part)) is not None:
+        what = f"the quantile {part.levels[middle]:g}"
+    else:
+        what = "the prediction"
+    return (
+        f"Slopes say how much {what} changes with a numeric column, near the rows as they are: the "
+        f"mean of the absolute gradient over {count(found.n_rows, 'row')}, times the standard "
+        "deviation of the column. Shuffling tells what a column is worth, and a slope what a small "
+        "change of it does; text and dates have none."
+    )
+
+
+def _bars(part: Part, found: Importances, called: str, steep: Slopes | None) -> list[Block]:
     shown_ones = slice(0, _MOST_BARS)
     names = [str(name) for name in found.names]
     drawing = bars_with_errors(
@@ -63,15 +86,16 @@ def _bars(found: Importances, called: str) -> list[Block]:
         f"{shown(name, 30)} {number(mean)}"
         for name, mean in zip(names[:3], found.means[:3], strict=False)
     )
-    blocks: list[Block] = [
-        Row([
-            drawing.picture(
-                "Importance of the columns",
-                "Whiskers are the standard deviation over the shuffles.",
-                f"Bars of importances; the largest are {first}",
-            )
-        ])
-    ]  # fmt: skip
+    pictures = [
+        drawing.picture(
+            "Importance of the columns",
+            "Whiskers are the standard deviation over the shuffles.",
+            f"Bars of importances; the largest are {first}",
+        )
+    ]
+    if steep is not None:
+        pictures.append(_slopes(part, steep))
+    blocks: list[Block] = [Row(pictures)]
     if len(names) > _MOST_BARS:
         rows = [
             [
@@ -84,6 +108,20 @@ def _bars(found: Importances, called: str) -> list[Block]:
         head = ["column", f"growth of the {called}", "standard deviation"]
         blocks.append(Grid("The columns that follow", head, rows, {1, 2}, can_sort=True))
     return blocks
+
+
+def _slopes(part: Part, found: Slopes) -> Picture:
+    """Draw the slopes of the steepest columns."""
+    names, means = [str(name) for name in found.names[:_MOST_BARS]], found.means[:_MOST_BARS]
+    what = "probability" if part.classes else "prediction"
+    first = ", ".join(
+        f"{shown(name, 30)} {number(mean)}" for name, mean in zip(names[:3], means, strict=False)
+    )
+    return bars(names, means, f"change of the {what}").picture(
+        "Slopes of the numeric columns",
+        "For a step of one standard deviation.",
+        f"Bars of slopes; the largest are {first}",
+    )
 
 
 def _what(part: Part) -> str:

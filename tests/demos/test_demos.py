@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -170,6 +171,18 @@ def test_gradient_norms_are_those_of_the_loss():
     assert result.rows[1][2] == pytest.approx(np.linalg.norm(hidden.T @ delta / 60), rel=1e-6)
 
 
+@pytest.mark.parametrize("corner", range(4))
+def test_backpropagation(corner):
+    result = demos.backpropagation(corner=corner, hidden=3)
+    *hidden, output = result.rows
+    assert len(hidden) == 3 and all(row[3] == pytest.approx(1 - row[2] ** 2) for row in hidden)
+    assert output[5] == pytest.approx(output[2] - (corner in (1, 2)))
+    for row in result.rows:
+        assert row[5] == pytest.approx(row[3] * row[4])
+    difference = float(re.search(r"differences by (\S+) at most", result.findings[2])[1])
+    assert difference < 1e-6
+
+
 def test_seeds_repeat_and_differ():
     assert demos.spiral(3).rows == demos.spiral(3).rows
     assert demos.spiral(3).rows != demos.spiral(4).rows
@@ -198,6 +211,7 @@ QUICK = {
     "digits": ({"hidden": 10}, ["training of 64-10-10"]),
     "approximation": ({"n_points": 31, "n_seeds": 1}, ["logistic units", "error of the fit"]),
     "vanishing-gradients": ({"max_iter": 2, "n_rows": 50}, ["before training", "training"]),
+    "backpropagation": ({}, ["forward in black, back in colour"]),
 }
 
 

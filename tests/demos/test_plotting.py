@@ -1,5 +1,6 @@
 """What pictures show: labels, lines and their data."""
 
+import re
 import sys
 import warnings
 
@@ -14,7 +15,7 @@ from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastmlp import MLPClassifier, MLPRegressor, TabularClassifier, plotting
+from fastmlp import MLPClassifier, MLPRegressor, TabularClassifier, plotting, trace
 from fastmlp.estimators.parameters import ACTIVATIONS
 from fastmlp.exceptions import InputError
 
@@ -360,14 +361,64 @@ def test_pictures_that_cannot_be_written(tmp_path, ax):
         plotting.save(ax, tmp_path / "none" / "picture.png")
 
 
+def graph_of(hidden, n_features=2, n_classes=2, **options):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, n_features)), np.arange(12) % n_classes
+    model = fitted(MLPClassifier(hidden, "tanh", max_iter=2, random_state=0, **options), X, y)
+    return trace(model, X[0], y[0])
+
+
+def test_computation_graph_has_every_number(ax):
+    graph = graph_of((3,), n_classes=3)
+    assert plotting.computation_graph(graph, ax) is ax
+    shown = [text.get_text() for text in ax.texts]
+    numbers = [f"{w:.3g}" for layer in graph.layers for w in (*layer.W.flat, *layer.dL_dW.flat)]
+    assert sorted(text for text in shown if re.fullmatch(r"-?[\d.]+(e-?\d+)?", text)) == sorted(
+        numbers
+    )
+    for layer, h in zip(graph.layers, "hp", strict=True):
+        for j in range(3):
+            assert f"b = {layer.b[j]:.3g}\nz = {layer.z[j]:.3g}\n{h} = {layer.h[j]:.3g}" in shown
+            of_h, of_z = layer.dL_dh[j], layer.dL_dz[j]
+            assert f"dL/d{h} = {of_h:.3g}\ndL/dz = dL/db = {of_z:.3g}" in shown
+    for x, signal in zip(graph.x, graph.dL_dx, strict=True):
+        assert {f"x = {x:.3g}", f"dL/dx = {signal:.3g}"} <= set(shown)
+    assert f"t = 1, 0, 0\nL = {graph.loss:.3g}" in shown
+    assert {"inputs", "tanh", "softmax", "cross entropy"} <= set(shown)
+
+
+@pytest.mark.parametrize("hidden", [(), (1,), (5,), (3, 2), (4, 5)])
+def test_numbers_of_a_computation_graph_do_not_hide_each_other(hidden):
+    ax = plotting.computation_graph(graph_of(hidden, n_classes=3))
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    for i, one in enumerate(boxes):
+        for text, other in zip(ax.texts[i + 1 :], boxes[i + 1 :], strict=True):
+            overlap = (
+                min(one.x1, other.x1) - max(one.x0, other.x0),
+                min(one.y1, other.y1) - max(one.y0, other.y0),
+            )
+            assert min(overlap) < 1, (ax.texts[i].get_text(), text.get_text())
+
+
+def test_large_networks_are_not_drawn(ax):
+    for graph in (graph_of((6,)), graph_of((5, 5)), graph_of((1, 1, 1, 1)), graph_of((1,), 6)):
+        with pytest.raises(InputError, match="is too large to draw: at most 5 units in a layer"):
+            plotting.computation_graph(graph, ax)
+    with pytest.raises(InputError, match="what trace returns, not of MLPClassifier"):
+        plotting.computation_graph(MLPClassifier(), ax)
+
+
 def test_without_matplotlib_all_say_what_to_install(monkeypatch):
     model, (X, y) = classifier(), iris()
+    graph = graph_of((1,))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for draw in (
         lambda: plotting.learning_curve(model),
         lambda: plotting.confusion_matrix(model, X, y),
         lambda: plotting.decision_boundary(model, X, y),
         lambda: plotting.first_layer_weights(model),
+        lambda: plotting.computation_graph(graph),
         plotting.activation_functions,
         plotting.new_figure,
         lambda: plotting.check_picture("picture.png"),

@@ -88,7 +88,7 @@ FITS = """
 import hashlib, os, sys
 import numpy as np
 from scipy.sparse import csr_matrix
-from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp import MLPClassifier, MLPRegressor, input_gradients
 from fastmlp.engines.cpu import engine, library
 engine._TEAM_MULTIPLY_ADDS, engine._THREAD_PREDICTION = 0, 1
 engine.default_n_threads = lambda: int(os.environ["THREADS"])
@@ -102,6 +102,7 @@ def fit(cls, y, X=X, **options):
     model = cls(max_iter=3, random_state=0, diagnose=False, **options)
     model.fit(X.astype(DTYPE), y, callback=lambda epoch: None)
     parts = [*model.coefs_, *model.intercepts_, model.predict(X.astype(DTYPE))]
+    parts.append(input_gradients(model, X.astype(DTYPE)))
     for part in parts:
         digest.update(np.ascontiguousarray(part).tobytes())
 
@@ -375,7 +376,7 @@ def test_every_plan_finds_its_kernels_in_the_catalogue(monkeypatch):
         dispatch.training_calls(plan, False)
         dispatch.prediction_calls(plan.activations, loss, plan.dtype, True)
     dispatch.prediction_calls.cache_clear()
-    assert asked | {"train", "predict"} == set(catalogue.NAMES)
+    assert asked | {"train", "predict", "differentiate"} == set(catalogue.NAMES)
     assert len(catalogue.DOUBLE_NAMES) == len(losses)
 
 

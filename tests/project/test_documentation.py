@@ -43,7 +43,7 @@ NOT_RUN = {
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
 ROOMS = (
     "network|engines|training|estimators|tabular|search|streaming|export|reports|serving|tools"
-    "|demos"
+    "|demos|plotting"
 )
 
 
@@ -303,7 +303,9 @@ def test_every_public_name_is_in_the_reference():
     public |= {f"fastmlp.demos.{name}" for name in demos.__all__}
     public |= {f"fastmlp.{name}" for name in _own(exceptions, lambda x: isinstance(x, type))}
     public |= {f"fastmlp.schedules.{n}" for n in _own(schedules, lambda x: isinstance(x, type))}
-    public |= {f"fastmlp.plotting.{n}" for n in _own(plotting, isfunction)}
+    public |= {
+        f"fastmlp.plotting.{n}" for n in plotting.__all__ if isfunction(getattr(plotting, n))
+    }
     assert public - found == {"fastmlp.plotting.require_matplotlib"}
     for name in found:
         module, attribute = name.rsplit(".", 1)

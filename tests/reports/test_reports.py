@@ -12,6 +12,7 @@ from fastmlp import (
     MLPRegressor,
     TabularClassifier,
     TabularRegressor,
+    input_gradients,
     train_table,
     write_report,
 )
@@ -148,6 +149,46 @@ def test_importances_are_those_of_shuffled_values():
     changed = [set(np.flatnonzero((inputs != seen[0]).any(axis=0))) for inputs in seen[1:]]
     groups = [set().union(*changed[i : i + 5]) for i in range(0, len(changed), 5)]
     assert all(groups) and sum(map(len, groups)) == len(set().union(*groups))
+
+
+def test_slopes_are_those_of_the_prediction():
+    frame = pd.DataFrame({
+        "x": np.linspace(-3, 3, 90), "half": np.linspace(2, -2, 90) ** 3, "city": ["Rome"] * 90
+    })  # fmt: skip
+    frame.loc[::2, "city"] = "Oslo"
+    frame.loc[5, "x"] = np.nan
+    y = frame["x"].fillna(0) * 2 + frame["half"] / 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = TabularRegressor(**QUICK).fit(frame, y)
+    found = importance.slopes(model, frame, None)
+    gradients = input_gradients(model, frame)
+    expected = gradients.abs().mean() * frame[["x", "half"]].std(ddof=0)
+    assert dict(zip(found.names, found.means, strict=True)) == pytest.approx(expected.to_dict())
+    assert list(found.means) == sorted(found.means, reverse=True) and found.n_rows == 90
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        of_text = TabularRegressor(**QUICK).fit(frame[["city"]], y)
+    assert importance.slopes(of_text, frame, None) is None
+    assert importance.slopes(model, frame.assign(x=np.nan), None).names == ["half"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({}, "how much the prediction changes"),
+        ({"loss": "quantile", "quantiles": [0.1, 0.6, 0.9]}, "how much the quantile 0.6 changes"),
+        (None, "how much the probability of the predicted class changes"),
+    ],
+)
+def test_the_page_shows_slopes_where_there_are_numbers(parameters, said, tmp_path):
+    frame = mixed(60)[["age", "city"]]
+    frame["y"] = np.resize(["a", "b", "c"], 60) if parameters is None else frame["age"] * 1.5
+    page = page_of(trained(frame, **(parameters or {})), frame, tmp_path)
+    assert said in page and "Slopes of the numeric columns" in page
+    frame = frame.drop(columns="age")
+    page = page_of(trained(frame, **(parameters or {})), frame, tmp_path)
+    assert "Importance of the columns" in page and "Slopes" not in page
 
 
 def test_held_out_rows_are_found_again():

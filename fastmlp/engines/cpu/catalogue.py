@@ -44,7 +44,8 @@ _FAMILIES = {
 }
 # What Python calls: ``(number, n_threads, barrier, arena, job)`` and ``(job,)``.
 _ENTRY = (Kind.INTEGER, Kind.INTEGER, Kind.TO_INTEGERS, Kind.TO_REALS, Kind.TO_INTEGERS)
-_CALLED = {"train": _ENTRY, "predict": _ENTRY, "row_losses": (Kind.TO_INTEGERS,)}
+_ENTRIES = "train", "predict", "differentiate"
+_CALLED = {**dict.fromkeys(_ENTRIES, _ENTRY), "row_losses": (Kind.TO_INTEGERS,)}
 
 #: The types of numbers that networks have.
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -112,7 +113,7 @@ def _all_names() -> Iterator[str]:
             yield loss_name("losses_and_deltas", loss)
     for optimizer in Optimizer:
         yield update_name(optimizer)
-    yield from ("train", "predict")
+    yield from _ENTRIES
 
 
 #: The names of all kernels that are compiled for a network's dtype.

@@ -11,6 +11,7 @@ from ...network.plan import Activation, Loss, Optimizer
 from .._numba import Dispatcher, address_of, object_of
 from .catalogue import signature
 from .gemm import multiply
+from .gradient_pass import differentiate
 from .indirect_call import numba_type
 from .kernels import predict, train
 from .layers import (
@@ -53,6 +54,7 @@ _SINGLE = {
     "drop_units": drop_units,
     "train": train,
     "predict": predict,
+    "differentiate": differentiate,
 }
 _FAMILIES: dict[str, Callable[[str], Dispatcher]] = {
     "activate": lambda choice: activation_kernel(Activation[choice.upper()]),

@@ -185,6 +185,20 @@ def prediction_calls(
     return _calls(_prediction_kernels(loss, is_sparse), layers, dtype)
 
 
+@library.holds_addresses
+@lru_cache
+def gradient_calls(
+    activations: tuple[Activation, ...], loss: Loss, dtype: np.dtype, is_sparse: bool
+) -> np.ndarray:
+    """Return the addresses of all kernels that gradients of inputs need.
+
+    Parameters and result are those of :func:`prediction_calls`.
+    """
+    layers = [_training_kernels_of_layer(activation, 0.0) for activation in activations]
+    kernels = _prediction_kernels(loss, is_sparse) | {slots.BACKWARD: "backward"}
+    return _calls(kernels, layers, dtype)
+
+
 def training_calls(plan: TrainingPlan, is_sparse: bool) -> tuple[np.ndarray, Any]:
     """Return the addresses of all kernels that training needs.
 

@@ -475,7 +475,7 @@ class CpuEngine:
         """See :meth:`fastmlp.engines.engine.Predictor.outputs`."""
         if self._predicted is None or self._predicted[0] is not X:
             units = self.plan.layer_units
-            n_threads = _prediction_threads(units[0], n_parameters(units), X, self._n_jobs)
+            n_threads = prediction_threads(units[0], n_parameters(units), X, self._n_jobs)
             start = self._start()
             prediction = prediction_in_training(self.plan, self._arena, start, X, n_threads)
             self._predicted = X, prediction
@@ -531,11 +531,11 @@ def predict_rows(
     ndarray of shape (n_rows, n_outputs)
     """
     n_inputs = network.plan.layer_units[0]
-    n_threads = _prediction_threads(n_inputs, network.n_parameters, X, n_jobs)
+    n_threads = prediction_threads(n_inputs, network.n_parameters, X, n_jobs)
     return network.outputs(arrays, X, n_threads)
 
 
-def _prediction_threads(
+def prediction_threads(
     n_inputs: int, n_parameters: int, X: Matrix | SomeRows, n_jobs: int | None
 ) -> int:
     """Return how many threads predict; raise ValueError where X does not fit the network."""

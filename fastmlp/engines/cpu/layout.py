@@ -149,7 +149,7 @@ def patch_columns(itemsize: int) -> int:
     return _PATCH_BYTES // itemsize
 
 
-def _row_stride(width: int, itemsize: int, vector: int) -> int:
+def row_stride(width: int, itemsize: int, vector: int) -> int:
     """Compute the distance of the rows of activations.
 
     It is the width of a row. Rows whose distance is a multiple of half a page would share their
@@ -193,7 +193,7 @@ def block_rows(layer_units: Sequence[int], itemsize: int) -> int:
     return min(max(round_up(rows, TILE_ROWS), 4 * TILE_ROWS), 20 * TILE_ROWS)
 
 
-class _Reservations:
+class Reservations:
     """The pieces of an arena that are in use; each of them starts at a cache line.
 
     Parameters
@@ -256,18 +256,18 @@ def prediction_layout(
     trained = _training_layout(plan, 1, is_sparse)
     layers, settings = trained.layers.copy(), trained.settings.copy()
     itemsize, vector = dtype.itemsize, lanes(dtype)
-    reserve = _Reservations(itemsize)
+    reserve = Reservations(itemsize)
     if packed:
         settings[PARAMETERS] = reserve(settings[N_PARAMETERS])
     else:
         layers[:, WEIGHT_ROW], layers[:, COLUMN_STEP] = layers[:, FAN_OUT], 1
         layers[:, [WEIGHTS, BIASES]] = settings[PARAMETERS] = 0
     rows = n_threads * settings[BLOCK_ROWS]
-    row = 0 if is_sparse else _row_stride(units[0], itemsize, vector)
+    row = 0 if is_sparse else row_stride(units[0], itemsize, vector)
     start = reserve(rows * row)
     for number, layer in enumerate(layers, start=1):
         layer[INPUT], layer[INPUT_ROW] = start, row
-        row = _row_stride(layer[OUT_WIDTH], itemsize, vector)
+        row = row_stride(layer[OUT_WIDTH], itemsize, vector)
         if number == len(layers):
             row = round_up(row, ROW_BYTES // itemsize)
         start = reserve(rows * row)
@@ -355,7 +355,7 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
         layer[[FIRST_PATCH, PATCHES_IN_ROW]] = n_patches, -(-fan_out // columns)
         n_patches += -(-fan_in // height) * layer[PATCHES_IN_ROW]
 
-    reserve = _Reservations(itemsize)
+    reserve = Reservations(itemsize)
     settings[ZEROS] = reserve(panel)
     settings[ONE] = reserve(1)
     settings[MACHINE_EPSILON] = reserve(1)
@@ -370,13 +370,13 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
     for layer in layers[1:]:
         layer[TRANSPOSED] = reserve(layer[OUT_WIDTH] * layer[IN_WIDTH])
 
-    row = 0 if is_sparse else _row_stride(round_up(units[0], vector), itemsize, vector)
+    row = 0 if is_sparse else row_stride(round_up(units[0], vector), itemsize, vector)
     settings[BLOCK_ROWS] = block_rows(units[is_sparse:], itemsize)
     settings[IS_SPARSE] = is_sparse
     start = reserve(n_threads * settings[BLOCK_ROWS] * row)
     for number, layer in enumerate(layers, start=1):
         layer[INPUT], layer[INPUT_ROW] = start, row
-        row = _row_stride(layer[OUT_WIDTH], itemsize, vector)
+        row = row_stride(layer[OUT_WIDTH], itemsize, vector)
         if number == n_layers:
             row = round_up(row, ROW_BYTES // itemsize)
         start = reserve(plan.batch_size * row)
@@ -576,9 +576,26 @@ def pack_transposed(
         Modified in place.
     layout : Layout
     """
-    panel = int(layout.settings[PANEL])
-    layers, coefs = layout.layers[1:].tolist(), views(parameters, units)[0][1:]
-    for layer, weights in zip(layers, coefs, strict=True):
+    coefs = views(parameters, units)[0]
+    transpose_layers(coefs[1:], layout.layers[1:], arena, int(layout.settings[PANEL]))
+
+
+def transpose_layers(
+    coefs: Sequence[np.ndarray], layers: np.ndarray, arena: np.ndarray, panel: int
+) -> None:
+    """Fill the transposed copies of the weights of some layers.
+
+    Parameters
+    ----------
+    coefs : sequence of ndarray of shape (fan_in, fan_out)
+    layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
+        Their rows of the layer table.
+    arena : ndarray of shape (n_elements,)
+        Modified in place.
+    panel : int
+        Number of columns of a full panel.
+    """
+    for layer, weights in zip(layers.tolist(), coefs, strict=True):
         for column in range(0, layer[IN_WIDTH], panel):
             width = min(panel, layer[IN_WIDTH] - column)
             first = layer[TRANSPOSED] + column * layer[OUT_WIDTH]

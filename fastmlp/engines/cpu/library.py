@@ -251,7 +251,7 @@ class Entry:
 
     Parameters
     ----------
-    name : {'train', 'predict'}
+    name : {'train', 'predict', 'differentiate'}
     arena : ndarray of shape (n_elements,)
         It has the network's dtype.
     job : ndarray of shape (n,), int64

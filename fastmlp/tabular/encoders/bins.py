@@ -43,6 +43,22 @@ class Pieces:
         result /= self.widths
         return result.clip(0, 1, out=result)
 
+    def slopes(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the derivative of each piece for its scaled number; at an edge, half of it.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_rows, n_numbers), float64
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_pieces), float64
+        """
+        places = (x.take(self.columns, axis=1) - self.starts) / self.widths
+        sides = ((places >= 0) & (places < 1)) + ((places > 0) & (places <= 1)).astype(np.float64)
+        result: NDArray[np.float64] = sides / (2 * self.widths)
+        return result
+
 
 def pieces_between(edges: Sequence[NDArray[np.float64]]) -> Pieces:
     """Make the pieces between the edges of each column, of which there may be none."""

@@ -55,13 +55,14 @@ class Scaling:
 
     def apply(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale numbers of shape (n_rows, n_numbers); not-a-number is a missing one."""
-        x = self._scaled(numbers)
+        x = self.scaled(numbers)
         result = squash(x)
         if self.is_binary.any():
             result[:, self.is_binary] = x[:, self.is_binary].clip(-1, 1)
         return result
 
-    def _scaled(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    def scaled(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the distances of numbers from the centres, times the scales."""
         with np.errstate(over="ignore"):
             x = np.where(np.isnan(numbers), self.fills, numbers) - self.centres
             result: NDArray[np.float64] = x.clip(-LARGEST_DISTANCE, LARGEST_DISTANCE) * self.scales
@@ -69,7 +70,7 @@ class Scaling:
 
     def apply_unsquashed(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale numbers without limiting them, but for those that are absurdly large."""
-        return np.clip(self._scaled(numbers), -UNSQUASHED_LIMIT, UNSQUASHED_LIMIT)
+        return np.clip(self.scaled(numbers), -UNSQUASHED_LIMIT, UNSQUASHED_LIMIT)
 
 
 def learn_scaling(numbers: NDArray[np.float64], how: str, sample: NDArray[np.intp]) -> Scaling:

@@ -67,3 +67,8 @@ class LogTarget(NamedTuple):
         """Return t for predictions of u, in an array of any shape."""
         logs = np.minimum(predicted * self.scale + self.mean, LARGEST_EXPONENT)
         return np.exp(logs) - self.shift
+
+    def slopes(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the derivative of t for predictions of u, in an array of the same shape."""
+        logs = predicted * self.scale + self.mean
+        return self.scale * np.exp(np.minimum(logs, LARGEST_EXPONENT)) * (logs < LARGEST_EXPONENT)

@@ -1,0 +1,165 @@
+"""Gradients of what a fitted network gives out with respect to what it is given."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import is_classifier
+
+from ..engines import devices
+from ..engines.engine import Matrix
+from ..engines.ranges import check_range
+from ..exceptions import DataWarning, InputError, warn_user
+from ..network import weights
+from . import inputs, planning
+from .transaction import whole
+
+OF = ("prediction", "score")
+
+
+def network_gradients(
+    estimator: Any,
+    X: Any,
+    class_: Any = None,
+    *,
+    output: int | None = None,
+    of: str = "prediction",
+    times_input: bool = False,
+) -> np.ndarray:
+    """Compute input gradients of an MLPClassifier or MLPRegressor.
+
+    Parameters and result are those of :func:`fastmlp.input_gradients`.
+    """
+    check_of(of)
+    estimator._check_fitted()
+    model = whole(estimator)
+    units, is_negated, is_single = _wanted(model, class_, output)
+    X = devices.host_array(inputs.read_features(model, X))
+    gradients = unit_gradients(model, X, units, of == "score")
+    if is_negated:
+        np.negative(gradients, out=gradients)
+    if times_input:
+        gradients *= (X.toarray() if issparse(X) else X)[:, np.newaxis]
+    return gradients[:, 0] if is_single else gradients
+
+
+def unit_gradients(
+    model: Any, X: Matrix, units: Sequence[int] | None, of_preactivations: bool
+) -> np.ndarray:
+    """Compute the gradients of outputs of a fitted network for inputs that have been checked.
+
+    Parameters
+    ----------
+    model : BaseMLP
+    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    units : sequence of int or None
+        As for :func:`fastmlp.engines.devices.input_gradients`.
+    of_preactivations : bool
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_units, n_features)
+        In the type of the weights.
+
+    Raises
+    ------
+    ValueError
+        When the weights are no network, or when their type cannot hold X.
+    """
+    coefs, intercepts = weights.checked(list(model.coefs_), list(model.intercepts_))
+    plan = planning.plan_of_weights(model, coefs)
+    check_range("X", X, plan.dtype)
+    X = X.astype(plan.dtype, copy=False)
+    gradients = devices.input_gradients(
+        plan, coefs, intercepts, X, units, of_preactivations, model.n_jobs
+    )
+    _complain_of_infinite(gradients)
+    return gradients
+
+
+def check_of(of: str) -> None:
+    """Raise ValueError for an unknown value of `of`."""
+    if of not in OF:
+        raise ValueError(f"of must be 'prediction' or 'score', got {of!r}")
+
+
+def class_number(classes: np.ndarray, class_: Any) -> int:
+    """Return the number of a class among those that a classifier knows.
+
+    Raises
+    ------
+    InputError
+        When it is none of them.
+    """
+    is_label = np.ndim(class_) == 0
+    found = np.flatnonzero([is_label and bool(known == class_) for known in classes])
+    if not len(found):
+        shown = ", ".join(repr(known) for known in classes[:5].tolist())
+        more = ", ..." if len(classes) > 5 else ""
+        raise InputError(f"class_={class_!r} is none of the model's classes: {shown}{more}")
+    return int(found[0])
+
+
+def output_number(n_outputs: int, output: Any) -> int:
+    """Return the number of an output; raise InputError where it is none."""
+    if isinstance(output, bool | np.bool_) or not isinstance(output, int | np.integer):
+        raise InputError(f"output must be the number of an output, got {output!r}")
+    if not 0 <= output < n_outputs:
+        raise InputError(f"output={output} is none of the outputs 0 to {n_outputs - 1}")
+    return int(output)
+
+
+def _wanted(model: Any, class_: Any, output: int | None) -> tuple[list[int] | None, bool, bool]:
+    """Find which outputs of a network are asked for.
+
+    Returns
+    -------
+    units : list of int or None
+        The numbers of the outputs; None for that of the class that each row predicts.
+    is_negated : bool
+        Whether the gradient is that of the first of two classes, which has no output.
+    is_single : bool
+        Whether there is one gradient for each row.
+
+    Raises
+    ------
+    InputError
+        When there is no such class or output, or the model has none to choose from.
+    """
+    n_outputs = int(model.n_outputs_)
+    is_of_classes = is_classifier(model) and not _is_multilabel(model)
+    if class_ is not None and not is_of_classes:
+        kind = "a classifier of several labels" if is_classifier(model) else "a regressor"
+        raise InputError(f"class_ chooses among exclusive classes, and this is {kind}; use output")
+    if output is not None and is_of_classes:
+        raise InputError("output chooses among targets or labels; use class_ for a classifier")
+    if not is_of_classes:
+        if output is None:
+            return list(range(n_outputs)), False, n_outputs == 1
+        return [output_number(n_outputs, output)], False, True
+    if len(model.classes_) < 2:
+        raise InputError("the model knows a single class, so that nothing changes its prediction")
+    if class_ is None:
+        return None, False, True
+    number = class_number(model.classes_, class_)
+    return [number if n_outputs > 1 else 0], n_outputs == 1 and number == 0, True
+
+
+def _is_multilabel(model: Any) -> bool:
+    return bool(model._label_binarizer.y_type_.startswith("multilabel"))
+
+
+def _complain_of_infinite(gradients: np.ndarray) -> None:
+    """Warn of gradients that are not finite."""
+    # A sum tells without a copy of the array; it may overflow, which is looked into then.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(gradients.sum()):
+            return
+    is_bad = ~np.isfinite(gradients).all(axis=(1, 2))
+    if is_bad.any():
+        warn_user(
+            f"the gradients of {is_bad.sum()} of {len(is_bad)} rows are not finite, of row "
+            f"{is_bad.argmax()} first; scale X as for the fit",
+            DataWarning,
+        )

@@ -1,0 +1,231 @@
+"""Input gradients of networks: against a naive network, central differences and other threads."""
+
+import naive
+import numpy as np
+import pytest
+from helpers import fit_quietly, imported_by
+from scipy.sparse import csr_matrix
+
+from fastmlp import DataWarning, InputError, MLPClassifier, MLPRegressor, input_gradients
+from fastmlp.engines.cpu import engine
+from fastmlp.network.plan import Activation
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(23, 5))
+ACTIVATIONS = [activation.name.lower() for activation in Activation]
+TARGETS = {
+    "binary": RNG.integers(0, 2, 23),
+    "classes": np.arange(23) % 3,
+    "labels": RNG.integers(0, 2, (23, 3)),
+    "number": RNG.normal(size=23),
+    "numbers": RNG.normal(size=(23, 2)),
+    "counts": RNG.poisson(2, 23),
+}
+LOSSES = {"binary": "binary_cross_entropy", "labels": "binary_cross_entropy",
+          "classes": "cross_entropy", "counts": "poisson"}  # fmt: skip
+
+
+def network(target, activation="tanh", hidden=(7, 6), dtype=np.float64, **options):
+    kind = MLPClassifier if target in ("binary", "classes", "labels") else MLPRegressor
+    if target == "counts":
+        options["loss"] = "poisson"
+    options = {"max_iter": 3, "random_state": 1, **options}
+    model = kind(hidden_layer_sizes=hidden, activation=activation, **options)
+    return fit_quietly(model, X.astype(dtype), TARGETS[target])
+
+
+def jacobians(model, target, of="prediction", rows=X):
+    """What the naive network says, of the probability of each class or of each output."""
+    found = naive.input_jacobians(
+        [w.astype(float) for w in model.coefs_], [b.astype(float) for b in model.intercepts_],
+        model.activation, LOSSES.get(target, "squared_error"), rows,
+        of_preactivations=of == "score",
+    )  # fmt: skip
+    return np.concatenate([-found, found], axis=1) if target == "binary" else found
+
+
+def each_output(model, target, given=X, **options):
+    """Gradients of all classes or outputs, one after the other, as the naive network has them."""
+    if target in ("binary", "classes"):
+        return np.stack([input_gradients(model, given, k, **options) for k in model.classes_], 1)
+    n_outputs = model.n_outputs_
+    return np.stack(
+        [input_gradients(model, given, output=k, **options) for k in range(n_outputs)], 1
+    )
+
+
+def differences(function, h=1e-6):
+    """Central differences of a function of X with a column for each output."""
+    columns = []
+    for j in range(X.shape[1]):
+        step = h * (np.arange(X.shape[1]) == j)
+        columns.append((function(X + step) - function(X - step)) / (2 * h))
+    return np.stack(columns, axis=-1).reshape(len(X), -1, X.shape[1])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_three_oracles_agree(target, activation):
+    model = network(target, activation)
+    found = each_output(model, target)
+    np.testing.assert_allclose(found, jacobians(model, target), rtol=1e-9, atol=1e-12)
+    predict = getattr(model, "predict_proba", model.predict)
+    np.testing.assert_allclose(found, differences(predict), rtol=1e-5, atol=1e-8)
+    scores = each_output(model, target, of="score")
+    np.testing.assert_allclose(scores, jacobians(model, target, "score"), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [(), (1,), (40,), (3, 17, 4)])
+@pytest.mark.parametrize("target", ["binary", "classes", "numbers"])
+def test_shapes_of_networks(target, hidden):
+    activation = ["tanh", "gelu", "relu"][: len(hidden)] if len(hidden) == 3 else "silu"
+    model = network(target, activation, hidden)
+    found = each_output(model, target)
+    np.testing.assert_allclose(found, jacobians(model, target), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("target", ["binary", "classes"])
+def test_by_default_it_is_the_predicted_class(target):
+    model = network(target, max_iter=30)
+    predicted = model.predict(X)
+    assert len(np.unique(predicted)) > 1
+    for of in ("prediction", "score"):
+        all_classes = each_output(model, target, of=of)
+        expected = all_classes[np.arange(len(X)), predicted]
+        np.testing.assert_array_equal(input_gradients(model, X, of=of), expected)
+
+
+def test_classes_are_called_by_their_labels():
+    names = np.array(["ape", "bee", "cat"])[TARGETS["classes"]]
+    model = fit_quietly(MLPClassifier((4,), max_iter=3, random_state=0), X, names)
+    found = np.stack([input_gradients(model, X, name) for name in ("ape", "bee", "cat")], axis=1)
+    np.testing.assert_allclose(found, differences(model.predict_proba), rtol=1e-5, atol=1e-8)
+    # Probabilities sum to one, whatever the inputs.
+    np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-15)
+
+
+def test_several_outputs_are_given_at_once():
+    model = network("numbers")
+    found = input_gradients(model, X)
+    assert found.shape == (len(X), 2, X.shape[1])
+    np.testing.assert_array_equal(found, each_output(model, "numbers"))
+    assert input_gradients(network("number"), X).shape == X.shape
+    assert input_gradients(network("labels"), X).shape == (len(X), 3, X.shape[1])
+
+
+def test_times_input():
+    for target in ("classes", "numbers"):
+        model = network(target)
+        plain = input_gradients(model, X)
+        inputs = X if plain.ndim == 2 else X[:, np.newaxis]
+        expected = plain * inputs
+        np.testing.assert_array_equal(input_gradients(model, X, times_input=True), expected)
+        sparse = input_gradients(model, csr_matrix(X), times_input=True)
+        np.testing.assert_allclose(sparse, expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("target", TARGETS)
+def test_sparse_rows(target, dtype):
+    model = network(target, "gelu", dtype=dtype)
+    rows = (X * (np.abs(X) > 0.7)).astype(dtype)
+    found = each_output(model, target, csr_matrix(rows))
+    assert found.dtype == dtype
+    tolerance = {"rtol": 1e-3, "atol": 1e-5} if dtype == np.float32 else {"atol": 1e-12}
+    np.testing.assert_allclose(
+        found, jacobians(model, target, rows=rows.astype(float)), **tolerance
+    )
+    np.testing.assert_allclose(found, each_output(model, target, rows), **tolerance)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bits_do_not_depend_on_threads(monkeypatch, dtype, is_sparse):
+    """Many blocks of rows, in one thread and in several, in one piece and in small ones."""
+    from fastmlp.engines.cpu import input_gradients as on_cpu
+
+    model = network("classes", hidden=(19, 11), dtype=dtype)
+    rows = RNG.normal(size=(3001, 5)).astype(dtype)
+    rows[np.abs(rows) < 0.3] = 0
+    given = csr_matrix(rows) if is_sparse else rows
+    alone = input_gradients(model.set_params(n_jobs=1), given)
+    monkeypatch.setattr(engine, "_THREAD_PREDICTION", 1)
+    monkeypatch.setattr(engine, "default_n_threads", lambda: 3)
+    for n_jobs in (2, 3):
+        found = input_gradients(model.set_params(n_jobs=n_jobs), given)
+        np.testing.assert_array_equal(found, alone)
+    monkeypatch.setattr(on_cpu, "_PIECE_MULTIPLY_ADDS", 1)
+    np.testing.assert_array_equal(input_gradients(model, given), alone)
+    np.testing.assert_array_equal(input_gradients(model, given[1500:1501]), alone[1500:1501])
+
+
+def test_it_does_not_matter_how_weights_and_rows_lie():
+    model = network("classes")
+    found = input_gradients(model, X)
+    model.coefs_ = [np.asfortranarray(w) for w in model.coefs_]
+    wide = np.repeat(X, 2, axis=1)
+    np.testing.assert_array_equal(input_gradients(model, wide[:, ::2]), found)
+    model.device = "cuda"  # the CPU computes them, whether there is a GPU or not
+    np.testing.assert_array_equal(input_gradients(model, X), found)
+
+
+def test_dropout_is_left_out():
+    model = network("classes", dropout=0.5)
+    found = each_output(model, "classes")
+    np.testing.assert_allclose(found, jacobians(model, "classes"), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "message"),
+    [
+        ("classes", {"class_": 7}, "class_=7 is none of the model's classes: 0, 1, 2"),
+        ("classes", {"class_": []}, "none of the model's classes"),
+        ("classes", {"class_": [0, 1, 2]}, "none of the model's classes"),
+        ("classes", {"output": 1}, "use class_ for a classifier"),
+        ("numbers", {"class_": 1}, "this is a regressor; use output"),
+        ("labels", {"class_": 1}, "several labels; use output"),
+        ("numbers", {"output": 2}, "output=2 is none of the outputs 0 to 1"),
+        ("numbers", {"output": -1}, "output=-1 is none of the outputs 0 to 1"),
+        ("numbers", {"output": True}, "output must be the number of an output, got True"),
+        ("numbers", {"output": "a"}, "output must be the number of an output, got 'a'"),
+    ],
+)
+def test_what_is_not_there_is_refused(target, options, message):
+    with pytest.raises(InputError, match=message):
+        input_gradients(network(target), X, **options)
+
+
+def test_bad_input_is_refused():
+    model = network("classes")
+    with pytest.raises(ValueError, match="of must be 'prediction' or 'score', got 'logit'"):
+        input_gradients(model, X, of="logit")
+    with pytest.raises(ValueError, match="X has 4 features"):
+        input_gradients(model, X[:, 1:])
+    with pytest.raises(ValueError, match="not fitted"):
+        input_gradients(MLPClassifier(), X)
+    narrow = network("classes", dtype=np.float32)
+    with pytest.raises(ValueError, match="float32"):
+        input_gradients(narrow, np.full((1, 5), 1e300))
+    one = fit_quietly(MLPClassifier((3,), max_iter=2), X, np.zeros(len(X), dtype=int))
+    with pytest.raises(InputError, match="a single class"):
+        input_gradients(one, X)
+
+
+def test_infinite_gradients_are_told():
+    model = network("counts", "identity", ())
+    model.coefs_ = [np.full((5, 1), 400.0)]
+    with pytest.warns(DataWarning, match="of 1 of 2 rows are not finite, of row 1 first"):
+        input_gradients(model, np.array([[0.0] * 5, [1.0] * 5]))
+
+
+def test_no_compiler_is_imported():
+    code = """
+import warnings
+import numpy as np
+from fastmlp import MLPClassifier, input_gradients
+warnings.simplefilter("ignore")
+X = np.linspace(-1, 1, 40).reshape(20, 2)
+input_gradients(MLPClassifier((4,), max_iter=2).fit(X, np.arange(20) % 2), X)
+"""
+    imported_by(code)  # leaves what it has to compile in the cache
+    assert "numba" not in imported_by(code)
