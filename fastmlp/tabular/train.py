@@ -1,6 +1,5 @@
 """Training, testing and applying models of whole tables, as the command line does it."""
 
-import difflib
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any
@@ -10,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..estimators.parameters import invalid_parameter
-from ..exceptions import InputError, collected_warnings, warn_user
+from ..exceptions import InputError, collected_warnings, did_you_mean, warn_user
 from ..training.checkpoint import CheckpointPath
 from .call import Callback
 from .classifier import TabularClassifier
@@ -345,12 +344,9 @@ def make_estimator(task: str, parameters: dict[str, Any]) -> Any:
     known = signature(_ESTIMATORS[task]).parameters
     for name in parameters:
         if name not in known and name != "class_weight":
-            near = difflib.get_close_matches(name, known)
-            meant = " or ".join(f"`{name}`" for name in near)
-            raise InputError(
-                f"there is no parameter {name!r} for {task}; "
-                + (f"did you mean {meant}?" if near else f"{_ESTIMATORS[task].__name__} has others")
-            )
+            others = f"{_ESTIMATORS[task].__name__} has others"
+            meant = did_you_mean(name, known, others, lambda near: f"`{near}`")
+            raise InputError(f"there is no parameter {name!r} for {task}; {meant}")
     model = _ESTIMATORS[task](**{k: v for k, v in parameters.items() if k in known})
     if (message := invalid_parameter(model)) is not None:
         raise InputError(message)
