@@ -30,6 +30,7 @@ from .targets import (
     target_called,
     target_values,
 )
+from .trained_rows import hashes_to_keep
 
 _ESTIMATORS: dict[str, Any] = {
     "classification": TabularClassifier,
@@ -83,11 +84,11 @@ def train_table(
     Returns
     -------
     TabularClassifier or TabularRegressor
-        The fitted model with two more attributes: ``na_values_``, and ``report_``. The latter is
-        a dict of the numbers of rows, columns, epochs and seconds, of what has chosen the form of
-        the model, 'why', and of whether training converged or was interrupted. For a pack it has
-        the kinds of networks with their weights, 'pack'. Unless `test_size` is 0, it also has the
-        metrics on the test rows, 'test', and those of a trivial prediction, 'baseline'. For
+        The fitted model with more attributes: ``na_values_``, ``trained_rows_``, and ``report_``,
+        which is a dict of the numbers of rows, columns, epochs and seconds, of what has chosen the
+        form of the model, 'why', and of whether training converged or was interrupted. For a pack
+        it has the kinds of networks with their weights, 'pack'. Unless `test_size` is 0, it also
+        has the metrics on the test rows, 'test', and those of a trivial prediction, 'baseline'. For
         several targets these are means of R^2, and 'targets' is a list with a dict for each. After
         a `refit` it has the number of all rows, 'refit_rows'.
 
@@ -133,6 +134,7 @@ def train_table(
         model, endings, seconds = again[0], again[1], seconds + again[2]
     model.reading_ = how_read(frame)
     model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
+    model.trained_rows_ = hashes_to_keep(model, frame if again else frame.iloc[train])
     for one, y, table in zip(models_of(model), problem.targets, problem.tables, strict=True):
         if task == "regression" and table.target_form:
             one.target_format_ = table.target_form
