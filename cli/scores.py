@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .errors import Command, UserError, about, remark
+from .errors import Command, UserError, about
 from .models import load_table_model
 from .options import called, data_argument, opened, table_options
 from .output import called_targets, print_json, print_rows, shown_metric
@@ -96,7 +96,7 @@ def print_groups(column: str, groups: Iterable[Mapping[str, Any]]) -> None:
 
 
 def warn_of_trained_rows(path: Path, model: Any, frame: Any) -> None:
-    """Say if a model was trained on many of the rows that it is measured on.
+    """Warn if a model was trained on many of the rows that it is measured on.
 
     Parameters
     ----------
@@ -106,14 +106,15 @@ def warn_of_trained_rows(path: Path, model: Any, frame: Any) -> None:
     frame : pandas.DataFrame
         With the target among its columns.
     """
+    from fastmlp.exceptions import DataWarning, warn_user
     from fastmlp.tabular.trained_rows import share_trained_on
 
     share = share_trained_on(model, frame)
     if share >= _SMALL_SHARE:
         part = "these rows" if share == 1 else f"about {100 * share:.0f} % of these rows"
-        remark(
-            f"fastmlp: {path} was trained on {part}, so its scores are too good; "
-            "measure it on others"
+        warn_user(
+            f"{path} was trained on {part}, so its scores are too good; measure it on others",
+            DataWarning,
         )
 
 
@@ -198,7 +199,7 @@ def compare(
     ]
     with about(Path(called(data)), frames[0]):
         found = evaluation.compare(*models, *frames, level=level)
-    for path, model, frame in zip((a, b), models, frames, strict=True):
+    for path, (model, frame) in {a: (models[0], frames[0]), b: (models[1], frames[1])}.items():
         warn_of_trained_rows(path, model, frame)
     if as_json:
         print_json({"a": str(a), "b": str(b), "target": models[0].target_name_, **found})
