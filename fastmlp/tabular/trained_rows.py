@@ -85,5 +85,7 @@ def _hashes_of_column(column: pd.Series) -> NDArray[np.uint64]:
         numbers = column.to_numpy(np.float64, na_value=np.nan) + 0.0  # -0 is 0
         numbers[np.isnan(numbers)] = np.nan  # all of the same bits
         return pd.util.hash_array(numbers)
-    texts = column.astype(object).where(column.notna(), "").map(str)
-    return pd.util.hash_array(texts.to_numpy(object))
+    texts = column.astype(object).where(column.notna(), "")
+    # Text may hold halves of characters, which have no code of their own in UTF-8.
+    codes = texts.map(lambda value: str(value).encode("utf-8", "surrogatepass"))
+    return pd.util.hash_array(codes.to_numpy(object))

@@ -90,6 +90,11 @@ def test_of_many_rows_a_sample_is_kept(model, monkeypatch):
     assert few in (0, 1)
 
 
+def test_text_that_is_no_unicode():
+    frame = pd.DataFrame({"word": ["x\udfff", "\ud800", "a", None] * 15, "y": np.arange(60.0)})
+    assert share_trained_on(train(frame, test_size=0), frame) == 1
+
+
 def test_nothing_is_told_where_nothing_is_known(model, path):
     frame = read_table(path)
     assert len(hashes_to_keep(model, pd.concat([frame[:50]] * 2))) == 0
