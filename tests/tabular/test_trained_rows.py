@@ -91,7 +91,8 @@ def test_of_many_rows_a_sample_is_kept(model, monkeypatch):
 
 
 def test_text_that_is_no_unicode():
-    frame = pd.DataFrame({"word": ["x\udfff", "\ud800", "a", None] * 15, "y": np.arange(60.0)})
+    words = pd.Series(["x\udfff", "\ud800", "a", None] * 15, dtype=object)
+    frame = pd.DataFrame({"word": words, "y": np.arange(60.0)})
     assert share_trained_on(train(frame, test_size=0), frame) == 1
 
 
