@@ -1,6 +1,5 @@
 """Options from a TOML file: ``--config FILE``, with a section for each command."""
 
-import difflib
 import json
 import re
 import tomllib
@@ -34,6 +33,8 @@ def read_config(path: Path, context: click.Context) -> None:
         When the file cannot be read, when it is no TOML, and when it has a section, an option or
         a value that there is not; the message names file and line.
     """
+    from fastmlp.exceptions import did_you_mean
+
     text = _read(path)
     try:
         found = tomllib.loads(text)
@@ -48,8 +49,8 @@ def read_config(path: Path, context: click.Context) -> None:
                 "or the name of another command"
             )
         if section not in commands:
-            meant = _meant(section, commands, "there are")
-            raise UserError(f"{where}: there is no command {section!r}{meant}")
+            meant = did_you_mean(section, commands, f"there are {', '.join(commands)}")
+            raise UserError(f"{where}: there is no command {section!r}; {meant}")
         options = _defaults(commands[section], section, values, text, path)
         if section == context.command.name:
             context.default_map = options
@@ -107,13 +108,15 @@ def _defaults(
     command: click.Command, section: str, values: dict[str, Any], text: str, path: Path
 ) -> dict[str, Any]:
     """Return what the options of a section stand for, by the names of the parameters."""
+    from fastmlp.exceptions import did_you_mean
+
     known, found = _options(command), {}
     for key, value in values.items():
         where = f"{path}, line {_line(text, section, key)}"
         option = known.get(key.replace("_", "-"))
         if option is None:
-            meant = _meant(key.replace("_", "-"), known, "it has")
-            raise UserError(f"{where}: fastmlp {section} has no option {key!r}{meant}")
+            meant = did_you_mean(key.replace("_", "-"), known, f"it has {', '.join(known)}")
+            raise UserError(f"{where}: fastmlp {section} has no option {key!r}; {meant}")
         if option.name in found:
             raise UserError(f"{where}: {key!r} is set twice")
         try:
@@ -162,13 +165,6 @@ def _value(value: Any) -> str:
         return json.dumps(value)
     except TypeError:  # dates
         return str(value)
-
-
-def _meant(name: str, known: Mapping[str, Any], otherwise: str) -> str:
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-    if near:
-        return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f"; {otherwise} {', '.join(known)}"
 
 
 def _line(text: str, section: str | None, key: str) -> int:

@@ -22,6 +22,8 @@ _OF_GROUPS = (
     ("r2",),
 )
 _FEW_ROWS = 20
+# A smaller share of rows that a model was trained on may be chance.
+_SMALL_SHARE = 0.2
 
 
 def print_scores(found: Mapping[str, Any]) -> None:
@@ -93,6 +95,29 @@ def print_groups(column: str, groups: Iterable[Mapping[str, Any]]) -> None:
         echo(f"* fewer than {_FEW_ROWS} rows, so that these scores say little")
 
 
+def warn_of_trained_rows(path: Path, model: Any, frame: Any) -> None:
+    """Warn if a model was trained on many of the rows that it is measured on.
+
+    Parameters
+    ----------
+    path : Path
+        Of the model's file.
+    model : TabularClassifier or TabularRegressor
+    frame : pandas.DataFrame
+        With the target among its columns.
+    """
+    from fastmlp.exceptions import DataWarning, warn_user
+    from fastmlp.tabular.trained_rows import share_trained_on
+
+    share = share_trained_on(model, frame)
+    if share >= _SMALL_SHARE:
+        part = "these rows" if share == 1 else f"about {100 * share:.0f} % of these rows"
+        warn_user(
+            f"{path} was trained on {part}, so its scores are too good; measure it on others",
+            DataWarning,
+        )
+
+
 def _number(value: float, sign: str = "") -> str:
     """Write a score; errors of large and of small targets keep four digits."""
     is_usual = value == 0 or 0.01 <= abs(value) < 100_000
@@ -142,7 +167,8 @@ def compare(
 
     Both predict the same rows, which neither should have been trained on, and the differences of
     their scores have intervals of confidence (bootstrap by rows). Where the interval of the
-    metric that decides has 0 in it, it cannot be told which model is better. DATA is a file of
+    metric that decides has 0 in it, it cannot be told which model is better. A line says so where
+    one was trained on many of the rows. DATA is a file of
     CSV, which may be compressed, or of Parquet, or several of them with the same columns; - is
     standard input.
     """
@@ -173,6 +199,8 @@ def compare(
     ]
     with about(Path(called(data)), frames[0]):
         found = evaluation.compare(*models, *frames, level=level)
+    for path, (model, frame) in {a: (models[0], frames[0]), b: (models[1], frames[1])}.items():
+        warn_of_trained_rows(path, model, frame)
     if as_json:
         print_json({"a": str(a), "b": str(b), "target": models[0].target_name_, **found})
         return

@@ -43,8 +43,8 @@ def evaluate(
     """Measure MODEL on the table DATA, which has the target column.
 
     Each score has an interval of confidence: where other rows of the same kind would put it
-    (bootstrap by rows). It says nothing of rows of another kind, and scores of rows that the
-    model was trained on are too good.
+    (bootstrap by rows). It says nothing of rows of another kind. Scores of rows that the model was
+    trained on are too good; a line says so where they are many of them.
 
     DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
     columns; - is standard input.
@@ -56,12 +56,13 @@ def evaluate(
     from fastmlp.tabular.train import read_for
 
     from .output import called_targets, print_json, print_rows
-    from .scores import print_groups, print_scores
+    from .scores import print_groups, print_scores, warn_of_trained_rows
 
     loaded = load_table_model(model, data)
     frame = read_for(loaded, opened(data), na_values=na_values, allow_empty=False, **reading)
     with about(Path(called(data)), frame):
         found = measure(loaded, frame, level=level or None, by=list(by))
+    warn_of_trained_rows(model, loaded, frame)
     if as_json:
         print_json({"target": loaded.target_name_, **found})
         return

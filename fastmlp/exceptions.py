@@ -1,12 +1,14 @@
 """Errors that the user of a file, a table or an estimator can mend, and warnings."""
 
+import difflib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 # Frames of these files are not the user's: this package, and scikit-learn's wrappers around `fit`
 # and `transform`.
@@ -104,6 +106,52 @@ def warn_user(message: str | Warning, category: type[Warning] = UserWarning) -> 
     while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def nearest(
+    name: Any, names: Iterable[Any], plain: Callable[[Any], str] = lambda name: str(name).casefold()
+) -> list[Any]:
+    """Return up to three names that look like another one, the most alike first.
+
+    Parameters
+    ----------
+    name : hashable
+    names : iterable of hashable
+    plain : callable, optional
+        ``plain(name)`` returns what is compared; by default capitals make no difference.
+
+    Returns
+    -------
+    list
+    """
+    by_text: dict[str, Any] = {}
+    for known in names:
+        by_text.setdefault(plain(known), known)
+    return [by_text[text] for text in difflib.get_close_matches(plain(name), by_text)]
+
+
+def did_you_mean(
+    name: Any, names: Iterable[Any], otherwise: str, shown: Callable[[Any], str] = repr
+) -> str:
+    """Return the end of a message about a name that there is not.
+
+    Parameters
+    ----------
+    name : hashable
+    names : iterable of hashable
+        Those that there are.
+    otherwise : str
+        What is said where none of them is near.
+    shown : callable, default=repr
+        ``shown(name)`` is how a name is written.
+
+    Returns
+    -------
+    str
+        A question, or `otherwise`.
+    """
+    near = nearest(name, names)
+    return f"did you mean {' or '.join(map(shown, near))}?" if near else otherwise
 
 
 def _is_inside(filename: str) -> bool:

@@ -1,6 +1,5 @@
 """Validation: rows that are held out or given as `eval_set`, and their score after each epoch."""
 
-import difflib
 import math
 from typing import Any, NamedTuple, Self
 
@@ -11,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from ..engines.devices import predict
 from ..engines.engine import Engine, Matrix, Predictor, SomeRows
 from ..engines.ranges import check_range
+from ..exceptions import did_you_mean
 from ..network.plan import TrainingPlan
 from ..network.weights import attributes
 from ..training.loop import Validation
@@ -375,10 +375,8 @@ def _scorer(estimator: Any) -> Any:
     try:
         return check_scoring(estimator, scoring)
     except InvalidParameterError:
-        near = difflib.get_close_matches(str(scoring), [*get_scorer_names(), "loss"])
-        remedy = "they are such as 'accuracy', 'roc_auc', 'r2' and 'neg_mean_absolute_error'"
-        if near:
-            remedy = f"did you mean {' or '.join(map(repr, near))}?"
+        others = "they are such as 'accuracy', 'roc_auc', 'r2' and 'neg_mean_absolute_error'"
+        remedy = did_you_mean(scoring, [*get_scorer_names(), "loss"], others)
         raise ValueError(f"scoring={scoring!r} is no score of scikit-learn; {remedy}") from None
 
 

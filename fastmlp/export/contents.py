@@ -253,6 +253,7 @@ _NEW_ATTRIBUTES: dict[str, Check] = {
     "target_format_": number_form,
     "reading_": _reading,
     "quantile_offsets_": array_of("f"),
+    "trained_rows_": array_of("u"),
     "threshold_": number,
 }
 

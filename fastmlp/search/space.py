@@ -1,6 +1,5 @@
 """Which parameters are searched, and over which values: how people write it, and what it means."""
 
-import difflib
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias
 from sklearn.base import clone
 
 from ..estimators.parameters import invalid_parameter
-from ..exceptions import InputError
+from ..exceptions import InputError, did_you_mean
 from .models import final_of
 
 # Parameters that say how a network is computed or watched, and not what it learns.
@@ -309,15 +308,14 @@ def _check_name(name: str, estimator: Any) -> None:
     if name in known:
         raise InputError(f"{name!r} is not searched, since it does not say what is learned")
     searchable = sorted(known - {step + other for other in _NOT_SEARCHED})
-    near = difflib.get_close_matches(name, searchable, 3, 0.5)
-    if step and step + name in known:
-        near = [step + name]
-    meant = " or ".join(repr(other) for other in near)
-    where = type(final).__name__ if not step else "the pipeline"
-    raise InputError(
-        f"there is no parameter {name!r} of {where}"
-        + (f"; did you mean {meant}?" if near else "; its parameters are in the documentation")
+    whole = step + name  # in a pipeline names begin with that of the step
+    meant = did_you_mean(
+        whole if whole in known else name,
+        [whole] if whole in known else searchable,
+        "its parameters are in the documentation",
     )
+    where = type(final).__name__ if not step else "the pipeline"
+    raise InputError(f"there is no parameter {name!r} of {where}; {meant}")
 
 
 def _check_values(name: str, dimension: Range | Choice, estimator: Any) -> None:

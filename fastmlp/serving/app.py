@@ -23,6 +23,7 @@ from ..tabular.batches import Predictions
 from . import answers, bodies
 from .batching import Batcher, Served
 from .limits import Limits, RequestError, busy
+from .metrics import CONTENT_TYPE, Metrics
 from .openapi import describe
 from .page import content_policy, page
 from .schema import Schema
@@ -60,11 +61,14 @@ class State:
     ----------
     served : Served
     settings : Settings
+    metrics : Metrics, optional
+        Where requests are counted, if other processes count there, too.
     """
 
-    def __init__(self, served: Served, settings: Settings) -> None:
+    def __init__(self, served: Served, settings: Settings, metrics: Metrics | None = None) -> None:
         self.served, self.settings = served, settings
-        self.batcher = Batcher(settings.limits.waiting)
+        self.metrics = Metrics() if metrics is None else metrics
+        self.batcher = Batcher(settings.limits.waiting, self.metrics)
 
 
 def allowed_hosts(host: str) -> set[str] | None:
@@ -101,10 +105,10 @@ def make_app(state: State) -> Starlette:
         return _json({"name": state.served.name, "ready": True})
 
     def get(path: str, function: Callable[[Request], Any]) -> Route:
-        return Route(path, partial(_answer, state, function), methods=["GET"])
+        return Route(path, partial(_answer, state, path, function), methods=["GET"])
 
     def post(path: str, function: Callable[[Request], Any]) -> Route:
-        return Route(path, partial(_answer, state, function), methods=["POST"])
+        return Route(path, partial(_answer, state, path, function), methods=["POST"])
 
     def rows(read: bodies.Reader, write: answers.Writer) -> Callable[[Request], Any]:
         return lambda request: _predict(request, state, read, write)
@@ -114,6 +118,9 @@ def make_app(state: State) -> Starlette:
     routes = [
         get("/", lambda request: _page(state)),
         get("/openapi.json", lambda r: _json(describe(state.served, state.settings))),
+        get("/metrics", lambda request: Response(
+            state.metrics.text(), headers={**_NO_STORE, "Content-Type": CONTENT_TYPE}
+        )),
         get("/v2", lambda request: _json(about)),
         get("/v2/health/live", lambda request: _json({"live": True})),
         get("/v2/health/ready", lambda request: _json({"ready": True})),
@@ -124,16 +131,17 @@ def make_app(state: State) -> Starlette:
         post(f"{model}/infer", infer),
         post("/predict", rows(bodies.rows_of_predict, answers.records)),
         post("/invocations", rows(bodies.rows_of_mlflow, answers.mlflow)),
-    ]
-    app = Starlette(
-        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _on_http_error}
-    )
+    ]  # fmt: skip
+    handlers = {HTTPException: partial(_on_http_error, state)}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 
 
-async def _answer(state: State, function: Callable[[Request], Any], request: Request) -> Response:
-    """Answer a request, whatever happens, and write a line about it."""
+async def _answer(
+    state: State, route: str, function: Callable[[Request], Any], request: Request
+) -> Response:
+    """Answer a request, whatever happens, count it, and write a line about it."""
     began = time.perf_counter()
     try:
         _check_client(request, state.settings)
@@ -147,7 +155,9 @@ async def _answer(state: State, function: Callable[[Request], Any], request: Req
     except Exception as error:
         _log.error("internal error, %s", type(error).__name__)
         response = _json({"error": "internal error"}, 500)
-    log(request, response, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    state.metrics.count_request(route, response.status_code, seconds)
+    log(request, response, seconds)
     return response
 
 
@@ -169,12 +179,13 @@ def log(request: Request, response: Response, seconds: float) -> None:
     )
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
+async def _on_http_error(state: State, request: Request, error: Exception) -> Response:
     """Answer a request for an address or a method that there is not."""
     assert isinstance(error, HTTPException)
     status = error.status_code
     message = {404: "there is nothing at this address", 405: "this address has another method"}
     response = _json({"error": message.get(status, "bad request")}, status, error.headers)
+    state.metrics.count_request("other", status, 0.0)
     log(request, response, 0.0)
     return response
 

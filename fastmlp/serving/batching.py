@@ -17,6 +17,7 @@ from ..tabular.batches import Predictions, predict_tables, read_table_rows
 from ..tabular.few_rows import ReadRows
 from .bodies import Table
 from .limits import RequestError, busy
+from .metrics import Metrics
 from .schema import Schema, schema_of
 
 _log = logging.getLogger("fastmlp.serving")
@@ -59,10 +60,12 @@ class Batcher:
     ----------
     most_waiting : int
         Requests that may wait; for more there is an error.
+    metrics : Metrics
+        Where waiting requests and predicted rows are counted.
     """
 
-    def __init__(self, most_waiting: int) -> None:
-        self._most = most_waiting
+    def __init__(self, most_waiting: int, metrics: Metrics) -> None:
+        self._most, self._metrics = most_waiting, metrics
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._n_waiting = 0
         self._thread = threading.Thread(target=self._run, name="fastmlp predictions", daemon=True)
@@ -95,12 +98,16 @@ class Batcher:
         if self._n_waiting >= self._most:
             raise busy("too many requests wait; try again later")
         future = asyncio.get_running_loop().create_future()
-        self._n_waiting += 1
+        self._change_waiting(1)
         try:
             self._jobs.put(_Job(served, read, write, future))
             return await future
         finally:
-            self._n_waiting -= 1
+            self._change_waiting(-1)
+
+    def _change_waiting(self, by: int) -> None:
+        self._n_waiting += by
+        self._metrics.set_waiting(self._n_waiting)
 
     def close(self) -> None:
         """Finish all that waits, and end the thread."""
@@ -134,7 +141,7 @@ class Batcher:
                 break
             ends = following is None
         for served in dict.fromkeys(job.served for job in jobs):  # one, unless it was replaced
-            _predict(served, [job for job in jobs if job.served is served], found)
+            _predict(served, [job for job in jobs if job.served is served], found, self._metrics)
         return ends
 
     def _read(self, job: _Job, found: list[tuple[_Job, Any]]) -> bool:
@@ -148,11 +155,14 @@ class Batcher:
         return True
 
 
-def _predict(served: Served, jobs: list[_Job], found: list[tuple[_Job, Any]]) -> None:
+def _predict(
+    served: Served, jobs: list[_Job], found: list[tuple[_Job, Any]], metrics: Metrics
+) -> None:
     """Predict the rows of requests for one model; where that fails, those of each request alone."""
     try:
         tables = [job.rows for job in jobs if job.rows is not None]
         predicted = predict_tables(served.model, tables)
+        metrics.count_batch(len(jobs), sum(len(one.values) for one in predicted))
         for job, predictions in zip(jobs, predicted, strict=True):
             assert job.table is not None
             body = job.write(predictions, served.schema, job.table, served.name)
@@ -164,7 +174,7 @@ def _predict(served: Served, jobs: list[_Job], found: list[tuple[_Job, Any]]) ->
             found.append((jobs[0], _as_answer(error)))
             return
         for job in left:
-            _predict(served, [job], found)
+            _predict(served, [job], found, metrics)
 
 
 def _as_answer(error: Exception) -> RequestError:

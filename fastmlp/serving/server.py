@@ -21,6 +21,7 @@ from ..exceptions import InputError, collected_warnings
 from ..export.model_file import load_model
 from .app import Settings, State, make_app
 from .batching import Served
+from .metrics import Metrics, bytes_of_counts
 
 _log = logging.getLogger("fastmlp.serving")
 _ENDS = ("SIGINT", "SIGTERM", "SIGBREAK")
@@ -99,7 +100,13 @@ def address_of(sock: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(plan: Plan, sock: socket.socket, served: Served | None = None) -> None:
+def serve(
+    plan: Plan,
+    sock: socket.socket,
+    served: Served | None = None,
+    counts: Any = None,
+    place: int = 0,
+) -> None:
     """Serve a model in this process until a signal ends it; requests that came are finished.
 
     Parameters
@@ -108,9 +115,13 @@ def serve(plan: Plan, sock: socket.socket, served: Served | None = None) -> None
     sock : socket
     served : Served, optional
         The model, where it has been loaded.
+    counts, place : object
+        What all processes of this server share to count requests, and the part of this one; see
+        :class:`fastmlp.serving.metrics.Metrics`.
     """
     write_log(plan)
-    state = State(load_served(plan) if served is None else served, plan.settings)
+    served = load_served(plan) if served is None else served
+    state = State(served, plan.settings, Metrics(counts, place))
     server = make_server(state)
 
     def reload(number: int, frame: FrameType | None) -> None:
@@ -197,9 +208,11 @@ def serve_in_workers(plan: Plan, sock: socket.socket, n_workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     end = threading.Event()
     workers: list[Any] = []
+    counts = context.RawArray("b", bytes_of_counts(n_workers))
 
-    def start() -> Any:
-        worker = context.Process(target=serve, args=(plan, sock), name="fastmlp serve")
+    def start(place: int) -> Any:
+        arguments = (plan, sock, None, counts, place)
+        worker = context.Process(target=serve, args=arguments, name="fastmlp serve")
         worker.start()
         return worker
 
@@ -213,13 +226,13 @@ def serve_in_workers(plan: Plan, sock: socket.socket, n_workers: int) -> None:
         _RELOAD: lambda number, frame: send(_RELOAD),
     }
     with handling(handlers):
-        workers += [start() for _ in range(n_workers)]
+        workers += [start(place) for place in range(n_workers)]
         while not end.wait(0.2):
             for place, worker in enumerate(workers):
                 if not worker.is_alive() and not end.is_set():
                     _log.error("a worker has ended with the code %s", worker.exitcode)
                     time.sleep(_SECONDS_BETWEEN_STARTS)
-                    workers[place] = start()
+                    workers[place] = start(place)
         for worker in workers:
             worker.terminate()  # sends SIGTERM, which lets it finish
         for worker in workers:

@@ -191,6 +191,9 @@ _SHARED_ATTRIBUTES = """\
     na_values_ : list of str
         Marks of missing values in the file that was trained on. Defined only where ``report_``
         is.
+    trained_rows_ : ndarray of shape (n_hashes,), uint32
+        Hashes of rows that were trained on, at most 2000; see :mod:`fastmlp.tabular.trained_rows`.
+        Defined only after :func:`fastmlp.train_table`.
 """
 
 

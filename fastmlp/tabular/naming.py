@@ -1,9 +1,9 @@
 """What messages say of a column that is not there."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from ..exceptions import nearest
 from .columns import fold
 
 _MOST_NAMES, _LONG = 20, 250
@@ -27,7 +27,7 @@ def columns_there(name: Any, columns: Iterable[Any]) -> str:
     columns = list(columns)
     shown = ", ".join(map(repr, columns[:_MOST_NAMES]))
     shown += ", ..." if len(columns) > _MOST_NAMES else ""
-    near = " or ".join(map(repr, nearest(name, columns)))
+    near = " or ".join(map(repr, nearest_columns(name, columns)))
     if near and len(shown) > _LONG:  # a long message would be cut before its end
         return f"; did you mean {near}? There are {len(columns)} columns"
     return f"; the columns are {shown}" + (f"; did you mean {near}?" if near else "")
@@ -38,17 +38,11 @@ def no_column(file: str, name: str, option: str, columns: Iterable[Any]) -> str:
     return f"{file}: there is no column {name!r} for `{option}`{columns_there(name, columns)}"
 
 
-def nearest(name: Any, names: Iterable[Any]) -> list[Any]:
-    """Return up to three names that look like another one, the most alike first.
+def nearest_columns(name: Any, names: Iterable[Any]) -> list[Any]:
+    """Return up to three columns whose names look like another one, the most alike first.
 
-    Capitals, accents and blanks around a name make no difference.
+    Capitals, accents and blanks around a name make no difference. A number is no misspelt name.
     """
-    by_text: dict[str, Any] = {}
-    for known in names:
-        by_text.setdefault(_plain(known), known)
-    found = difflib.get_close_matches(_plain(name), by_text, n=3, cutoff=0.7)
-    return [by_text[text] for text in found]
-
-
-def _plain(name: Any) -> str:
-    return fold(str(name)).strip()
+    if str(name).strip().isdecimal():
+        return []
+    return nearest(name, names, lambda text: fold(str(text)).strip())

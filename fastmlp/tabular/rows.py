@@ -18,7 +18,7 @@ from .encoders.dates import parts_of
 from .encoders.words import SIZES, Words
 from .few_rows import ReadRows, read_few
 from .frames import read_frame
-from .naming import nearest
+from .naming import nearest_columns
 from .numbers import misread_note
 
 _MOST_ODD_DATES = 0.05
@@ -110,7 +110,7 @@ def _alike(fitted: Any, missing: list[Hashable], frame: pd.DataFrame) -> str:
     """Say which columns of a frame that the model does not know look like missing ones."""
     known = {column["name"] for column in fitted.columns_}
     others = [name for name in frame.columns if name not in known]
-    found = [(name, near[0]) for name in missing if (near := nearest(name, others))]
+    found = [(name, near[0]) for name in missing if (near := nearest_columns(name, others))]
     said = ", ".join(f"{name!r} may be its column {other!r}" for name, other in found[:3])
     return f"; {said}" if said else ""
 

@@ -20,9 +20,9 @@ from .quantiles import as_columns, fitted_levels, quantile_metrics
 from .weighted_metrics import (
     Floats,
     Metric,
-    metrics_of_classes,
-    metrics_of_numbers,
-    metrics_of_quantiles,
+    weighted_classification_metrics,
+    weighted_quantile_metrics,
+    weighted_regression_metrics,
 )
 
 Scores = dict[str, float]
@@ -98,10 +98,10 @@ class Predicted:
         """
         if self.classes is not None:
             places = pd.Index(self.classes).get_indexer(pd.Index(self.values))
-            return metrics_of_classes(self.values, self.labels, places, self.shares)
+            return weighted_classification_metrics(self.values, self.labels, places, self.shares)
         if self.levels:
-            return metrics_of_quantiles(self.values, self.predicted, self.levels)
-        return metrics_of_numbers(self.values, self.predicted)
+            return weighted_quantile_metrics(self.values, self.predicted, self.levels)
+        return weighted_regression_metrics(self.values, self.predicted)
 
 
 def predicted_by(model: Any, frame: Any, values: NDArray[Any]) -> Predicted:

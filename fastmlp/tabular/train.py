@@ -1,6 +1,5 @@
 """Training, testing and applying models of whole tables, as the command line does it."""
 
-import difflib
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any
@@ -10,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..estimators.parameters import invalid_parameter
-from ..exceptions import InputError, collected_warnings, warn_user
+from ..exceptions import InputError, collected_warnings, did_you_mean, warn_user
 from ..training.checkpoint import CheckpointPath
 from .call import Callback
 from .classifier import TabularClassifier
@@ -31,6 +30,7 @@ from .targets import (
     target_called,
     target_values,
 )
+from .trained_rows import hashes_to_keep
 
 _ESTIMATORS: dict[str, Any] = {
     "classification": TabularClassifier,
@@ -84,11 +84,11 @@ def train_table(
     Returns
     -------
     TabularClassifier or TabularRegressor
-        The fitted model with two more attributes: ``na_values_``, and ``report_``. The latter is
-        a dict of the numbers of rows, columns, epochs and seconds, of what has chosen the form of
-        the model, 'why', and of whether training converged or was interrupted. For a pack it has
-        the kinds of networks with their weights, 'pack'. Unless `test_size` is 0, it also has the
-        metrics on the test rows, 'test', and those of a trivial prediction, 'baseline'. For
+        The fitted model with more attributes: ``na_values_``, ``trained_rows_``, and ``report_``,
+        which is a dict of the numbers of rows, columns, epochs and seconds, of what has chosen the
+        form of the model, 'why', and of whether training converged or was interrupted. For a pack
+        it has the kinds of networks with their weights, 'pack'. Unless `test_size` is 0, it also
+        has the metrics on the test rows, 'test', and those of a trivial prediction, 'baseline'. For
         several targets these are means of R^2, and 'targets' is a list with a dict for each. After
         a `refit` it has the number of all rows, 'refit_rows'.
 
@@ -134,6 +134,7 @@ def train_table(
         model, endings, seconds = again[0], again[1], seconds + again[2]
     model.reading_ = how_read(frame)
     model.na_values_ = listed(na_values or model.reading_.get("na_values", ()))
+    model.trained_rows_ = hashes_to_keep(model, frame if again else frame.iloc[train])
     for one, y, table in zip(models_of(model), problem.targets, problem.tables, strict=True):
         if task == "regression" and table.target_form:
             one.target_format_ = table.target_form
@@ -345,12 +346,9 @@ def make_estimator(task: str, parameters: dict[str, Any]) -> Any:
     known = signature(_ESTIMATORS[task]).parameters
     for name in parameters:
         if name not in known and name != "class_weight":
-            near = difflib.get_close_matches(name, known)
-            meant = " or ".join(f"`{name}`" for name in near)
-            raise InputError(
-                f"there is no parameter {name!r} for {task}; "
-                + (f"did you mean {meant}?" if near else f"{_ESTIMATORS[task].__name__} has others")
-            )
+            others = f"{_ESTIMATORS[task].__name__} has others"
+            meant = did_you_mean(name, known, others, lambda near: f"`{near}`")
+            raise InputError(f"there is no parameter {name!r} for {task}; {meant}")
     model = _ESTIMATORS[task](**{k: v for k, v in parameters.items() if k in known})
     if (message := invalid_parameter(model)) is not None:
         raise InputError(message)

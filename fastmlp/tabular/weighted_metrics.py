@@ -17,7 +17,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Metric: TypeAlias = Callable[[Floats], Floats]
 
 
-def metrics_of_numbers(y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Metric]:
+def weighted_regression_metrics(y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Metric]:
     """Return R^2, root mean squared error and mean absolute error.
 
     Parameters
@@ -38,7 +38,7 @@ def metrics_of_numbers(y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Me
     }
 
 
-def metrics_of_quantiles(
+def weighted_quantile_metrics(
     y: NDArray[Any], predicted: NDArray[Any], levels: Sequence[float]
 ) -> dict[str, Metric]:
     """Return the pinball loss, and the share of rows below each quantile.
@@ -61,7 +61,7 @@ def metrics_of_quantiles(
     return {"pinball_loss": _mean(losses), **shares}
 
 
-def metrics_of_classes(
+def weighted_classification_metrics(
     y: NDArray[Any], labels: NDArray[Any], places: NDArray[np.intp], shares: Floats
 ) -> dict[str, Metric]:
     """Return accuracy, balanced accuracy, log loss and the area under the ROC curve.

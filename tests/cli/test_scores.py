@@ -63,6 +63,22 @@ def test_compare_says_which_is_better(data, models):
     assert (found["a"], found["b"], found["rows"]) == (*models, 120)
 
 
+def test_a_line_says_when_a_model_was_trained_on_the_rows(data, models):
+    shown = run("evaluate", "a.fastmlp", "data.csv").stderr
+    assert shown == (
+        "fastmlp: a.fastmlp was trained on about 80 % of these rows, so its scores are too good; "
+        "measure it on others\n"
+    )
+    new = data.assign(age=data["age"] + 0.5, name=[f"other {i}" for i in range(len(data))])
+    new.to_csv("new.csv", index=False)
+    assert run("evaluate", "a.fastmlp", "new.csv").stderr == ""
+    run("fit", "data.csv", *QUICK, "--test-size", "0", "-o", "all.fastmlp", "--quiet")
+    shown = run("compare", "a.fastmlp", "all.fastmlp", "data.csv", "--json").stderr.splitlines()
+    assert "a.fastmlp was trained on about 80 % of" in shown[0] and len(shown) == 2
+    assert "all.fastmlp was trained on these rows, so its scores are too good" in shown[1]
+    assert run("compare", "a.fastmlp", "all.fastmlp", "new.csv").stderr == ""
+
+
 def test_compare_says_what_cannot_be_told(data, models):
     assert (
         "A and B have the same log loss"

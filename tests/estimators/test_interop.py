@@ -109,23 +109,35 @@ LOAD = {
 }
 
 
-@pytest.mark.parametrize("kind", LOAD)
-@pytest.mark.parametrize("target", ["multiclass", "counts"])
-def test_into_another_process(kind, target, tmp_path):
-    dump, load = LOAD[kind]
-    model = fit(fastmlp, target)
-    (tmp_path / "model").write_bytes(dump(model))
-    np.save(tmp_path / "X.npy", X)
-    code = f"""
+@pytest.fixture(scope="module")
+def in_another_process(tmp_path_factory):
+    """Models, and what they predict in a process that has loaded all of them."""
+    folder = tmp_path_factory.mktemp("process")
+    np.save(folder / "X.npy", X)
+    code = """
 import pickle, joblib, cloudpickle, skops.io, numpy as np, warnings
 warnings.simplefilter("error")
-with open("model", "rb") as file:
-    model = {load}
 X = np.load("X.npy")
-np.save("y.npy", model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X))
+def save(name, model):
+    has_shares = hasattr(model, "predict_proba")
+    np.save(name, model.predict_proba(X) if has_shares else model.predict(X))
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
-    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), outputs(model))
+    models = {target: fit(fastmlp, target) for target in ("multiclass", "counts")}
+    for target, model in models.items():
+        for kind, (dump, load) in LOAD.items():
+            name = f"{target}-{kind}"
+            (folder / name).write_bytes(dump(model))
+            code += f"with open({name!r}, 'rb') as file:\n    save({name!r}, {load})\n"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)
+    return models, folder
+
+
+@pytest.mark.parametrize("kind", LOAD)
+@pytest.mark.parametrize("target", ["multiclass", "counts"])
+def test_into_another_process(kind, target, in_another_process):
+    models, folder = in_another_process
+    found = np.load(folder / f"{target}-{kind}.npy")
+    np.testing.assert_array_equal(found, outputs(models[target]))
 
 
 def test_subclasses_requests_and_random_states():

@@ -1,5 +1,6 @@
 """What runs before a commit and in the workflows is what ``.ci/run`` runs."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -35,6 +36,32 @@ def test_the_test_command_is_readmes():
     )
     assert printed == block and "pytest" in block
     assert ".ci/test-command" in RUN and ".ci/test-command" in TESTS
+
+
+@pytest.mark.parametrize("failing", ["", "0", "1"])
+def test_both_passes_of_cuda_are_shown_and_either_fails(failing, tmp_path):
+    """They run at once: each waits here until the other one has begun."""
+    passes = re.search(r"^export work\n(?:.+\n)+", RUN, re.MULTILINE)[0]
+    fake = tmp_path / "pytest"
+    fake.write_text(
+        'touch "$work/$NUMBA_ENABLE_CUDASIM"\n'
+        'until [ -e "$work/0" ] && [ -e "$work/1" ]; do sleep 0.01; done\n'
+        'echo "pass $NUMBA_ENABLE_CUDASIM"; [ "$NUMBA_ENABLE_CUDASIM" != "$failing" ]\n'
+    )
+    fake.chmod(0o755)
+    path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
+    env = {**os.environ, "PATH": path, "work": str(tmp_path), "failing": failing}
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", passes],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode == 0) == (failing == "")
+    assert result.stdout.split("\n")[:4] == [
+        "-- simulator=0", "pass 0", "-- simulator=1", "pass 1",
+    ]  # fmt: skip
 
 
 def test_workflows_begin_with_the_oldest_python():

@@ -4,9 +4,11 @@ import importlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from inspect import getmembers, isfunction, signature
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +41,8 @@ NOT_RUN = {
     "not run: it serves until a signal ends it": 2,
     "not run: needs a server": 1,
 }
+# Lines of the table that the pages train on.
+N_ROWS = 301
 # A small table for calls that are refused.
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
 ROOMS = (
@@ -92,13 +96,67 @@ def documented(name):
         sys.path.remove(str(DOCS))
 
 
-@pytest.fixture
-def copy(tmp_path):
-    """A folder with the files that the pages name; a shorter table is trained on in less time."""
-    shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
-    table = tmp_path / "tests" / "data" / "concrete.csv"
-    table.write_text("".join(table.read_text().splitlines(keepends=True)[:301]))
-    return tmp_path
+@pytest.fixture(scope="module")
+def runs(request, tmp_path_factory):
+    """What the pages do, in folders of their own; two of them run at a time, since most wait."""
+
+    def run(test, page):
+        folder = tmp_path_factory.mktemp(page.stem)
+        copy_data(folder)
+        return COMMANDS[test](page, folder)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = {}
+        for item in request.session.items:
+            if item.module is request.module and item.originalname in COMMANDS:
+                key = item.originalname, item.callspec.params["page"]
+                found[key] = pool.submit(run, *key)
+        yield found
+        pool.shutdown(cancel_futures=True)
+
+
+def copy_data(folder):
+    """Copy the files that the pages name; a shorter table is trained on in less time."""
+    shutil.copytree(ROOT / "tests" / "data", folder / "tests" / "data")
+    table = folder / "tests" / "data" / "concrete.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:N_ROWS]))
+
+
+def commands_of_a_page(page, folder):
+    """The result of its commands in one shell."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # A server that a command has left running where another one has failed.
+    code = f"trap 'kill $(jobs -p) 2> {os.devnull} || true' EXIT\n" + script(page)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code.replace("8000", str(port))],
+        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def programs_of_a_page(page, folder):
+    """The result of one process that runs all of a page; tracebacks have its line numbers."""
+    path = folder / f"{page.stem}.py"
+    path.write_text(program(page))
+    return subprocess.run(
+        [sys.executable, path.name], cwd=folder, env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+COMMANDS = {
+    "test_commands_of_a_page": commands_of_a_page,
+    "test_programs_of_a_page": programs_of_a_page,
+}
+
+
+def succeeds(run):
+    """Wait for the end of what a page does; a test that fails shows what was printed."""
+    result = run.result()
+    print(result.stdout, result.stderr, sep="\n")
+    assert result.returncode == 0
+    return result
 
 
 def test_every_block_runs_or_says_why_not():
@@ -113,19 +171,15 @@ def test_every_block_runs_or_says_why_not():
 
 
 @pytest.mark.parametrize("page", filter(script, PAGES), ids=lambda page: page.stem)
-def test_commands_of_a_page(page, copy):
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    env = {**os.environ, "PATH": path}
-    subprocess.run(["bash", "-euo", "pipefail", "-c", script(page)], cwd=copy, env=env, check=True)
+def test_commands_of_a_page(page, runs):
+    result = succeeds(runs["test_commands_of_a_page", page])
+    if page.stem == "tutorial":  # its server has answered at last
+        assert result.stdout.splitlines()[-1].startswith('{"predictions":[{"target":')
 
 
 @pytest.mark.parametrize("page", filter(program, PAGES), ids=lambda page: page.stem)
-def test_programs_of_a_page(page, copy):
-    """One process runs all of a page; its tracebacks have the page's line numbers."""
-    path = copy / f"{page.stem}.py"
-    path.write_text(program(page))
-    env = {**os.environ, "MPLBACKEND": "agg"}
-    subprocess.run([sys.executable, path.name], cwd=copy, env=env, check=True)
+def test_programs_of_a_page(page, runs):
+    succeeds(runs["test_programs_of_a_page", page])
 
 
 def test_readme_is_short():

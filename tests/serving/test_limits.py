@@ -219,7 +219,7 @@ def test_one_request_that_cannot_be_predicted_leaves_others_alone(classifier, fr
         job.rows = batching.read_table_rows(classifier, [row])
         jobs.append(job)
     found = []
-    batching._predict(served, jobs, found)
+    batching._predict(served, jobs, found, batching.Metrics())
     assert found[0] == (jobs[0], (b"done", 1))
     assert (found[1][0], found[1][1].status) == (jobs[1], 400)
 

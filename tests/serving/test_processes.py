@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -132,6 +133,13 @@ def test_workers_are_started_again(file, frame):
         os.kill(children[0], signal.SIGKILL)
         until(lambda: len(set(workers_of(process.pid)) - set(children)) == 1)
         until(is_answered)
+
+        def counted():
+            """All workers answer with the sum of all, also of one that has ended."""
+            metrics = httpx.get(f"{said['address']}/metrics", headers=headers)
+            return int(re.search(r"^fastmlp_predicted_rows_total (\d+)$", metrics.text, re.M)[1])
+
+        assert {counted() for _ in range(10)} == {2}
         children = workers_of(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

@@ -5,7 +5,7 @@ import pytest
 
 from fastmlp import DataError, train_table
 from fastmlp.tabular.csv import read_table
-from fastmlp.tabular.naming import columns_there, nearest
+from fastmlp.tabular.naming import columns_there, nearest_columns
 from fastmlp.tabular.train import evaluate
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 3}
@@ -15,11 +15,11 @@ SMALL = {"hidden_layer_sizes": (4,), "max_iter": 3}
     ("name", "found"),
     [
         ("incme", ["income"]), ("INCOME ", ["income"]), ("agé", ["age"]), ("planet", []),
-        ("incom", ["income"]), (3, []), ("", []),
+        ("incom", ["income"]), (3, []), ("3", []), ("", []),
     ],
 )  # fmt: skip
 def test_names_that_are_near(name, found):
-    assert nearest(name, ["age", "income", 32]) == found
+    assert nearest_columns(name, ["age", "income", 32]) == found
 
 
 def test_all_columns_are_named_where_none_is_near():

@@ -440,10 +440,10 @@ def test_counts_and_outliers(concrete):
     model = TabularRegressor(loss="poisson").fit(X, y)
     assert model.target_mean_ == 0 and model.target_scale_ == pytest.approx(y.std(ddof=0))
     assert (model.predict(X) > 0).all()
-    model = TabularRegressor(loss="huber", huber_delta=0.5).fit(X, y)
+    model = TabularRegressor(loss="huber", huber_delta=0.5, effort="low").fit(X, y)
     assert model.target_mean_ == pytest.approx(y.mean()) and model.estimator_.huber_delta == 0.5
     low, high = (
-        TabularRegressor(loss="quantile", quantiles=level).fit(X, y).predict(X)
+        TabularRegressor(loss="quantile", quantiles=level, effort="low").fit(X, y).predict(X)
         for level in (0.1, 0.9)
     )
     assert np.mean(y < low) < 0.3 and np.mean(y < high) > 0.7
