@@ -29,8 +29,11 @@ if TYPE_CHECKING:
         ModelFileError,
         TrainingWarning,
     )
+    from .export.c_code import export_c, to_c
+    from .export.mlflow import export_mlflow
     from .export.model_file import load_model, save_model
     from .export.onnx import export_onnx, to_onnx
+    from .export.triton import export_triton
     from .reports.writing import write_report
     from .search.tune import tune
     from .streaming.fit import train_files
@@ -59,11 +62,15 @@ _HOME = {
     "TabularRegressor": "tabular.regressor",
     "TrainingWarning": "exceptions",
     "check_gradient": "estimators.gradient_check",
+    "export_c": "export.c_code",
+    "export_mlflow": "export.mlflow",
     "export_onnx": "export.onnx",
+    "export_triton": "export.triton",
     "fit_many": "estimators.fit_many",
     "from_sklearn": "estimators.interop",
     "load_model": "export.model_file",
     "save_model": "export.model_file",
+    "to_c": "export.c_code",
     "to_onnx": "export.onnx",
     "train_files": "streaming.fit",
     "train_table": "tabular.train",
@@ -105,13 +112,17 @@ __all__ = [
     "check_gradient",
     "demos",
     "exceptions",
+    "export_c",
+    "export_mlflow",
     "export_onnx",
+    "export_triton",
     "fit_many",
     "from_sklearn",
     "load_model",
     "plotting",
     "save_model",
     "schedules",
+    "to_c",
     "to_onnx",
     "train_files",
     "train_table",
