@@ -28,7 +28,7 @@ _FOLDERS = ("mlflow", "triton")
 def export(
     context: click.Context, model: Path, output: str, form: str | None, as_json: bool
 ) -> None:
-    """Write MODEL for other programs to OUTPUT, preprocessing included.
+    r"""Write MODEL for other programs to OUTPUT, preprocessing included.
 
     \b
     onnx    a graph for runtimes of ONNX

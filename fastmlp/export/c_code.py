@@ -134,53 +134,47 @@ def is_c_file(path: str | PathLike[str]) -> bool:
 
 def _comment(model: Any, counts: dict[str, int]) -> str:
     """Return the comment at the top of the file; nothing in it is text of the user."""
-    kind = type(model).__name__
-    has_classes = hasattr(model, "classes_")
+    has_classes, is_table = hasattr(model, "classes_"), isinstance(model, BaseTabular)
     numbers, texts, outputs = counts.values()
-    arguments = f"{'numbers' if numbers else 'NULL'}, {'texts' if texts else 'NULL'}, outputs"
     declared = [f"double numbers[{numbers}] = {{0}};"] if numbers else []
     declared += [f"const char *texts[{texts}] = {{NULL}};"] if texts else []
     declared.append(f"double outputs[{outputs}];")
-    shown = "\n *             ".join(declared)
-    are_missing = (
-        "not-a-number and NULL are missing values"
-        if isinstance(model, BaseTabular)
-        else "none may be missing"
-    )
-    given = (
-        f"the {outputs} probabilities of fastmlp_output_names"
-        if has_classes
-        else f"the {outputs} predicted numbers"
-    )
-    found = "the number of the predicted class" if has_classes else "0"
-    return f"""\
-{_FIRST_WORDS} {__version__}, a {kind}, in C99 with the standard library alone.
- *
- *     {_PROTOTYPE}
- *
- * predicts one row. `numbers` are its {numbers} numbers and `texts` its {texts} texts in UTF-8, in the
- * order of fastmlp_number_names and fastmlp_text_names; {are_missing}.
- * `outputs` becomes {given}, and {found}
- * is returned; or -1 where a number is infinite, or too large to predict.
- * Nothing is allocated or kept, so threads can call it at once.
- *
- * Compile it as `cc -std=c99 -O2 -o program program.c model.c -lm`, with a program such as
- *
- *     #include <stdio.h>
- *
- *     extern const char *const fastmlp_output_names[];
- *     {_PROTOTYPE}
- *
- *     int main(void)
- *     {{
- *             {shown}
- *             int found = fastmlp_predict({arguments});
- *             for (int i = 0; found >= 0 && i < {outputs}; i++)
- *                     printf("%s: %g\\n", fastmlp_output_names[i], outputs[i]);
- *             return found < 0;
- *     }}
- *
- * For two models in one program, rename the names of one: -Dfastmlp_predict=predict_price
- * -Dfastmlp_output_names=price_output_names and so on.
- */
-"""
+    arguments = f"{'numbers' if numbers else 'NULL'}, {'texts' if texts else 'NULL'}, outputs"
+    missing = "Not-a-number and NULL are missing values." if is_table else "None may be missing."
+    given = "probabilities of the classes" if has_classes else "predicted numbers"
+    found = "the number of the predicted class, from 0" if has_classes else "0"
+    lines = [
+        f"    {_PROTOTYPE}",
+        "",
+        f"predicts one row. It has {numbers} numbers and {texts} texts in UTF-8, in the order of",
+        f"fastmlp_number_names and fastmlp_text_names. {missing}",
+        f"It gets {outputs} outputs, the {given} in fastmlp_output_names.",
+        f"What is returned is {found};",
+        "or -1 where a number is infinite, or too large to predict. Nothing is kept from one",
+        "call to the next, so that threads can call it at once.",
+        "",
+        "Compile it as `cc -std=c99 -O2 -o program program.c model.c -lm`, where program.c is",
+        "such as this one:",
+        "",
+        "    #include <stdio.h>",
+        "",
+        "    extern const char *const fastmlp_output_names[];",
+        f"    {_PROTOTYPE}",
+        "",
+        "    int main(void)",
+        "    {",
+        *(f"        {line}" for line in declared),
+        "",
+        "        if (fastmlp_predict(" + arguments + ") < 0)",
+        "            return 1;",
+        f"        for (int i = 0; i < {outputs}; i++)",
+        '            printf("%s: %g\\n", fastmlp_output_names[i], outputs[i]);',
+        "        return 0;",
+        "    }",
+        "",
+        "For two models in one program, rename the names of one of them, as by",
+        "-Dfastmlp_predict=price_predict -Dfastmlp_output_names=price_output_names and so on.",
+    ]
+    kind = type(model).__name__
+    head = f"{_FIRST_WORDS} {__version__} in C99, which needs no other library: {kind}."
+    return "\n".join([head, " *", *(f" * {line}".rstrip() for line in lines), " */", ""])

@@ -139,7 +139,7 @@ typedef struct {
     const Layer *layers;
     int n_layers, first_input;
     double weight;            /* in the mean over all networks */
-    const double *log_target; /* shift, mean and scale of the logarithm; NULL for the plain target */
+    const double *log_target; /* shift, mean and scale of the logarithm; NULL without it */
     const double *bounds;     /* the lowest and the highest prediction; NULL for no bounds */
 } Network;
 """,
@@ -166,7 +166,9 @@ static void add_network(const Network *network, const real *inputs, double *mean
     "squash": f"""\
 static double squash(double x)
 {{
-    const double limited = clip(x, -{SQUASH_LIMIT}, {SQUASH_LIMIT}), part = limited / {SQUASH_BOUND};
+    const double limited = clip(x, -{SQUASH_LIMIT}, {SQUASH_LIMIT});
+    const double part = limited / {SQUASH_BOUND};
+
     return limited / sqrt(1 + part * part);
 }}
 """,

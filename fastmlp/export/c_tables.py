@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from ..tabular.columns import level_places
+from ..tabular.pack.members import Pack, networks_of
 from ..tabular.several import models_of
 from .c_networks import lines_of_classes, lines_of_means, write_trained
 from .c_source import CSource, number
@@ -45,7 +44,7 @@ def _write_model(source: CSource, i: int, model: Any) -> None:
     """Add the function that predicts one target, the number `i` in the order of targets."""
     fitted = model.estimator_
     n_networks = write_trained(source, f"networks_{i}", fitted)
-    n_outputs = getattr(fitted, "n_outputs_", None) or fitted.members[0].network.n_outputs_
+    n_outputs = networks_of(fitted)[0].n_outputs_
     prepared = model.preprocessor_
     n_numbers, n_texts = len(prepared.centres_), len(prepared.levels_)
     n_inputs = max(stop for _, stop in prepared.groups_.values())
@@ -59,7 +58,10 @@ def _write_model(source: CSource, i: int, model: Any) -> None:
         lines += lines_of_classes(n_outputs, getattr(model, "threshold_", None))
     else:
         factor, mean = number(model.target_scale_), number(model.target_mean_)
+        # One network puts its quantiles in order before they are moved, and a pack does not.
+        is_one = n_outputs > 1 and not isinstance(fitted, Pack)
         lines += [
+            *([f"sort_numbers(means, {n_outputs});"] if is_one else []),
             f"for (int j = 0; j < {n_outputs}; j++)",
             f"    outputs[j] = means[j] * {factor} + {mean};",
         ]

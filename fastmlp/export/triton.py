@@ -1,4 +1,4 @@
-"""Folders that the Triton Inference Server serves: an ONNX graph and what Triton must know of it."""
+"""Folders that the Triton Inference Server serves: a graph of ONNX and its description."""
 
 from os import PathLike
 from typing import Any
