@@ -21,8 +21,10 @@ from .others import exportable
 _MODEL_FILE = "model.fastmlp"
 # From this version on, MLflow knows columns of any type.
 _REQUIREMENTS = (f"fastmlp=={__version__}", "mlflow>=2.20")
-# The types of MLflow, by the kinds and the sizes of NumPy's.
-_TYPES = {"b1": "boolean", "i4": "integer", "i8": "long", "f4": "float", "f8": "double"}
+# The types of MLflow, by those of columns of predictions.
+_TYPES = {
+    "bool": "boolean", "int32": "integer", "int64": "long", "float32": "float", "float64": "double",
+}  # fmt: skip
 
 
 def export_mlflow(model: Any, path: str | PathLike[str]) -> None:
@@ -115,10 +117,9 @@ def _outputs(model: Any) -> list[dict[str, Any]]:
     row: Any = [{column["name"]: None for column in model.columns_}]
     with collected_warnings():
         found = predictions(model, row, proba=model._task == "classification")
-    types = {name: f"{dtype.kind}{dtype.itemsize}" for name, dtype in found.dtypes.items()}
     return [
-        {"type": _TYPES.get(kind, "string"), "name": str(name), "required": True}
-        for name, kind in types.items()
+        {"type": _TYPES.get(str(dtype), "string"), "name": str(name), "required": True}
+        for name, dtype in found.dtypes.items()
     ]
 
 

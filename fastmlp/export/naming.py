@@ -64,6 +64,7 @@ def output_names(model: Any) -> list[str]:
     if hasattr(model, "classes_"):
         classes = [str(label) for label in model.classes_.tolist()]
         return classes * 2 if len(classes) == 1 else classes
+    names: list[Any]
     levels: Sequence[float] = ()
     if isinstance(model, BaseMLP):
         names, levels = [None] * model.n_outputs_, model._fitted_quantiles()

@@ -128,7 +128,9 @@ def parsed(path):
     }.items():  # fmt: skip
         described = file.message_type.add(name=message)
         for name, number, kind, label, of in fields:
-            described.field.add(name=name, number=number, type=kind, label=label, type_name=of)
+            field = described.field.add(name=name, number=number, type=kind, label=label)
+            if of:
+                field.type_name = of
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     config = message_factory.GetMessageClass(pool.FindMessageTypeByName("t.Config"))()
