@@ -17,6 +17,7 @@ try:
     from .demo import demo
     from .docstrings import docstring_of
     from .errors import INTERRUPTED, errors_as_lines, exit_code
+    from .export import export
     from .fit import fit
     from .predict import predict
     from .report import report
@@ -26,7 +27,7 @@ try:
     from .speed import bench, doctor, warmup
     from .terminal import echo, end_output, show_error
     from .tune import tune
-    from .use import evaluate, export, info
+    from .use import evaluate, info
 except KeyboardInterrupt:
     # Nobody else can answer Ctrl-C yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

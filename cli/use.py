@@ -1,4 +1,4 @@
-"""Commands for a model that was trained: ``evaluate``, ``info`` and ``export``."""
+"""Commands for a model that was trained: ``evaluate`` and ``info``."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 import click
 
 from .completion import column_names
-from .errors import Command, UserError, about
-from .models import is_checkpoint, is_model, load_table_model
+from .errors import Command, about
+from .models import is_checkpoint, load_table_model
 from .options import called, data_argument, opened, table_options
-from .signals import signals_held
 from .types import FilePath, FiniteRange
 
 
@@ -100,59 +99,6 @@ def info(model: Path, as_json: bool) -> None:
         print_json({**facts, "columns": columns, "report": report, "card": card})
         return
     print_card(model, manifest, card, report)
-
-
-@click.command(cls=Command)
-@click.argument("model", type=FilePath())
-@click.argument("output", type=FilePath())
-def export(model: Path, output: Path, as_json: bool) -> None:
-    """Write MODEL as an ONNX graph to OUTPUT, preprocessing included.
-
-    Where MODEL is the checkpoint of a training, and OUTPUT does not end in .onnx, the model that
-    training has reached is written as a model file.
-
-    Each feature column is an input of shape (rows, 1): float64, not-a-number for what is
-    missing, or strings. Needs the onnx extra: pip install 'fastmlp[onnx]'.
-    """
-    from fastmlp.export.checkpoint_file import model_so_far
-    from fastmlp.export.files import check_output
-    from fastmlp.export.model_file import load_model
-    from fastmlp.export.onnx import export_onnx, is_onnx_file
-
-    from .output import print_json, print_rows
-
-    check_output(output)
-    if is_checkpoint(model) and output.suffix.lower() != ".onnx":
-        _export_model(model, output, as_json)
-        return
-    if output.exists() and output.stat().st_size and not is_onnx_file(output):
-        raise UserError(f"{output}: exists and is not an ONNX file; choose another name")
-    loaded = model_so_far(model) if is_checkpoint(model) else load_model(model)
-    with signals_held():
-        export_onnx(loaded, output)
-    size = output.stat().st_size
-    if as_json:
-        print_json({"onnx": str(output), "bytes": size})
-    else:
-        print_rows([("onnx", f"{output}, {size / 1024:.0f} KiB")])
-
-
-def _export_model(checkpoint: Path, output: Path, as_json: bool) -> None:
-    """Write the model in a checkpoint as a model file."""
-    from fastmlp.export.checkpoint_file import model_so_far
-    from fastmlp.export.model_file import save_model
-
-    from .output import print_json, print_rows
-
-    if output.exists() and output.stat().st_size and not is_model(output):
-        raise UserError(f"{output}: exists and is not a model of fastmlp; choose another name")
-    found = model_so_far(checkpoint)
-    with signals_held():
-        save_model(found, output)
-    if as_json:
-        print_json({"model": str(output)})
-    else:
-        print_rows([("model", str(output))])
 
 
 def _show_checkpoint(path: Path, manifest: dict[str, Any], as_json: bool) -> None:

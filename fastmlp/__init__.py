@@ -30,8 +30,11 @@ if TYPE_CHECKING:
         ModelFileError,
         TrainingWarning,
     )
+    from .export.c_code import export_c, to_c
+    from .export.mlflow import export_mlflow
     from .export.model_file import load_model, save_model
     from .export.onnx import export_onnx, to_onnx
+    from .export.triton import export_triton
     from .reports.writing import write_report
     from .search.tune import tune
     from .streaming.fit import train_files
@@ -62,12 +65,16 @@ _HOME = {
     "Trace": "estimators.trace",
     "TrainingWarning": "exceptions",
     "check_gradient": "estimators.gradient_check",
+    "export_c": "export.c_code",
+    "export_mlflow": "export.mlflow",
     "export_onnx": "export.onnx",
+    "export_triton": "export.triton",
     "fit_many": "estimators.fit_many",
     "from_sklearn": "estimators.interop",
     "input_gradients": "tabular.input_gradients",
     "load_model": "export.model_file",
     "save_model": "export.model_file",
+    "to_c": "export.c_code",
     "to_onnx": "export.onnx",
     "trace": "estimators.trace",
     "train_files": "streaming.fit",
@@ -111,7 +118,10 @@ __all__ = [
     "check_gradient",
     "demos",
     "exceptions",
+    "export_c",
+    "export_mlflow",
     "export_onnx",
+    "export_triton",
     "fit_many",
     "from_sklearn",
     "input_gradients",
@@ -119,6 +129,7 @@ __all__ = [
     "plotting",
     "save_model",
     "schedules",
+    "to_c",
     "to_onnx",
     "trace",
     "train_files",

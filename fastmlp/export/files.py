@@ -1,10 +1,11 @@
-"""Output files that appear whole or not at all."""
+"""Output files and folders that appear whole or not at all."""
 
 import contextlib
 import hashlib
 import os
 import re
 import secrets
+import shutil
 import socket
 import tempfile
 import time
@@ -49,7 +50,35 @@ def check_output(path: str | os.PathLike[str]) -> None:
     target = _target(path)
     if target.is_symlink():
         raise InputError(f"{path}: this link leads to itself; give another name")
-    folder = target.parent
+    _check_can_write(path, target.parent)
+
+
+def check_output_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a path at which no folder could be made, before any work is done for it.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    InputError
+        When there is something already, other than an empty folder, or when the folder around it
+        is missing or not writable.
+    """
+    path = Path(path)
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: the name of a folder cannot have a zero byte")
+    if path.is_dir():
+        if any(path.iterdir()):
+            raise InputError(f"{path}: this folder is not empty; give the name of a new one")
+    elif path.exists() or path.is_symlink():
+        raise InputError(f"{path}: exists and is no folder; give another name")
+    _check_can_write(path, _target(path).parent)
+
+
+def _check_can_write(path: Path, folder: Path) -> None:
+    """Raise InputError unless files can be made in a folder; `path` is for the message."""
     if not folder.is_dir():
         raise InputError(f"{path}: there is no folder {folder}")
     try:
@@ -114,6 +143,53 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
         _to_disk(target.parent, os.O_RDONLY)
 
 
+@contextmanager
+def folder_written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `path` that takes its place when the block succeeds.
+
+    Parameters
+    ----------
+    path : str or Path
+        There is nothing yet, or an empty folder.
+
+    Yields
+    ------
+    Path
+        To be filled with files; it is removed when the block fails.
+
+    Raises
+    ------
+    InputError
+        When no folder can be made there: see :func:`check_output_folder`.
+    OSError
+        When writing fails, as on a full disk; the message names `path`.
+    """
+    check_output_folder(path)
+    target = _target(path)
+    aside = target.parent / ".fastmlp-.part"  # in errors before there is one
+    try:
+        aside, lock = _open_folder_aside(target.parent)
+        try:
+            _remove_leftovers(target.parent)
+            yield aside
+            for inside in aside.rglob("*"):
+                if inside.is_file():
+                    _to_disk(inside, os.O_RDWR)
+            if target.is_dir():
+                target.rmdir()  # Windows renames to no folder that exists
+            aside.replace(target)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+    except OSError as error:
+        if not Path(str(error.filename or aside)).is_relative_to(aside):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    with contextlib.suppress(OSError):
+        _to_disk(target.parent, os.O_RDONLY)
+
+
 def _target(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
@@ -146,6 +222,20 @@ def _open_aside(folder: Path, mode: int) -> tuple[Path, int | None]:
         os.close(handle)
 
 
+def _open_folder_aside(folder: Path) -> tuple[Path, int | None]:
+    """Make a new folder in a folder, and return its path and a handle that has a lock on it."""
+    while True:
+        path = folder / f".fastmlp-{_this_machine()}-{secrets.token_hex(8)}.part"
+        os.mkdir(path)
+        if fcntl is None:  # Windows opens no folders
+            return path, None
+        handle = os.open(path, os.O_RDONLY)
+        if _can_lock(handle) is not False and path.exists():
+            return path, handle
+        # Without a lock for a moment, it was a leftover for another process, which removes it.
+        os.close(handle)
+
+
 def _can_lock(handle: int) -> bool | None:
     """Lock an open file; False if another has a lock on it, None where there are no locks."""
     if fcntl is None:
@@ -160,11 +250,13 @@ def _can_lock(handle: int) -> bool | None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the files in a folder whose writers have been killed."""
+    """Remove the files and folders in a folder whose writers have been killed."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _PART.fullmatch(entry.name)
-            if match is None or not entry.is_file(follow_symlinks=False):
+            if match is None:
+                continue
+            if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
                 continue
             with contextlib.suppress(OSError):
                 is_old = time.time() - entry.stat().st_mtime > _OLD_SECONDS
@@ -173,12 +265,16 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _remove_leftover(path: str, is_old: bool) -> None:
-    """Remove a file unless its writer still has it; without locks only its age tells that."""
+    """Remove a file or folder unless its writer still has it.
+
+    Without locks only its age tells that.
+    """
     no_waiting = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     handle = os.open(path, os.O_RDONLY | no_waiting)
     try:
         locked = _can_lock(handle)
         if locked or (locked is None and is_old):
-            os.unlink(path)
+            remove = shutil.rmtree if os.path.isdir(path) else os.unlink
+            remove(path)
     finally:
         os.close(handle)

@@ -8,11 +8,9 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.base import BaseMLP
 from ..estimators.classifier import MLPClassifier
-from ..exceptions import InputError
 from ..tabular.base import BaseTabular
 from .files import written_aside
 from .graph import Graph, import_onnx
@@ -23,7 +21,7 @@ from .onnx_networks import (
     write_sorted,
 )
 from .onnx_tables import write_table_model
-from .others import export_advice, scaler_steps
+from .others import exportable, scaler_operations
 
 
 def to_onnx(model: Any) -> Any:
@@ -59,11 +57,7 @@ def to_onnx(model: Any) -> Any:
     sklearn.exceptions.NotFittedError
         When the model has not been fitted.
     """
-    steps, last = scaler_steps(model)
-    if not isinstance(last, BaseTabular | BaseMLP) or (steps and isinstance(last, BaseTabular)):
-        raise InputError(f"to_onnx takes the models of fastmlp, got {export_advice(model)}")
-    for step in (*steps, last):
-        check_is_fitted(step)
+    steps, last = exportable(model, "to_onnx")
     graph = Graph(import_onnx())
     if isinstance(last, BaseTabular):
         write_table_model(graph, last)
@@ -112,24 +106,14 @@ def is_onnx_file(path: str | PathLike[str]) -> bool:
 
 def _write_scaler(graph: Graph, x: str, scaler: Any, dtype: np.dtype[Any]) -> str:
     """Add what a scaler of scikit-learn computes, in the order in which it does."""
-    kind = type(scaler).__name__
-    with_centre = {"StandardScaler": "with_mean", "RobustScaler": "with_centering"}
-    with_scale = {"StandardScaler": "with_std", "RobustScaler": "with_scaling"}
-
-    def constant(values: Any) -> str:
-        return graph.constant(np.asarray(values)[None].astype(dtype))
-
-    if kind == "MinMaxScaler":
-        x = graph.node("Mul", x, constant(scaler.scale_))
-        x = graph.node("Add", x, constant(scaler.min_))
-    if kind in with_centre and getattr(scaler, with_centre[kind]):
-        centre = scaler.mean_ if kind == "StandardScaler" else scaler.center_
-        x = graph.node("Sub", x, constant(centre))
-    if kind == "MaxAbsScaler" or (kind in with_scale and getattr(scaler, with_scale[kind])):
-        x = graph.node("Div", x, constant(scaler.scale_))
-    if getattr(scaler, "clip", False):
-        limits = (-1, 1) if kind == "MaxAbsScaler" else scaler.feature_range
-        x = graph.node("Clip", x, *(graph.constant(dtype.type(limit)) for limit in limits))
+    operators = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div"}
+    for operation, values in scaler_operations(scaler):
+        if operation == "clip":
+            limits = (graph.constant(dtype.type(limit)) for limit in values)
+            x = graph.node("Clip", x, *limits)
+        else:
+            constant = graph.constant(np.asarray(values)[None].astype(dtype))
+            x = graph.node(operators[operation], x, constant)
     return x
 
 

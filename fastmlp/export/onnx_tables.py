@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import InputError
-from ..tabular.columns import called, level_places
+from ..tabular.columns import level_places
 from ..tabular.encoders.scaling import (
     LARGEST_DISTANCE,
     SQUASH_BOUND,
@@ -17,9 +16,8 @@ from ..tabular.encoders.scaling import (
 from ..tabular.pack.members import Pack
 from ..tabular.several import models_of
 from .graph import Graph
+from .naming import columns_by_kind
 from .onnx_networks import write_classes, write_networks, write_pack, write_scaled
-
-_HOLDS = {"date": "dates", "words": "free text"}
 
 
 def write_table_model(graph: Graph, model: Any) -> None:
@@ -77,16 +75,7 @@ def _write_outputs(
 
 def _write_columns(graph: Graph, model: Any) -> dict[str, list[str]]:
     """Add the inputs of a graph, and return those of each kind of columns."""
-    columns: dict[str, list[str]] = {"numeric": [], "text": []}
-    for column in model.columns_:
-        if column["kind"] in columns:
-            columns[column["kind"]].append(str(column["name"]))
-        elif column["kind"] != "dropped":
-            holds = _HOLDS.get(column["kind"], column["kind"])
-            raise InputError(
-                f"{called(column['name'])} holds {holds}, which an ONNX graph cannot read; train "
-                "without it, or on columns made of it"
-            )
+    columns = columns_by_kind(model, "an ONNX graph")
     graph.reserve((*columns["numeric"], *columns["text"]))
     for kind, names in columns.items():
         for name in names:

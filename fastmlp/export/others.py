@@ -5,8 +5,10 @@ from typing import Any
 import sklearn.neural_network
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.base import BaseMLP
+from ..exceptions import InputError
 from ..tabular.base import BaseTabular
 
 _SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
@@ -33,6 +35,64 @@ def scaler_steps(model: Any) -> tuple[list[Any], Any]:
     if not all(type(step) in _SCALERS for step in steps):
         return [], model
     return steps, last
+
+
+def exportable(model: Any, function: str) -> tuple[list[Any], Any]:
+    """Return the scalers and the model of what a function for export was given.
+
+    Parameters
+    ----------
+    model : object
+    function : str
+        Its name.
+
+    Returns
+    -------
+    scalers : list
+        As from :func:`scaler_steps`; empty for the model of a table.
+    last : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
+
+    Raises
+    ------
+    InputError
+        When it is something else.
+    sklearn.exceptions.NotFittedError
+        When the model or a scaler has not been fitted.
+    """
+    steps, last = scaler_steps(model)
+    if not isinstance(last, BaseTabular | BaseMLP) or (steps and isinstance(last, BaseTabular)):
+        raise InputError(f"{function} takes the models of fastmlp, got {export_advice(model)}")
+    for step in (*steps, last):
+        check_is_fitted(step)
+    return steps, last
+
+
+def scaler_operations(scaler: Any) -> list[tuple[str, Any]]:
+    """List what a scaler does to its inputs, in the order in which scikit-learn does it.
+
+    Parameters
+    ----------
+    scaler : StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler
+        It is fitted.
+
+    Returns
+    -------
+    list of tuple
+        Each has 'add', 'subtract', 'multiply' or 'divide', and an array of shape (n_features,);
+        or 'clip', and the lowest and the highest number.
+    """
+    kind, found = type(scaler).__name__, list[tuple[str, Any]]()
+    with_centre = {"StandardScaler": "with_mean", "RobustScaler": "with_centering"}
+    with_scale = {"StandardScaler": "with_std", "RobustScaler": "with_scaling"}
+    if kind == "MinMaxScaler":
+        found += [("multiply", scaler.scale_), ("add", scaler.min_)]
+    if kind in with_centre and getattr(scaler, with_centre[kind]):
+        found.append(("subtract", scaler.mean_ if kind == "StandardScaler" else scaler.center_))
+    if kind == "MaxAbsScaler" or (kind in with_scale and getattr(scaler, with_scale[kind])):
+        found.append(("divide", scaler.scale_))
+    if getattr(scaler, "clip", False):
+        found.append(("clip", (-1, 1) if kind == "MaxAbsScaler" else scaler.feature_range))
+    return found
 
 
 def export_advice(model: Any) -> str:
