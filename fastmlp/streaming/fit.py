@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from ..exceptions import (
     InputError,
     collected_warnings,
 )
+from ..tabular.ahead import read_ahead
 from ..tabular.base import _SINGLE_NETWORK
 from ..tabular.chunks import read_chunks
 from ..tabular.columns import decide_task
 from ..tabular.csv import Origin, listed
 from ..tabular.encoders.assembly import make_inputs
 from ..tabular.frames import read_frame
+from ..tabular.known import level_columns
 from ..tabular.metrics import baseline_metrics, classification_metrics, regression_metrics
 from ..tabular.paths import files_of
 from ..tabular.preprocessing import TabularPreprocessor
@@ -273,7 +276,8 @@ def _dealt(
     end = 0
     form = model.target_format_
     with collected_warnings():  # the first look has said them
-        for chunk in read_chunks(files_of(path), found.reading, n_rows):
+        reading = replace(found.reading, levels=level_columns(model))
+        for chunk in read_ahead(read_chunks(files_of(path), reading, n_rows)):
             rows = np.empty(len(chunk.frame), dtype=dtype)
             rows["numbers"], rows["codes"] = read_rows(preprocessor, chunk.frame)
             y = plain_target(chunk.frame[found.target])

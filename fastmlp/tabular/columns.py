@@ -350,7 +350,10 @@ def level_codes(column: pd.Series, levels: Sequence[str]) -> NDArray[np.intp]:
     ndarray of shape (n_rows,), int
         A value that is not among the levels has the code ``len(levels)``.
     """
-    cells = cells_of(column, called(column.name))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        cells = Cells(column.cat.codes.to_numpy(), column.cat.categories.tolist())
+    else:
+        cells = cells_of(column, called(column.name))
     places = level_places(levels)
     other = len(levels)
     found = [
