@@ -104,7 +104,7 @@ def train_files(
         ``told(what, share)`` is called as the table is read, with the share of its bytes, and
         after each visit, with the share of the shards.
     n_rows : int or None, default=None
-        The most rows that are read at a time; None is 50 000.
+        The most rows that are read at a time; None is 100 000.
     n_sample : int, default=200000
         The most rows of which the columns are learned.
     **parameters

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
@@ -17,14 +17,14 @@ _END = object()
 def read_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
     """Let a thread make the next item of an iterator while the caller works on the last one.
 
-    Two items wait at most, and the iterator is closed when the caller no longer wants any.
+    Two items wait at most. A generator is closed when the caller no longer wants any.
     Warnings of this package and errors come in the order of the items, in the caller's thread,
     which also makes the first item, since a pipe may be waited for there.
 
     Parameters
     ----------
     items : iterator
-        A generator. It may not depend on what the caller does between two items.
+        It may not depend on what the caller does between two items.
 
     Yields
     ------
@@ -34,7 +34,7 @@ def read_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
     is_over = threading.Event()
 
     def make() -> None:
-        with closing(items):  # type: ignore[type-var]
+        try:
             while not is_over.is_set():
                 item, error = _END, None
                 with collected_warnings() as warnings:
@@ -45,6 +45,9 @@ def read_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
                 made.put((item, warnings, error))
                 if item is _END:
                     return
+        finally:
+            if hasattr(items, "close"):
+                items.close()
 
     try:
         first = next(items)

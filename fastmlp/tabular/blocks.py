@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .examination import Watched
 
-_LARGEST = 1 << 22  # bytes of a block, but for a row that is longer
+_LARGEST = 1 << 23  # bytes of a block, but for a row that is longer
 _LONGEST_ROW = 1 << 24
 _MOST_READ, _FEWEST_READ = 1 << 18, 1 << 12  # characters that are read at once
 _BREAK, _RETURN, _QUOTE = b'\n\r"'
@@ -26,20 +26,36 @@ class Block:
         The character between two fields.
     n_above : int
         Number of lines of the file above the block.
+    found : tuple of ndarray, optional
+        The places of line breaks, and of the end of the last line, and those of quotation marks,
+        where they are known.
 
     Attributes
     ----------
     n_lines : int
     """
 
-    def __init__(self, text: bytes, separator: int, n_above: int) -> None:
+    def __init__(
+        self,
+        text: bytes,
+        separator: int,
+        n_above: int,
+        found: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None,
+    ) -> None:
         self.text, self._separator, self._n_above = text, separator, n_above
         self._codes = np.frombuffer(text, dtype=np.uint8)
-        self._quotes = _places(text, self._codes, _QUOTE)
-        breaks = _places(text, self._codes, _BREAK)
-        if text and not text.endswith(b"\n"):
-            breaks = np.append(breaks, len(text))
-        self.n_lines, self._breaks, self._ends = len(breaks), breaks, self._outside(breaks)
+        if found is None:
+            found = _places(text, self._codes, _BREAK), _places(text, self._codes, _QUOTE)
+            if text and not text.endswith(b"\n"):
+                found = np.append(found[0], len(text)), found[1]
+        self._breaks, self._quotes = found
+        self.n_lines, self._ends = len(self._breaks), self._outside(self._breaks)
+
+    def until(self, end: int) -> "Block":
+        """Return the block of the rows that end there."""
+        breaks = self._breaks[: np.searchsorted(self._breaks, end)]
+        quotes = self._quotes[: np.searchsorted(self._quotes, end)]
+        return Block(self.text[:end], self._separator, self._n_above, (breaks, quotes))
 
     @property
     def is_plain(self) -> bool:
@@ -94,8 +110,7 @@ class Block:
         """Return the number of fields of the first row; 0 without rows."""
         if not len(self._ends):
             return 0
-        first = Block(self.text[: int(self._ends[0]) + 1], self._separator, 0)
-        return int(first.widths()[0])
+        return int(self.until(int(self._ends[0]) + 1).widths()[0])
 
     def lines(self) -> NDArray[np.intp]:
         """Return the number of the line where each row begins; blank lines are no rows."""
@@ -183,7 +198,7 @@ class BlockReader:
                 end = len(whole.text)
             if end is not None:
                 self._rest = whole.text[end:]
-                return Block(whole.text[:end], self._separator, n_above) if self._rest else whole
+                return whole.until(end) if self._rest else whole
             if len(whole.text) > _LARGEST + _LONGEST_ROW:
                 return None
             is_enough = True  # but for the end of a row

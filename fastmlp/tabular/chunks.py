@@ -22,7 +22,7 @@ from .reading import Reading, Rows
 from .recognition import is_parquet
 from .sources import Source
 
-ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 100_000
 _QUOTED_OR_ROW = re.compile(r"""'[^']*'|"[^"]*"|(\bin )?\brow (\d+)""")
 _MOST_CATEGORIES = 0.2  # of the rows; more take longer to be sorted than text to be made
 
@@ -71,7 +71,7 @@ def read_chunks(origin: Origin, reading: Reading, n_rows: int | None = None) -> 
     reading : Reading
         It names the columns that are known, and how each of them is read.
     n_rows : int or None, default=None
-        The most rows of a chunk; None is 50 000.
+        The most rows of a chunk; None is 100 000.
 
     Yields
     ------
@@ -260,16 +260,20 @@ class _ChunkReader(TableReader):
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Convert what the parser gives, and take apart what is passed on."""
         keep = list(self.reading.keep)
-        kept = parsed[[names.index(name) for name in keep]].set_axis(keep, axis=1)
-        columns, needed = {}, set(self.reading.needed(names))
-        for place, name in enumerate(names):
-            if name in needed:
-                column = parsed[place]
-                if name in keep and len(column):
-                    column = self._parsed_again(column, place, name, options)
-                is_text = name in self.reading.verbatim or name in self.reading.as_text
-                columns[name] = column if len(column) or is_text else column.astype(float)
-        frame = pd.DataFrame(columns, index=parsed.index, copy=False)
+        kept = pd.DataFrame(index=parsed.index)
+        if keep:
+            kept = parsed[[names.index(name) for name in keep]].set_axis(keep, axis=1)
+        needed, n_rows = set(self.reading.needed(names)), len(parsed)
+        places = [place for place, name in enumerate(names) if name in needed]
+        frame = parsed if len(places) == len(names) else parsed[places]
+        frame = frame.set_axis([names[place] for place in places], axis=1)
+        for place in places:
+            name = names[place]
+            is_text = name in self.reading.verbatim or name in self.reading.as_text
+            if not n_rows and not is_text:
+                frame[name] = frame[name].astype(float)
+            elif name in keep and n_rows:
+                frame[name] = self._parsed_again(frame[name], place, name, options)
         return with_booleans(self._convert(frame, watched)), kept
 
     def _parsed_again(

@@ -115,7 +115,8 @@ class Watched:
 
     def look_for_blanks(self, lines: bytes) -> None:
         """Let `has_blanks` tell of some whole lines alone."""
-        self.has_blanks = self._finds_blanks(_codes(lines))
+        may_have = any(blank in lines for blank in (b" ", b"\t", b"\xa0"))
+        self.has_blanks = may_have and self._finds_blanks(_codes(lines))
 
     def raise_failure(self) -> None:
         """Raise the error that reading had, if there was one."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..exceptions import DataError, collected_warnings, warn_user
 from .ahead import read_ahead
-from .batches import predict_tables, read_table_rows
+from .batches import Predictions, predict_tables, read_table_rows
 from .chunks import located, read_chunks
 from .csv import Origin, listed
 from .known import reading_for
@@ -48,7 +48,7 @@ def predict_chunks(
         Columns of the table that come before those of the predictions; the text of a CSV file
         stays as it stands there.
     n_rows : int or None, default=None
-        The most rows that are read at a time; None is 50 000.
+        The most rows that are read at a time; None is 100 000.
     separator, encoding, decimal, na_values, header : optional
         As for :func:`fastmlp.tabular.train.read_for`.
 
@@ -138,15 +138,20 @@ def predictions(model: Any, frame: pd.DataFrame, proba: bool = False) -> pd.Data
     rows = frame if len(frame) else frame.reindex([0])
     read = read_table_rows(model, rows)
     warn_of([*dict.fromkeys(remark for of_target in read for remark in of_target.remarks)])
-    found, names = predict_tables(model, [read])[0], target_names(model)
-    predicted, probabilities = found.values[: len(frame)], found.probabilities
+    found = predict_tables(model, [read])[0]
+    return named(model, found, proba).iloc[: len(frame)]
+
+
+def named(model: Any, found: Predictions, proba: bool = False) -> pd.DataFrame:
+    """Give the predictions of a model the names of their columns; see :func:`predictions`."""
+    predicted, probabilities, names = *found, target_names(model)
     if len(names) > 1:
         called = [f"prediction_{i}" if n is None else n for i, n in enumerate(names, 1)]
         return pd.DataFrame(predicted, columns=called)
     name = "prediction" if names[0] is None else names[0]
     columns: dict[Any, Any] = {}
     if proba and probabilities is not None:
-        for label, probability in zip(model.classes_, probabilities[: len(frame)].T, strict=True):
+        for label, probability in zip(model.classes_, probabilities.T, strict=True):
             column = f"probability_{label}"
             while column in columns:  # classes can look the same
                 column += "_"
