@@ -19,7 +19,7 @@ from ..exceptions import (
 )
 from ..tabular.ahead import read_ahead
 from ..tabular.base import _SINGLE_NETWORK
-from ..tabular.chunks import read_chunks
+from ..tabular.chunks import located, read_chunks
 from ..tabular.columns import decide_task
 from ..tabular.csv import Origin, listed
 from ..tabular.encoders.assembly import make_inputs
@@ -274,20 +274,13 @@ def _dealt(
     n_shards = number_of_shards(found.n_trained, n_inputs)
     writer = ShardWriter(folder, dtype, n_shards, seed, test_size, share)
     end = 0
-    form = model.target_format_
     with collected_warnings():  # the first look has said them
         reading = replace(found.reading, levels=level_columns(model))
         for chunk in read_ahead(read_chunks(files_of(path), reading, n_rows)):
-            rows = np.empty(len(chunk.frame), dtype=dtype)
-            rows["numbers"], rows["codes"] = read_rows(preprocessor, chunk.frame)
-            y = plain_target(chunk.frame[found.target])
-            called = f"target column {found.target!r}"
-            if classes is None:
-                rows["target"] = numeric_target(y, "or use task='classification'", form)
-            else:
-                labels = labels_like(classes, y)
-                check_known(labels, classes, called)
-                rows["target"] = np.searchsorted(classes, labels)
+            try:
+                rows = _compact(model, classes, chunk.frame, found.target, dtype)
+            except DataError as error:
+                raise DataError(located(str(error), chunk)) from None
             writer.add(chunk.first_row, rows)
             end = chunk.first_row + len(rows)
             if told is not None:
@@ -296,6 +289,23 @@ def _dealt(
     if end != found.n_rows:
         raise DataError("the table has changed while it was read; start again")
     return writer.shards
+
+
+def _compact(
+    model: Any, classes: NDArray[Any] | None, frame: Any, target: str, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return the rows of a frame as shards have them."""
+    rows = np.empty(len(frame), dtype=dtype)
+    rows["numbers"], rows["codes"] = read_rows(model.preprocessor_, frame)
+    y = plain_target(frame[target])
+    if classes is None:
+        form = model.target_format_
+        rows["target"] = numeric_target(y, "or use task='classification'", form)
+    else:
+        labels = labels_like(classes, y)
+        check_known(labels, classes, f"target column {target!r}")
+        rows["target"] = np.searchsorted(classes, labels)
+    return rows
 
 
 def _inputs_of(model: Any, rows: NDArray[Any]) -> NDArray[np.float32]:

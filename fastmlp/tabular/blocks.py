@@ -115,7 +115,10 @@ class Block:
     def lines(self) -> NDArray[np.intp]:
         """Return the number of the line where each row begins; blank lines are no rows."""
         starts = np.concatenate([[0], self._ends[:-1] + 1]).astype(np.intp)[: len(self._ends)]
-        numbers = np.searchsorted(self._breaks, starts) + self._n_above + 1
+        breaks = (
+            np.searchsorted(self._breaks, starts) if len(self._quotes) else np.arange(len(starts))
+        )
+        numbers = breaks + self._n_above + 1
         is_row = np.ones(len(starts), dtype=bool)
         for i in np.flatnonzero(_IS_BLANK[self._codes[starts]]).tolist():
             is_row[i] = bool(self.text[starts[i] : self._ends[i]].strip())
