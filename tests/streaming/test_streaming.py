@@ -361,7 +361,7 @@ def test_shards_are_read_while_others_train(here, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(here)
     assert train_files("t.csv", told=stop, **QUICK).report_["interrupted"]
-    assert not [t for t in threading.enumerate() if t.name.startswith("fastmlp-")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("fastmlp-read")]
 
 
 @pytest.mark.parametrize("n_rows", [100, 10_000])

@@ -10,7 +10,9 @@ from fastmlp.tabular.ahead import read_ahead, work_behind
 
 
 def alive():
-    return [t.name for t in threading.enumerate() if t.name.startswith("fastmlp-")]
+    return [
+        t.name for t in threading.enumerate() if t.name.startswith(("fastmlp-read", "fastmlp-work"))
+    ]
 
 
 def numbers(count, seen=(), error=None):
