@@ -88,27 +88,34 @@ def predict(
 def _write(found: Iterator[Any], output: Path, is_safe: bool) -> None:
     """Write predictions to a file, which appears when all are there."""
     from fastmlp.export.files import written_aside
+    from fastmlp.tabular.ahead import work_behind
     from fastmlp.tabular.writing import table_writer
 
     with ExitStack() as ending, written_aside(output) as aside:
         with table_writer(aside, output, is_safe=is_safe) as table:
-            for frame in found:
-                table.write(frame)
+            for _ in work_behind(table.write, found):
+                pass
         ending.enter_context(signals_held())  # the file takes its place
 
 
 def _print(found: Iterator[Any], is_safe: bool) -> None:
     """Print predictions as CSV: as it is for programs, without control characters for people."""
+    from fastmlp.tabular.ahead import work_behind
     from fastmlp.tabular.writing import csv_text
 
-    has_all, is_first = True, True
-    for frame in found:
-        if is_terminal(sys.stdout):
+    is_seen = is_terminal(sys.stdout)
+
+    def text_of(part: tuple[int, Any]) -> str:
+        place, frame = part
+        if is_seen:
             frame = frame.rename(columns=visible)
             text = frame.select_dtypes(exclude=["number", "bool"]).columns
             frame[text] = frame[text].map(visible)
-        has_all &= echo_data(csv_text(frame, header=is_first, is_safe=is_safe))
-        is_first = False
+        return csv_text(frame, header=place == 0, is_safe=is_safe)
+
+    has_all = True
+    for text in work_behind(text_of, enumerate(found)):
+        has_all &= echo_data(text)
     if not has_all and not is_quiet():
         remark(
             f"fastmlp: standard output has the encoding {sys.stdout.encoding}, and characters "

@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from ..exceptions import (
     InputError,
     collected_warnings,
 )
+from ..tabular.ahead import read_ahead
 from ..tabular.base import _SINGLE_NETWORK
-from ..tabular.chunks import read_chunks
+from ..tabular.chunks import located, read_chunks
 from ..tabular.columns import decide_task
 from ..tabular.csv import Origin, listed
 from ..tabular.encoders.assembly import make_inputs
 from ..tabular.frames import read_frame
+from ..tabular.known import level_columns
 from ..tabular.metrics import baseline_metrics, classification_metrics, regression_metrics
 from ..tabular.paths import files_of
 from ..tabular.preprocessing import TabularPreprocessor
@@ -101,7 +104,7 @@ def train_files(
         ``told(what, share)`` is called as the table is read, with the share of its bytes, and
         after each visit, with the share of the shards.
     n_rows : int or None, default=None
-        The most rows that are read at a time; None is 50 000.
+        The most rows that are read at a time; None is 100 000.
     n_sample : int, default=200000
         The most rows of which the columns are learned.
     **parameters
@@ -271,19 +274,13 @@ def _dealt(
     n_shards = number_of_shards(found.n_trained, n_inputs)
     writer = ShardWriter(folder, dtype, n_shards, seed, test_size, share)
     end = 0
-    form = model.target_format_
     with collected_warnings():  # the first look has said them
-        for chunk in read_chunks(files_of(path), found.reading, n_rows):
-            rows = np.empty(len(chunk.frame), dtype=dtype)
-            rows["numbers"], rows["codes"] = read_rows(preprocessor, chunk.frame)
-            y = plain_target(chunk.frame[found.target])
-            called = f"target column {found.target!r}"
-            if classes is None:
-                rows["target"] = numeric_target(y, "or use task='classification'", form)
-            else:
-                labels = labels_like(classes, y)
-                check_known(labels, classes, called)
-                rows["target"] = np.searchsorted(classes, labels)
+        reading = replace(found.reading, levels=level_columns(model))
+        for chunk in read_ahead(read_chunks(files_of(path), reading, n_rows)):
+            try:
+                rows = _compact(model, classes, chunk.frame, found.target, dtype)
+            except DataError as error:
+                raise DataError(located(str(error), chunk)) from None
             writer.add(chunk.first_row, rows)
             end = chunk.first_row + len(rows)
             if told is not None:
@@ -292,6 +289,23 @@ def _dealt(
     if end != found.n_rows:
         raise DataError("the table has changed while it was read; start again")
     return writer.shards
+
+
+def _compact(
+    model: Any, classes: NDArray[Any] | None, frame: Any, target: str, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return the rows of a frame as shards have them."""
+    rows = np.empty(len(frame), dtype=dtype)
+    rows["numbers"], rows["codes"] = read_rows(model.preprocessor_, frame)
+    y = plain_target(frame[target])
+    if classes is None:
+        form = model.target_format_
+        rows["target"] = numeric_target(y, "or use task='classification'", form)
+    else:
+        labels = labels_like(classes, y)
+        check_known(labels, classes, f"target column {target!r}")
+        rows["target"] = np.searchsorted(classes, labels)
+    return rows
 
 
 def _inputs_of(model: Any, rows: NDArray[Any]) -> NDArray[np.float32]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import DataError, collected_warnings, warn_user
-from ..tabular.chunks import Chunk, beginning_of, read_chunks
+from ..tabular.ahead import read_ahead
+from ..tabular.chunks import Chunk, beginning_of, located, read_chunks
 from ..tabular.conversion import with_booleans
 from ..tabular.csv import Origin, kind_of
 from ..tabular.frames import empty_frame, joined_frames
@@ -201,7 +202,7 @@ def _pass(
     floats: set[str] = set()
     sample, values, n_trained = _Sample(n_sample), dict[Any, None](), 0
     has_all_values, end = True, 0
-    for chunk in read_chunks(files, reading, n_rows):
+    for chunk in read_ahead(read_chunks(files, reading, n_rows)):
         frame = chunk.frame
         end = chunk.first_row + len(frame)
         _check_columns(frame, reading, files, kinds)
@@ -249,7 +250,6 @@ def _check_columns(
 def _check_target(chunk: Chunk, target: str) -> None:
     absent = chunk.frame[target].isna().to_numpy()
     if absent.any():
-        row = chunk.first_row + int(np.argmax(absent)) + 1
-        raise DataError(
-            f"target column {target!r} is missing in row {row}; remove or fill such rows"
-        )
+        row = int(np.argmax(absent)) + 1
+        message = f"target column {target!r} is missing in row {row}; remove or fill such rows"
+        raise DataError(located(message, chunk))

@@ -17,6 +17,7 @@ from ..exceptions import DivergenceError
 from ..network import weights
 from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
 from ..schedules import LearningRate, schedule_for
+from ..tabular.ahead import read_ahead
 from ..training.history import Epoch, add_epochs
 from .visits import Position, visit
 
@@ -140,8 +141,10 @@ def train(
             order = np.random.default_rng([seed, number]).permutation(len(shards))
             total = n_rows = 0.0
             reached = position
-            for i, shard in enumerate(order.tolist()):
-                X, y = read(shards[shard])
+            # While a shard is trained on, the next one is read.
+            for i, (shard, (X, y)) in enumerate(
+                read_ahead((shard, read(shards[shard])) for shard in order.tolist())
+            ):
                 visited = visit(
                     streamed.data(X, y),
                     plan,

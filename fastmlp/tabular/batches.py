@@ -13,6 +13,8 @@ from .pack.members import Pack
 from .rows import read_any_rows
 from .several import models_of
 
+_AT_ONCE = 8192  # rows whose inputs are made at a time
+
 
 class Predictions(NamedTuple):
     """What a model predicts for some rows.
@@ -71,17 +73,32 @@ def predict_tables(model: Any, tables: Sequence[list[ReadRows]]) -> list[Predict
         reads = [table[place] for table in tables]
         numbers = np.concatenate([read.numbers for read in reads])
         codes = np.concatenate([read.codes for read in reads])
-        inputs = make_inputs(one.preprocessor_, numbers, codes)
+        outputs = _outputs(one, numbers, codes)
         if hasattr(one, "classes_"):
-            probabilities = one.estimator_.predict_proba(inputs)
+            probabilities = outputs
             columns.append(_labels(one, probabilities))
         else:
-            columns.append(one._predictions(one.estimator_.predict(inputs)))
+            columns.append(one._predictions(outputs))
     values = columns[0] if len(columns) == 1 else np.column_stack(columns)
     ends = np.cumsum([len(table[0].numbers) for table in tables])[:-1]
     parts = np.split(values, ends)
     of_parts = [None] * len(parts) if probabilities is None else np.split(probabilities, ends)
     return [Predictions(*part) for part in zip(parts, of_parts, strict=True)]
+
+
+def _outputs(model: Any, numbers: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[Any]:
+    """Return the probabilities, or the standardised numbers, that a model predicts for rows.
+
+    Inputs are made for some rows at a time, so that they are in the processor's cache when the
+    networks read them, and a wide table needs no more memory.
+    """
+    fitted, network = model.preprocessor_, model.estimator_
+    predict = network.predict_proba if hasattr(model, "classes_") else network.predict
+    found = [
+        predict(make_inputs(fitted, numbers[i : i + _AT_ONCE], codes[i : i + _AT_ONCE]))
+        for i in range(0, len(numbers), _AT_ONCE)
+    ]
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _labels(model: Any, probabilities: NDArray[np.float32]) -> NDArray[Any]:

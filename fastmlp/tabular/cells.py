@@ -44,7 +44,7 @@ class Cells:
     def spread(self, values: Iterable[Any], missing: Any, dtype: Any) -> NDArray[Any]:
         """Make an array with a value for each row from one for each distinct value."""
         # The code -1 refers to the last entry.
-        return np.array([*values, missing], dtype=dtype)[self.codes]
+        return np.array([*values, missing], dtype=dtype).take(self.codes)
 
 
 def cells_of(column: pd.Series, called: str) -> Cells:

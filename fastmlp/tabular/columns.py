@@ -350,7 +350,11 @@ def level_codes(column: pd.Series, levels: Sequence[str]) -> NDArray[np.intp]:
     ndarray of shape (n_rows,), int
         A value that is not among the levels has the code ``len(levels)``.
     """
-    cells = cells_of(column, called(column.name))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categorical: Any = column.array
+        cells = Cells(categorical.codes, categorical.categories.tolist())
+    else:
+        cells = cells_of(column, called(column.name))
     places = level_places(levels)
     other = len(levels)
     found = [
@@ -374,6 +378,7 @@ def place_of(value: Any, text: str, places: dict[str, int], other: int) -> int:
 
 
 _ENOUGH_ROWS = 10
+_KNOWN_SHARE = 0.2  # of the rows that should have a level which is known
 _SHOWN = 1000  # different values that are compared with the levels
 
 
@@ -405,6 +410,8 @@ def unknown_levels(
     is_present = np.asarray(column.notna())
     n_present = int(is_present.sum())
     n_known = int((~is_unknown & is_present).sum())
+    if n_known >= _KNOWN_SHARE * n_present:  # as for most tables, which is told quickly
+        return ""
     unknown = [str(value) for value in column[is_unknown & is_present].unique()[:_SHOWN].tolist()]
     return remark_on_unknown(unknown, n_present, n_known, levels, fold_levels(levels), rare_share)
 
@@ -442,7 +449,7 @@ def remark_on_unknown(
     n_expected = n_present * (1 - rare_share)
     real = [level for level in levels if level != MISSING]
     is_enough = n_expected >= _ENOUGH_ROWS
-    if n_known >= 0.2 * n_expected if is_enough else n_known:
+    if n_known >= _KNOWN_SHARE * n_expected if is_enough else n_known:
         return ""
     alike = [(text, folded[key]) for text in unknown[:_SHOWN] if (key := fold(text)) in folded]
     if not (is_enough or alike) or not unknown or not real:

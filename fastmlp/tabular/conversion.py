@@ -56,7 +56,8 @@ def as_parsed_floats(parsed: pd.Series, column: pd.Series) -> pd.Series:
     """
     is_long = is_text(parsed) and pd.api.types.is_float_dtype(column)
     if pd.api.types.is_integer_dtype(column) and len(column):
-        is_long = max(int(column.max()), -int(column.min())) > LARGEST_EXACT
+        values = column.to_numpy()
+        is_long = max(int(values.max()), -int(values.min())) > LARGEST_EXACT
     if not is_long:
         return column
     texts = parsed.astype(object).map(lambda number: f"{number}e0", na_action="ignore")
@@ -182,8 +183,8 @@ def with_booleans(frame: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         The same frame.
     """
-    for name in frame.columns:
-        is_object = pd.api.types.is_object_dtype(frame[name])
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        is_object = pd.api.types.is_object_dtype(dtype)
         if is_object and pd.api.types.infer_dtype(frame[name], skipna=True) == "boolean":
             frame[name] = frame[name].astype("boolean")
     return frame

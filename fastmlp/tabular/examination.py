@@ -50,7 +50,7 @@ class Watched:
     ) -> None:
         self._stream, self.separator, self._name = stream, separator, name
         self._looks_for_codes = looks_for_codes
-        self._rest = b""
+        self._rest, self._put_back = b"", b""
         self._failure: Exception | None = None
         self.line, self.n_lines, self.last = 0, 0, ""
         self.has_blanks = self.has_codes = False
@@ -85,14 +85,7 @@ class Watched:
 
     def read(self, size: int = -1) -> bytes:
         """Read a part as UTF-8, and look at it."""
-        try:
-            text = self._stream.read(size)
-            self._refuse_zeros(text)
-            part = text.encode()
-        except Exception as error:
-            # The parser would hide what failed.
-            self._failure = error
-            raise
+        part = self.read_part(size)
         whole = self._rest + part
         end = len(whole) if not part else whole.rfind(b"\n") + 1
         if not end and len(whole) > _LONGEST_LINE:
@@ -101,6 +94,29 @@ class Watched:
         if end:
             self._look(whole[:end])
         return part
+
+    def read_part(self, size: int = -1) -> bytes:
+        """Read a part as UTF-8, and look only for what no text has."""
+        if self._put_back:
+            part, self._put_back = self._put_back, b""
+            return part
+        try:
+            text = self._stream.read(size)
+            self._refuse_zeros(text)
+            return text.encode()
+        except Exception as error:
+            # The parser would hide what failed.
+            self._failure = error
+            raise
+
+    def put_back(self, part: bytes) -> None:
+        """Let what has been read by :meth:`read_part` be read again, all at once."""
+        self._put_back = part
+
+    def look_for_blanks(self, lines: bytes) -> None:
+        """Let `has_blanks` tell of some whole lines alone."""
+        may_have = any(blank in lines for blank in (b" ", b"\t", b"\xa0"))
+        self.has_blanks = may_have and self._finds_blanks(_codes(lines))
 
     def raise_failure(self) -> None:
         """Raise the error that reading had, if there was one."""
@@ -114,7 +130,7 @@ class Watched:
             )
 
     def _look(self, lines: bytes) -> None:
-        codes = np.frombuffer(b"\n\n%b\n\n" % lines, dtype=np.uint8)
+        codes = _codes(lines)
         is_end = codes[2:-2] == ord("\n")
         n_ends = int(np.count_nonzero(is_end)) or lines.count(b"\r")
         self.n_lines += n_ends + (not lines.endswith((b"\n", b"\r")))
@@ -152,6 +168,11 @@ class Watched:
         ends = np.flatnonzero((codes < ord("0")) | (codes > ord("9")))
         following = ends[np.searchsorted(ends, starts + 1)]
         return bool(self._delimiters[codes[following]].any())
+
+
+def _codes(lines: bytes) -> NDArray[np.uint8]:
+    """Return the bytes of lines, between other line breaks."""
+    return np.frombuffer(b"\n\n%b\n\n" % lines, dtype=np.uint8)
 
 
 @dataclass

@@ -63,6 +63,7 @@ def reading_for(
         header=earlier.get("header", True) if header is None else header,
         verbatim=set(earlier.get("text", ())),
         as_text=text,
+        levels=level_columns(model),
         targets=targets,
         task="regression",  # the model knows whether its target is text
         allow_empty=allow_empty,
@@ -77,6 +78,11 @@ def reading_for(
     if not reading.header:
         reading.names = _names_by_number(model, earlier["n_columns"])
     return reading
+
+
+def level_columns(model: Any) -> set[str]:
+    """Return the names of the columns whose text a fitted model encodes by its levels."""
+    return {column["name"] for column in model.columns_ if column["kind"] == "text"}
 
 
 def _first_names(model: Any) -> str:

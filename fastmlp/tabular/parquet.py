@@ -14,7 +14,7 @@ from .cells import is_text
 from .conversion import with_booleans
 from .naming import no_column
 from .parsing import NO_ROWS, one_line
-from .reading import Reading
+from .reading import Reading, Rows
 from .sources import Source
 
 _INDEX = re.compile(r"__index_level_\d+__")  # how pandas keeps the index of a frame
@@ -85,10 +85,10 @@ class ParquetTable:
             raise DataError(f"{self.name}: no column is left")
         self._n_columns = len(names)
 
-    def chunks(self, n_rows: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    def chunks(self, n_rows: int) -> Iterator[Rows]:
         """Yield the next rows of the columns that are known, and of those that are passed on."""
         for frame in self._frames(n_rows):
-            yield frame[self._needed], frame[list(self.reading.keep)]
+            yield Rows(frame[self._needed], frame[list(self.reading.keep)])
 
     def _frames(self, n_rows: int) -> Iterator[pd.DataFrame]:
         """Yield the next rows; one empty frame if there are none."""

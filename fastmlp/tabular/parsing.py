@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..exceptions import DataError, DataWarning, warn_user
@@ -340,8 +341,11 @@ class TableReader:
         reading = self.reading
         own = {str(mark).strip() for mark in reading.na_values}
         as_text = reading.verbatim | reading.as_text
-        new = {}
-        for name in frame.columns:
+        is_unsettled = watched.has_blanks or reading.decimal is not None
+        settled = frame.copy(deep=False)
+        for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+            if dtype == np.float64 or (not is_unsettled and name in as_text):
+                continue
             parsed = column = frame[name]
             if name not in as_text:
                 column = as_floats_if_long(parsed)
@@ -349,13 +353,13 @@ class TableReader:
                     column = as_parsed_floats(parsed, column)
             if is_text(column) and watched.has_blanks:
                 column = stripped(column, own if name in reading.verbatim else own | MISSING_WORDS)
-            is_unsettled = watched.has_blanks or reading.decimal is not None
             if is_unsettled and is_text(column) and name not in as_text:
                 text, column = column, converted(column, reading.decimal)
                 if is_text(column) and reading.decimal == ",":
                     column = self._with_points(text, name)
-            new[name] = column
-        return pd.DataFrame(new, copy=False)
+            if column is not parsed:
+                settled[name] = column
+        return settled
 
     def _with_points(self, column: pd.Series, name: str) -> pd.Series:
         """Read numbers with decimal points in a table of decimal commas; leave other text."""

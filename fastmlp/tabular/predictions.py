@@ -1,18 +1,22 @@
 """Predictions of the rows of a table, for as many rows as there are."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
+from os import PathLike
 from typing import Any
 
 import pandas as pd
 
 from ..exceptions import DataError, collected_warnings, warn_user
-from .chunks import Chunk, read_chunks
+from .ahead import read_ahead
+from .batches import Predictions, predict_tables, read_table_rows
+from .chunks import located, read_chunks
 from .csv import Origin, listed
 from .known import reading_for
+from .paths import files_of
 from .several import target_names
-
-_QUOTED_OR_ROW = re.compile(r"""'[^']*'|"[^"]*"|(\bin )?\brow (\d+)""")
+from .table import warn_of
 
 
 def predict_chunks(
@@ -44,7 +48,7 @@ def predict_chunks(
         Columns of the table that come before those of the predictions; the text of a CSV file
         stays as it stands there.
     n_rows : int or None, default=None
-        The most rows that are read at a time; None is 50 000.
+        The most rows that are read at a time; None is 100 000.
     separator, encoding, decimal, na_values, header : optional
         As for :func:`fastmlp.tabular.train.read_for`.
 
@@ -70,19 +74,21 @@ def predict_chunks(
         keep=listed(keep),
     )
     said: set[str] = set()
-    for chunk in read_chunks(path, reading, n_rows=n_rows):
+    chunks = read_chunks(path, reading, n_rows=n_rows)
+    # Who waits for a pipe can be interrupted, but not a thread.
+    for chunk in read_ahead(chunks) if _are_files(path) else chunks:
         is_first = chunk.first_row == 0
         with collected_warnings() as remarks:
             try:
                 found = predictions(model, chunk.frame, proba)
             except DataError as error:
-                raise DataError(_with_row(str(error), chunk)) from None
+                raise DataError(located(str(error), chunk)) from None
         for remark in remarks:
             # What is odd about a column is said once, though the numbers of rows differ.
             alike = re.sub(r"\d+", "", str(remark))
             if alike not in said:
                 said.add(alike)
-                text = _with_row(str(remark), chunk)
+                text = located(str(remark), chunk)
                 warn_user(
                     remark if is_first else f"from row {chunk.first_row + 1} on: {text}",
                     type(remark),
@@ -90,24 +96,9 @@ def predict_chunks(
         yield with_kept(chunk.kept, found)
 
 
-def _with_row(message: str, chunk: Chunk) -> str:
-    """Count the row that a message about some rows names from the start of the table.
-
-    The line of the file is added where it is known.
-    """
-
-    def counted(match: re.Match[str]) -> str:
-        if match[2] is None:
-            return match[0]
-        row = int(match[2]) + chunk.first_row
-        line = (
-            ""
-            if chunk.lines_above is None or not match[1]
-            else f" (line {row + chunk.lines_above})"
-        )
-        return f"{match[1] or ''}row {row}{line}"
-
-    return _QUOTED_OR_ROW.sub(counted, message)
+def _are_files(origin: Origin) -> bool:
+    """Tell whether all files of a table but the first, which is open then, are no pipes."""
+    return all(isinstance(f, str | PathLike) and os.path.isfile(f) for f in files_of(origin)[1:])
 
 
 def with_kept(kept: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
@@ -145,14 +136,21 @@ def predictions(model: Any, frame: pd.DataFrame, proba: bool = False) -> pd.Data
     """
     # A row of missing values tells whether the columns are right where there is no row.
     rows = frame if len(frame) else frame.reindex([0])
-    names = target_names(model)
+    read = read_table_rows(model, rows)
+    warn_of([*dict.fromkeys(remark for of_target in read for remark in of_target.remarks)])
+    found = predict_tables(model, [read])[0]
+    return named(model, found, proba).iloc[: len(frame)]
+
+
+def named(model: Any, found: Predictions, proba: bool = False) -> pd.DataFrame:
+    """Give the predictions of a model the names of their columns; see :func:`predictions`."""
+    predicted, probabilities, names = *found, target_names(model)
     if len(names) > 1:
         called = [f"prediction_{i}" if n is None else n for i, n in enumerate(names, 1)]
-        return pd.DataFrame(model.predict(rows), columns=called).iloc[: len(frame)]
+        return pd.DataFrame(predicted, columns=called)
     name = "prediction" if names[0] is None else names[0]
     columns: dict[Any, Any] = {}
-    if proba:
-        probabilities = model.predict_proba(rows)
+    if proba and probabilities is not None:
         for label, probability in zip(model.classes_, probabilities.T, strict=True):
             column = f"probability_{label}"
             while column in columns:  # classes can look the same
@@ -160,8 +158,9 @@ def predictions(model: Any, frame: pd.DataFrame, proba: bool = False) -> pd.Data
             columns[column] = probability
         if name in columns:
             name = "prediction"
-    predicted = model.predict(rows)
     if predicted.ndim == 2:
-        levels = [f"{name}_{level:g}" for level in model.quantiles]
-        return pd.DataFrame(predicted, columns=levels).iloc[: len(frame)]
-    return pd.DataFrame({name: predicted, **columns}).iloc[: len(frame)]
+        return pd.DataFrame(predicted, columns=[f"{name}_{level:g}" for level in model.quantiles])
+    # pandas would copy text to a type of its own, only for it to be written.
+    is_text = predicted.dtype.kind in "US"
+    labels = pd.Series(predicted.astype(object), dtype=object) if is_text else predicted
+    return pd.DataFrame({name: labels, **columns})

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..exceptions import DataError
 from .encodings import check_encoding
@@ -20,6 +20,9 @@ class Reading:
         Columns whose text is kept as it stands; only empty fields are missing.
     as_text : set of str
         Further columns that are text. Those that the table does not have are ignored.
+    levels : set of str
+        Columns of text that have few different values, which are categories where a table is read
+        some rows at a time.
     targets : sequence of str or None
         None is the last column of a table that no model knows.
     known : set of str
@@ -43,6 +46,7 @@ class Reading:
     header: bool | None = None
     verbatim: set[str] = field(default_factory=set)
     as_text: set[str] = field(default_factory=set)
+    levels: set[str] = field(default_factory=set)
     drop: Sequence[str] = ()
     targets: Sequence[Any] | None = None
     task: str = "auto"
@@ -75,3 +79,14 @@ class Reading:
         if self.known - {*(self.targets or ())} <= {*names}:
             return [name for name in names if name in self.known]
         return list(names)
+
+
+class Rows(NamedTuple):
+    """Some rows of a file that follow each other."""
+
+    frame: Any
+    """The columns that are known, a pandas.DataFrame; its index begins with 0."""
+    kept: Any
+    """The columns that are passed on, likewise."""
+    lines: Any = None
+    """The line where each row begins, an array of shape (n_rows,); None where it is not known."""

@@ -57,6 +57,7 @@ SEPARATORS = (",", ";", "\t", "|")
 _MOST_RECORDS = 200
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
+_CONTROL_CODES = bytes(code for code in range(32) if code < 9 or code > 13)
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -88,7 +89,7 @@ def refuse_other_formats(name: str, head: bytes) -> None:
 
 
 def _is_binary(head: bytes) -> bool:
-    return any(code < 9 or 13 < code < 32 for code in head)
+    return len(head.translate(None, _CONTROL_CODES)) < len(head)
 
 
 def _is_json(line: str) -> bool:

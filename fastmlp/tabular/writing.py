@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..exceptions import InputError
 from .cells import is_text
+from .csv_lines import lines_of
 from .parquet import pyarrow_for
 from .parsing import one_line
 from .recognition import is_number
@@ -102,13 +103,15 @@ def csv_text(frame: pd.DataFrame, *, header: bool, is_safe: bool = False) -> str
     """Return the rows of a frame as CSV, below the names of the columns if `header` is True."""
     if is_safe:
         frame = without_formulas(frame)
-    columns = [_cells(frame.iloc[:, place]) for place in range(len(frame.columns))]
-    if any(column is None for column in columns):
-        return str(frame.to_csv(index=False, header=header, lineterminator="\n"))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
         writer.writerow(frame.columns)
+    if (lines := lines_of(frame)) is not None:
+        return text.getvalue() + lines
+    columns = [_cells(frame.iloc[:, place]) for place in range(len(frame.columns))]
+    if any(column is None for column in columns):
+        return str(frame.to_csv(index=False, header=header, lineterminator="\n"))
     writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 
@@ -120,7 +123,7 @@ def _cells(column: pd.Series) -> list[Any] | None:
     if not pd.api.types.is_string_dtype(column.dtype):
         return None
     cells = column.tolist()
-    return cells if all(isinstance(cell, str) for cell in cells) else None
+    return cells if set(map(type, cells)) == {str} else None
 
 
 def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:

@@ -16,8 +16,9 @@ from fastmlp_cli.values import value_of
 
 from fastmlp import DataWarning, load_model
 from fastmlp.exceptions import warn_user
+from fastmlp.tabular.batches import Predictions
 from fastmlp.tabular.chunks import Chunk
-from fastmlp.tabular.predictions import predictions
+from fastmlp.tabular.predictions import named
 
 
 def refused(*args):
@@ -196,10 +197,8 @@ def test_classes_that_look_the_same_have_columns_of_their_own():
     model = SimpleNamespace(
         target_name_=("x", 1),
         classes_=np.array([1, "1"], dtype=object),
-        predict=lambda frame: np.zeros(len(frame)),
-        predict_proba=lambda frame: np.tile([0.25, 0.75], (len(frame), 1)),
     )
-    result = predictions(model, pd.DataFrame({"a": [1.0, 2.0]}), True)
+    result = named(model, Predictions(np.zeros(2), np.tile([0.25, 0.75], (2, 1))), True)
     assert [str(name) for name in result] == ["('x', 1)", "probability_1", "probability_1_"]
     assert result["probability_1_"].tolist() == [0.75, 0.75]
 

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import threading
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -23,7 +24,7 @@ from fastmlp import (
 from fastmlp.engines.engine import Data
 from fastmlp.exceptions import DataError, InputError
 from fastmlp.streaming import shards as shards_module
-from fastmlp.streaming import statistics
+from fastmlp.streaming import statistics, training
 from fastmlp.streaming.rows import Purpose, are_within, drawn, splitmix64
 from fastmlp.streaming.shards import ShardWriter, number_of_shards, row_type
 from fastmlp.streaming.training import begin
@@ -336,3 +337,45 @@ def test_it_needs_no_more_memory_for_more_rows(here):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0], peaks
+
+
+def test_shards_are_read_while_others_train(here, monkeypatch):
+    table(20_000).to_csv("t.csv", index=False)
+    seen, read = [], shards_module.Shards.read
+
+    def watched(shards, name):
+        seen.append((name, threading.current_thread() is threading.main_thread()))
+        return read(shards, name)
+
+    monkeypatch.setattr(shards_module.Shards, "read", watched)
+    model = train_files("t.csv", **QUICK)
+    trained = [is_main for name, is_main in seen if name.startswith("train")]
+    assert len(trained) == 3 * 16 and trained.count(True) == 3  # the first of each epoch
+    monkeypatch.setattr(training, "read_ahead", lambda items: items)
+    assert bits(train_files("t.csv", **QUICK)) == bits(model)
+
+    def stop(what, share):
+        if what == "epoch 2" and share > 0.3:
+            raise KeyboardInterrupt
+
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert train_files("t.csv", told=stop, **QUICK).report_["interrupted"]
+    assert not [t for t in threading.enumerate() if t.name.startswith("fastmlp-read")]
+
+
+@pytest.mark.parametrize("n_rows", [100, 10_000])
+def test_faults_of_later_rows_name_their_line(here, n_rows):
+    frame = table(600)
+    frame["size"] = frame["size"].astype(str).replace("nan", "")
+    frame.loc[450, "size"] = "inf"
+    frame.to_csv("t.csv", index=False)
+    with pytest.raises(
+        DataError, match=r"column 'size' is infinite in row 451 \(line 452\); leave"
+    ):
+        train_files("t.csv", n_rows=n_rows, n_sample=20, **QUICK)
+    frame["size"], frame["y"] = 1.5, frame["y"].astype(object)
+    frame.loc[500, "y"] = None
+    frame.to_csv("t.csv", index=False)
+    with pytest.raises(DataError, match=r"'y' is missing in row 501 \(line 502\); remove"):
+        train_files("t.csv", n_rows=n_rows, **QUICK)
