@@ -7,13 +7,9 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from .. import __version__
 from ..exceptions import ClusterError
+from .tasks import versions
 
-# Packages whose versions have to be those of the client, since their objects travel.
-_SAME = ("fastmlp", "numpy", "pandas", "scikit-learn")
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_WITHOUT_WORKERS = 60.0
 
@@ -111,21 +107,21 @@ def address_of(client: Any) -> str:
 
 
 def _check_versions(client: Any) -> None:
-    found = client.get_versions(packages=["fastmlp", "sklearn"])
-    own = {**found["client"]["packages"], "fastmlp": __version__, "numpy": np.__version__}
-    for address, worker in found["workers"].items():
-        packages = worker["packages"]
-        for name in _SAME:
-            module = "sklearn" if name == "scikit-learn" else name
-            theirs, ours = packages.get(module), own.get(module)
-            if theirs in (None, "MISSING"):
+    """Raise ClusterError when a worker has other versions of packages than this process."""
+    try:
+        found = client.run(versions)
+    except ImportError as error:
+        raise ClusterError(
+            f"a worker of the cluster cannot import what training needs ({error}); install "
+            f"fastmlp=={versions()['fastmlp']} on all workers"
+        ) from None
+    ours = versions()
+    for address, theirs in found.items():
+        for name, version in ours.items():
+            if theirs[name] != version:
                 raise ClusterError(
-                    f"the worker {address} has no {name}; install {name}=={ours} there"
-                )
-            if theirs != ours:
-                raise ClusterError(
-                    f"the worker {address} has {name} {theirs}, and this process has {ours}; "
-                    "install the same version on both"
+                    f"the worker {address} has {name} {theirs[name]}, and this process has "
+                    f"{version}; install the same version on both"
                 )
 
 
@@ -145,7 +141,7 @@ def errors_of(client: Any) -> Iterator[None]:
             raise ClusterError(_lost(client)) from None
         reason = str(error).replace("\n", " ") or "cancelled"
         raise ClusterError(f"training on the cluster was cancelled ({reason})") from None
-    except (library.CommClosedError, TimeoutError) as error:
+    except (library.comm.CommClosedError, TimeoutError) as error:
         raise ClusterError(f"{_lost(client)} ({type(error).__name__})") from None
 
 

@@ -3,11 +3,13 @@
 import os
 import socket
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..engines.engine import Data
 from ..estimators.holdout import Rows
 from ..exceptions import DataError, collected_warnings
@@ -44,6 +46,12 @@ class Carried(NamedTuple):
     total: float = 0.0
     """The sum of the losses of the rows so far."""
     n_rows: float = 0.0
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of packages whose objects travel between processes."""
+    names = ("numpy", "pandas", "scikit-learn")
+    return {"fastmlp": __version__, **{name: version(name) for name in names}}
 
 
 def given(value: Any) -> Any:
