@@ -14,7 +14,7 @@ from ..streaming.statistics import Told
 from . import tasks
 from .clients import errors_of, results_of
 from .ring import Ring
-from .tables import seed_of
+from .tables import ON_CLUSTER, seed_of
 
 _MOST_VALIDATION = 200_000
 _NOT_HERE = {
@@ -88,7 +88,7 @@ def _check(network: Any) -> None:
         raise InputError(message)
     for name, why in _NOT_HERE.items():
         if getattr(network, name, None):
-            raise InputError(f"`{name}` cannot be used on a cluster: {why}")
+            raise InputError(f"`{name}` cannot be used {ON_CLUSTER}: {why}")
     if network.solver in ("lbfgs", "gd"):
         raise InputError(
             f"solver={network.solver!r} needs all rows at once; use solver='adam' on a cluster"

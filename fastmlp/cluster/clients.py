@@ -89,8 +89,10 @@ def connected(address: str) -> Iterator[Any]:
     """
     library = distributed()
     try:
+        addressing = library.comm.addressing
+        addressing.parse_host_port(addressing.parse_address(address)[1])
         client = library.Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ClusterError(
             f"no scheduler of Dask answers at {address}; start one with: dask scheduler ({reason})"

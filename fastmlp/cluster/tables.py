@@ -24,6 +24,7 @@ from .ring import Ring, remark_on_speed
 
 _SAMPLE = 200_000
 _NETWORKS = 8
+ON_CLUSTER = "on a cluster"
 
 
 class Parts:
@@ -130,6 +131,8 @@ class OnCluster:
         It is called before the rows are dealt, such as to read them anew.
     """
 
+    where = "the table lies on a cluster"
+
     def __init__(self, table: Parts, again: Callable[[], None] | None = None) -> None:
         self._table, self._client, self._again = table, table.client, again
 
@@ -194,7 +197,7 @@ def fit_table(client: Any, estimator: Any, table: Any, target: Any, told: Told |
     """Train a model of a table on a cluster; see :func:`fastmlp.dask.fit`."""
     began = time.perf_counter()
     parameters = estimator.get_params(deep=False)
-    check_parameters(estimator._task, 0.0, parameters)
+    check_parameters(estimator._task, 0.0, parameters, ON_CLUSTER)
     seed = seed_of(estimator)
     with errors_of(client):
         parts = Parts(client, client.compute(list(table.to_delayed())), told)
@@ -302,7 +305,7 @@ def train_files_on_cluster(
         When a parameter cannot be used here.
     """
     began = time.perf_counter()
-    check_parameters(task, test_size, parameters)
+    check_parameters(task, test_size, parameters, ON_CLUSTER)
     reading = Reading(
         separator=separator,
         encoding=encoding,

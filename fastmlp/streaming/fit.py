@@ -136,6 +136,8 @@ def _members(model: Any) -> int:
 class _Here:
     """Deals rows to files, and makes one visit after the other; see :class:`Runner`."""
 
+    where = "the table streams"
+
     def __init__(
         self,
         found: Statistics,

@@ -44,7 +44,15 @@ class Endings(NamedTuple):
 
 
 class Runner(Protocol):
-    """Who deals the rows of a table to shards, and makes the visits of networks."""
+    """Who deals the rows of a table to shards, and makes the visits of networks.
+
+    Attributes
+    ----------
+    where : str
+        A clause on the table, for messages.
+    """
+
+    where: str
 
     def deal(self, dealer: Dealer) -> dict[str, int]:
         """Deal all rows; return the number of rows of each shard that has some."""
@@ -58,8 +66,10 @@ class Runner(Protocol):
         """Return every row of a shard, or one of so many, in their compact form."""
 
 
-def check_parameters(task: str, test_size: float, parameters: dict[str, Any]) -> None:
-    """Refuse what cannot be used where a table is trained on in shards.
+def check_parameters(
+    task: str, test_size: float, parameters: dict[str, Any], where: str = "where a table streams"
+) -> None:
+    """Refuse what cannot be used where a table is trained on in shards; messages say `where`.
 
     Raises
     ------
@@ -74,7 +84,7 @@ def check_parameters(task: str, test_size: float, parameters: dict[str, Any]) ->
         raise ValueError(f"test_size must be at least 0 and less than 1, got {test_size}")
     for name, why in _NOT_STREAMED.items():
         if parameters.get(name) not in (None, "auto", False):
-            raise InputError(f"`{name}` cannot be used where a table streams: {why}")
+            raise InputError(f"`{name}` cannot be used {where}: {why}")
     if parameters.get("effort", "low") not in ("low", "default"):
         raise InputError(f"`effort` cannot be used here: {_NO_PACKS}")
     if parameters.get("solver") in ("lbfgs", "gd"):
@@ -138,7 +148,7 @@ def train_by_shards(
         held = runner.rows("validation", 1) if counts.get("validation") else None
         model.estimator_ = bag_of(dealer, trained, held)
     model.n_iter_ = model.estimator_.n_iter_
-    why = "because the table streams: packs need it in memory"
+    why = f"because {runner.where}: packs need it in memory"
     many = f"{n_networks} networks of one kind, whose mean predicts, {why}"
     model.report_ = {
         "rows": found.n_rows,

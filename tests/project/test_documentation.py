@@ -42,8 +42,8 @@ NOT_RUN = {
 # A small table for calls that are refused.
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
 ROOMS = (
-    "network|engines|training|estimators|tabular|search|streaming|export|reports|serving|tools"
-    "|demos"
+    "network|engines|training|estimators|tabular|search|streaming|cluster|export|reports|serving"
+    "|tools|demos"
 )
 
 
