@@ -8,17 +8,19 @@ import pytest
 
 @contextmanager
 def _client(**options):
-    """A client of a cluster on this machine, which changes nothing in this process's environment."""
+    """A client of a cluster here, which changes nothing in the environment of this process."""
     distributed = pytest.importorskip("distributed")
     before = dict(os.environ)
-    with (
-        distributed.LocalCluster(dashboard_address=":0", **options) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        # Dask limits the threads of libraries here, too, as long as the process lives.
+    try:
+        with (
+            distributed.LocalCluster(dashboard_address=":0", **options) as cluster,
+            distributed.Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+    finally:
+        # Dask limits the threads of libraries here, too, whenever it starts a worker.
         os.environ.clear()
         os.environ.update(before)
-        yield client
 
 
 @pytest.fixture(scope="package")

@@ -3,11 +3,14 @@
 import os
 import signal
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import fit_quietly
 from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.model_selection import GridSearchCV
 
 from fastmlp import (
     MLPClassifier,
@@ -164,6 +167,18 @@ def test_how_many_networks_there_are(threads, table):
     assert all(0 < share <= 1 for _, share in told)
 
 
-def test_a_task_has_the_threads_of_its_share(client, threads):
+def test_a_task_has_the_threads_of_its_share(client, threads, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # as a process has it that starts workers
     for cluster, expected in ((client, 1), (threads, 64 // 3)):
         assert cluster.submit(task_share, 64, pure=False).result() == expected
+
+
+def test_a_grid_search_on_the_cluster_has_the_scores_of_one_here(client):
+    X, y = make_classification(200, 5, random_state=0)
+    network = MLPClassifier((4,), max_iter=3, random_state=0)
+    scores = []
+    for backend in ("dask", "loky"):
+        search = GridSearchCV(network, {"alpha": [0.001, 1.0]}, cv=2, n_jobs=2)
+        with client.as_current(), joblib.parallel_config(backend):
+            scores.append(fit_quietly(search, X, y).cv_results_["mean_test_score"].tolist())
+    assert scores[0] == scores[1]

@@ -38,6 +38,7 @@ NOT_RUN = {
     "not run: installs packages and builds the site": 1,
     "not run: it serves until a signal ends it": 2,
     "not run: needs a server": 1,
+    "not run: needs a cluster": 2,
 }
 # A small table for calls that are refused.
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
