@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .estimators.interop import from_sklearn
     from .estimators.regressor import MLPRegressor
     from .exceptions import (
+        ClusterError,
         CustomLossError,
         DataError,
         DataWarning,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Checkpoint": "training.checkpoint",
+    "ClusterError": "exceptions",
     "CustomLossError": "exceptions",
     "DataError": "exceptions",
     "DataWarning": "exceptions",
@@ -86,6 +88,7 @@ _MODULES = ("demos", "exceptions", "plotting", "schedules")
 # Written out, as type checkers read it and run nothing.
 __all__ = [
     "Checkpoint",
+    "ClusterError",
     "CustomLossError",
     "DataError",
     "DataWarning",

@@ -8,8 +8,7 @@ is lost. Needs ``pip install 'fastmlp[dask]'``.
 from collections.abc import Callable
 from typing import Any
 
-from .cluster.clients import distributed, usable_client
-from .exceptions import InputError
+from .cluster.clients import distributed
 
 __all__ = ["fit", "predict", "predict_proba"]
 
@@ -68,20 +67,9 @@ def fit(
         When a table gets a single network, which several workers train no faster.
     """
     distributed()
-    if hasattr(estimator, "members"):
-        from .cluster.tables import fit_table
+    from .cluster.fits import fit_on_cluster
 
-        if y is not None or not hasattr(X, "map_partitions"):
-            raise InputError(
-                "a model of a table is trained on a dask.dataframe.DataFrame, in which `target` "
-                "names a column"
-            )
-        return fit_table(usable_client(client), estimator, X, target, told)
-    from .cluster.arrays import fit_arrays
-
-    if not all(hasattr(array, "map_blocks") for array in (X, y)):
-        raise InputError("a network is trained on dask arrays X and y")
-    return fit_arrays(usable_client(client), estimator, X, y, told)
+    return fit_on_cluster(estimator, X, y, target, client, told)
 
 
 def predict(model: Any, X: Any) -> Any:

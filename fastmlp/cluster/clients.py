@@ -138,6 +138,11 @@ def errors_of(client: Any) -> Iterator[None]:
             f"{error.allowed_failures + 1} workers in turn died of the same task, most likely for "
             "lack of memory; give workers more memory, or fewer threads each"
         ) from None
+    except MemoryError as error:
+        raise ClusterError(
+            f"a worker has not enough memory ({str(error) or 'MemoryError'}); give workers more "
+            "memory, or fewer threads each"
+        ) from None
     except CancelledError as error:
         if client.status != "running":
             raise ClusterError(_lost(client)) from None

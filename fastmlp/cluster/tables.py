@@ -199,6 +199,8 @@ def fit_table(client: Any, estimator: Any, table: Any, target: Any, told: Told |
     parameters = estimator.get_params(deep=False)
     check_parameters(estimator._task, 0.0, parameters, ON_CLUSTER)
     seed = seed_of(estimator)
+    if isinstance(target, list):
+        raise DataError("a cluster trains for one target; name a column as `target`")
     with errors_of(client):
         parts = Parts(client, client.compute(list(table.to_delayed())), told)
         name = find_target(table._meta, target)

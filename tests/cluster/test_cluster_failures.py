@@ -5,6 +5,7 @@ import signal
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from fastmlp import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
 from fastmlp.exceptions import ClusterError, DataError, InputError
@@ -42,6 +43,7 @@ def test_tables_that_cannot_be_learned_from(threads, table):
     assert "'y' is missing in row 1501" in fails(DataError, threads, first, holes)
     texts = second.assign(size="big")
     assert "'size' is text in some partitions" in fails(DataError, threads, first, texts)
+    assert "one target; name a column" in fails(DataError, threads, first, target=["y", "size"])
     assert "no target column 'z'" in fails(DataError, threads, first, second, target="z")
     assert "too few rows" in fails(DataError, threads, first.iloc[:0], first.iloc[:1])
     alike = first.assign(y=1.0)
@@ -101,6 +103,7 @@ def test_arrays_that_cannot_be_learned_from(threads):
     unknown = X[X[:, 0] > 0]
     assert "unknown and different sizes" in fails(network, unknown, y)
     assert "trained on dask arrays" in fails(network, X, np.zeros(100))
+    assert "LinearRegression is no estimator" in fails(LinearRegression(), X, y)
     table = TabularRegressor()
     assert "trained on a dask.dataframe.DataFrame" in fails(table, X, y)
 
