@@ -110,15 +110,15 @@ def address_of(client: Any) -> str:
 
 def _check_versions(client: Any) -> None:
     """Raise ClusterError when a worker has other versions of packages than this process."""
-    try:
-        found = client.run(versions)
-    except ImportError as error:
-        raise ClusterError(
-            f"a worker of the cluster cannot import what training needs ({error}); install "
-            f"fastmlp=={versions()['fastmlp']} on all workers"
-        ) from None
     ours = versions()
-    for address, theirs in found.items():
+    for address, theirs in client.run(versions, on_error="return").items():
+        if isinstance(theirs, OSError):
+            continue  # the worker was lost at this moment
+        if isinstance(theirs, Exception):  # of an import, in whatever Dask wraps it
+            raise ClusterError(
+                f"the worker {address} cannot import what training needs ({theirs}); install "
+                f"fastmlp=={ours['fastmlp']} on all workers"
+            )
         for name, version in ours.items():
             if theirs[name] != version:
                 raise ClusterError(

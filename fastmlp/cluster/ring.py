@@ -142,7 +142,7 @@ class Ring:
                 self._told(*self._progress())
         if is_last:
             carried, score = (future.result(), None) if self._held is None else future.result()
-            traveller.course.end_round(*carried, score)
+            traveller.course.end_round(carried.position, carried.total, carried.n_rows, score)
             self._send(traveller)
 
     def _progress(self) -> tuple[str, float]:

@@ -89,7 +89,7 @@ def joined_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def predictions_like(
-    frame: pd.DataFrame, predicted: NDArray[Any], name: Any, columns: Sequence[Any] | None = None
+    frame: pd.DataFrame, predicted: NDArray[Any], name: Any, columns: list[Any] | None = None
 ) -> pd.Series | pd.DataFrame:
     """Give predictions the index of the frame that they are about.
 
@@ -99,7 +99,7 @@ def predictions_like(
     predicted : ndarray of shape (n_rows,) or (n_rows, n_columns)
     name : hashable
         The name of a series.
-    columns : sequence, optional
+    columns : list, optional
         The names of several columns; by default they are numbered.
 
     Returns

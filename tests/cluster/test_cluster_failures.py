@@ -125,15 +125,13 @@ def test_clients_that_cannot_be_used(table):
 
 def test_versions_have_to_be_the_same(threads, table, monkeypatch):
     ours = tasks.versions()
+    found = {"tcp://v:1": OSError("lost"), "tcp://w:1": ours}
     monkeypatch.setattr(clients, "versions", lambda: {**ours, "numpy": "1.0"})
-    monkeypatch.setattr(threads, "run", lambda function: {"tcp://w:1": ours})
+    monkeypatch.setattr(threads, "run", lambda function, on_error: found)
     message = fails(ClusterError, threads, table)
     assert f"the worker tcp://w:1 has numpy {ours['numpy']}, and this process has 1.0" in message
 
-    def run(function):
-        raise ModuleNotFoundError("No module named 'fastmlp'")
-
-    monkeypatch.setattr(threads, "run", run)
+    found["tcp://w:1"] = ModuleNotFoundError("No module named 'fastmlp'")
     message = fails(ClusterError, threads, table)
     assert f"install fastmlp=={fastmlp.__version__} on all workers" in message
 
