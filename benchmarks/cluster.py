@@ -157,7 +157,9 @@ def measure(n_rows, n_epochs):
     measured = {}
     for n_workers in WORKERS:
         with (
-            LocalCluster(n_workers, threads_per_worker=1, dashboard_address=":0") as cluster,
+            LocalCluster(
+                n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
+            ) as cluster,
             Client(cluster) as client,
         ):
             ring_seconds(client, N_NETWORKS, 1, 10)  # imports, and code that is loaded
@@ -221,8 +223,8 @@ def report(costs, n_parameters, measured, n_rows, n_epochs):
 
 
 @click.command()
-@click.option("--rows", default=20_000, show_default=True, help="Rows of a shard.")
-@click.option("--epochs", default=2, show_default=True)
+@click.option("--rows", default=80_000, show_default=True, help="Rows of a shard.")
+@click.option("--epochs", default=1, show_default=True)
 @click.option("--output", type=Path, default=RESULTS)
 def main(rows, epochs, output):
     """Measure rings on this machine, and simulate larger ones."""
