@@ -133,6 +133,8 @@ def train_by_shards(
     dealer = dealer_for(model, classes, found, test_size, seed)
     n_networks = choose_members(model)
     counts = runner.deal(dealer)
+    if sum(counts.values()) != found.n_rows:
+        raise DataError("the table has changed while it was read; start again")
     names = [name for name in dealer.deal.names() if counts.get(name)]
     if not names:
         raise DataError("there are no rows left to train on; use more rows or test_size=0")

@@ -167,6 +167,12 @@ def test_how_many_networks_there_are(threads, table):
     assert all(0 < share <= 1 for _, share in told)
 
 
+def test_a_single_network_is_no_faster_on_several_workers(client, table):
+    small = partitioned(table.head(300), [100])
+    with pytest.warns(UserWarning, match="a single network visits one shard after the other"):
+        fastmlp.dask.fit(TabularRegressor(max_iter=1), small, client=client)
+
+
 def test_a_task_has_the_threads_of_its_share(client, threads, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # as a process has it that starts workers
     for cluster, expected in ((client, 1), (threads, 64 // 3)):
