@@ -18,7 +18,7 @@ from .options import (
 )
 from .report import check_report_path, report_of_fit
 from .signals import forget_signals, signals_held
-from .stream import fit_stream
+from .stream import fit_cluster, fit_stream
 from .terminal import echo
 from .types import FilePath, FiniteRange
 from .values import further_parameters, integers, levels, names
@@ -172,6 +172,12 @@ from .values import further_parameters, integers, levels, names
     metavar="DIR",
     help="Folder in which --stream keeps the rows while it trains.  [default: that of the model]",
 )
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Train on the cluster of Dask whose scheduler is there, such as tcp://host:8786. Needs "
+    "the dask extra.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
 @column_options
 @table_options
@@ -196,6 +202,7 @@ def fit(
     refit: bool,
     stream: bool,
     cache: Path | None,
+    cluster: str | None,
     **parameters: Any,
 ) -> None:
     """Train a network, or a pack of several, on the table DATA and write the model.
@@ -215,7 +222,11 @@ def fit(
     that an uninterrupted training gives, bit for bit. kill -9 loses a minute at most.
 
     With --stream the table may be larger than the memory. It is read twice, and trains one network,
-    since packs need the memory.
+    since packs need the memory, or --members of one kind.
+
+    With --cluster the workers of a cluster read the files, whose names have to be the same for all
+    of them, and networks circulate over the rows in their memory: 8, unless an option says what a
+    network is like or how many --members there are. The model is that of --stream with as many.
     """
     from .output import (
         describe,
@@ -230,9 +241,12 @@ def fit(
     check_no_models(data)
     output = check_model_path(output or Path(stem_of(data[0]) + ".fastmlp"))
     files = [output, *map(Path, data)]
-    if stream:
-        _check_stream(refit, report_path, checkpoint)
-    elif cache is not None:
+    if stream and cluster is not None:
+        raise UserError("--stream is for one machine, and --cluster for several; leave out one")
+    if stream or cluster is not None:
+        flag = "--stream" if stream else "--cluster"
+        _check_shards(flag, refit, report_path, checkpoint)
+    if cache is not None and not stream:
         raise UserError("--cache needs the --stream whose rows it is for")
     if refit and checkpoint is not None:
         raise UserError("--checkpoint is of one training, and --refit needs two; leave out one")
@@ -255,11 +269,14 @@ def fit(
         "header": header,
     }
     parameters |= further
-    if stream:
-        folder = cache or output.parent
+    if stream or cluster is not None:
         if parameters["effort"] == "default":
             del parameters["effort"]
-        frame, model = None, fit_stream(data, target, folder, quiet, **reading, **parameters)
+        frame, options = None, {**reading, **parameters}
+        if cluster is None:
+            model = fit_stream(data, target, cache or output.parent, quiet, **options)
+        else:
+            model = fit_cluster(data, target, cluster, quiet, **options)
         if not target and not quiet:
             _remark_on_target(model.target_name_)
     else:
@@ -345,15 +362,17 @@ def _remark_on_target(name: Any) -> None:
     remark(f"target: {name!r}, the last column (choose with --target)")
 
 
-def _check_stream(refit: bool, report_path: Path | None, checkpoint: Path | None) -> None:
-    """Refuse what needs the table in memory."""
+def _check_shards(
+    flag: str, refit: bool, report_path: Path | None, checkpoint: Path | None
+) -> None:
+    """Refuse what needs the table in memory, and cannot be used with a flag."""
     if checkpoint is not None:
-        raise UserError("--checkpoint cannot be used with --stream")
+        raise UserError(f"--checkpoint cannot be used with {flag}")
     if refit:
-        raise UserError("--refit cannot be used with --stream; use --test-size 0 for all rows")
+        raise UserError(f"--refit cannot be used with {flag}; use --test-size 0 for all rows")
     if report_path is not None:
         raise UserError(
-            "--report cannot be used with --stream; fastmlp report makes the page from the model "
+            f"--report cannot be used with {flag}; fastmlp report makes the page from the model "
             "and a table that the memory holds"
         )
 

@@ -1,4 +1,4 @@
-"""``fastmlp fit --stream``: training on a table that is larger than the memory."""
+"""``fastmlp fit`` with ``--stream`` or ``--cluster``: training on a table in parts."""
 
 import os
 import sys
@@ -46,10 +46,7 @@ def fit_stream(
     """
     from fastmlp.streaming.fit import train_files
 
-    if "-" in data:
-        raise UserError("--stream reads the table twice, so it has to be in files, and not in -")
-    if len(target) > 1:
-        raise UserError("--stream trains for one target; name one --target")
+    _check("--stream", data, target)
     with about(Path(called(data))), _progress(quiet) as (told, callback):
         return train_files(
             list(data),
@@ -59,6 +56,51 @@ def fit_stream(
             callback=callback,
             **options,
         )
+
+
+def fit_cluster(
+    data: Sequence[str],
+    target: Sequence[str],
+    address: str,
+    quiet: bool,
+    **options: Any,
+) -> Any:
+    """Train networks on files that the workers of a cluster read.
+
+    Parameters
+    ----------
+    data : sequence of str
+        The argument DATA.
+    target : sequence of str
+        At most one.
+    address : str
+        That of the scheduler.
+    quiet : bool
+    **options
+        Those of :func:`fastmlp.cluster.tables.train_files_on_cluster`.
+
+    Returns
+    -------
+    TabularClassifier or TabularRegressor
+
+    Raises
+    ------
+    UserError
+        When the table cannot be read by a cluster.
+    """
+    from fastmlp.cluster.tables import train_files_on_cluster
+
+    _check("--cluster", data, target)
+    with about(Path(called(data))), _progress(quiet) as (told, _):
+        return train_files_on_cluster(list(data), address, *target, told=told, **options)
+
+
+def _check(flag: str, data: Sequence[str], target: Sequence[str]) -> None:
+    """Refuse a table that cannot be read in parts, and several targets."""
+    if "-" in data:
+        raise UserError(f"{flag} reads the table twice, so it has to be in files, and not in -")
+    if len(target) > 1:
+        raise UserError(f"{flag} trains for one target; name one --target")
 
 
 @contextmanager

@@ -20,6 +20,8 @@ LABELS = {
     "export": "model files, ONNX graphs",
     "tools": "doctor, bench",
     "search": "candidates, studies",
+    "dask": "fit and predict on a cluster",
+    "cluster": "networks over shards on Dask",
     "streaming": "tables beyond the memory",
     "tabular": "tables of numbers and text",
     "estimators": "scikit-learn's contract",

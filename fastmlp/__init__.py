@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .estimators.regressor import MLPRegressor
     from .estimators.trace import Trace, trace
     from .exceptions import (
+        ClusterError,
         CustomLossError,
         DataError,
         DataWarning,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Checkpoint": "training.checkpoint",
+    "ClusterError": "exceptions",
     "CustomLossError": "exceptions",
     "DataError": "exceptions",
     "DataWarning": "exceptions",
@@ -98,6 +100,7 @@ _MODULES = ("demos", "exceptions", "plotting", "schedules")
 # Written out, as type checkers read it and run nothing.
 __all__ = [
     "Checkpoint",
+    "ClusterError",
     "CustomLossError",
     "DataError",
     "DataWarning",

@@ -33,6 +33,10 @@ class DeviceError(InputError):
     """The device that was asked for cannot be used; the message says why."""
 
 
+class ClusterError(InputError):
+    """A cluster cannot be used, or no longer; the message says why."""
+
+
 class DivergenceError(ValueError):
     """Training diverged. The estimator keeps the last weights that were finite.
 

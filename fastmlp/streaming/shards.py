@@ -71,13 +71,12 @@ def row_type(n_numbers: int, n_levels: list[int], is_class: bool) -> np.dtype[An
     )
 
 
-class ShardWriter:
-    """Deals rows to shards, by their numbers in the table.
+@dataclass(frozen=True)
+class Deal:
+    """How rows are dealt to shards, by their numbers in the table.
 
     Parameters
     ----------
-    folder : Path
-    dtype : numpy.dtype
     n_shards : int
     seed : int
     test_size : float
@@ -86,18 +85,57 @@ class ShardWriter:
         The share of the others that validate.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        dtype: np.dtype[Any],
-        n_shards: int,
-        seed: int,
-        test_size: float,
-        validation_size: float,
-    ) -> None:
-        self.shards = Shards(folder, dtype)
-        self._n_shards, self._seed = n_shards, seed
-        self._test_size, self._validation_size = test_size, validation_size
+    n_shards: int
+    seed: int
+    test_size: float = 0.0
+    validation_size: float = 0.0
+
+    def places(self, first_row: int, count: int) -> dict[str, NDArray[np.intp]]:
+        """Tell which shard gets which of some rows that follow each other in the table.
+
+        Parameters
+        ----------
+        first_row : int
+            Number of the first of the rows in the table, counted from 0.
+        count : int
+
+        Returns
+        -------
+        dict of str to ndarray of int
+            The places of the rows among these, in their order, by the name of the shard. Some may
+            be empty.
+        """
+        draw: Callable[[Purpose], NDArray[np.uint64]] = lambda purpose: drawn(  # noqa: E731
+            first_row, count, self.seed, purpose
+        )
+        is_test = are_within(draw(Purpose.TEST), self.test_size)
+        validates = are_within(draw(Purpose.VALIDATION), self.validation_size) & ~is_test
+        place = (draw(Purpose.SHARD) & np.uint64(self.n_shards - 1)).astype(np.intp)
+        is_trained = ~(is_test | validates)
+        order = np.flatnonzero(is_trained)[np.argsort(place[is_trained], kind="stable")]
+        ends = np.searchsorted(place[order], np.arange(self.n_shards + 1))
+        found = {"test": np.flatnonzero(is_test), "validation": np.flatnonzero(validates)}
+        for shard, name in enumerate(self.names()):
+            found[name] = order[ends[shard] : ends[shard + 1]]
+        return found
+
+    def names(self) -> list[str]:
+        """List the names of the shards that networks are trained on."""
+        return [f"train-{shard:05d}" for shard in range(self.n_shards)]
+
+
+class ShardWriter:
+    """Writes rows to their shards.
+
+    Parameters
+    ----------
+    folder : Path
+    dtype : numpy.dtype
+    deal : Deal
+    """
+
+    def __init__(self, folder: Path, dtype: np.dtype[Any], deal: Deal) -> None:
+        self.shards, self._deal = Shards(folder, dtype), deal
 
     def add(self, first_row: int, rows: NDArray[Any]) -> None:
         """Write rows that follow each other in the table to their shards.
@@ -107,19 +145,8 @@ class ShardWriter:
         InputError
             When the disk is full, or cannot be written.
         """
-        draw: Callable[[Purpose], NDArray[np.uint64]] = lambda purpose: drawn(  # noqa: E731
-            first_row, len(rows), self._seed, purpose
-        )
-        is_test = are_within(draw(Purpose.TEST), self._test_size)
-        validates = are_within(draw(Purpose.VALIDATION), self._validation_size) & ~is_test
-        place = (draw(Purpose.SHARD) & np.uint64(self._n_shards - 1)).astype(np.intp)
-        self._write("test", rows[is_test])
-        self._write("validation", rows[validates])
-        is_trained = ~(is_test | validates)
-        order = np.flatnonzero(is_trained)[np.argsort(place[is_trained], kind="stable")]
-        ends = np.searchsorted(place[order], np.arange(self._n_shards + 1))
-        for shard in range(self._n_shards):
-            self._write(f"train-{shard:05d}", rows[order[ends[shard] : ends[shard + 1]]])
+        for name, places in self._deal.places(first_row, len(rows)).items():
+            self._write(name, rows[places])
 
     def _write(self, name: str, rows: NDArray[Any]) -> None:
         if not len(rows):

@@ -21,6 +21,12 @@ from .rows import Purpose, are_within, drawn
 
 # Told of a share of the bytes of a pass: (what is done, share).
 Told = Callable[[str, float], None]
+# A pass over files with what they are read for: (files, reading, target, test_size, seed, n_sample,
+# n_rows, told). It also tells which columns have to be read anew as text.
+Pass = Callable[
+    [list[Any], Reading, str, float, int, int, int | None, Told | None],
+    tuple["Statistics", set[str]],
+]
 _MOST_TARGETS = 10_000  # different values of a target that are remembered
 
 
@@ -74,7 +80,7 @@ def check_unchanged(before: list[tuple[str, int, int]]) -> None:
             raise DataError(f"{path}: has changed while it was read; start again")
 
 
-class _Sample:
+class Sample:
     """The rows of which the smallest numbers were drawn."""
 
     def __init__(self, most: int) -> None:
@@ -92,6 +98,13 @@ class _Sample:
         rows = places + first
         self._parts.append((frame.iloc[places].reset_index(drop=True), rows, draws))
         self._count += len(rows)
+        if self._count > 1.5 * self._most:
+            self._cut()
+
+    def join(self, other: "Sample") -> None:
+        """Consider the rows of another sample, which follow."""
+        self._parts += other._parts
+        self._count += other._count
         if self._count > 1.5 * self._most:
             self._cut()
 
@@ -121,6 +134,7 @@ def look_at(
     n_sample: int = 200_000,
     n_rows: int | None = None,
     told: Told | None = None,
+    one_pass: Pass | None = None,
 ) -> Statistics:
     """Read a table for the first time.
 
@@ -139,6 +153,8 @@ def look_at(
     n_rows : int or None, default=None
         The most rows that are read at a time, which make no difference.
     told : callable or None, default=None
+    one_pass : callable or None, default=None
+        What reads all rows once; None reads them here.
 
     Returns
     -------
@@ -149,6 +165,7 @@ def look_at(
     DataError
         When the table cannot be read, or the target is missing in a row.
     """
+    one_pass = one_pass or _pass
     files = files_of(path)
     sources = states_of(files)
     with collected_warnings() as remarks:
@@ -163,7 +180,7 @@ def look_at(
         warn_user(remark)
     while True:
         with collected_warnings() as remarks:
-            found, mixed = _pass(files, reading, name, test_size, seed, n_sample, n_rows, told)
+            found, mixed = one_pass(files, reading, name, test_size, seed, n_sample, n_rows, told)
         for remark in remarks:
             if str(remark) not in said:
                 said.add(str(remark))
@@ -187,6 +204,109 @@ def look_at(
     return found
 
 
+@dataclass
+class Survey:
+    """What the columns of some rows hold.
+
+    Attributes
+    ----------
+    n_rows : int
+    kinds : dict of str to set of str
+        What the values of each column are, as from :func:`fastmlp.tabular.csv.kind_of`.
+    floats : set of str
+        Columns that are float64.
+    target_values : dict or None
+        The different values of the target as its keys; None where there are very many.
+    missing : int or None
+        The number of the first row whose target is missing, from 0.
+    """
+
+    n_rows: int = 0
+    kinds: dict[str, set[str]] = field(default_factory=dict)
+    floats: set[str] = field(default_factory=set)
+    target_values: dict[Any, None] | None = field(default_factory=dict)
+    missing: int | None = None
+
+    def add(self, frame: Any, target: str) -> None:
+        """Look at further rows."""
+        for name in frame.columns:
+            self.kinds.setdefault(name, set()).add(kind_of(frame[name]))
+            if frame[name].dtype == np.float64:
+                self.floats.add(name)
+        absent = frame[target].isna().to_numpy()
+        if absent.any() and self.missing is None:
+            self.missing = self.n_rows + int(np.argmax(absent))
+        self.n_rows += len(frame)
+        self._add_values(dict.fromkeys(frame[target].unique().tolist()))
+
+    def _add_values(self, values: dict[Any, None] | None) -> None:
+        if values is None or self.target_values is None:
+            self.target_values = None
+            return
+        self.target_values.update(values)
+        if len(self.target_values) > _MOST_TARGETS:
+            self.target_values = None
+
+    def join(self, other: "Survey") -> None:
+        """Add what was found in rows that follow."""
+        for name, kinds in other.kinds.items():
+            self.kinds.setdefault(name, set()).update(kinds)
+        self.floats |= other.floats
+        if self.missing is None and other.missing is not None:
+            self.missing = self.n_rows + other.missing
+        self.n_rows += other.n_rows
+        self._add_values(other.target_values)
+
+    def check_target(self, target: str) -> None:
+        """Raise DataError when the target is missing in a row."""
+        if self.missing is not None:
+            raise DataError(
+                f"target column {target!r} is missing in row {self.missing + 1}; remove or fill "
+                "such rows"
+            )
+
+    def mixed(self) -> set[str]:
+        """Return the columns that are text in some rows and something else in others."""
+        return {name for name, found in self.kinds.items() if len(found - {""}) > 1}
+
+    def settled(self, sample: Any) -> Any:
+        """Give the columns of a sample the types that they have in all rows."""
+        frame = with_booleans(sample)
+        for name in self.floats.intersection(frame.columns):
+            if self.kinds[name] <= {"number", ""}:
+                frame[name] = frame[name].astype(np.float64)
+        return frame
+
+    def statistics(self, reading: Reading, target: str, n_trained: int, sample: Any) -> Statistics:
+        """Return what is known of the table when all rows have been looked at."""
+        if not self.mixed():
+            texts = {name for name, found in self.kinds.items() if "text" in found}
+            reading = replace(reading, as_text=reading.as_text | texts)
+        values = None if self.target_values is None else list(self.target_values)
+        return Statistics(reading, target, self.n_rows, n_trained, self.settled(sample), values, [])
+
+
+def rows_to_train(
+    first: int, count: int, seed: int, test_size: float
+) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+    """Tell which of some rows are not held out for the test, and what is drawn for their sample.
+
+    Parameters
+    ----------
+    first, count, seed : int
+        As for :func:`fastmlp.streaming.rows.drawn`.
+    test_size : float
+
+    Returns
+    -------
+    places : ndarray of int
+    draws : ndarray of uint64
+    """
+    is_test = are_within(drawn(first, count, seed, Purpose.TEST), test_size)
+    places = np.flatnonzero(~is_test)
+    return places, drawn(first, count, seed, Purpose.SAMPLE)[places]
+
+
 def _pass(
     files: list[Any],
     reading: Reading,
@@ -198,44 +318,22 @@ def _pass(
     told: Told | None,
 ) -> tuple[Statistics, set[str]]:
     """Read all rows; tell which columns are text in some of them and something else in others."""
-    kinds: dict[str, set[str]] = {}
-    floats: set[str] = set()
-    sample, values, n_trained = _Sample(n_sample), dict[Any, None](), 0
-    has_all_values, end = True, 0
+    survey, sample, n_trained = Survey(), Sample(n_sample), 0
     for chunk in read_ahead(read_chunks(files, reading, n_rows)):
         frame = chunk.frame
-        end = chunk.first_row + len(frame)
-        _check_columns(frame, reading, files, kinds)
-        for name in frame.columns:
-            kinds.setdefault(name, set()).add(kind_of(frame[name]))
-            if frame[name].dtype == np.float64:
-                floats.add(name)
+        check_columns(frame, reading, files, survey.kinds)
         _check_target(chunk, target)
-        if has_all_values:
-            values.update(dict.fromkeys(frame[target].unique().tolist()))
-            has_all_values = len(values) <= _MOST_TARGETS
-        is_test = are_within(drawn(chunk.first_row, len(frame), seed, Purpose.TEST), test_size)
-        rows = np.flatnonzero(~is_test)
+        survey.add(frame, target)
+        rows, draws = rows_to_train(chunk.first_row, len(frame), seed, test_size)
         n_trained += len(rows)
-        draws = drawn(chunk.first_row, len(frame), seed, Purpose.SAMPLE)[rows]
         sample.add(frame, chunk.first_row, rows, draws)
         if told is not None:
             told("reading", chunk.place)
-    mixed = {name for name, found in kinds.items() if len(found - {""}) > 1}
-    if not mixed:
-        texts = {name for name, found in kinds.items() if "text" in found}
-        reading = replace(reading, as_text=reading.as_text | texts)
-    frame = with_booleans(sample.frame())
-    for name in floats.intersection(frame.columns):
-        if kinds[name] <= {"number", ""}:
-            frame[name] = frame[name].astype(np.float64)
-    found = Statistics(
-        reading, target, end, n_trained, frame, list(values) if has_all_values else None, []
-    )
-    return found, mixed - reading.as_text
+    found = survey.statistics(reading, target, n_trained, sample.frame())
+    return found, survey.mixed() - reading.as_text
 
 
-def _check_columns(
+def check_columns(
     frame: Any, reading: Reading, files: list[Any], kinds: dict[str, set[str]]
 ) -> None:
     """Raise DataError when a file has not all of the columns of the first."""

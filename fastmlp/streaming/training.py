@@ -1,25 +1,20 @@
 """Epochs of visits, until a network no longer gets better."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from ..engines.devices import open_engine
 from ..engines.engine import Data
 from ..estimators import inputs, planning, records
-from ..estimators.holdout import Rows, Validator
 from ..estimators.random_states import random_state_of
-from ..exceptions import DivergenceError
 from ..network import weights
 from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
-from ..schedules import LearningRate, schedule_for
 from ..tabular.ahead import read_ahead
-from ..training.history import Epoch, add_epochs
-from .visits import Position, visit
+from ..training.history import Epoch
+from .course import Course, held_rows, score_of
+from .visits import visit
 
 # The rows of a shard for a network: inputs and targets as they are given to `fit`.
 ReadShard = Callable[[str], tuple[np.ndarray, np.ndarray]]
@@ -46,7 +41,9 @@ class StreamedNetwork:
         return Data(X, self.targets.to_train(self.targets.encode(y)))
 
 
-def begin(network: Any, n_inputs: int, y: np.ndarray, seed: int) -> StreamedNetwork:
+def begin(
+    network: Any, n_inputs: int, y: np.ndarray, seed: int, dtype: Any = np.float32
+) -> StreamedNetwork:
     """Give a network its initial weights, as a fit does before the first epoch.
 
     Parameters
@@ -57,6 +54,8 @@ def begin(network: Any, n_inputs: int, y: np.ndarray, seed: int) -> StreamedNetw
     y : ndarray of shape (n,)
         Some targets, which have every class.
     seed : int
+    dtype : dtype, default=float32
+        The type of the inputs and of the weights.
 
     Returns
     -------
@@ -64,7 +63,7 @@ def begin(network: Any, n_inputs: int, y: np.ndarray, seed: int) -> StreamedNetw
     """
     planning.check(network, len(planning.hidden_units(network)))
     targets = network._targets()
-    X = np.zeros((len(y), n_inputs), dtype=np.float32)
+    X = np.zeros((len(y), n_inputs), dtype=dtype)
     _, y = inputs.read_rows(network, X, y, reset=True, is_numeric=targets.is_numeric)
     targets = targets.learned_from(y)
     vars(network).update(targets.attributes())
@@ -74,11 +73,11 @@ def begin(network: Any, n_inputs: int, y: np.ndarray, seed: int) -> StreamedNetw
     network.n_outputs_, network.n_layers_ = n_outputs, len(units)
     network.out_activation_ = OUTPUT_ACTIVATIONS[targets.loss]
     activation = planning.activations(network, len(units) - 2)
-    theta = weights.initialise(units, activation, random_state, np.float32, network.init)
+    theta = weights.initialise(units, activation, random_state, dtype, network.init)
     network.coefs_, network.intercepts_ = weights.views(theta, units)
     network._random_state = random_state
     records.begin(network)
-    plan = planning.objective_plan(network, targets, units, np.float32, int(network.batch_size))
+    plan = planning.objective_plan(network, targets, units, dtype, int(network.batch_size))
     plan = replace(
         plan,
         **planning.optimizer_constants(network),
@@ -122,34 +121,24 @@ def train(
     DivergenceError
         When the loss is not finite.
     """
-    network, plan = streamed.network, streamed.plan
-    kind = network.learning_rate if network.solver == "sgd" else "constant"
-    schedule = LearningRate(
-        schedule_for(network.lr_schedule or kind, network.power_t),
-        network.learning_rate_init,
-        network.max_iter,
-    )
-    history = records.continued(network, False)
-    position = Position(weights.flatten(network.coefs_, network.intercepts_, plan.dtype))
-    held = None if validation is None else _held(streamed, *read(validation))
-    epochs: list[Epoch] = []
-    converged = interrupted = False
-    began = time.perf_counter()
+    network = streamed.network
+    course = Course(streamed, len(shards), seed)
+    held = None if validation is None else held_rows(streamed, *read(validation))
+    interrupted = False
     try:
-        while len(epochs) < network.max_iter and not converged:
-            number, rate = len(epochs), schedule.learning_rate
-            order = np.random.default_rng([seed, number]).permutation(len(shards))
+        while not course.is_over:
+            number, rate, order = course.next_round()
             total = n_rows = 0.0
-            reached = position
+            reached = course.position
             # While a shard is trained on, the next one is read.
             for i, (shard, (X, y)) in enumerate(
-                read_ahead((shard, read(shards[shard])) for shard in order.tolist())
+                read_ahead((shard, read(shards[shard])) for shard in order)
             ):
                 visited = visit(
                     streamed.data(X, y),
-                    plan,
+                    streamed.plan,
                     reached,
-                    [seed, number, shard],
+                    course.seed_of(number, shard),
                     rate,
                     device=network.device,
                     n_jobs=network.n_jobs,
@@ -158,52 +147,13 @@ def train(
                 total, n_rows = total + visited.loss * len(y), n_rows + len(y)
                 if told is not None:
                     told(f"epoch {number + 1}", (i + 1) / len(order))
-            loss = total / n_rows
-            if not (isfinite(loss) and np.isfinite(reached.theta).all()):
-                raise DivergenceError(
-                    f"Training diverged in epoch {number + 1}: the loss is not finite. Choose a "
-                    "smaller learning_rate_init."
-                )
-            position = reached
-            score = None if held is None else _score(streamed, held, position)
-            epoch = Epoch(
-                number + 1, network.max_iter, loss, score, rate, time.perf_counter() - began
-            )
-            history.n_samples_seen += int(n_rows)
-            if history.judge(loss, score, network.tol):
-                history.best_theta = position.theta
-            history.append(epoch)
-            epochs.append(epoch)
-            if not schedule.is_constant:
-                watched = loss if score is None else -score
-                schedule.epoch_ends(history.n_samples_seen, watched, network.tol)
-            if history.no_improvement_count > network.n_iter_no_change:
-                converged = not schedule.on_plateau()
-                history.no_improvement_count = 0
+            score = None
+            if held is not None:
+                score = score_of(streamed, held, reached, network.n_jobs)
+            epoch = course.end_round(reached, total, n_rows, score)
             if callback is not None and callback(epoch):
-                converged = True
+                course.converged = True
     except KeyboardInterrupt:
         interrupted = True
-    add_epochs(history.numbers, epochs)
-    theta = position.theta if history.best_theta is None else history.best_theta
-    network.coefs_, network.intercepts_ = weights.views(theta.copy(), plan.layer_units)
-    network.n_iter_ = len(epochs)
-    records.keep(network, history, plan.layer_units)
-    return converged, interrupted
-
-
-def _held(streamed: StreamedNetwork, X: np.ndarray, y: np.ndarray) -> Rows:
-    return Rows(X, streamed.targets.encode(y), None, y, None)
-
-
-def _score(streamed: StreamedNetwork, held: Rows, position: Position) -> float:
-    """Score the rows that validate."""
-    network = streamed.network
-    data = Data(held.X, streamed.targets.to_train(held.Y))
-    validate = Validator(network, streamed.targets, held, False)
-    with open_engine(
-        network.device, streamed.plan, position.theta, data, n_jobs=network.n_jobs
-    ) as engine:
-        score = validate(engine).score
-    assert score is not None
-    return float(score)
+    course.finish()
+    return course.converged, interrupted

@@ -88,6 +88,29 @@ def joined_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def predictions_like(
+    frame: pd.DataFrame, predicted: NDArray[Any], name: Any, columns: list[Any] | None = None
+) -> pd.Series | pd.DataFrame:
+    """Give predictions the index of the frame that they are about.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    predicted : ndarray of shape (n_rows,) or (n_rows, n_columns)
+    name : hashable
+        The name of a series.
+    columns : list, optional
+        The names of several columns; by default they are numbered.
+
+    Returns
+    -------
+    pandas.Series or pandas.DataFrame
+    """
+    if predicted.ndim == 1:
+        return pd.Series(predicted, index=frame.index, name=name)
+    return pd.DataFrame(predicted, index=frame.index, columns=columns)
+
+
 def as_pandas(X: Any) -> Any:
     """Convert a data frame of polars or Arrow to pandas; return anything else as it is.
 

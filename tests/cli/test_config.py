@@ -20,7 +20,7 @@ VALUES = {
     "hidden": ("100,50", "[100, 50]"), "quantiles": ("0.1,0.9", "[0.1, 0.9]"),
     "activation": ("tanh,relu", '["tanh", "relu"]'), "set": ("dropout=0.1", "{dropout = 0.1}"),
     "sep": (";", '";"'), "decimal": (",", '","'), "class-weight": ("balanced", '"balanced"'),
-    "jobs": ("2", "2"), "workers": ("2", "2"),
+    "jobs": ("2", "2"), "workers": ("2", "2"), "cluster": ("tcp://a:1", '"tcp://a:1"'),
 }  # fmt: skip
 
 

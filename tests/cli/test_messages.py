@@ -98,7 +98,7 @@ def test_every_parameter_with_a_flag_is_one_of_the_library():
     known = {*signature(TabularRegressor).parameters, "class_weight"}
     known |= {*signature(train_table).parameters, *signature(read_table).parameters}
     own = {"output", "further", "quiet", "as_json", "debug", "data"}
-    own |= {"checkpoint_every", "resume", "config", "report_path", "stream"}
+    own |= {"checkpoint_every", "resume", "config", "report_path", "stream", "cluster"}
     known |= {*signature(train_files).parameters}
     assert {option.name for option in main.commands["fit"].params} - own <= known
 

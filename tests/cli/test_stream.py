@@ -31,7 +31,7 @@ def test_what_cannot_stream(data):
         ("--stream", "--refit"): "--refit cannot be used with --stream; use --test-size 0",
         ("--stream", "--report", "r.html"): "--report cannot be used with --stream; fastmlp report",
         ("--stream", "--target", "age", "--target", "city"): "trains for one target",
-        ("--stream", "--members", "3"): "--members cannot be used where a table streams: a pack",
+        ("--stream", "--time-limit", "3"): "--time-limit cannot be used where a table streams",
         ("--stream", "--effort", "high"): "--effort cannot be used here: a pack needs the table",
         ("--stream", "--cache", "none"): "none: there is no such folder for --cache",
         ("--stream", "--target", "colour"): "data.csv: there is no target column 'colour'",

@@ -51,7 +51,7 @@ def test_fits_at_once_need_no_copies_of_the_rows(options, at_once):
     """Memory is compared while every fit waits, since the moments of others come by chance."""
 
     def bytes_of(n_models):
-        """What all fits have when the engines are open, and the most that they had until the end."""
+        """What fits have when all engines are open, and their most until the end."""
         of_each = {k: v for k, v in options.items() if k != "held_out"}
         models = [MLPClassifier((4,), random_state=s, **QUICK, **of_each) for s in range(n_models)]
         held = None

@@ -33,6 +33,8 @@ ROOMS = {
         "estimators",
         "tabular",
     },
+    "cluster": {"exceptions", "engines", "estimators", "streaming", "tabular"},
+    "dask": {"exceptions", "cluster"},
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
     "serving": {"exceptions", "tabular", "export"},
@@ -59,6 +61,7 @@ OWNERS = {
         "estimators",
         "tabular",
         "search",
+        "cluster",
         "export",
         "tools",
         "plotting",
@@ -69,6 +72,8 @@ OWNERS = {
     "pyarrow": {"tabular"},
     "skops": {"export"},
     "optuna": {"search"},
+    "dask": {"cluster"},
+    "distributed": {"cluster"},
     "onnx": {"export"},
     "matplotlib": {"plotting", "reports", "demos"},
     "jinja2": {"reports"},
@@ -302,7 +307,7 @@ import warnings
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name in {"click", "matplotlib", "onnx", "optuna", "pandas", "skops", "tqdm"}:
+        if name in {"click", "dask", "matplotlib", "onnx", "optuna", "pandas", "skops", "tqdm"}:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Missing())

@@ -40,14 +40,15 @@ NOT_RUN = {
     "not run: installs packages and builds the site": 1,
     "not run: it serves until a signal ends it": 2,
     "not run: needs a server": 1,
+    "not run: needs a cluster": 2,
 }
 # Lines of the table that the pages train on.
 N_ROWS = 301
 # A small table for calls that are refused.
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
 ROOMS = (
-    "network|engines|training|estimators|tabular|search|streaming|export|reports|serving|tools"
-    "|demos|plotting"
+    "network|engines|training|estimators|tabular|search|streaming|cluster|export|reports|serving"
+    "|tools|demos|plotting"
 )
 
 
@@ -331,7 +332,9 @@ def test_every_table_of_speed_says_where_it_was_measured():
     assert {path for path, _ in included} >= {"benchmarks/results/cpu-training.md"}
     for path, option in included:
         assert option == ":start-line: 2"
-        assert re.search(r"\d+ cores.*; 2026-\d\d-\d\d\.", (ROOT / path).read_text().splitlines()[2])
+        assert re.search(
+            r"\d+ cores.*; 2026-\d\d-\d\d\.", (ROOT / path).read_text().splitlines()[2]
+        )
 
 
 def test_every_command_is_in_the_reference():

@@ -1,0 +1,40 @@
+"""Lazy predictions: each partition is predicted where it lies."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import InputError
+from ..tabular.frames import predictions_like
+
+
+def predict_lazily(model: Any, X: Any, method: str) -> Any:
+    """Predict a frame or an array of Dask; see :func:`fastmlp.dask.predict`."""
+    if method == "predict_proba" and not hasattr(model, method):
+        raise InputError(f"a {type(model).__name__} predicts no probabilities; use predict")
+    from dask import dataframe
+
+    if isinstance(X, dataframe.DataFrame):
+        # An empty frame tells what a prediction is like, and finds columns that are missing.
+        meta = _of_frame(X._meta, model, method)
+        return X.map_partitions(_of_frame, model, method, meta=meta, enforce_metadata=False)
+    first = _of_array(np.zeros((1, X.shape[1]), dtype=X.dtype), model, method)
+    X = X.rechunk({1: -1}) if len(X.chunks[1]) > 1 else X
+    if first.ndim == 1:
+        return X.map_blocks(_of_array, model, method, drop_axis=1, dtype=first.dtype)
+    chunks = (X.chunks[0], (first.shape[1],))
+    return X.map_blocks(_of_array, model, method, chunks=chunks, dtype=first.dtype)
+
+
+def _of_frame(frame: Any, model: Any, method: str) -> Any:
+    """Predict a partition, which may have no rows."""
+    classes = list(model.classes_) if method == "predict_proba" else None
+    name = getattr(model, "target_name_", None)
+    return predictions_like(frame, getattr(model, method)(frame), name, classes)
+
+
+def _of_array(X: NDArray[Any], model: Any, method: str) -> NDArray[Any]:
+    predict: Callable[[Any], NDArray[Any]] = getattr(model, method)
+    return predict(X)

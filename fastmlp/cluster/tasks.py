@@ -1,0 +1,268 @@
+"""The tasks of a cluster: functions of plain data that give the same wherever they run."""
+
+import os
+import socket
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..engines.engine import Data
+from ..estimators.holdout import Rows
+from ..exceptions import DataError, collected_warnings
+from ..streaming.course import held_rows, score_of
+from ..streaming.dealing import Dealer
+from ..streaming.rows import are_within
+from ..streaming.shards import Deal
+from ..streaming.statistics import Sample, Survey, rows_to_train
+from ..streaming.training import StreamedNetwork
+from ..streaming.visits import Position, visit
+from ..tabular.chunks import read_chunks
+from ..tabular.reading import Reading
+
+
+class Loaded(NamedTuple):
+    """The rows of a file."""
+
+    frames: list[Any]
+    remarks: list[Warning]
+
+
+class Surveyed(NamedTuple):
+    """What was found in a part of a table."""
+
+    survey: Survey
+    columns: list[Any]
+    remarks: list[Warning]
+
+
+class Carried(NamedTuple):
+    """A network on its way over the shards in an epoch."""
+
+    position: Position
+    total: float = 0.0
+    """The sum of the losses of the rows so far."""
+    n_rows: float = 0.0
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of packages whose objects travel between processes."""
+    names = ("numpy", "pandas", "scikit-learn")
+    return {"fastmlp": __version__, **{name: version(name) for name in names}}
+
+
+def given(value: Any) -> Any:
+    """Return what is given: a value that several tasks need, and that is not lost with a worker."""
+    return value
+
+
+def load(path: str, reading: Reading, n_rows: int | None) -> Loaded:
+    """Read a file of a table on a worker.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read there.
+    """
+    if not os.path.exists(path):
+        raise DataError(
+            f"{path}: there is no such file on the worker {socket.gethostname()}; all machines of "
+            "the cluster need it under the same name"
+        )
+    with collected_warnings() as remarks:
+        chunks = read_chunks([path], replace(reading, allow_empty=True), n_rows)
+        frames = [chunk.frame for chunk in chunks]
+    return Loaded(frames, remarks)
+
+
+def _frames(part: Any) -> list[Any]:
+    """Return the frames of a part, a partition or a file, but for those without rows."""
+    frames = part.frames if isinstance(part, Loaded) else [part.reset_index(drop=True)]
+    return [frame for frame in frames if len(frame)]
+
+
+def survey(part: Any, target: Any) -> Surveyed:
+    """Look at the columns of a part; those of a part without rows count, too."""
+    found = Survey()
+    frames = part.frames if isinstance(part, Loaded) else [part]
+    columns = list(frames[0].columns)
+    if target in columns:
+        for frame in _frames(part):
+            found.add(frame, target)
+    return Surveyed(found, columns, part.remarks if isinstance(part, Loaded) else [])
+
+
+def sample(
+    part: Any,
+    columns: list[Any],
+    first_row: int,
+    seed: int,
+    test_size: float,
+    most: int,
+    share: float,
+) -> tuple[Sample, int]:
+    """Draw from a part what may be in the sample of the table.
+
+    Parameters
+    ----------
+    part : DataFrame or Loaded
+    columns : list
+        The order of the columns.
+    first_row : int
+        Number of its first row in the table.
+    seed : int
+    test_size : float
+    most : int
+        The most rows of the sample.
+    share : float
+        A little more than the share of the rows that will be in the sample.
+
+    Returns
+    -------
+    sample : Sample
+    n_trained : int
+        The number of rows that are not held out for the test.
+    """
+    found, n_trained = Sample(most), 0
+    for frame in _frames(part):
+        places, draws = rows_to_train(first_row, len(frame), seed, test_size)
+        n_trained += len(places)
+        is_low = are_within(draws, share)
+        if is_low.any():
+            found.add(frame[columns], first_row, places[is_low], draws[is_low])
+        first_row += len(frame)
+    return found, n_trained
+
+
+def deal(dealer: Dealer, part: Any, first_row: int) -> dict[str, NDArray[Any]]:
+    """Return the compact rows of a part by the names of their shards."""
+    found: dict[str, list[NDArray[Any]]] = {}
+    with collected_warnings():  # the first look has said them
+        for frame in _frames(part):
+            rows = dealer.compact(frame)
+            for name, places in dealer.deal.places(first_row, len(rows)).items():
+                if len(places):
+                    found.setdefault(name, []).append(rows[places])
+            first_row += len(rows)
+    return {name: np.concatenate(rows) for name, rows in found.items()}
+
+
+def counts(dealt: dict[str, Any]) -> dict[str, int]:
+    """Count the rows of each shard in a part."""
+    return {name: len(rows) for name, rows in dealt.items()}
+
+
+def take(dealt: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    """Return the rows of a shard in a part."""
+    return dealt[name]
+
+
+def some(rows: NDArray[Any], begin: int, step: int) -> NDArray[Any]:
+    """Return one of every so many rows."""
+    return rows[begin::step]
+
+
+def join(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return the rows of a shard from all parts."""
+    return np.concatenate(parts)
+
+
+def shard_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[NDArray[Any]]) -> Data:
+    """Make the rows of a shard what networks are trained on."""
+    return streamed.data(*dealer.read(join(parts)))
+
+
+def held_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[NDArray[Any]]) -> Rows:
+    """Make the rows that validate what networks are scored on."""
+    return held_rows(streamed, *dealer.read(join(parts)))
+
+
+def visit_shard(
+    shard: Data, streamed: StreamedNetwork, carried: Carried, seed: list[int], rate: float
+) -> Carried:
+    """Train a network for one pass over a shard; it has the threads of the task."""
+    network, n_rows = streamed.network, len(shard.Y)
+    visited = visit(
+        shard,
+        streamed.plan,
+        carried.position,
+        seed,
+        rate,
+        device=network.device,
+        n_jobs=network.n_jobs,
+    )
+    total = carried.total + visited.loss * n_rows
+    return Carried(visited.position, total, carried.n_rows + n_rows)
+
+
+def score(streamed: StreamedNetwork, held: Rows, carried: Carried) -> tuple[Carried, float]:
+    """Score a network at the end of an epoch."""
+    found = score_of(streamed, held, carried.position, streamed.network.n_jobs)
+    return carried, found
+
+
+class SurveyedBlock(NamedTuple):
+    """What was found in some rows of X and y."""
+
+    n_rows: int
+    labels: NDArray[Any]
+    """The different values of y, for a classification."""
+    dtype: np.dtype[Any]
+    """The type in which a network is trained on these rows."""
+
+
+def block(X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return rows of X and y that belong together.
+
+    Raises
+    ------
+    DataError
+        When their numbers differ, or when values are missing or infinite.
+    """
+    X, y = np.asarray(X), np.asarray(y)
+    y = y.reshape(len(y))
+    if len(X) != len(y):
+        raise DataError(f"a block of X has {len(X)} rows, and that of y {len(y)}")
+    if not np.isfinite(X.astype(np.float64, copy=False)).all():
+        raise DataError("X has values that are missing or infinite; fill them or leave them out")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise DataError("y has values that are missing or infinite; leave these rows out")
+    return X, y
+
+
+def survey_block(rows: tuple[NDArray[Any], NDArray[Any]], is_class: bool) -> SurveyedBlock:
+    """Look at rows of X and y."""
+    X, y = rows
+    dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    return SurveyedBlock(len(y), np.unique(y) if is_class else y[:0], dtype)
+
+
+def deal_block(
+    deal: Deal, rows: tuple[NDArray[Any], NDArray[Any]], first_row: int
+) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+    """Return the rows of X and y by the names of their shards."""
+    X, y = rows
+    places = deal.places(first_row, len(y))
+    return {name: (X[which], y[which]) for name, which in places.items() if len(which)}
+
+
+def _joined(parts: list[tuple[Any, Any]], dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    X = np.concatenate([part[0] for part in parts]).astype(dtype, copy=False)
+    return np.ascontiguousarray(X), np.concatenate([part[1] for part in parts])
+
+
+def shard_block(
+    streamed: StreamedNetwork, parts: list[tuple[Any, Any]], dtype: np.dtype[Any]
+) -> Data:
+    """Make the rows of a shard what a network is trained on."""
+    return streamed.data(*_joined(parts, dtype))
+
+
+def held_block(
+    streamed: StreamedNetwork, parts: list[tuple[Any, Any]], dtype: np.dtype[Any]
+) -> Rows:
+    """Make the rows that validate what a network is scored on."""
+    return held_rows(streamed, *_joined(parts, dtype))
