@@ -18,6 +18,7 @@ try:
     from .docstrings import docstring_of
     from .errors import INTERRUPTED, errors_as_lines, exit_code
     from .fit import fit
+    from .playground import playground
     from .predict import predict
     from .report import report
     from .scores import compare
@@ -149,6 +150,7 @@ for command in (
     info,
     export,
     demo,
+    playground,
     bench,
     warmup,
     doctor,

@@ -39,6 +39,17 @@ ROOMS = {
     "tools": {"exceptions", "network", "engines", "estimators"},
     "plotting": {"exceptions", "network", "training", "estimators", "export"},
     "reports": {"exceptions", "estimators", "tabular", "export"},
+    "playground": {
+        "exceptions",
+        "schedules",
+        "network",
+        "engines",
+        "training",
+        "estimators",
+        "tabular",
+        "serving",
+        "demos",
+    },
     "demos": {"exceptions", "network", "training", "estimators", "tabular", "export", "plotting"},
 }
 
@@ -64,6 +75,7 @@ OWNERS = {
         "plotting.py",
         "reports",
         "demos",
+        "playground",
     },
     "pandas": {"tabular", "reports", "demos"},
     "pyarrow": {"tabular"},
@@ -73,8 +85,8 @@ OWNERS = {
     "matplotlib": {"plotting.py", "reports", "demos"},
     "jinja2": {"reports"},
     "markupsafe": {"reports"},
-    "starlette": {"serving"},
-    "uvicorn": {"serving"},
+    "starlette": {"serving", "playground"},
+    "uvicorn": {"serving", "playground"},
     "click": set(),
     "fastmlp_cli": set(),
 }

@@ -43,7 +43,7 @@ NOT_RUN = {
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
 ROOMS = (
     "network|engines|training|estimators|tabular|search|streaming|export|reports|serving|tools"
-    "|demos"
+    "|demos|playground"
 )
 
 

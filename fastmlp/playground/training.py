@@ -1,0 +1,149 @@
+"""The thread that trains a network while somebody watches, and the epochs that it has recorded."""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..estimators.gradient_check import objective_of
+from ..exceptions import collected_warnings
+from ..network.weights import flatten
+from ..training.history import Epoch
+from .data import Split
+
+# Epochs of which the weights are kept, for the way back.
+_MOST_KEPT = 2000
+# Seconds for which a request lets training go on at most.
+_LONGEST = 0.2
+
+
+@dataclass
+class Recorded:
+    """An epoch that can be shown again."""
+
+    epoch: int
+    theta: np.ndarray
+
+
+class Training:
+    """One fit, in a thread of its own, which waits wherever it was told to.
+
+    Parameters
+    ----------
+    model : MLPClassifier or MLPRegressor
+        It is fitted.
+    rows : Split
+        The rows of the test are measured after each epoch.
+
+    Attributes
+    ----------
+    losses, test_losses, rates : list of float or None
+        Of each epoch so far.
+    ending : str
+        Why training is over; empty while it is not.
+    """
+
+    def __init__(self, model: Any, rows: Split) -> None:
+        self.model, self.rows = model, rows
+        self.losses: list[float | None] = []
+        self.test_losses: list[float | None] = []
+        self.rates: list[float | None] = []
+        self.ending = ""
+        start = objective_of(model, rows.X_train, rows.y_train).theta
+        self._kept, self._stride = [Recorded(0, start)], 1
+        self._last = self._kept[0]
+        self._wanted, self._deadline, self._is_closed = 0, 0.0, False
+        self._turn = threading.Condition()
+        self._thread = threading.Thread(target=self._fit, name="fastmlp playground", daemon=True)
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs so far."""
+        return len(self.losses)
+
+    def advance(self, n_epochs: int) -> None:
+        """Train for some epochs, or for as many as a fifth of a second allows, and at least one.
+
+        The thread sleeps before and after it.
+
+        Parameters
+        ----------
+        n_epochs : int
+        """
+        with self._turn:
+            if self.ending or self._is_closed:
+                return
+            self._wanted = self.n_epochs + n_epochs
+            self._deadline = time.monotonic() + _LONGEST
+            if self._thread.ident is None:
+                self._thread.start()
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: self._is_idle)
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._turn:
+            self._is_closed = True
+            self._turn.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread has begun and not ended."""
+        return self._thread.is_alive()
+
+    def recorded(self, epoch: int) -> Recorded:
+        """Return the last recorded epoch that is not after `epoch`."""
+        with self._turn:
+            if epoch >= self._last.epoch:
+                return self._last
+            return self._kept[max(0, min(epoch // self._stride, len(self._kept) - 1))]
+
+    @property
+    def _is_idle(self) -> bool:
+        return bool(self.ending) or self._is_closed or self._wanted <= self.n_epochs
+
+    def _fit(self) -> None:
+        """Fit the model; this is what the thread does."""
+        test = (self.rows.X_test, self.rows.y_test)
+        ending = "error"
+        try:
+            with collected_warnings():
+                self.model.fit(
+                    self.rows.X_train,
+                    self.rows.y_train,
+                    eval_set=test if len(test[1]) else None,
+                    callback=self._after_epoch,
+                )
+            ending = "The last epoch is reached."
+            if self.model.solver == "lbfgs" and self.n_epochs < self.model.max_iter:
+                ending = "L-BFGS has converged."
+        except ValueError as error:  # DivergenceError is one
+            ending = str(error)
+        finally:
+            with self._turn:
+                self.ending = ending
+                self._turn.notify_all()
+
+    def _after_epoch(self, epoch: Epoch) -> bool:
+        """Record an epoch, and wait until more are wanted; return whether training ends."""
+        with np.errstate(all="ignore"):
+            theta = flatten(self.model.coefs_, self.model.intercepts_, np.dtype(np.float64))
+        with self._turn:
+            self.losses.append(epoch.loss)
+            self.test_losses.append(epoch.validation_loss)
+            self.rates.append(epoch.learning_rate)
+            self._last = Recorded(self.n_epochs, theta)
+            if self.n_epochs % self._stride == 0:
+                self._kept.append(self._last)
+            if len(self._kept) > _MOST_KEPT:
+                self._kept, self._stride = self._kept[::2], 2 * self._stride
+            if time.monotonic() > self._deadline:
+                self._wanted = self.n_epochs
+            if self._is_idle:
+                self._turn.notify_all()
+                self._turn.wait_for(lambda: not self._is_idle or self._is_closed)
+            return self._is_closed
