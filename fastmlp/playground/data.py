@@ -82,9 +82,9 @@ def _spiral(n: int, noise: float, rng: np.random.Generator) -> tuple[np.ndarray,
 
 
 def _xor(n: int, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    X = rng.uniform(0.15, 2, size=(n, 2)) * rng.choice([-1, 1], size=(n, 2))
-    y = (X[:, 0] * X[:, 1] < 0).astype(int)
-    return X + noise * rng.normal(size=X.shape), y
+    corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
+    places = 1.2 * corners[np.arange(n) % 4] + (0.2 + noise) * rng.normal(size=(n, 2))
+    return places, np.arange(n) % 2
 
 
 def _gaussians(n: int, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -132,13 +132,13 @@ class Kind(NamedTuple):
 KINDS = {
     "circle": Kind("Circle", _circle),
     "xor": Kind("Exclusive or", _xor),
-    "gaussians": Kind("Two Gaussians", _gaussians),
+    "gaussians": Kind("Two Gaus\u00adsians", _gaussians),
     "spiral": Kind("Spiral", _spiral),
     "moons": Kind("Moons", _moons),
-    "checkerboard": Kind("Checkerboard", _checkerboard),
-    "bump": Kind("Bump (1-D regression)", _bump, True, True),
-    "wave": Kind("Wave (1-D regression)", _wave, True, True),
-    "hills": Kind("Hills (2-D regression)", _hills, True),
+    "checkerboard": Kind("Checker\u00adboard", _checkerboard),
+    "bump": Kind("Bump, 1D", _bump, True, True),
+    "wave": Kind("Wave, 1D", _wave, True, True),
+    "hills": Kind("Hills, 2D", _hills, True),
 }
 
 

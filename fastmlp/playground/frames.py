@@ -138,7 +138,7 @@ class Observer:
             chosen = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
             return float((self._classes_at(chosen) == y).mean())
         spread = float(((y - y.mean()) ** 2).sum())
-        return None if spread == 0 else float(1 - ((y - outputs[:, 0]) ** 2).sum() / spread)
+        return None if spread == 0 else _plain(1 - ((y - outputs[:, 0]) ** 2).sum() / spread)
 
     def _classes_at(self, outputs: Array) -> Array:
         """Return the classes of outputs; one that no trained row has is none of them."""

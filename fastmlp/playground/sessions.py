@@ -88,7 +88,12 @@ class Session:
         training = self.training
         recorded = training.recorded(epoch)
         rows, theta = self.rows, recorded.theta
-        look = self.observer.look(theta)
+        with np.errstate(all="ignore"):  # weights of a network that diverges
+            look = self.observer.look(theta)
+            scores = {
+                "train_score": self.observer.score(theta, rows.X_train, rows.y_train),
+                "test_score": self.observer.score(theta, rows.X_test, rows.y_test),
+            }
         return {
             "epoch": recorded.epoch,
             "n_epochs": training.n_epochs,
@@ -97,8 +102,7 @@ class Session:
             "test_losses": [_number(loss) for loss in training.test_losses[known:]],
             "rates": [_number(rate) for rate in training.rates[known:]],
             "ending": training.ending,
-            "train_score": self.observer.score(theta, rows.X_train, rows.y_train),
-            "test_score": self.observer.score(theta, rows.X_test, rows.y_test),
+            **scores,
             **look,
         }
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.devices import open_engine
+from ..estimators import fitting
 from ..estimators.gradient_check import objective_of
 from ..exceptions import collected_warnings
-from ..network.weights import flatten
+from ..training.callbacks import Listener, Reached
 from ..training.history import Epoch
 from .data import Split
 
@@ -27,8 +29,29 @@ class Recorded:
     theta: np.ndarray
 
 
+class _Watcher(Listener):
+    """Passes on the weights after each epoch, without a fitted estimator made of them.
+
+    Parameters
+    ----------
+    training : Training
+    """
+
+    is_told = True
+
+    def __init__(self, training: "Training") -> None:
+        super().__init__()
+        self._training = training
+
+    def epoch_ends(self, epoch: Epoch, reached: Reached) -> bool:
+        """See :meth:`Listener.epoch_ends`."""
+        return self._training.after_epoch(epoch, reached.parameters())
+
+
 class Training:
     """One fit, in a thread of its own, which waits wherever it was told to.
+
+    It takes the way of ``fit``, and gives the same weights.
 
     Parameters
     ----------
@@ -112,11 +135,14 @@ class Training:
         ending = "error"
         try:
             with collected_warnings():
-                self.model.fit(
+                fitting.run(
+                    self.model,
                     self.rows.X_train,
                     self.rows.y_train,
-                    eval_set=test if len(test[1]) else None,
-                    callback=self._after_epoch,
+                    None,
+                    test if len(test[1]) else None,
+                    listener=_Watcher(self),
+                    open_engine=open_engine,
                 )
             ending = "The last epoch is reached."
             if self.model.solver == "lbfgs" and self.n_epochs < self.model.max_iter:
@@ -128,10 +154,14 @@ class Training:
                 self.ending = ending
                 self._turn.notify_all()
 
-    def _after_epoch(self, epoch: Epoch) -> bool:
-        """Record an epoch, and wait until more are wanted; return whether training ends."""
-        with np.errstate(all="ignore"):
-            theta = flatten(self.model.coefs_, self.model.intercepts_, np.dtype(np.float64))
+    def after_epoch(self, epoch: Epoch, theta: np.ndarray) -> bool:
+        """Record an epoch, and wait until more are wanted; return whether training ends.
+
+        Parameters
+        ----------
+        epoch : Epoch
+        theta : ndarray of shape (n_parameters,)
+        """
         with self._turn:
             self.losses.append(epoch.loss)
             self.test_losses.append(epoch.validation_loss)

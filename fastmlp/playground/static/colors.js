@@ -11,7 +11,7 @@ const middle = () => (isDark() ? [24, 26, 31] : [250, 250, 250]);
 
 // The colour of a value from 0 to 1, of which 1/2 is the middle.
 function between(value) {
-  const end = value < 0.5 ? LOW : HIGH, share = Math.abs(2 * value - 1) ** 0.85 * 0.85;
+  const end = value < 0.5 ? LOW : HIGH, share = Math.abs(2 * value - 1) ** 0.85 * (isDark() ? 0.6 : 0.62);
   return middle().map((m, i) => m + (end[i] - m) * share);
 }
 
@@ -40,7 +40,7 @@ export function paint(canvas, text, width, classes) {
   for (let i = 0; i < bytes.length; i++) {
     let color = colors[bytes[i]];
     if (chosen) {
-      const share = 0.75 * bytes[i] / 255, of = CLASSES[chosen[i] % CLASSES.length];
+      const share = 0.6 * bytes[i] / 255, of = CLASSES[chosen[i] % CLASSES.length];
       color = back.map((b, k) => b + (of[k] - b) * share);
     }
     picture.data.set(color, 4 * i);
@@ -83,7 +83,8 @@ export const rgb = (color) => `rgb(${color.map(Math.round).join(" ")})`;
 
 export function pointColor(y, classes, height) {
   if (classes.length) return rgb(CLASSES[y % CLASSES.length]);
-  return rgb(between(0.5 + 0.5 * Math.max(-1, Math.min(1, y / height))));
+  const share = Math.max(-1, Math.min(1, y / height)), end = share < 0 ? LOW : HIGH;
+  return rgb(middle().map((m, i) => m + (end[i] - m) * Math.abs(share)));
 }
 
 export const weightColor = (weight) => rgb(weight < 0 ? LOW : HIGH);

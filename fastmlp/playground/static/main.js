@@ -81,16 +81,27 @@ async function attempt(question) {
 // One request a frame: where the page is hidden the browser draws no frames, and nothing is
 // trained.
 async function loop() {
-  const mine = changes;
-  while (running && mine === changes && session) {
-    const {session: key} = session;
-    const [found] = await Promise.all([
-      attempt(() => api.run(key, Number(byId("speed").value), losses.length)), nextFrame(),
-    ]);
+  const mine = changes, {session: key} = session;
+  const ask = () => attempt(() => api.run(key, Number(byId("speed").value), losses.length));
+  let next = ask();
+  while (running && mine === changes) {
+    const [found] = await Promise.all([next, nextFrame()]);
     if (!found || mine !== changes) return;
+    record(found);
+    // The server is at work on the next frame while this one is drawn.
+    if (running && !found.ending) next = ask();
     show(found);
     if (found.ending) end(found.ending);
+    else if (!running) pauseAt();
   }
+}
+
+// Add the losses of the epochs that are new.
+function record(found) {
+  if (found.from !== losses.length) return;
+  for (const value of found.losses) losses.push(value);
+  for (const value of found.test_losses) testLosses.push(value);
+  for (const value of found.rates) rates.push(value);
 }
 
 const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
@@ -107,6 +118,10 @@ function pause() {
   if (!running) return;
   running = false;
   byId("run").textContent = "Run";
+  pauseAt();
+}
+
+function pauseAt() {
   describe();
   updateCode();
 }
@@ -131,11 +146,7 @@ async function step() {
 
 function show(found) {
   frame = found;
-  if (found.from === losses.length) {
-    for (const value of found.losses) losses.push(value);
-    for (const value of found.test_losses) testLosses.push(value);
-    for (const value of found.rates) rates.push(value);
-  }
+  record(found);
   byId("epoch").textContent = found.epoch;
   const slider = byId("history");
   slider.max = found.n_epochs;
@@ -218,17 +229,17 @@ const updateCode = debounced(async () => {
 
 function showPointer() {
   const isLine = session.is_line, isRegression = !session.classes.length;
-  const names = {inspect: "Look"};
+  const modes = [["inspect", "Look"]];
   if (settings.kind !== "table") {
-    if (isLine) names.y = "Paint";
-    else if (isRegression) Object.assign(names, {"-1": "Paint −1", "1": "Paint +1"});
-    else Object.assign(names, {"0": "Paint blue", "1": "Paint orange"});
-    if (settings.painted.length) names.erase = "Erase";
+    if (isLine) modes.push(["y", "Paint"]);
+    else if (isRegression) modes.push(["-1", "Paint −1"], ["1", "Paint +1"]);
+    else modes.push(["0", "Paint blue"], ["1", "Paint orange"]);
+    if (settings.painted.length) modes.push(["erase", "Erase"]);
   }
-  const former = pointerMode();
-  const radios = Object.entries(names).map(([value, label]) => {
+  const former = pointerMode(), isKnown = modes.some(([value]) => value === former);
+  const radios = modes.map(([value, label]) => {
     const radio = element("input", {type: "radio", name: "pointer", value});
-    radio.checked = value === (former in names ? former : "inspect");
+    radio.checked = value === (isKnown ? former : "inspect");
     radio.addEventListener("change", showCursor);
     return element("label", {}, radio, label);
   });
@@ -455,7 +466,7 @@ async function main() {
     restart();
   });
   surface = new Surface(byId("surface"), offered.radius, offered.grid, atPlace);
-  network = new Network(byId("graph"), byId("told"), offered.unit_grid, (chosen) => {
+  network = new Network(byId("graph"), byId("layers"), byId("told"), offered.unit_grid, (chosen) => {
     surface.selected = network.picture(chosen);
     surface.draw();
   });

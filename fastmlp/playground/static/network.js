@@ -1,5 +1,6 @@
 // The picture of the network: a small picture for each unit, a line for each weight.
 
+import {shownFeature} from "./controls.js";
 import {paint, paintCurve, weightColor} from "./colors.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -13,11 +14,12 @@ function svg(name, attributes = {}) {
   return made;
 }
 
-// Draws into `element`, and tells `onSelect(layer, unit)` which unit was chosen, or null.
+// Draws into `element`, below the `heads` of the layers, and tells `onSelect(layer, unit)` which unit was chosen, or null.
 // Layer 0 are the inputs.
 export class Network {
-  constructor(element, told, unitGrid, onSelect) {
+  constructor(element, heads, told, unitGrid, onSelect) {
     this.element = element;
+    this.heads = heads;
     this.told = told;
     this.unitGrid = unitGrid;
     this.onSelect = onSelect;
@@ -34,7 +36,7 @@ export class Network {
     this.lines = svg("svg", {"aria-hidden": "true"});
     this.units = this.sizes.map((size, layer) => Array.from({length: size}, (_, unit) =>
       this.#unit(layer, unit)));
-    this.names = this.units[0].map((_, i) => this.#label(session.features[i]));
+    this.names = this.units[0].map((_, i) => this.#label(shownFeature(session.features[i])));
     this.edges = [];
     for (let layer = 0; layer + 1 < this.sizes.length; layer++) {
       for (let from = 0; from < this.sizes[layer]; from++) {
@@ -195,6 +197,10 @@ export class Network {
       return layer === columns - 1 ? width - ends / 2 : ends + step * (layer - 0.5);
     };
     const top = (layer, unit) => height / 2 + (unit - this.sizes[layer] / 2) * (size + gap) + gap / 2;
+    this.heads.style.width = `${width}px`;
+    [...this.heads.children].forEach((head, layer) => {
+      head.style.left = `${middle(layer)}px`;
+    });
     this.units.forEach((row, layer) => row.forEach((button, unit) => {
       button.style.width = button.style.height = `${size}px`;
       button.style.left = `${middle(layer) - size / 2}px`;
