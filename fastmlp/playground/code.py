@@ -1,12 +1,12 @@
 """The program and the command that train the network on the page."""
 
+from shlex import quote
 from typing import Any
 
 from ..schedules import SCHEDULES
 from .data import Points
 from .settings import Settings, make_model, parameters_of
 
-_WIDTH = 88
 # Options of the command for parameters; the others go by --set.
 _FLAGS = {
     "hidden_layer_sizes": "--hidden", "activation": "--activation", "max_iter": "--epochs",
@@ -65,13 +65,9 @@ def shell_code(settings: Settings, points: Points, epoch: int) -> str:
     parameters, _ = _parameters(settings, points, epoch)
     words = ["fastmlp", "fit", "points.csv", "--target", "y"]
     words += ["--task", "classification" if points.classes else "regression"]
-    if not settings.hidden:
-        words += ["--set", "hidden_layer_sizes=[]"]
     for key, value in parameters.items():
-        if key == "hidden_layer_sizes" and not value:
-            continue
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        words += [_FLAGS[key], text] if key in _FLAGS else ["--set", f"{key}={text}"]
+        words += [_FLAGS[key], quote(text)] if key in _FLAGS else ["--set", f"{key}={text}"]
     lines = [" ".join(words[:3])]
     for word in words[3:]:
         if word.startswith("--"):

@@ -135,7 +135,11 @@ class Observer:
             return None
         outputs = self.activations(theta, X)[-1]
         if self._points.classes:
-            chosen = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
+            chosen = (
+                outputs.argmax(axis=1)
+                if outputs.shape[1] > 1
+                else (outputs[:, 0] > 0.5).astype(int)
+            )
             return float((self._classes_at(chosen) == y).mean())
         spread = float(((y - y.mean()) ** 2).sum())
         return None if spread == 0 else _plain(1 - ((y - outputs[:, 0]) ** 2).sum() / spread)

@@ -202,4 +202,3 @@ class Sessions:
         """End all sessions."""
         for key in list(self._known):
             self.close(key)
-

@@ -132,9 +132,10 @@ class Training:
     def _fit(self) -> None:
         """Fit the model; this is what the thread does."""
         test = (self.rows.X_test, self.rows.y_test)
-        ending = "error"
+        ending = "Training has failed; the terminal of the server says why."
         try:
-            with collected_warnings():
+            # Numbers of a network that diverges overflow on their way.
+            with collected_warnings(), np.errstate(all="ignore"):
                 fitting.run(
                     self.model,
                     self.rows.X_train,
