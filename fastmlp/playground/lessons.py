@@ -76,7 +76,7 @@ LESSONS: list[tuple[str, str, dict[str, Any]]] = [
     (
         "Overfitting",
         "Few noisy points and many units: the training loss falls while the test loss rises. Cures "
-        "to try: L2 of 0.1, dropout of 0.3, fewer units, more points.",
+        "to try: L2 of 1, dropout of 0.3, fewer units, more points.",
         {
             "kind": "moons",
             "n_points": 60,

@@ -15,7 +15,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 @contextlib.contextmanager
 def serving():
-    """Serve at a free port; the values are the address, the sessions, and a function that ends it."""
+    """Serve at a free port; the values are the address, the sessions, and what ends it."""
     from fastmlp.playground.server import HOST, make_server
     from fastmlp.playground.sessions import Sessions
     from fastmlp.serving.server import address_of, bind

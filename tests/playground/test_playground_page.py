@@ -169,7 +169,7 @@ def test_units_and_weights_tell_their_numbers(visit):
     page.click("#step")
     unit = page.get_by_label("Layer 1, unit 2", exact=True)
     unit.focus()
-    assert re.search(r"bias -?\d.*× x1.*× x2", text(page, "told"))
+    assert re.search(r"bias -?\d.* x1.* x2", text(page, "told"))
     page.keyboard.press("Enter")
     assert unit.get_attribute("aria-pressed") == "true"
     page.locator("#graph .touch").first.dispatch_event("pointerenter")

@@ -6,9 +6,9 @@ import sys
 import pytest
 from pages import serving
 
-httpx = pytest.importorskip("httpx", reason="httpx is not installed")
-
 from fastmlp.playground.app import LIMITS
+
+httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 
 @pytest.fixture(scope="module")

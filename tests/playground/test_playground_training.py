@@ -150,7 +150,9 @@ def test_the_program_on_the_page_gives_the_same_weights(opened, settings, tmp_pa
 def test_the_command_on_the_page_runs(opened, settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     session = opened(n_points=60, **settings)
-    rows = [f"{a},{b},{y}" for (a, b), y in zip(session.points.places, session.points.y)]
+    rows = [
+        f"{a},{b},{y}" for (a, b), y in zip(session.points.places, session.points.y, strict=True)
+    ]
     (tmp_path / "points.csv").write_text("\n".join(["x1,x2,y", *rows]))
     words = shlex.split(session.code(3)["shell"].replace("\\\n", " "))
     assert words.pop(0) == "fastmlp"

@@ -36,7 +36,7 @@ NOT_RUN = {
     "not run: needs a GPU": 2,
     "not run: these are the tests themselves": 2,
     "not run: installs packages and builds the site": 1,
-    "not run: it serves until a signal ends it": 2,
+    "not run: it serves until a signal ends it": 3,
     "not run: needs a server": 1,
 }
 # A small table for calls that are refused.

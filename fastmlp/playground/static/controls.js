@@ -202,7 +202,8 @@ export class Controls {
         this.change("activation", names);
       });
       return element("div", {},
-        element("div", {className: "units"}, fewer, `${size} unit${size === 1 ? "" : "s"}`, more),
+        element("div", {className: "units"}, fewer, String(size),
+          element("span", {className: "word"}, size === 1 ? "unit" : "units"), more),
         select);
     });
     byId("layers").replaceChildren(

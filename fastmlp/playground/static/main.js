@@ -200,8 +200,9 @@ function showMeasures(found) {
 // Words for those who do not see the picture.
 function describe() {
   if (!session || !frame) return;
+  const name = session.classes.length ? "accuracy" : "R²";
   const words = `Epoch ${frame.epoch}: training loss ${number(losses[frame.epoch - 1])}, ` +
-    `${byId("score-name").textContent.toLowerCase()} ${byId("train-score").textContent} in ` +
+    `${name} ${byId("train-score").textContent} in ` +
     `training, ${byId("test-score").textContent} in the test.`;
   byId("surface").setAttribute("aria-label", `Output of the network. ${words}`);
   byId("loss-chart").setAttribute("aria-label", `Loss by epoch. ${words}`);

@@ -182,10 +182,10 @@ export class Network {
   #place() {
     const columns = this.sizes.length, largest = Math.max(...this.sizes);
     const size = largest > 10 ? 24 : largest > 7 ? 30 : 38, gap = size > 30 ? 14 : 8;
-    const ends = 74, step = Math.max(112, (this.element.parentNode.clientWidth - 2 * ends) /
-      Math.max(1, columns - 2));
-    const width = columns > 2 ? 2 * ends + step * (columns - 2) : Math.max(
-      300, this.element.parentNode.clientWidth);
+    const room = this.element.parentNode.clientWidth, n_hidden = columns - 2;
+    const ends = n_hidden > 3 ? 62 : 74;
+    const step = Math.max(76, (room - 2 * ends) / Math.max(1, n_hidden));
+    const width = n_hidden ? 2 * ends + step * n_hidden : Math.max(300, room);
     const height = Math.max(180, largest * (size + gap) + 8);
     this.element.style.width = `${width}px`;
     this.element.style.height = `${height}px`;
@@ -198,6 +198,7 @@ export class Network {
     };
     const top = (layer, unit) => height / 2 + (unit - this.sizes[layer] / 2) * (size + gap) + gap / 2;
     this.heads.style.width = `${width}px`;
+    this.heads.classList.toggle("narrow", step < 112);
     [...this.heads.children].forEach((head, layer) => {
       head.style.left = `${middle(layer)}px`;
     });

@@ -38,9 +38,10 @@ export class Surface {
     if (!session) return;
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, SIZE, SIZE);
-    if (session.is_line) this.#drawLine(context);
+    if (session.is_line) this.#drawGrid(context);
     else this.#drawPlane(context, frame);
     this.#drawPoints(context);
+    if (session.is_line && frame.curve) this.#drawCurve(context, frame.curve);
     if (this.cross) this.#drawCross(context);
   }
 
@@ -88,7 +89,7 @@ export class Surface {
     context.stroke();
   }
 
-  #drawLine(context) {
+  #drawGrid(context) {
     context.strokeStyle = css("--line");
     context.lineWidth = 1;
     for (const at of [-2, -1, 0, 1, 2]) {
@@ -100,8 +101,9 @@ export class Surface {
       context.lineTo(SIZE, y);
       context.stroke();
     }
-    const curve = this.frame.curve;
-    if (!curve) return;
+  }
+
+  #drawCurve(context, curve) {
     context.strokeStyle = css("--accent");
     context.lineWidth = 4;
     context.beginPath();
