@@ -3,12 +3,12 @@
 import secrets
 import threading
 import time
-from io import BytesIO
+from io import StringIO
 from typing import Any
 
 import numpy as np
 
-from ..exceptions import collected_warnings
+from ..exceptions import InputError, collected_warnings
 from ..serving.limits import RequestError, busy
 from .code import python_code, shell_code
 from .data import Points, is_held_out, made_points, number_columns, read_csv, split, table_points
@@ -130,7 +130,7 @@ def _points(settings: Settings) -> Points:
             settings.choices["kind"], numbers["n_points"], numbers["noise"], numbers["data_seed"],
             settings.painted,
         )  # fmt: skip
-    table = BytesIO(settings.table.encode())
+    table = StringIO(settings.table)  # what is text is never decompressed
     with collected_warnings() as found:
         points = table_points(table, settings.target, settings.axes, numbers["data_seed"])
     points.notes.extend(str(warning) for warning in found)
@@ -139,8 +139,12 @@ def _points(settings: Settings) -> Points:
 
 def describe_table(text: bytes) -> dict[str, Any]:
     """List the columns of a CSV file, and which of them hold numbers."""
+    try:
+        table = StringIO(text.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InputError("the file is no text in UTF-8; save it as CSV in UTF-8") from None
     with collected_warnings():
-        frame = read_csv(BytesIO(text))
+        frame = read_csv(table)
     numbers = set(number_columns(frame))
     columns = [{"name": str(name), "is_number": name in numbers} for name in frame.columns]
     return {"columns": columns, "n_rows": len(frame)}

@@ -1,7 +1,10 @@
 """The server of the playground over HTTP, without a browser."""
 
+import gzip
+import io
 import json
 import sys
+import zipfile
 
 import pytest
 from pages import serving
@@ -151,6 +154,12 @@ def test_tables(client):
     assert good.json()["columns"][2] == {"name": "<script>", "is_number": False}
     assert client.post("/api/table", content=b"").status_code == 400
     assert client.post("/api/table", content=b"\x00\x01\x02").status_code == 400
+    packed = client.post("/api/table", content=gzip.compress(b"a,b\n1,2\n"))
+    assert packed.status_code == 400 and "UTF-8" in packed.json()["error"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a.csv", "a,b\n1,2\n")
+    assert client.post("/api/table", content=archive.getvalue()).status_code == 400
     assert client.post("/api/table", content=b"a,b\n" * 400_000).status_code == 413
 
 
