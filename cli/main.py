@@ -19,6 +19,7 @@ try:
     from .errors import INTERRUPTED, errors_as_lines, exit_code
     from .export import export
     from .fit import fit
+    from .playground import playground
     from .predict import predict
     from .report import report
     from .scores import compare
@@ -150,6 +151,7 @@ for command in (
     info,
     export,
     demo,
+    playground,
     bench,
     warmup,
     doctor,

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 # Every room of the package, and the command line above it.
 LABELS = {
     "cli": "parse, one library call, print",
+    "playground": "a page where a network learns",
     "demos": "classic experiments",
     "plotting": "pictures of networks",
     "reports": "HTML pages",

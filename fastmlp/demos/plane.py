@@ -30,7 +30,7 @@ def spiral(seed: int = 0, n_points: int = 200, max_iter: int = 600) -> Result:
     Result
     """
     rng = np.random.default_rng(seed)
-    train, test = _spiral_points(n_points, rng), _spiral_points(n_points, rng)
+    train, test = spiral_points(n_points, rng), spiral_points(n_points, rng)
     cases = [(), (8,), (32,), (32, 32)]
     models = fit_all(
         [
@@ -93,7 +93,7 @@ def circle(seed: int = 0, n_points: int = 200, n_seeds: int = 10) -> Result:
     Result
     """
     rng = np.random.default_rng(seed)
-    train, test = _circle_points(n_points, rng), _circle_points(n_points, rng)
+    train, test = circle_points(n_points, rng), circle_points(n_points, rng)
     widths = (0, 1, 2, 3, 4, 8)
     models = []
     for width in widths:
@@ -151,8 +151,8 @@ def _network(hidden: tuple[int, ...]) -> str:
     return "-".join(map(str, hidden)) or "linear"
 
 
-def _spiral_points(
-    n_points: int, rng: np.random.Generator
+def spiral_points(
+    n_points: int, rng: np.random.Generator, noise: float = 0.1
 ) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
     """Make spirals of 1.75 turns and radius 5, half a turn apart, with noise."""
     along = np.linspace(0.05, 1, n_points)
@@ -161,10 +161,10 @@ def _spiral_points(
         angle = 1.75 * along * 2 * np.pi + half_turn
         arms.append(5 * along[:, None] * np.column_stack([np.sin(angle), np.cos(angle)]))
     X = np.concatenate(arms)
-    return X + 0.1 * rng.normal(size=X.shape), np.repeat([0, 1], n_points)
+    return X + noise * rng.normal(size=X.shape), np.repeat([0, 1], n_points)
 
 
-def _circle_points(
+def circle_points(
     n_points: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
     """Fill a disc of radius 2.5, and a ring from radius 3.5 to 5 around it."""

@@ -210,13 +210,19 @@ def _check_name(request: Request, state: State) -> None:
         raise RequestError(404, f"there is no model of this name; it is {state.served.name!r}")
 
 
+def check_host(request: Request, hosts: set[str] | None) -> None:
+    """Refuse a client that comes by a name which is none of `hosts`; None are all names."""
+    if hosts is None:
+        return
+    host = request.headers.get("host", "").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name not in hosts:
+        raise RequestError(421, "this server is for its own machine; ask it as localhost")
+
+
 def _check_client(request: Request, settings: Settings) -> None:
     """Refuse a client that comes by a foreign name, or has no token."""
-    if settings.hosts is not None:
-        host = request.headers.get("host", "").lower()
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if name not in settings.hosts:
-            raise RequestError(421, "this server is for its own machine; ask it as localhost")
+    check_host(request, settings.hosts)
     if settings.token is None or request.url.path in _PUBLIC:
         return
     kind, _, given = request.headers.get("authorization", "").partition(" ")
@@ -253,7 +259,7 @@ async def _predict(
         raise RequestError(415, "compressed bodies are not known; send it as it is")
     try:
         async with asyncio.timeout(limits.seconds):
-            body = await _body(request, limits)
+            body = await received(request, limits)
     except TimeoutError:
         raise RequestError(
             408, f"the body has not arrived in {limits.seconds:g} s", {"Connection": "close"}
@@ -276,7 +282,7 @@ async def _predict(
     return Response(found, 200, _NO_STORE, "application/json")
 
 
-async def _body(request: Request, limits: Limits) -> bytes:
+async def received(request: Request, limits: Limits) -> bytes:
     """Read the body of a request, and refuse one that is too large as soon as that is known."""
     too_large = RequestError(
         413, f"the body has more than {limits.body} bytes; send fewer rows", {"Connection": "close"}

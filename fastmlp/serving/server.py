@@ -21,6 +21,7 @@ from ..exceptions import InputError, collected_warnings
 from ..export.model_file import load_model
 from .app import Settings, State, make_app
 from .batching import Served
+from .limits import Limits
 from .metrics import Metrics, bytes_of_counts
 
 _log = logging.getLogger("fastmlp.serving")
@@ -134,9 +135,13 @@ def serve(
 
 def make_server(state: State) -> uvicorn.Server:
     """Make the server of an application; it runs until its ``should_exit`` is set."""
-    limits = state.settings.limits
+    return server_of(make_app(state), state.settings.limits)
+
+
+def server_of(app: Any, limits: Limits) -> uvicorn.Server:
+    """Make a server for any application, with these limits."""
     config = uvicorn.Config(
-        make_app(state),
+        app,
         access_log=False,
         log_config=None,
         lifespan="on",

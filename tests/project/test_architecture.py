@@ -41,6 +41,17 @@ ROOMS = {
     "tools": {"exceptions", "network", "engines", "estimators"},
     "plotting": {"exceptions", "network", "training", "estimators", "export"},
     "reports": {"exceptions", "estimators", "tabular", "export"},
+    "playground": {
+        "exceptions",
+        "schedules",
+        "network",
+        "engines",
+        "training",
+        "estimators",
+        "tabular",
+        "serving",
+        "demos",
+    },
     "demos": {"exceptions", "network", "training", "estimators", "tabular", "export", "plotting"},
 }
 
@@ -67,6 +78,7 @@ OWNERS = {
         "plotting",
         "reports",
         "demos",
+        "playground",
     },
     "pandas": {"tabular", "reports", "demos"},
     "pyarrow": {"tabular"},
@@ -78,8 +90,8 @@ OWNERS = {
     "matplotlib": {"plotting", "reports", "demos"},
     "jinja2": {"reports"},
     "markupsafe": {"reports"},
-    "starlette": {"serving"},
-    "uvicorn": {"serving"},
+    "starlette": {"serving", "playground"},
+    "uvicorn": {"serving", "playground"},
     "click": set(),
     "fastmlp_cli": set(),
 }

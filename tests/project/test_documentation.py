@@ -38,7 +38,7 @@ NOT_RUN = {
     "not run: needs a GPU": 2,
     "not run: these are the tests themselves": 2,
     "not run: installs packages and builds the site": 1,
-    "not run: it serves until a signal ends it": 2,
+    "not run: it serves until a signal ends it": 3,
     "not run: needs a server": 1,
     "not run: needs a cluster": 2,
 }
@@ -48,7 +48,7 @@ N_ROWS = 301
 X, Y = np.random.RandomState(0).normal(size=(60, 4)), np.arange(60) % 3
 ROOMS = (
     "network|engines|training|estimators|tabular|search|streaming|cluster|export|reports|serving"
-    "|tools|demos|plotting"
+    "|tools|demos|playground|plotting"
 )
 
 

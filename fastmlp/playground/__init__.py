@@ -1,0 +1,1 @@
+"""A page in the browser where a small network is seen to learn."""

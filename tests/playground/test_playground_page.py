@@ -1,0 +1,290 @@
+"""The page of the playground in a real browser."""
+
+import re
+import time
+from xml.etree import ElementTree
+
+import pytest
+from pages import find_chromium, serving
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+HOSTILE = '<img src=x onerror="document.title=1">'
+TABLE = f'a,"{HOSTILE.replace(chr(34), chr(34) * 2)}",</option><script>document.title=2</script>\n'
+TABLE += "".join(f"{i % 7},{(3 * i) % 11},{'<b>yes</b>' if i % 3 else 'no'}\n" for i in range(40))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = find_chromium()
+    with playwright.sync_playwright() as opened:
+        found = opened.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def served():
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser, served):
+    """Open pages; none of them may log an error, or ask for anything elsewhere."""
+    contexts, complaints, asked = [], [], []
+
+    def opened(where="", width=1280, scheme="light", address=served[0], is_silent=True):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        if is_silent:
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append("a dialog"))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{address}/{where}")
+        ready(page)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert [
+        url for url in asked if not url.startswith(("http://127.0.0.1:", "blob:", "data:"))
+    ] == []
+
+
+def until(page, condition):
+    """Wait for a condition; the page's policy lets no script of the browser's driver wait in it."""
+    deadline = time.monotonic() + 20
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(10)
+
+
+def until_text(page, name, condition):
+    until(page, f"((text) => {condition})(document.getElementById('{name}').textContent)")
+
+
+def until_epoch(page, epoch):
+    until_text(page, "epoch", f"text === '{epoch}'")
+
+
+def ready(page):
+    """Wait until the page shows a network and its code."""
+    until_text(page, "python", "text.length > 100")
+
+
+def anew(page, act):
+    """Do what begins another network, and wait for that."""
+    with page.expect_response("**/api/sessions"), page.expect_response("**/code"):
+        act()
+    page.wait_for_timeout(50)
+
+
+def text(page, name):
+    return page.text_content(f"#{name}")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_accessible(visit, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = visit(width=width, scheme=scheme)
+    page.click("#step")
+    until_epoch(page, 1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # The page's policy lets no script in, so that axe comes by way of the debugger.
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"]})
+    serious = [
+        (one["id"], [node["html"] for node in one["nodes"]])
+        for one in found.response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    assert page.title() == "fastmlp playground"
+
+
+def test_two_units_learn_exclusive_or(visit):
+    page = visit()
+    anew(page, lambda: page.select_option("#lesson", label="Exclusive or: two units can"))
+    assert text(page, "train-score") != "100.0 %"
+    page.select_option("#speed", "20")
+    page.click("#run")
+    until_text(page, "train-score", "text === '100.0 %'")
+    page.click("#run")
+    assert text(page, "run") == "Run"
+    until_text(page, "status", "text.startsWith('Epoch')")
+    assert "accuracy 100.0 %" in page.get_attribute("#surface", "aria-label")
+
+
+def test_the_network_changes(visit):
+    page = visit()
+    units = "document.querySelectorAll('#graph button').length"
+    assert page.evaluate(units) == 2 + 4 + 2 + 1
+    anew(page, lambda: page.click("#add-layer"))
+    assert page.evaluate(units) == 2 + 4 + 2 + 2 + 1
+    anew(page, lambda: page.press("#more-0", "Enter"))
+    assert page.evaluate("document.activeElement.id") == "more-0"
+    anew(page, lambda: page.select_option("#activation-0", "relu"))
+    anew(page, lambda: page.check("[name=feature][value='x1*x2']"))
+    assert "(5, 2, 2)" in text(page, "python") and "('relu', 'tanh', 'tanh')" in text(
+        page, "python"
+    )
+    assert "['x1', 'x2', 'x1*x2']" in text(page, "python")
+    anew(page, lambda: page.select_option("#field-solver", "lbfgs"))
+    assert page.is_disabled("#field-learning_rate_init")
+    for _ in range(3):
+        anew(page, lambda: page.click("#remove-layer"))
+    assert page.evaluate(units) == 4 and page.is_disabled("#remove-layer")
+    page.click("#step")
+    until_epoch(page, 1)
+
+
+def test_back_through_the_epochs(visit):
+    page = visit()
+    for epoch in "123":
+        page.click("#step")
+        until_epoch(page, epoch)
+    until_text(page, "python", "text.includes('max_iter=3,')")
+    last = text(page, "train-loss")
+    page.focus("#history")
+    page.press("#history", "ArrowLeft")
+    until_epoch(page, 2)
+    assert text(page, "train-loss") != last
+    until_text(page, "python", "text.includes('max_iter=2,')")
+    anew(page, lambda: page.click("#reset"))
+    assert text(page, "epoch") == "0"
+
+
+def test_units_and_weights_tell_their_numbers(visit):
+    page = visit()
+    page.click("#step")
+    unit = page.get_by_label("Layer 1, unit 2", exact=True)
+    unit.focus()
+    assert re.search(r"bias -?\d.* x1.* x2", text(page, "told"))
+    page.keyboard.press("Enter")
+    assert unit.get_attribute("aria-pressed") == "true"
+    page.locator("#graph .touch").first.dispatch_event("pointerenter")
+    assert text(page, "told").startswith("Weight ")
+
+
+def test_points_are_painted_with_pointer_and_keys(visit):
+    page = visit()
+    page.check("[name=pointer][value='1']")
+    anew(page, lambda: page.locator("#surface").click(position={"x": 30, "y": 40}))
+    assert "1 painted" in text(page, "pointer")
+    page.focus("#surface")
+    for _ in range(4):
+        page.keyboard.press("ArrowUp")
+    anew(page, lambda: page.keyboard.press("Enter"))
+    assert "2 painted" in text(page, "pointer") and "(0, 0.4, 1)" in text(page, "python")
+    anew(page, lambda: page.get_by_text("Clear 2 painted").click())
+    page.check("[name=pointer][value='inspect']")
+    page.locator("#surface").click(position={"x": 30, "y": 40})
+    until_text(page, "point", "text.includes('Output')")
+
+
+def test_a_table_of_the_user_with_hostile_names(visit):
+    page = visit()
+    file = {"name": "mine.csv", "mimeType": "text/csv", "buffer": TABLE.encode()}
+    anew(page, lambda: page.set_input_files("#file", file))
+    names = page.eval_on_selector_all("#target option", "(all) => all.map((o) => o.textContent)")
+    assert names == ["a", HOSTILE, "</option><script>document.title=2</script>"]
+    anew(page, lambda: (page.select_option("#axis1", "a"), page.select_option("#axis2", HOSTILE)))
+    assert HOSTILE in text(page, "python") and "table_points(" in text(page, "python")
+    page.click("#step")
+    until_epoch(page, 1)
+    assert page.title() == "fastmlp playground"
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_a_table_that_cannot_be_read(visit):
+    page = visit(is_silent=False)  # browsers log an answer of 400
+    page.set_input_files("#file", {"name": "a", "mimeType": "text/csv", "buffer": b"\0\1\2"})
+    page.wait_for_selector("#problem:not([hidden])")
+    assert len(text(page, "problem-text")) > 10 and page.is_hidden("#retry")
+
+
+def test_a_link_holds_the_settings(visit):
+    page = visit()
+    anew(page, lambda: page.check("[name=kind][value=moons]", force=True))
+    anew(page, lambda: page.click("#more-1"))
+    link = page.url
+    other = visit(link.split("/")[-1])
+    assert other.is_checked("[name=kind][value=moons]")
+    assert "(4, 3)" in text(other, "python") and text(other, "python") == text(page, "python")
+    assert "(4, 2)" in text(visit("#no-settings"), "python")
+
+
+def test_pictures_are_saved(visit):
+    page = visit()
+    page.click("#step")
+    until_epoch(page, 1)
+    with page.expect_download() as svg:
+        page.click("#save-svg")
+    root = ElementTree.parse(svg.value.path()).getroot()
+    assert root.tag.endswith("svg") and len(root.findall(".//{*}image")) == 1 + 9
+    with page.expect_download() as png:
+        page.click("#save-png")
+    assert png.value.path().read_bytes().startswith(b"\x89PNG")
+    assert png.value.path().stat().st_size > 20_000
+    with page.expect_download() as points:
+        page.click("#save-points")
+    assert points.value.path().read_text().startswith("x1,x2,y\n")
+
+
+def test_two_tabs_learn_by_themselves(visit, served):
+    first, second = visit(), visit()
+    first.click("#run")
+    until_text(first, "epoch", "Number(text) > 20")
+    assert text(second, "epoch") == "0"
+    second.click("#step")
+    until_epoch(second, 1)
+    first.click("#run")
+
+
+def test_the_server_rests_where_the_page_is_hidden_or_closed(visit, served):
+    """A browser draws no frames of a hidden page, and the page asks once for each frame."""
+    _, sessions, _ = served
+    before = set(sessions._known)
+    page = visit()
+    (key,) = set(sessions._known) - before
+    training = sessions.find(key).training
+    page.click("#run")
+    until_text(page, "epoch", "Number(text) > 20")
+    page.evaluate("window.requestAnimationFrame = () => 0")
+    page.wait_for_timeout(300)  # a frame may be on its way
+    reached = training.n_epochs
+    page.wait_for_timeout(300)
+    assert training.n_epochs == reached and training.is_alive
+    page.goto("about:blank")
+    training._thread.join(10)
+    assert not training.is_alive and key not in sessions._known
+
+
+def test_a_session_that_has_ended_begins_anew(visit, served):
+    page = visit(is_silent=False)
+    page.click("#step")
+    until_epoch(page, 1)
+    served[1].close_all()
+    anew(page, lambda: page.click("#step"))
+    assert text(page, "epoch") == "0" and page.is_hidden("#problem")
+
+
+def test_the_page_says_that_the_server_has_ended(visit):
+    with serving() as (address, _, end):
+        page = visit(address=address, is_silent=False)
+        page.click("#run")
+        until_text(page, "epoch", "Number(text) > 5")
+        end()
+        page.wait_for_selector("#problem:not([hidden])")
+        assert "does not answer" in text(page, "problem-text") and page.is_visible("#retry")
+        assert text(page, "run") == "Run"
