@@ -12,7 +12,7 @@ from ..engines.engine import Matrix
 from ..engines.ranges import check_range
 from ..exceptions import DataWarning, InputError, warn_user
 from ..network import weights
-from . import inputs, planning
+from . import inputs, planning, prediction
 from .transaction import whole
 
 OF = ("prediction", "score")
@@ -36,7 +36,11 @@ def network_gradients(
     model = whole(estimator)
     units, is_negated, is_single = _wanted(model, class_, output)
     X = devices.host_array(inputs.read_features(model, X))
-    gradients = unit_gradients(model, X, units, of == "score")
+    if of == "prediction" and not is_classifier(model) and len(model._fitted_quantiles()) > 1:
+        gradients = unit_gradients(model, X, range(model.n_outputs_), False)
+        gradients = in_order(gradients, prediction.outputs(model, X, estimator))[:, units]
+    else:
+        gradients = unit_gradients(model, X, units, of == "score")
     if is_negated:
         np.negative(gradients, out=gradients)
     if times_input:
@@ -78,6 +82,23 @@ def unit_gradients(
     return gradients
 
 
+def in_order(gradients: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Put gradients of quantiles in the order in which the quantiles are predicted.
+
+    Parameters
+    ----------
+    gradients : ndarray of shape (n_rows, n_levels, n_inputs)
+    outputs : ndarray of shape (n_rows, n_levels)
+        What the network gives; predictions are these, in increasing order in each row.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_levels, n_inputs)
+    """
+    order = outputs.argsort(axis=1, kind="stable")
+    return np.take_along_axis(gradients, order[:, :, np.newaxis], axis=1)
+
+
 def check_of(of: str) -> None:
     """Raise ValueError for an unknown value of `of`."""
     if of not in OF:
@@ -92,8 +113,10 @@ def class_number(classes: np.ndarray, class_: Any) -> int:
     InputError
         When it is none of them.
     """
-    is_label = np.ndim(class_) == 0
-    found = np.flatnonzero([is_label and bool(known == class_) for known in classes])
+    # A comparison with a list is an array, and one with pandas.NA is neither true nor false.
+    found = np.flatnonzero([
+        isinstance(same := known == class_, bool | np.bool_) and bool(same) for known in classes
+    ])  # fmt: skip
     if not len(found):
         shown = ", ".join(repr(known) for known in classes[:5].tolist())
         more = ", ..." if len(classes) > 5 else ""

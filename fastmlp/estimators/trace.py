@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import InputError
@@ -157,7 +158,8 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
     ----------
     model : MLPClassifier or MLPRegressor
         Fitted; it is not modified.
-    x : array-like of shape (n_features,) or (n_examples, n_features)
+    x : array-like of shape (n_features,), or array-like or sparse matrix of shape \
+(n_examples, n_features)
         One example, or several.
     y : label or number, or array-like of shape (n_outputs,), (n_examples,) or \
 (n_examples, n_outputs)
@@ -171,7 +173,8 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
     Raises
     ------
     InputError
-        When x is no example, or y is not one value for each.
+        When x is no example, y is not one value for each output of each, or the class weights of
+        all examples are 0, or numbers are too large for an exponential.
     ValueError
         When x or y do not fit the model.
 
@@ -193,6 +196,12 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
     objective = objective_of(model, *_examples(x, y))
     objective = objective._replace(plan=replace(objective.plan, dropout=()))
     plan, (X, T, weight) = objective.plan, objective.data
+    if T.shape[1] != plan.n_outputs:
+        raise InputError(
+            f"y has {T.shape[1]} values for each example, and the model {plan.n_outputs} outputs"
+        )
+    if weight is not None and not weight.sum():
+        raise InputError("the classes of these examples have weight 0, so that there is no loss")
     shares = np.full(len(X), 1 / len(X)) if weight is None else weight / weight.sum()
     total = float(len(X)) if weight is None else float(weight.sum())
     values, signals = _Values(plan, objective.theta, X), _Signals(plan, T)
@@ -221,22 +230,34 @@ def _examples(x: Any, y: Any) -> tuple[Any, np.ndarray]:
     InputError
         When these are no examples.
     """
-    # A frame keeps its names of columns, which are compared with those of the fit.
-    X, Y = x if hasattr(x, "columns") else np.asarray(x), np.asarray(y)
+    Y = np.asarray(y)
+    if issparse(x):
+        x = x.toarray()
+    # A frame, and a row of one, keep their names of columns, which are compared with the fit's.
+    is_row_of_frame = hasattr(x, "iloc") and not hasattr(x, "columns")
+    if is_row_of_frame:
+        x, Y = x.to_frame().T, Y[np.newaxis]
+    X = x if hasattr(x, "columns") else np.asarray(x)
     if X.ndim not in (1, 2):
         raise InputError(f"x must be one example or rows of several, got shape {X.shape}")
     if X.ndim == 1:
         X, Y = X[np.newaxis], Y[np.newaxis]
-        if Y.ndim == 2 and Y.shape[1] == 1:
-            Y = Y[:, 0]
+    if Y.shape == (1, 1):
+        Y = Y[:, 0]
     if Y.ndim == 0 or len(Y) != len(X):
         raise InputError(f"y must have a value for each of {len(X)} examples, got shape {Y.shape}")
     return X, Y
 
 
 def _elementwise(formula: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
-    """Apply a scalar formula to the elements of arrays."""
-    return np.vectorize(formula, otypes=[np.float64])(*arrays)
+    """Apply a scalar formula to the elements of arrays; raise InputError where it overflows."""
+    try:
+        return np.vectorize(formula, otypes=[np.float64])(*arrays)
+    except OverflowError as error:
+        raise InputError(
+            "the exponential of a number in this network is too large for float64; scale x as for "
+            "the fit"
+        ) from error
 
 
 class _Values:

@@ -8,7 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators.input_gradients import check_of, class_number, output_number, unit_gradients
+from ..estimators.input_gradients import (
+    check_of,
+    class_number,
+    in_order,
+    output_number,
+    unit_gradients,
+)
 from ..estimators.prediction import outputs
 from ..estimators.transaction import whole
 from ..exceptions import InputError
@@ -131,7 +137,14 @@ def _of_inputs(
     """Compute the gradients of a model's prediction for the inputs of its networks."""
     trained = model.estimator_
     if not hasattr(trained, "classes_"):
-        return _of_network(trained, inputs, [unit or 0], False)[:, 0] * float(model.target_scale_)
+        scale, n_levels = float(model.target_scale_), len(fitted_levels(model))
+        if n_levels < 2:
+            return _of_network(trained, inputs, [0], False)[:, 0] * scale
+        gradients = _of_network(trained, inputs, range(n_levels), False)
+        # A network puts its own quantiles in order, and so does the model after its offsets.
+        if not isinstance(trained, Pack):
+            gradients = in_order(gradients, outputs(trained, inputs, trained))
+        return in_order(gradients, model._in_units(trained.predict(inputs)))[:, unit] * scale
     n_classes = len(model.classes_)
     chosen = _predicted(model, inputs) if unit is None else np.full(len(inputs), unit)
     result = np.empty(inputs.shape)

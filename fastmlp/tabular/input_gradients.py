@@ -34,7 +34,8 @@ def input_gradients(
         predicted for each row.
     output : int, optional
         The number of an output: of several targets or quantiles of a regressor, or of several
-        labels of a classifier. By default all of them.
+        labels of a classifier. By default all of them. Quantiles are numbered as they are
+        predicted, in increasing order.
     of : {'prediction', 'score'}, default='prediction'
         'prediction' differentiates what ``predict_proba`` gives for the class, or ``predict`` of a
         regressor. 'score' takes the pre-activation of the output unit, before softmax, logistic
@@ -67,8 +68,9 @@ def input_gradients(
     Notes
     -----
     The gradients are computed by the compiled kernels of the CPU, for models with
-    ``device='cuda'`` too, in about twice the time of a prediction, and are bitwise the same for
-    any number of threads. At a kink of an activation the derivative is that of training.
+    ``device='cuda'`` too, in about twice the time of a prediction of dense rows, and are
+    bitwise the same for any number of threads. Of sparse rows most of the time goes into the
+    gradients themselves, which are dense. At a kink of an activation the derivative is that of training.
 
     The inputs of a network for a table are made of the columns by a fitted preprocessor, which the
     chain rule takes into account. Its numbers are piecewise smooth: between two pieces the slope is

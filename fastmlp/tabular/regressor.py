@@ -259,12 +259,17 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _predictions(self, standardised: NDArray[Any]) -> NDArray[np.float64]:
         """Return predictions in units of the target, with quantiles that cover what they should."""
+        predicted = self._in_units(standardised)
+        # Offsets, and means over networks, may bring quantiles out of order.
+        return np.sort(predicted, axis=1) if predicted.ndim == 2 else predicted
+
+    def _in_units(self, standardised: NDArray[Any]) -> NDArray[np.float64]:
+        """Return predictions in units of the target, before quantiles are put in order."""
         predicted = standardised.astype(np.float64) * self.target_scale_ + self.target_mean_
         offsets = getattr(self, "quantile_offsets_", None)
         if offsets is not None:
             predicted = predicted + (offsets if predicted.ndim == 2 else offsets[0])
-        # Offsets, and means over networks, may bring quantiles out of order.
-        return np.sort(predicted, axis=1) if predicted.ndim == 2 else predicted
+        return predicted
 
     def _see_unseen(
         self, unseen: OutOfFold, values: NDArray[Any], weight: NDArray[np.float64] | None

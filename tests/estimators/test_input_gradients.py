@@ -2,6 +2,7 @@
 
 import naive
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import fit_quietly, imported_by
 from scipy.sparse import csr_matrix
@@ -169,6 +170,19 @@ def test_it_does_not_matter_how_weights_and_rows_lie():
     np.testing.assert_array_equal(input_gradients(model, X), found)
 
 
+def test_quantiles_are_differentiated_in_their_order():
+    model = MLPRegressor("quantile", hidden_layer_sizes=(5,), quantiles=[0.1, 0.5, 0.9],
+                         activation="tanh", max_iter=2, random_state=0)  # fmt: skip
+    model = fit_quietly(model, X, TARGETS["number"])
+    assert (np.diff(model._outputs(X), axis=1) < 0).any()
+    found = input_gradients(model, X)
+    np.testing.assert_allclose(found, differences(model.predict), rtol=1e-5, atol=1e-8)
+    for k in range(3):
+        np.testing.assert_array_equal(input_gradients(model, X, output=k), found[:, k])
+        score = input_gradients(model, X, output=k, of="score")
+        np.testing.assert_allclose(score, differences(model._outputs)[:, k], rtol=1e-5, atol=1e-8)
+
+
 def test_dropout_is_left_out():
     model = network("classes", dropout=0.5)
     found = each_output(model, "classes")
@@ -179,6 +193,7 @@ def test_dropout_is_left_out():
     ("target", "options", "message"),
     [
         ("classes", {"class_": 7}, "class_=7 is none of the model's classes: 0, 1, 2"),
+        ("classes", {"class_": pd.NA}, "class_=<NA> is none of the model's classes"),
         ("classes", {"class_": []}, "none of the model's classes"),
         ("classes", {"class_": [0, 1, 2]}, "none of the model's classes"),
         ("classes", {"output": 1}, "use class_ for a classifier"),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import fit_quietly
+from scipy.sparse import csr_matrix
 
 from fastmlp import InputError, MLPClassifier, MLPRegressor, check_gradient, trace
 from fastmlp.estimators import gradient_check
@@ -202,6 +203,15 @@ def test_frames_keep_their_names():
     close(trace(model, frame, CLASSES).loss, trace(model, frame[:], list(CLASSES)).loss)
     with pytest.raises(ValueError, match="feature names"):
         trace(model, frame.rename(columns={"a": "d"}), CLASSES)
+    row = frame.iloc[3]
+    close(trace(model, row, CLASSES[3]).x, X[3])
+    with pytest.raises(ValueError, match="feature names"):
+        trace(model, row[["b", "a", "c"]], CLASSES[3])
+
+
+def test_sparse_examples():
+    model = fitted(MLPClassifier, CLASSES)
+    close(trace(model, csr_matrix(X), CLASSES).dL_dx, trace(model, X, CLASSES).dL_dx)
 
 
 def test_a_wrong_gradient_is_found():
@@ -271,3 +281,12 @@ def test_bad_input_is_refused():
         trace(model, X[0], 5)
     with pytest.raises(ValueError, match="X has 2 features"):
         trace(model, X[0, :2], 0)
+    with pytest.raises(InputError, match="y has 1 values for each example, and the model 2 out"):
+        trace(fitted(*MODELS["several"][:2]), X[0], 1.0)
+    with pytest.raises(InputError, match="y has 2 values for each example, and the model 1 out"):
+        trace(fitted(*MODELS["squared_error"][:2]), X[0], [1.0, 2.0])
+    weightless = fitted(MLPClassifier, CLASSES, class_weight={0: 0.0, 1: 1.0, 2: 1.0})
+    with pytest.raises(InputError, match="have weight 0"):
+        trace(weightless, X[0], 0)
+    with pytest.raises(InputError, match="too large for float64; scale x as for the fit"):
+        trace(fitted(MLPClassifier, CLASSES, activation="selu"), 1e5 * X[0], 0)

@@ -94,6 +94,25 @@ def test_quantiles_are_chosen_by_number():
         input_gradients(model, FRAME, output="b")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"hidden_layer_sizes": (8,), "activation": "tanh", "max_iter": 1}, {"members": 2}],
+)
+def test_quantiles_are_differentiated_in_their_order(options):
+    levels = [0.3, 0.5, 0.7]
+    model = fitted(TabularRegressor, NUMBERS, loss="quantile", quantiles=levels, random_state=0,
+                   **options)  # fmt: skip
+    # Wherever the offsets come from, they may reverse the order of some rows.
+    model.quantile_offsets_ = np.array([0.6, 0.0, -0.6])
+    raw = model._in_units(model.estimator_.predict(model._inputs(FRAME)))
+    is_crossed = (np.diff(raw, axis=1) < 0).any(axis=1)
+    assert is_crossed.any()
+    for k in range(3):
+        found = input_gradients(model, FRAME, output=k)
+        expected = differences(model.predict, "width")[:, k]
+        assert_close(found["width"][is_crossed], expected[is_crossed])
+
+
 def test_scores_of_a_single_network():
     model = fitted(TabularClassifier, NAMES == "top")
     found = input_gradients(model, FRAME, True, of="score")
@@ -148,6 +167,12 @@ def test_missing_values_have_no_gradient():
     pd.testing.assert_frame_equal(times, found * frame[NUMERIC])
     as_dicts = input_gradients(model, frame.to_dict("records"))
     np.testing.assert_array_equal(as_dicts, found)
+
+
+def test_huge_numbers_have_no_slope():
+    model = fitted(TabularRegressor, NUMBERS)
+    found = input_gradients(model, FRAME.assign(width=1e300))
+    assert (found["width"] == 0).all() and (found["height"] != 0).any()
 
 
 def test_rows_do_not_depend_on_others(monkeypatch):

@@ -35,8 +35,10 @@ def number_gradients(
     scaling, groups = scaling_of(fitted), fitted.groups_
     is_missing = np.isnan(numbers)
     scaled = scaling.scaled(numbers)
+    is_limited = np.abs(scaled) > SQUASH_LIMIT
+    scaled = scaled.clip(-SQUASH_LIMIT, SQUASH_LIMIT)  # the square of a huge number overflows
     slopes = scaling.scales * (1 + np.square(scaled / SQUASH_BOUND)) ** -1.5
-    slopes[np.abs(scaled) > SQUASH_LIMIT] = 0
+    slopes[is_limited] = 0
     slopes[:, scaling.is_binary] = scaling.scales[scaling.is_binary]
     start = groups["base"][0]
     result: NDArray[np.float64] = gradients[:, start : start + numbers.shape[1]] * slopes
