@@ -80,10 +80,11 @@ def measured_apart(turns, *paths):
 def report(rows, turns):
     """The table of results."""
     first, second = hardware()
+    runs = f"Medians of {turns} runs in turn" if turns > 1 else "One run"
     note = (
         f"{first}; {second}, pandas {version('pandas')}; {date.today()}. Reading is "
-        f"pandas.read_csv, {ROWS_AT_ONCE} rows at a time. Medians of {turns} runs in turn, in one "
-        f"process for each model."
+        f"pandas.read_csv, {ROWS_AT_ONCE} rows at a time. {runs}, in one process "
+        "for each model."
     )
     head = ["table", "model", "MB", "rows", "reading, s", "predict, s", "x reading", "MB/s",
             "CPU s of reading", "CPU s of predict"]  # fmt: skip
