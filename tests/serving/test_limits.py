@@ -108,7 +108,9 @@ def test_addresses_methods_and_types(client):
 
 
 @pytest.mark.parametrize(
-    "body", [gzip.compress(b"size\n" * 1000), b"BZh91AY&SYx", b"a\0b", b"\xff"]
+    "body",
+    [gzip.compress(b"size\n" * 1000), b"BZh91AY&SYx", b"a\0b", b"\xff"],
+    ids=["gzip", "bzip2", "zero byte", "no UTF-8"],
 )
 def test_a_csv_that_is_no_text_is_not_looked_into(client, body):
     answer = client.post("/predict", content=body, headers={"Content-Type": "text/csv"})
