@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
-from ..exceptions import InputError
+from ..exceptions import DataWarning, InputError, warn_user
 from ..network.formulas import activations, losses
 from ..network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, TrainingPlan
 from ..network.weights import flatten, penalty, views
@@ -178,6 +178,11 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
     ValueError
         When x or y do not fit the model.
 
+    Warns
+    -----
+    DataWarning
+        When the loss or a gradient is not finite.
+
     Examples
     --------
     >>> from fastmlp import MLPRegressor, trace
@@ -195,28 +200,30 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
     check_is_fitted(model, "coefs_")
     objective = objective_of(model, *_examples(x, y))
     objective = objective._replace(plan=replace(objective.plan, dropout=()))
-    plan, (X, T, weight) = objective.plan, objective.data
+    plan, (X, T, _) = objective.plan, objective.data
     if T.shape[1] != plan.n_outputs:
         raise InputError(
             f"y has {T.shape[1]} values for each example, and the model {plan.n_outputs} outputs"
         )
-    if weight is not None and not weight.sum():
-        raise InputError("the classes of these examples have weight 0, so that there is no loss")
-    shares = np.full(len(X), 1 / len(X)) if weight is None else weight / weight.sum()
-    total = float(len(X)) if weight is None else float(weight.sum())
-    values, signals = _Values(plan, objective.theta, X), _Signals(plan, T)
-    signals.go_back(values)
-    layers = tuple(
-        _layer(plan, values, signals, number, shares, total) for number in range(len(values.W))
-    )
+    shares, total = _shares(objective)
+    with np.errstate(over="ignore", invalid="ignore"):  # there is one warning of all below
+        values, signals = _Values(plan, objective.theta, X), _Signals(plan, T)
+        signals.go_back(values)
+        layers = tuple(
+            _layer(plan, values, signals, number, shares, total) for number in range(len(values.W))
+        )
+        loss, dL_dx = float(shares @ signals.losses), shares @ signals.dL_dx
+    results = [dL_dx, *(layer.dL_dW for layer in layers)]
+    if not (np.isfinite(loss) and all(np.isfinite(result).all() for result in results)):
+        warn_user("the loss or a gradient is not finite; scale x and y as for the fit", DataWarning)
     return Trace(
         x=shares @ X,
         t=shares @ T,
         layers=layers,
         loss_name=Loss(plan.loss).name.lower(),
-        loss=float(shares @ signals.losses),
+        loss=loss,
         penalty=float(penalty(objective.theta, plan, total)),
-        dL_dx=shares @ signals.dL_dx,
+        dL_dx=dL_dx,
         n_examples=len(X),
         objective=objective,
     )
@@ -247,6 +254,22 @@ def _examples(x: Any, y: Any) -> tuple[Any, np.ndarray]:
     if Y.ndim == 0 or len(Y) != len(X):
         raise InputError(f"y must have a value for each of {len(X)} examples, got shape {Y.shape}")
     return X, Y
+
+
+def _shares(objective: Objective) -> tuple[np.ndarray, float]:
+    """Return the share of each example in the mean loss, and the total weight.
+
+    Raises
+    ------
+    InputError
+        When the weight of all examples is 0.
+    """
+    X, _, weight = objective.data
+    if weight is None:
+        return np.full(len(X), 1 / len(X)), float(len(X))
+    if not (total := float(weight.sum())):
+        raise InputError("the classes of these examples have weight 0, so that there is no loss")
+    return weight / total, total
 
 
 def _elementwise(formula: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:

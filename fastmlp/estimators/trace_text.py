@@ -27,7 +27,10 @@ def written(trace: "Trace") -> str:
     """
     shapes = [f"{len(trace.x)} inputs", *(f"{len(a.z)} {a.activation}" for a in trace.layers)]
     whose = "one example" if trace.n_examples == 1 else f"{trace.n_examples} examples (means)"
-    lines = [f"Computation graph of {whose}: {' -> '.join(shapes)}", ""]
+    lines = [f"Computation graph of {whose}: {' -> '.join(shapes)}"]
+    if trace.n_examples > 1:
+        lines.append("The equations hold for each example, and not for the means.")
+    lines.append("")
     rows = [
         [f"x_{i + 1}", number(value), number(signal)]
         for i, (value, signal) in enumerate(zip(trace.x, trace.dL_dx, strict=True))

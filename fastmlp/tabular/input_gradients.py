@@ -68,9 +68,9 @@ def input_gradients(
     Notes
     -----
     The gradients are computed by the compiled kernels of the CPU, for models with
-    ``device='cuda'`` too, in about twice the time of a prediction of dense rows, and are
-    bitwise the same for any number of threads. Of sparse rows most of the time goes into the
-    gradients themselves, which are dense. At a kink of an activation the derivative is that of training.
+    ``device='cuda'`` too, in about twice the time of a prediction of dense rows, and are bitwise
+    the same for any number of threads. Of sparse rows most of the time goes into the gradients
+    themselves, which are dense. At a kink of an activation the derivative is that of training.
 
     The inputs of a network for a table are made of the columns by a fitted preprocessor, which the
     chain rule takes into account. Its numbers are piecewise smooth: between two pieces the slope is

@@ -9,7 +9,7 @@ import pytest
 from helpers import fit_quietly
 from scipy.sparse import csr_matrix
 
-from fastmlp import InputError, MLPClassifier, MLPRegressor, check_gradient, trace
+from fastmlp import DataWarning, InputError, MLPClassifier, MLPRegressor, check_gradient, trace
 from fastmlp.estimators import gradient_check
 from fastmlp.network.plan import Activation
 
@@ -230,6 +230,14 @@ def test_saturated_probabilities():
     assert all(np.isfinite(values).all() for values in (graph.layers[0].dL_dh, graph.dL_dx))
 
 
+@pytest.mark.parametrize("name", ["squared_error", "custom"])
+def test_numbers_that_are_not_finite_are_told(name):
+    kind, y, options = MODELS[name]
+    with pytest.warns(DataWarning, match="is not finite; scale x and y") as warned:
+        assert trace(fitted(kind, y, **options), X[0], 1e300).loss == np.inf
+    assert len(warned) == 1
+
+
 def test_it_is_plain_data():
     graph = trace(fitted(MLPClassifier, CLASSES), X[0], 0)
     found = json.loads(json.dumps(graph.to_dict()))
@@ -247,7 +255,7 @@ def test_text_has_the_numbers():
         hidden_layer_sizes=(2,), activation="relu",
     )  # fmt: skip
     text = str(trace(model, [1, 2], 5))
-    assert text.startswith("Computation graph of one example: 2 inputs -> 2 relu -> 1 identity\n")
+    assert text.startswith("Computation graph of one example: 2 inputs -> 2 relu -> 1 identity\n\n")
     rows = [line.split() for line in text.splitlines()]
     assert ["x_2", "2", "4"] in rows
     assert ["2", "-3", "-2", "0", "0", "10", "0"] in rows  # b, z, h, dh/dz, dL/dh, dL/dz
@@ -258,6 +266,7 @@ def test_text_has_the_numbers():
 def test_large_networks_are_written_in_part():
     model = fit_quietly(MLPClassifier((50,), max_iter=1), np.tile(X, (1, 9)), CLASSES)
     text = str(trace(model, np.tile(X, (1, 9))[:3], CLASSES[:3]))
+    assert "The equations hold for each example, and not for the means." in text
     assert "3 examples (means)" in text and "... and 42 more units" in text
     assert "... and 19 more inputs" in text and f"... and {27 * 50 - 12} more weights" in text
     assert len(text.splitlines()) < 80
