@@ -11,8 +11,9 @@ _LARGEST = 1 << 23  # bytes of a block, but for a row that is longer
 _LONGEST_ROW = 1 << 24
 _MOST_READ, _FEWEST_READ = 1 << 18, 1 << 12  # characters that are read at once
 _BREAK, _RETURN, _QUOTE = b'\n\r"'
+_BLANKS = b" \t\r\n"  # of lines that the parser leaves out
 _IS_BLANK = np.zeros(256, dtype=bool)
-_IS_BLANK[list(b" \t\r\n")] = True
+_IS_BLANK[list(_BLANKS)] = True
 
 
 class Block:
@@ -43,6 +44,7 @@ class Block:
         found: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None,
     ) -> None:
         self.text, self._separator, self._n_above = text, separator, n_above
+        self._blanks = _BLANKS.replace(bytes([separator]), b"")  # separators make fields
         self._codes = np.frombuffer(text, dtype=np.uint8)
         if found is None:
             found = _places(text, self._codes, _BREAK), _places(text, self._codes, _QUOTE)
@@ -107,10 +109,14 @@ class Block:
         return widths
 
     def first_width(self) -> int:
-        """Return the number of fields of the first row; 0 without rows."""
-        if not len(self._ends):
-            return 0
-        return int(self.until(int(self._ends[0]) + 1).widths()[0])
+        """Return the number of fields of the first row that is no blank line; 0 without rows."""
+        start = 0
+        for end in self._ends:
+            row = self.text[start : end + 1]
+            if row.strip(self._blanks):
+                return int(Block(row, self._separator, 0).widths()[0])
+            start = end + 1
+        return 0
 
     def lines(self) -> NDArray[np.intp]:
         """Return the number of the line where each row begins; blank lines are no rows."""
@@ -121,7 +127,7 @@ class Block:
         numbers = breaks + self._n_above + 1
         is_row = np.ones(len(starts), dtype=bool)
         for i in np.flatnonzero(_IS_BLANK[self._codes[starts]]).tolist():
-            is_row[i] = bool(self.text[starts[i] : self._ends[i]].strip())
+            is_row[i] = bool(self.text[starts[i] : self._ends[i]].strip(self._blanks))
         found: NDArray[np.intp] = numbers[is_row]
         return found
 

@@ -83,7 +83,8 @@ def _floats(values: Any, arrow: Any, compute: Any) -> Any:
     texts = compute.cast(arrow.array(values), arrow.large_string())
     # Of whole numbers, very small and very large ones the form differs.
     sizes = np.abs(values)
-    is_other = (sizes < 1e-4) | (sizes >= 1e6) | (values == np.floor(values))
+    # The float32 that is nearest to 1e-4 is less than that.
+    is_other = (sizes <= 1e-4) | (sizes >= 1e6) | (values == np.floor(values))
     if not is_other.any():
         return texts
     others = arrow.array(values[is_other].astype(str).tolist(), arrow.large_string())

@@ -82,3 +82,11 @@ def test_blocks_of_wide_and_of_long_rows(monkeypatch):
 def test_the_first_row_tells_its_width():
     assert Block(b'"a,b",2\n1\n', ord(","), 0).first_width() == 2
     assert Block(b"", ord(","), 0).first_width() == 0
+    assert Block(b"\n  \t\r\n1,2,3\n", ord(","), 0).first_width() == 3
+    assert Block(b"\n \r\n", ord(","), 0).first_width() == 0
+
+
+def test_separators_that_are_blanks_make_rows():
+    block = Block(b"1\t2\n\n\t\n3\t4\n", ord("\t"), 0)
+    assert block.lines().tolist() == [1, 3, 4]
+    assert Block(b" \n\t\t\n", ord("\t"), 0).first_width() == 3

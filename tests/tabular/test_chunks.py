@@ -175,11 +175,13 @@ def test_a_first_row_that_is_longer_than_the_header(model):
     assert found["y"].tolist() == in_chunks(model, "\n".join(lines) + "\n", 300)["y"].tolist()
 
 
+@pytest.mark.parametrize("blank", ["", "\n", " \t\n"])
 @pytest.mark.parametrize("row", [50, 51, 120])
-def test_a_longer_row_is_found_wherever_a_part_begins(model, row):
+def test_a_longer_row_is_found_wherever_a_part_begins(model, row, blank):
     lines = table(200).replace("two\nlines", "two lines").splitlines(keepends=True)
-    lines[row] = lines[row].strip() + ",9\n"
-    with pytest.raises(DataError, match=rf"line {row + 1}: 9 fields where the header has 8"):
+    lines[row] = blank + lines[row].strip() + ",9\n"
+    line = row + 1 + bool(blank)
+    with pytest.raises(DataError, match=rf"line {line}: 9 fields where the header has 8"):
         in_chunks(model, "".join(lines), 50)
 
 

@@ -40,7 +40,9 @@ def test_every_size_of_floats():
     numbers = rng.normal(size=4000) * 10.0 ** rng.integers(-30, 30, 4000)
     for dtype in (np.float64, np.float32):
         values = np.concatenate([numbers, np.round(numbers, 2), [0.0, -0.0, 1e15, 1e16, 123456789]])
-        frame = pd.DataFrame({"p": values.astype(dtype)})
+        limits = np.array([1e-4, -1e-4, 1e6, 1e16], dtype)
+        beside = [np.nextafter(limits, dtype(0)), limits, np.nextafter(limits, dtype(np.inf))]
+        frame = pd.DataFrame({"p": np.concatenate([values.astype(dtype), *beside])})
         assert csv_lines.lines_of(frame) == as_before(frame)
     # What Python writes of them says the same as pandas.
     assert as_before(pd.DataFrame({"p": numbers})) == "".join(f"{x!r}\n" for x in numbers.tolist())
