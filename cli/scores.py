@@ -22,8 +22,6 @@ _OF_GROUPS = (
     ("r2",),
 )
 _FEW_ROWS = 20
-# A smaller share of rows that a model was trained on may be chance.
-_SMALL_SHARE = 0.2
 
 
 def print_scores(found: Mapping[str, Any]) -> None:
@@ -110,7 +108,7 @@ def warn_of_trained_rows(path: Path, model: Any, frame: Any) -> None:
     from fastmlp.tabular.trained_rows import share_trained_on
 
     share = share_trained_on(model, frame)
-    if share >= _SMALL_SHARE:
+    if share:
         part = "these rows" if share == 1 else f"about {100 * share:.0f} % of these rows"
         warn_user(
             f"{path} was trained on {part}, so its scores are too good; measure it on others",
