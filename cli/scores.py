@@ -166,9 +166,10 @@ def compare(
     Both predict the same rows, which neither should have been trained on, and the differences of
     their scores have intervals of confidence (bootstrap by rows). Where the interval of the
     metric that decides has 0 in it, it cannot be told which model is better. A line says so where
-    one was trained on many of the rows. DATA is a file of
-    CSV, which may be compressed, or of Parquet, or several of them with the same columns; - is
-    standard input.
+    one was trained on many of the rows.
+
+    DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
+    columns; - is standard input.
     """
     from fastmlp.exceptions import DataError
     from fastmlp.tabular import evaluation
