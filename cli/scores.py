@@ -22,8 +22,6 @@ _OF_GROUPS = (
     ("r2",),
 )
 _FEW_ROWS = 20
-# A smaller share of rows that a model was trained on may be chance.
-_SMALL_SHARE = 0.2
 
 
 def print_scores(found: Mapping[str, Any]) -> None:
@@ -110,7 +108,7 @@ def warn_of_trained_rows(path: Path, model: Any, frame: Any) -> None:
     from fastmlp.tabular.trained_rows import share_trained_on
 
     share = share_trained_on(model, frame)
-    if share >= _SMALL_SHARE:
+    if share:
         part = "these rows" if share == 1 else f"about {100 * share:.0f} % of these rows"
         warn_user(
             f"{path} was trained on {part}, so its scores are too good; measure it on others",
@@ -168,9 +166,10 @@ def compare(
     Both predict the same rows, which neither should have been trained on, and the differences of
     their scores have intervals of confidence (bootstrap by rows). Where the interval of the
     metric that decides has 0 in it, it cannot be told which model is better. A line says so where
-    one was trained on many of the rows. DATA is a file of
-    CSV, which may be compressed, or of Parquet, or several of them with the same columns; - is
-    standard input.
+    one was trained on many of the rows.
+
+    DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
+    columns; - is standard input.
     """
     from fastmlp.exceptions import DataError
     from fastmlp.tabular import evaluation

@@ -43,7 +43,7 @@ def evaluate(
 
     Each score has an interval of confidence: where other rows of the same kind would put it
     (bootstrap by rows). It says nothing of rows of another kind. Scores of rows that the model was
-    trained on are too good; a line says so where they are many of them.
+    trained on are too good; a line says so where there are many of them.
 
     DATA is a file of CSV, which may be compressed, or of Parquet, or several of them with the same
     columns; - is standard input.

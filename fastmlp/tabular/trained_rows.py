@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import bdtrc
 
 from .several import models_of, target_names
 
 _MOST_HASHES = 2000
 # Where more rows of a table are equal to others, new rows are, too, and that says nothing.
 _SHARE_OF_DIFFERENT = 0.9
+# New rows are equal to kept ones with this probability at most, if equal rows come in pairs; more
+# of them than chance can explain are rows of the training.
+_SHARE_BY_CHANCE = 0.2
+_MOST_PROBABILITY = 0.001
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio
 
 
@@ -52,7 +57,9 @@ def share_trained_on(model: Any, frame: pd.DataFrame) -> float:
     Returns
     -------
     float
-        Exact where the model was trained on fewer than 2000 rows. 0 where nothing is known.
+        Exact where the model was trained on fewer than 2000 rows. 0 where nothing is known, and
+        where so many equal rows may be chance: of five rows all must be known, of many clearly
+        more than a fifth.
     """
     kept = getattr(model, "trained_rows_", np.empty(0, np.uint32))
     if not len(kept):
@@ -60,7 +67,10 @@ def share_trained_on(model: Any, frame: pd.DataFrame) -> float:
     found = _hashes(model, frame)
     if len(kept) >= _MOST_HASHES:  # they are a sample of all
         found = found[found <= kept.max()]
-    return float(np.isin(found, kept).mean()) if len(found) else 0.0
+    n_known = np.count_nonzero(np.isin(found, kept))
+    if n_known == 0 or bdtrc(n_known - 1, len(found), _SHARE_BY_CHANCE) > _MOST_PROBABILITY:
+        return 0.0
+    return float(n_known / len(found))
 
 
 def _hashes(model: Any, frame: pd.DataFrame) -> NDArray[np.uint32]:

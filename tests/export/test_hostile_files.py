@@ -180,6 +180,13 @@ def test_new_attributes_of_tables_are_plain(table, tmp_path):
 
 # ---- values ------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("value", [np.ones(2), np.ones((2, 2), np.uint32), np.ones(2, bool)])
+def test_hashes_of_rows_are_a_vector_of_unsigned_integers(table, tmp_path, value):
+    table.change_array(value, "trained_rows_")
+    refused(table.write(tmp_path / "evil"), "trained_rows_` is no array with 1 dimension")
+
+
 N = np.nan
 WRONG_VALUES = {
     "alpha": -1, "activation": "sin", "hidden_layer_sizes": "x", "n_jobs": 0, "device": "tpu",

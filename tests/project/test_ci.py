@@ -57,6 +57,7 @@ def test_both_passes_of_cuda_are_shown_and_either_fails(failing, tmp_path):
         env=env,
         capture_output=True,
         text=True,
+        timeout=120,  # one after the other they would wait for ever
     )
     assert (result.returncode == 0) == (failing == "")
     assert result.stdout.split("\n")[:4] == [

@@ -123,7 +123,10 @@ def test_workers_are_started_again(file, frame):
         body = {"rows": rows_of(frame.head(1))}
 
         def is_answered():
-            answer = httpx.post(f"{said['address']}/predict", json=body, headers=headers)
+            """Wait for as long as a process takes to begin: what is given up is counted, too."""
+            answer = httpx.post(
+                f"{said['address']}/predict", json=body, headers=headers, timeout=60
+            )
             return answer.status_code == 200
 
         until(is_answered)

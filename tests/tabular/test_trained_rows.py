@@ -52,13 +52,16 @@ def test_rows_are_known_in_other_files(model, path, tmp_path):
     lines.astype({"size": int}).iloc[::-1].to_csv(tmp_path / "part.csv", index=False)
     part = read_for(again, tmp_path / "part.csv")
     assert 0.7 < share_trained_on(again, part) < 0.9
-    known = [share_trained_on(again, whole.iloc[[i]]) for i in range(N_ROWS)]
+    known = [share_trained_on(again, whole.iloc[[i] * 5]) for i in range(N_ROWS)]
     assert set(known) == {0, 1} and sum(known) == 240
     for name in ("size", "price", "city", "is_new", "y", "z"):
         other = whole.assign(**{name: whole[name].sample(frac=1, random_state=0).to_numpy()})
         assert share_trained_on(again, other) < 0.6, name
     other = whole.assign(constant="another")  # the model does not use it
     assert share_trained_on(again, other) == 0.8
+    del again.trained_rows_
+    save_model(again, tmp_path / "without.fastmlp")
+    assert share_trained_on(load_model(tmp_path / "without.fastmlp"), whole) == 0
 
 
 def test_all_rows_after_a_second_training(path):
@@ -86,8 +89,24 @@ def test_of_many_rows_a_sample_is_kept(model, monkeypatch):
     assert share_trained_on(sampled, rows[:10_000]) == 1
     assert share_trained_on(sampled, rows[10_000:]) == 0
     assert share_trained_on(sampled, rows[5000:15_000]) == pytest.approx(0.5, abs=0.1)
-    few = share_trained_on(sampled, rows[:10])  # perhaps none of them is in the sample
-    assert few in (0, 1)
+    few = rows[:10_000][np.isin(trained_rows._hashes(model, rows[:10_000]), kept)]
+    assert share_trained_on(sampled, few[:5]) == 1
+    assert share_trained_on(sampled, few[:4]) == 0  # equal rows may be chance
+
+
+@pytest.mark.parametrize("n_rows", [500, 50_000])  # all hashes are kept, and a sample of them
+def test_new_rows_that_are_equal_by_chance(model, n_rows):
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame({
+        "size": rng.integers(0, 6 * n_rows, 2 * n_rows), "price": "1 EUR", "city": "Rome",
+        "is_new": True, "y": 0.0, "z": 0.0,
+    })  # fmt: skip
+    kept = hashes_to_keep(model, rows[:n_rows])
+    knows = type("Model", (), {**vars(model), "trained_rows_": kept})
+    new = rows[n_rows:]
+    assert share_trained_on(knows, rows[:n_rows]) == 1
+    parts = np.array_split(np.arange(n_rows), 100)
+    assert len(kept) > 450 and not any(share_trained_on(knows, new.iloc[part]) for part in parts)
 
 
 def test_text_that_is_no_unicode():
