@@ -73,9 +73,18 @@ def test_labels_of_their_own(tmp_path):
     np.testing.assert_allclose(outputs, model.predict_proba(X), rtol=0, atol=1e-6)
 
 
+def squared(target, prediction):
+    return (prediction - target) ** 2 / 2
+
+
+def squared_derivative(target, prediction):
+    return prediction - target
+
+
 REGRESSIONS = {
     "one": (MLPRegressor(**QUICK), X[:, 0]),
     "several": (MLPRegressor(**QUICK), X[:, :2]),
+    "custom loss": (MLPRegressor((squared, squared_derivative), **QUICK), X[:, :2]),
     "counts": (MLPRegressor("poisson", **QUICK), LABELS),
     "linear": (MLPRegressor(**QUICK | {"hidden_layer_sizes": ()}), X[:, 0]),
     "quantiles": (MLPRegressor("quantile", quantiles=(0.1, 0.2, 0.5, 0.9), **QUICK), LABELS),
