@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..estimators.base import BaseMLP
 from ..exceptions import InputError
 from ..tabular.frames import predictions_like
 
@@ -32,9 +33,23 @@ def _of_frame(frame: Any, model: Any, method: str) -> Any:
     """Predict a partition, which may have no rows."""
     classes = list(model.classes_) if method == "predict_proba" else None
     name = getattr(model, "target_name_", None)
-    return predictions_like(frame, getattr(model, method)(frame), name, classes)
+    return predictions_like(frame, _called(model, method, frame), name, classes)
 
 
 def _of_array(X: NDArray[Any], model: Any, method: str) -> NDArray[Any]:
+    """Predict a block, which may have no rows."""
+    return _called(model, method, X)
+
+
+def _called(model: Any, method: str, rows: Any) -> NDArray[Any]:
+    """Call a method on rows; networks refuse to predict none, as scikit-learn's do."""
     predict: Callable[[Any], NDArray[Any]] = getattr(model, method)
-    return predict(X)
+    if len(rows) or not isinstance(model, BaseMLP):
+        return predict(rows)
+    is_frame = hasattr(rows, "columns")
+    one = (
+        rows.reindex([0], fill_value=0)
+        if is_frame
+        else np.zeros_like(rows, shape=(1, rows.shape[1]))
+    )
+    return predict(one)[:0]

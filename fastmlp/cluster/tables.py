@@ -173,7 +173,10 @@ class OnCluster:
         of_shards = [made(tasks.shard_of, self._parts_of(name)) for name in shards]
         self._dealt = self._table.parts = []  # the workers need their memory
         ring = Ring(client, networks, seeds, of_shards, held, self._table.told)
-        return Endings(*ring.train())
+        endings = Endings(*ring.train())
+        if not any(hasattr(one.network, "n_iter_") for one in networks):
+            raise KeyboardInterrupt  # in the first epoch, of which nothing is kept
+        return endings
 
     def _parts_of(self, name: str) -> list[Any]:
         """Return futures of the rows of a shard in all parts."""

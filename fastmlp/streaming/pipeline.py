@@ -1,7 +1,7 @@
 """From the statistics of a table to a model that is trained on its shards, wherever these lie."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any, NamedTuple, Protocol
 
@@ -85,6 +85,10 @@ def check_parameters(
     for name, why in _NOT_STREAMED.items():
         if parameters.get(name) not in (None, "auto", False):
             raise InputError(f"`{name}` cannot be used {where}: {why}")
+    if isinstance(parameters.get("threshold"), str | Mapping):
+        raise InputError(
+            f"`threshold` must be a number {where}: it is not chosen on rows that are left out"
+        )
     if parameters.get("effort", "low") not in ("low", "default"):
         raise InputError(f"`effort` cannot be used here: {_NO_PACKS}")
     if parameters.get("solver") in ("lbfgs", "gd"):
@@ -145,7 +149,7 @@ def train_by_shards(
     # Ctrl-C can leave out networks.
     trained = [one.network for one in networks if getattr(one.network, "n_iter_", 0)]
     if len(trained) < 2:
-        model.estimator_ = networks[0].network
+        model.estimator_ = trained[0] if trained else networks[0].network
     else:
         held = runner.rows("validation", 1) if counts.get("validation") else None
         model.estimator_ = bag_of(dealer, trained, held)

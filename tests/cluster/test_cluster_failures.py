@@ -16,6 +16,7 @@ da = pytest.importorskip("dask.array")
 
 import fastmlp.dask  # noqa: E402
 from fastmlp.cluster import clients, tasks  # noqa: E402
+from fastmlp.cluster.ring import Ring  # noqa: E402
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 3, "members": 2}
 
@@ -175,4 +176,25 @@ def test_ctrl_c_keeps_what_was_learned(threads, table):
     estimator = TabularRegressor(hidden_layer_sizes=(8,), members=2)
     model = fastmlp.dask.fit(estimator, frame_of(table), client=threads, told=told)
     assert len(model.estimator_.members) == 2 and 4 <= model.n_iter_ <= 8
+    model.predict(table)
+
+
+def test_ctrl_c_in_the_first_epoch_keeps_nothing(threads, table):
+    def told(done, share):
+        if done == "epoch 1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fastmlp.dask.fit(TabularRegressor(**QUICK), frame_of(table), client=threads, told=told)
+
+
+def test_ctrl_c_keeps_the_only_network_that_has_had_an_epoch(threads, table, monkeypatch):
+    def train(self):
+        del self._travellers[0]  # as if it had been interrupted in its first epoch
+        return whole(self)[0], True
+
+    whole = Ring.train
+    monkeypatch.setattr(Ring, "train", train)
+    model = fastmlp.dask.fit(TabularRegressor(**QUICK), frame_of(table), client=threads)
+    assert model.n_iter_ == 3 == model.estimator_.n_iter_
     model.predict(table)

@@ -119,6 +119,21 @@ def test_float64_stays_float64(client):
     assert model.coefs_[0].dtype == np.float64
 
 
+def test_a_network_predicts_blocks_and_partitions_without_rows(threads):
+    rows = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    y = np.where(rows[:, 0] > 0, "yes", "no")
+    model = fit_quietly(MLPClassifier((4,), max_iter=2, random_state=0), rows, y)
+    empty = da.from_array(rows[:0], chunks=(1, 2))
+    blocks = da.concatenate([empty, da.from_array(rows, chunks=(20, 2))])
+    parts = partitioned(pd.DataFrame(rows), [20, 20])
+    for name in ("predict", "predict_proba"):
+        expected = getattr(model, name)(rows)
+        for lazy in (getattr(fastmlp.dask, name)(model, data) for data in (blocks, parts)):
+            found = threads.compute(lazy).result()
+            assert np.array_equal(np.asarray(found), expected)
+    assert found.columns.tolist() == ["no", "yes"]
+
+
 def test_predictions_of_a_table_are_lazy(client, table):
     table = as_classes(table).set_index(np.arange(len(table)) * 2)
     model = fit_quietly(TabularClassifier(**QUICK), table.drop(columns="y"), table["y"])

@@ -244,6 +244,8 @@ def test_classes_of_rows_outside_the_sample(here):
         ("y\n1\n2\n3\n", {"test_size": 0}, "no column but the target"),
         ("a,y\n" + "1,2\n" * 50, {}, "a single"),
         ("a,y\n" + "1,2\n2,3\n" * 50, {"effort": "high"}, "`effort` cannot be .* a pack needs"),
+        ("a,y\n" + "1,2\n2,3\n" * 50, {"threshold": "f1"}, "`threshold` must be a number where"),
+        ("a,y\n" + "1,u\n2,v\n" * 50, {"threshold": {"u": 1, "v": 2}, "members": 3}, "be a number"),
         ("a,y\n" + "1,2\n2,3\n" * 50, {"solver": "lbfgs"}, "solver='lbfgs' needs the table in mem"),
         ("a,y\n" + "1,2\n2,3\n" * 50, {"cache": "none"}, "no such folder for `cache`"),
         ("a,y\n" + "1,2\n2,3\n" * 50, {"test_size": 1}, "test_size must be"),
@@ -403,3 +405,14 @@ def test_a_bag_has_the_network_that_is_alone_and_others(here, is_class):
     again = load_model("m.fastmlp")
     rest = read_for(again, "t.csv")
     assert again.predict(rest).tolist() == bag.predict(rest).tolist()
+
+
+def test_a_threshold_that_is_a_number_decides(here):
+    frame = table()
+    frame["y"] = np.where(frame["y"] > frame["y"].median(), "yes", "no")
+    frame.to_csv("t.csv", index=False)
+    model = train_files("t.csv", threshold=0.9, members=2, **QUICK)
+    rest = read_for(model, "t.csv")
+    is_sure = model.predict_proba(rest)[:, 1] > 0.9
+    assert (model.predict(rest) == np.where(is_sure, "yes", "no")).all()
+    assert (is_sure != (model.predict_proba(rest)[:, 1] > 0.5)).any()
