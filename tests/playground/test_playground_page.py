@@ -193,6 +193,28 @@ def test_points_are_painted_with_pointer_and_keys(visit):
     until_text(page, "point", "text.includes('Output')")
 
 
+def test_a_point_tells_what_flows_back_from_it(visit, served):
+    page = visit()
+    page.click("#step")
+    until_epoch(page, 1)
+    points = list(served[1]._known.values())[-1].points
+    (x1, x2), y = points.places[0], points.y[0]
+    size = page.locator("#surface").bounding_box()["width"]
+    at = {"x": size * (0.5 + x1 / 5), "y": size * (0.5 - x2 / 5)}
+    page.locator("#surface").click(position=at)
+    until_text(page, "point", "text.includes('Error signal')")
+    assert f"Target {y}, loss" in text(page, "point")
+    rows = page.eval_on_selector_all(
+        "#point tbody tr", "(all) => all.map((row) => [...row.cells].map((c) => c.textContent))"
+    )
+    assert [row[0] for row in rows] == ["1.1", "1.2", "1.3", "1.4", "2.1", "2.2", "Output"]
+    assert [len(row[3].split(", ")) for row in rows] == [2] * 4 + [4] * 2 + [2]
+    assert float(rows[-1][2]) == pytest.approx(float(rows[-1][1]) - y, abs=0.01)
+    page.locator("#surface").click(position={"x": 3, "y": 3})
+    until_text(page, "point", "!text.includes('Error signal')")
+    assert "Click a point of the data" in text(page, "point")
+
+
 def test_a_table_of_the_user_with_hostile_names(visit):
     page = visit()
     file = {"name": "mine.csv", "mimeType": "text/csv", "buffer": TABLE.encode()}

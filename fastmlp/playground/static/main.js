@@ -5,6 +5,7 @@ import {drawChart} from "./charts.js";
 import {Controls, byId, element} from "./controls.js";
 import {Network, number} from "./network.js";
 import {save, toPng, toSvg} from "./picture.js";
+import {showPoint} from "./point.js";
 import {copyOf, fromHash, toHash} from "./settings.js";
 import {Surface} from "./surface.js";
 
@@ -280,21 +281,12 @@ function atPlace(x1, x2, isDrag) {
   return undefined;
 }
 
-// What the network computes at one place. A graph of the computation would stand here.
+// What the network computes at one place, and what flows back where a point lies there.
 async function inspect(x1, x2) {
   if (!session || !frame) return;
-  const place = [x1, session.is_line ? 0 : x2];
-  const found = await attempt(() => api.point(session.session, frame.epoch, place));
-  if (!found) return;
-  const lines = found.layers.map((values, i) => {
-    const name = i + 1 === found.layers.length ? "Output" : `Layer ${i + 1}`;
-    return element("p", {}, `${name}: ${values.map(number).join(", ")}`);
-  });
-  const inputs = found.inputs.map((value, i) => `${session.features[i]} = ${number(value)}`);
-  byId("point").replaceChildren(
-    element("h3", {}, `At (${place.map((x) => x.toFixed(2)).join(", ")})`),
-    element("p", {}, inputs.join(", ")), ...lines);
-  byId("point").hidden = false;
+  const mine = changes;
+  const found = await attempt(() => api.point(session.session, frame.epoch, [x1, x2]));
+  if (found && mine === changes) showPoint(byId("point"), found, session);
 }
 
 function closePoint() {
