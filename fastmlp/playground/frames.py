@@ -146,7 +146,9 @@ class Observer:
             are not finite or the target is a class that no trained row has.
         """
         points, at = self._points, np.array(place, float)
-        shown = np.column_stack([points.places[:, 0], points.y]) if points.is_line else points.places
+        shown = (
+            np.column_stack([points.places[:, 0], points.y]) if points.is_line else points.places
+        )
         distances = np.hypot(*(shown - at).T)
         nearest = int(distances.argmin())
         is_point = distances[nearest] <= _NEAR

@@ -126,6 +126,29 @@ def test_two_units_learn_exclusive_or(visit):
     assert "accuracy 100.0 %" in page.get_attribute("#surface", "aria-label")
 
 
+def test_a_pause_and_a_run_at_once_leave_one_loop(visit):
+    page = visit()
+    page.evaluate("""() => {
+        const ask = window.fetch;
+        let open = 0;
+        window.most = 0;
+        window.asked = 0;
+        window.fetch = async (path, options) => {
+            if (!String(path).endsWith("/run")) return ask(path, options);
+            window.asked += 1;
+            open += 1;
+            if (window.asked > 10) window.most = Math.max(window.most, open);
+            const answer = await ask(path, options);
+            open -= 1;
+            return answer;
+        };
+        for (let i = 0; i < 5; i++) document.getElementById("run").click();
+    }""")
+    until(page, "window.asked > 40")
+    assert page.evaluate("window.most") == 1
+    page.click("#run")
+
+
 def test_the_network_changes(visit):
     page = visit()
     units = "document.querySelectorAll('#graph button').length"
@@ -202,7 +225,7 @@ def test_a_point_tells_what_flows_back_from_it(visit, served):
     size = page.locator("#surface").bounding_box()["width"]
     at = {"x": size * (0.5 + x1 / 5), "y": size * (0.5 - x2 / 5)}
     page.locator("#surface").click(position=at)
-    until_text(page, "point", "text.includes('Error signal')")
+    until_text(page, "point", "text.includes('Signal')")
     assert f"Target {y}, loss" in text(page, "point")
     rows = page.eval_on_selector_all(
         "#point tbody tr", "(all) => all.map((row) => [...row.cells].map((c) => c.textContent))"
@@ -211,7 +234,7 @@ def test_a_point_tells_what_flows_back_from_it(visit, served):
     assert [len(row[3].split(", ")) for row in rows] == [2] * 4 + [4] * 2 + [2]
     assert float(rows[-1][2]) == pytest.approx(float(rows[-1][1]) - y, abs=0.01)
     page.locator("#surface").click(position={"x": 3, "y": 3})
-    until_text(page, "point", "!text.includes('Error signal')")
+    until_text(page, "point", "!text.includes('Signal')")
     assert "Click a point of the data" in text(page, "point")
 
 

@@ -208,6 +208,20 @@ def test_a_request_is_bounded_in_time_and_training_in_epochs(opened, monkeypatch
     assert session.advance(5, 0)["n_epochs"] == 3 and not session.training.is_alive
 
 
+def test_a_frame_waits_for_an_epoch_that_is_trained(opened, monkeypatch):
+    session = opened()
+    owned = []
+    look = session.observer.look
+    monkeypatch.setattr(
+        session.observer,
+        "look",
+        lambda theta: owned.append(session.lock._is_owned()) or look(theta),
+    )
+    session.frame(0, 0)
+    session.advance(1, 0)
+    assert owned == [True, True]
+
+
 def test_the_thread_waits_and_ends(opened):
     session = opened()
     assert not session.training.is_alive

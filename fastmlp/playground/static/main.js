@@ -16,6 +16,7 @@ let offered, settings, controls, surface, network;
 let session = null;  // what the server has told of the present session
 let frame = null;
 let running = false;
+let loops = 0;  // how many times training has been begun or gone on
 let changes = 0;  // how many sessions have begun: an answer to an earlier one comes too late
 let losses = [], testLosses = [], rates = [];
 
@@ -82,12 +83,12 @@ async function attempt(question) {
 // One request a frame: where the page is hidden the browser draws no frames, and nothing is
 // trained.
 async function loop() {
-  const mine = changes, {session: key} = session;
+  const mine = ++loops, {session: key} = session;
   const ask = () => attempt(() => api.run(key, Number(byId("speed").value), losses.length));
   let next = ask();
-  while (running && mine === changes) {
+  while (running && mine === loops) {
     const [found] = await Promise.all([next, nextFrame()]);
-    if (!found || mine !== changes) return;
+    if (!found || mine !== loops || session?.session !== key) return;
     record(found);
     // The server is at work on the next frame while this one is drawn.
     if (running && !found.ending) next = ask();

@@ -10,10 +10,10 @@ export function showPoint(section, found, session) {
   const place = found.place.map((x) => x.toFixed(2)).join(", ");
   const inputs = found.inputs.map((value, i) => `${session.features[i]} = ${number(value)}`);
   const words = point
-    ? `Target ${shown(point.target)}, loss ${number(point.loss)}. The error signal of a unit is the ` +
+    ? `Target ${shown(point.target)}, loss ${number(point.loss)}. The signal of a unit, its error signal, is the ` +
       "derivative of this loss by the sum that goes into it, and the gradient of its bias, too."
     : "Click a point of the data to see its error signals and gradients.";
-  const names = ["Unit", "Gives", ...(point ? ["Error signal", "Gradients of its weights"] : [])];
+  const names = ["Unit", "Gives", ...(point ? ["Signal", "Gradients of weights"] : [])];
   const table = element("table", {},
     element("thead", {}, element("tr", {},
       ...names.map((name) => element("th", {scope: "col"}, name)))),
