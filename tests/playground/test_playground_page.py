@@ -42,7 +42,7 @@ def visit(browser, served):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         if is_silent:
             page.on("console", lambda message: complaints.append(message.text))
             page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -63,7 +63,7 @@ def visit(browser, served):
 
 def until(page, condition):
     """Wait for a condition; the page's policy lets no script of the browser's driver wait in it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         page.wait_for_timeout(10)
@@ -84,9 +84,20 @@ def ready(page):
 
 def anew(page, act):
     """Do what begins another network, and wait for that."""
+    codes = []
+
+    def note(response):
+        if response.url.endswith("/code") and response.ok:
+            codes.append(response)
+
+    page.on("response", note)
     with page.expect_response("**/api/sessions"), page.expect_response("**/code"):
         act()
-    page.wait_for_timeout(50)
+    deadline = time.monotonic() + 60
+    while not codes or text(page, "python") != codes[-1].json()["python"]:
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(10)
+    page.remove_listener("response", note)
 
 
 def text(page, name):
@@ -306,13 +317,20 @@ def test_the_server_rests_where_the_page_is_hidden_or_closed(visit, served):
     training = sessions.find(key).training
     page.click("#run")
     until_text(page, "epoch", "Number(text) > 20")
-    page.evaluate("window.requestAnimationFrame = () => 0")
-    page.wait_for_timeout(300)  # a frame may be on its way
+    # A frame may be on its way, and so may the answer to what was asked before.
+    page.evaluate("""async () => {
+        const draw = window.requestAnimationFrame;
+        window.requestAnimationFrame = () => 0;
+        for (let i = 0; i < 2; i++) await new Promise((done) => draw.call(window, done));
+    }""")
+    with sessions.find(key).lock:
+        pass
+    page.wait_for_timeout(300)
     reached = training.n_epochs
     page.wait_for_timeout(300)
     assert training.n_epochs == reached and training.is_alive
     page.goto("about:blank")
-    training._thread.join(10)
+    training._thread.join(60)
     assert not training.is_alive and key not in sessions._known
 
 
