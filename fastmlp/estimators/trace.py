@@ -198,7 +198,26 @@ def trace(model: Any, x: Any, y: Any) -> Trace:
             f"a trace is of an MLPClassifier or MLPRegressor, got {type(model).__name__}"
         )
     check_is_fitted(model, "coefs_")
-    objective = objective_of(model, *_examples(x, y))
+    return trace_of(objective_of(model, *_examples(x, y)))
+
+
+def trace_of(objective: Objective) -> Trace:
+    """Compute the graph of the rows of an objective, at its parameters; see :func:`trace`.
+
+    Parameters
+    ----------
+    objective : Objective
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    InputError
+        When its targets are not one value for each output, or all rows have the weight 0, or
+        numbers are too large for an exponential.
+    """
     objective = objective._replace(plan=replace(objective.plan, dropout=()))
     plan, (X, T, _) = objective.plan, objective.data
     if T.shape[1] != plan.n_outputs:

@@ -5,9 +5,9 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
-from math import isfinite
 from typing import Any
 
 from starlette.applications import Starlette
@@ -71,7 +71,7 @@ def make_app(hosts: set[str] | None, sessions: Sessions) -> Starlette:
         return Route(path, partial(_answer, hosts, answer), methods=["POST"])
 
     async def table(request: Request) -> Response:
-        body = await received(request, Limits(body=_TABLE_BYTES))
+        body = await _body_of(request, replace(LIMITS, body=_TABLE_BYTES))
         return _json(await run_in_threadpool(describe_table, body))
 
     async def offered(request: Request) -> Response:
@@ -167,13 +167,19 @@ async def _json_of(request: Request) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RequestError(415, "send Content-Type: application/json")
+    body = await _body_of(request, LIMITS)
     try:
-        async with asyncio.timeout(LIMITS.seconds):
-            return json.loads(await received(request, LIMITS))
-    except TimeoutError:
-        raise RequestError(408, "the body has not arrived", {"Connection": "close"}) from None
+        return json.loads(body)
     except (ValueError, RecursionError):
         raise RequestError(400, "the body is no JSON") from None
+
+
+async def _body_of(request: Request, limits: Limits) -> bytes:
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await received(request, limits)
+    except TimeoutError:
+        raise RequestError(408, "the body has not arrived", {"Connection": "close"}) from None
 
 
 def _whole(given: Any, key: str, least: int, most: int) -> int:
@@ -187,7 +193,7 @@ def _place(given: Any) -> list[float]:
     place = given.get("place")
     if not isinstance(place, list) or len(place) != 2:
         raise RequestError(400, "place must be two numbers")
-    if not all(isinstance(x, int | float) and isfinite(x) and abs(x) <= 100 for x in place):
+    if not all(isinstance(x, int | float) and abs(x) <= 100 for x in place):
         raise RequestError(400, "place must be two numbers from -100 to 100")
     return place
 

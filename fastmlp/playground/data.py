@@ -132,7 +132,7 @@ class Kind(NamedTuple):
 KINDS = {
     "circle": Kind("Circle", _circle),
     "xor": Kind("Exclusive or", _xor),
-    "gaussians": Kind("Gaussians", _gaussians),
+    "gaussians": Kind("Gaus\u00adsians", _gaussians),
     "spiral": Kind("Spiral", _spiral),
     "moons": Kind("Moons", _moons),
     "checkerboard": Kind("Checker\u00adboard", _checkerboard),

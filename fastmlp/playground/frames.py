@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..engines.devices import predict
+from ..engines.engine import Data
 from ..estimators.gradient_check import analytic_gradient, objective_of
+from ..estimators.trace import trace_of
+from ..exceptions import InputError
 from ..network.inspection import dead_units, relu_layers
 from ..network.plan import OUTPUT_ACTIVATIONS, Loss, TrainingPlan
 from ..network.weights import flatten, views
@@ -19,6 +22,8 @@ _COARSE = 3
 UNIT_GRID = GRID // _COARSE
 # Points of the curve of a network on a line.
 N_CURVE = 121
+# A click this near to a point is one on the point.
+_NEAR = 0.12
 
 Array = np.ndarray
 
@@ -40,7 +45,7 @@ class Observer:
         self._model, self._points, self._features = model, points, features
         objective = objective_of(model, rows.X_train, rows.y_train)
         self._objective = objective
-        self._trained_classes = np.unique(rows.y_train)
+        self._trained_y, self._trained_classes = rows.y_train, np.unique(rows.y_train)
         self._predict = partial(_predict, model)
         self.places = plane() if not points.is_line else line()
         self.inputs = inputs_at(self.places, features)
@@ -124,10 +129,64 @@ class Observer:
         return [*found, self._predict(last, theta_of_last, reached)]
 
     def point(self, theta: Array, place: list[float]) -> dict[str, Any]:
-        """Tell what the network computes at one place: inputs, and activations of every layer."""
-        inputs = inputs_at(np.array([place], float), self._features)
+        """Tell what the network computes at one place, and what flows back from a point there.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+        place : list of two float
+            On a line the second one is a height in the picture.
+
+        Returns
+        -------
+        dict
+            The place, its inputs and the activations of every layer. Where a point of the data
+            lies, the place is that of the point, and 'point' has its target, its loss, and the
+            error signals and gradients of every layer; it is None elsewhere, and where these
+            are not finite or the target is a class that no trained row has.
+        """
+        points, at = self._points, np.array(place, float)
+        shown = (
+            np.column_stack([points.places[:, 0], points.y]) if points.is_line else points.places
+        )
+        distances = np.hypot(*(shown - at).T)
+        nearest = int(distances.argmin())
+        is_point = distances[nearest] <= _NEAR
+        if is_point:
+            at = points.places[nearest]
+        inputs = inputs_at(at[np.newaxis], self._features)
         layers = self.activations(theta, inputs)
-        return {"inputs": rounded(inputs[0]), "layers": [rounded(layer[0]) for layer in layers]}
+        return {
+            "place": rounded(shown[nearest] if is_point else np.array(place, float)),
+            "inputs": rounded(inputs[0]),
+            "layers": [rounded(layer[0]) for layer in layers],
+            "point": self._traced(theta, inputs, points.y[nearest]) if is_point else None,
+        }
+
+    def _traced(self, theta: Array, inputs: Array, y: Any) -> dict[str, Any] | None:
+        """Return the target and loss of one point, and what flows back from them."""
+        rows = self._objective.data.Y
+        if self._points.classes:
+            same = np.flatnonzero(self._trained_y == y)
+            if not len(same):
+                return None
+            target = rows[same[:1]]
+        else:
+            target = np.array([[y]], float)
+        objective = self._objective._replace(theta=theta, data=Data(inputs, target))
+        try:
+            with np.errstate(all="ignore"):  # weights of a network that diverges
+                graph = trace_of(objective)
+        except InputError:  # an exponential of such weights
+            return None
+        if not np.isfinite(graph.loss):
+            return None
+        return {
+            "target": self._points.classes[int(y)] if self._points.classes else _plain(y),
+            "loss": _plain(graph.loss),
+            "signals": [rounded(layer.dL_dz) for layer in graph.layers],
+            "gradients": [rounded(layer.dL_dW.T) for layer in graph.layers],
+        }
 
     def score(self, theta: Array, X: Array, y: Array) -> float | None:
         """Return the accuracy, or R² of a regression; None without rows."""

@@ -21,6 +21,8 @@ MOST_SESSIONS = 16
 IDLE_SECONDS = 600.0
 # The one that was not used for the longest time gives way if that is longer than this.
 _GIVES_WAY = 30.0
+# Columns of a table; the page lists all of them.
+_MOST_COLUMNS = 500
 
 
 class Session:
@@ -47,8 +49,8 @@ class Session:
         model = make_model(settings, is_regression, len(self.rows.y_train))
         self.observer = Observer(model, self.points, self.features, self.rows)
         self.training = Training(model, self.rows)
-        # One request at a time; the pages of one user send no more.
-        self.lock = threading.Lock()
+        # One request at a time, so that a frame has whole epochs.
+        self.lock = threading.RLock()
         self.used = time.monotonic()
 
     def described(self) -> dict[str, Any]:
@@ -85,6 +87,10 @@ class Session:
 
     def frame(self, epoch: int, known: int) -> dict[str, Any]:
         """Show a recorded epoch, with the losses of the epochs that the page does not have."""
+        with self.lock:
+            return self._frame(epoch, known)
+
+    def _frame(self, epoch: int, known: int) -> dict[str, Any]:
         training = self.training
         recorded = training.recorded(epoch)
         rows, theta = self.rows, recorded.theta
@@ -130,17 +136,26 @@ def _points(settings: Settings) -> Points:
             settings.choices["kind"], numbers["n_points"], numbers["noise"], numbers["data_seed"],
             settings.painted,
         )  # fmt: skip
-    table = StringIO(settings.table)  # what is text is never decompressed
+    table = _opened(settings.table)
     with collected_warnings() as found:
         points = table_points(table, settings.target, settings.axes, numbers["data_seed"])
     points.notes.extend(str(warning) for warning in found)
     return points
 
 
+def _opened(table: str) -> StringIO:
+    """Return a table for reading, unless a line of it is too wide."""
+    if max((line.count(mark) for line in table.splitlines() for mark in ",;\t|"), default=0) >= (
+        _MOST_COLUMNS
+    ):
+        raise InputError(f"the table has more than {_MOST_COLUMNS} columns; leave some of them out")
+    return StringIO(table)  # what is text is never decompressed
+
+
 def describe_table(text: bytes) -> dict[str, Any]:
     """List the columns of a CSV file, and which of them hold numbers."""
     try:
-        table = StringIO(text.decode("utf-8"))
+        table = _opened(text.decode("utf-8"))
     except UnicodeDecodeError:
         raise InputError("the file is no text in UTF-8; save it as CSV in UTF-8") from None
     with collected_warnings():

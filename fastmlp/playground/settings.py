@@ -1,7 +1,6 @@
 """What a user has chosen on the page, checked, and the estimator that it stands for."""
 
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 from ..estimators.classifier import MLPClassifier
@@ -168,9 +167,7 @@ def _painted(given: dict[str, Any]) -> list[list[float]]:
     found = _list(given, "painted", [], MOST_PAINTED)
     for point in found:
         is_point = isinstance(point, list) and len(point) == 3
-        if not is_point or not all(
-            isinstance(x, int | float) and isfinite(x) and abs(x) <= 100 for x in point
-        ):
+        if not is_point or not all(isinstance(x, int | float) and abs(x) <= 100 for x in point):
             raise InputError("painted must be points of three numbers from -100 to 100")
     return found
 

@@ -42,7 +42,7 @@ def visit(browser, served):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         if is_silent:
             page.on("console", lambda message: complaints.append(message.text))
             page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -63,7 +63,7 @@ def visit(browser, served):
 
 def until(page, condition):
     """Wait for a condition; the page's policy lets no script of the browser's driver wait in it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         page.wait_for_timeout(10)
@@ -84,9 +84,20 @@ def ready(page):
 
 def anew(page, act):
     """Do what begins another network, and wait for that."""
+    codes = []
+
+    def note(response):
+        if response.url.endswith("/code") and response.ok:
+            codes.append(response)
+
+    page.on("response", note)
     with page.expect_response("**/api/sessions"), page.expect_response("**/code"):
         act()
-    page.wait_for_timeout(50)
+    deadline = time.monotonic() + 60
+    while not codes or text(page, "python") != codes[-1].json()["python"]:
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(10)
+    page.remove_listener("response", note)
 
 
 def text(page, name):
@@ -114,6 +125,7 @@ def test_the_page_is_accessible(visit, width, scheme):
 
 def test_two_units_learn_exclusive_or(visit):
     page = visit()
+    assert page.input_value("#speed") == "10"
     anew(page, lambda: page.select_option("#lesson", label="Exclusive or: two units can"))
     assert text(page, "train-score") != "100.0 %"
     page.select_option("#speed", "20")
@@ -123,6 +135,29 @@ def test_two_units_learn_exclusive_or(visit):
     assert text(page, "run") == "Run"
     until_text(page, "status", "text.startsWith('Epoch')")
     assert "accuracy 100.0 %" in page.get_attribute("#surface", "aria-label")
+
+
+def test_a_pause_and_a_run_at_once_leave_one_loop(visit):
+    page = visit()
+    page.evaluate("""() => {
+        const ask = window.fetch;
+        let open = 0;
+        window.most = 0;
+        window.asked = 0;
+        window.fetch = async (path, options) => {
+            if (!String(path).endsWith("/run")) return ask(path, options);
+            window.asked += 1;
+            open += 1;
+            if (window.asked > 10) window.most = Math.max(window.most, open);
+            const answer = await ask(path, options);
+            open -= 1;
+            return answer;
+        };
+        for (let i = 0; i < 5; i++) document.getElementById("run").click();
+    }""")
+    until(page, "window.asked > 40")
+    assert page.evaluate("window.most") == 1
+    page.click("#run")
 
 
 def test_the_network_changes(visit):
@@ -190,6 +225,28 @@ def test_points_are_painted_with_pointer_and_keys(visit):
     page.check("[name=pointer][value='inspect']")
     page.locator("#surface").click(position={"x": 30, "y": 40})
     until_text(page, "point", "text.includes('Output')")
+
+
+def test_a_point_tells_what_flows_back_from_it(visit, served):
+    page = visit()
+    page.click("#step")
+    until_epoch(page, 1)
+    points = list(served[1]._known.values())[-1].points
+    (x1, x2), y = points.places[0], points.y[0]
+    size = page.locator("#surface").bounding_box()["width"]
+    at = {"x": size * (0.5 + x1 / 5), "y": size * (0.5 - x2 / 5)}
+    page.locator("#surface").click(position=at)
+    until_text(page, "point", "text.includes('Signal')")
+    assert f"Target {y}, loss" in text(page, "point")
+    rows = page.eval_on_selector_all(
+        "#point tbody tr", "(all) => all.map((row) => [...row.cells].map((c) => c.textContent))"
+    )
+    assert [row[0] for row in rows] == ["1.1", "1.2", "1.3", "1.4", "2.1", "2.2", "Output"]
+    assert [len(row[3].split(", ")) for row in rows] == [2] * 4 + [4] * 2 + [2]
+    assert float(rows[-1][2]) == pytest.approx(float(rows[-1][1]) - y, abs=0.01)
+    page.locator("#surface").click(position={"x": 3, "y": 3})
+    until_text(page, "point", "!text.includes('Signal')")
+    assert "Click a point of the data" in text(page, "point")
 
 
 def test_a_table_of_the_user_with_hostile_names(visit):
@@ -260,13 +317,20 @@ def test_the_server_rests_where_the_page_is_hidden_or_closed(visit, served):
     training = sessions.find(key).training
     page.click("#run")
     until_text(page, "epoch", "Number(text) > 20")
-    page.evaluate("window.requestAnimationFrame = () => 0")
-    page.wait_for_timeout(300)  # a frame may be on its way
+    # A frame may be on its way, and so may the answer to what was asked before.
+    page.evaluate("""async () => {
+        const draw = window.requestAnimationFrame;
+        window.requestAnimationFrame = () => 0;
+        for (let i = 0; i < 2; i++) await new Promise((done) => draw.call(window, done));
+    }""")
+    with sessions.find(key).lock:
+        pass
+    page.wait_for_timeout(300)
     reached = training.n_epochs
     page.wait_for_timeout(300)
     assert training.n_epochs == reached and training.is_alive
     page.goto("about:blank")
-    training._thread.join(10)
+    training._thread.join(60)
     assert not training.is_alive and key not in sessions._known
 
 

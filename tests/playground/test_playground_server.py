@@ -3,8 +3,10 @@
 import gzip
 import io
 import json
+import socket
 import sys
 import zipfile
+from dataclasses import replace
 
 import pytest
 from pages import serving
@@ -109,6 +111,7 @@ def test_other_sites_are_refused(client, served, headers, status):
         (b"[]", 400),
         (b'{"hidden": [99]}', 400),
         (b'{"noise": NaN}', 400),
+        (b'{"painted": [[1' + b"0" * 400 + b", 0, 1]]}", 400),
         (b'{"solver": "lbfgs", "dropout": 0.95}', 400),
         (b'{"table": "' + b"x" * LIMITS.body + b'"}', 413),
     ],
@@ -135,6 +138,8 @@ def test_a_form_of_another_page_is_refused(client):
         ("run", []),
         ("show", {"epoch": "1", "known": 0}),
         ("point", {"epoch": 0, "place": [1]}),
+        ("point", {"epoch": 0, "place": [1, 10**400]}),
+        ("point", {"epoch": 0, "place": [1, float("nan")]}),
         ("point", {"epoch": 0, "place": [1, float("inf")]}),
     ],
 )
@@ -161,6 +166,18 @@ def test_tables(client):
         file.writestr("a.csv", "a,b\n1,2\n")
     assert client.post("/api/table", content=archive.getvalue()).status_code == 400
     assert client.post("/api/table", content=b"a,b\n" * 400_000).status_code == 413
+    wide = client.post("/api/table", content=b"," * 400_000 + b"\n" + b"," * 400_000)
+    assert wide.status_code == 400 and "columns" in wide.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/api/table", "/api/sessions"])
+def test_a_body_that_does_not_arrive(client, monkeypatch, path):
+    monkeypatch.setattr("fastmlp.playground.app.LIMITS", replace(LIMITS, seconds=0.1))
+    host, port = client.base_url.host, client.base_url.port
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 9\r\n"
+    with socket.create_connection((host, port), timeout=30) as connection:
+        connection.sendall(f"{head}Content-Type: application/json\r\n\r\n{{".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
 
 
 def test_an_internal_error_tells_nothing(client, monkeypatch, caplog):

@@ -1,5 +1,6 @@
 """What the playground trains: its data, its sessions, and the code that it shows."""
 
+import json
 import shlex
 import warnings
 from io import BytesIO
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from fastmlp_cli.main import main
 
+from fastmlp import trace
+from fastmlp.estimators.parameters import ACTIVATIONS
 from fastmlp.exceptions import InputError
 from fastmlp.network.weights import flatten
 
@@ -205,6 +208,20 @@ def test_a_request_is_bounded_in_time_and_training_in_epochs(opened, monkeypatch
     assert session.advance(5, 0)["n_epochs"] == 3 and not session.training.is_alive
 
 
+def test_a_frame_waits_for_an_epoch_that_is_trained(opened, monkeypatch):
+    session = opened()
+    owned = []
+    look = session.observer.look
+    monkeypatch.setattr(
+        session.observer,
+        "look",
+        lambda theta: owned.append(session.lock._is_owned()) or look(theta),
+    )
+    session.frame(0, 0)
+    session.advance(1, 0)
+    assert owned == [True, True]
+
+
 def test_the_thread_waits_and_ends(opened):
     session = opened()
     assert not session.training.is_alive
@@ -234,6 +251,56 @@ def test_pictures_are_those_of_the_network(opened):
     assert len(told["layers"]) == 2 and len(told["layers"][0]) == 3
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kind": "moons", "hidden": [3, 2], "alpha": 0.1, "dropout": 0.2},
+        {"kind": "moons", "hidden": [], "loss": "margin"},
+        {"kind": "wave", "hidden": [4], "activation": "relu", "loss": "huber"},
+        {"kind": "table", "table": TABLE, "target": "kind"},
+    ],
+)
+def test_a_clicked_point_has_the_graph_of_a_trace(opened, settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.csv").write_text(settings.get("table", ""))
+    session = opened(n_points=30, seed=2, **settings)
+    epoch = trained(session, 5)["epoch"]
+    names = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has not converged
+        exec(session.code(epoch)["python"], names)
+    points = session.points
+    for i in (0, 1, 7, 8):
+        place, y = points.places[i], points.y[i]
+        shown = [place[0], y if points.is_line else place[1]]
+        told = session.point(epoch, [shown[0] + 0.001, shown[1] - 0.001])
+        x = data.inputs_at(place[None], session.features)
+        graph = trace(names["model"], x, [y])
+        assert np.allclose(told["place"], shown, rtol=1e-3)
+        assert told["point"]["loss"] == pytest.approx(graph.loss, rel=1e-3)
+        for j, layer in enumerate(graph.layers):
+            assert np.allclose(told["layers"][j], layer.h, rtol=1e-3, atol=1e-9)
+            assert np.allclose(told["point"]["signals"][j], layer.dL_dz, rtol=1e-3, atol=1e-9)
+            gradients = np.transpose(told["point"]["gradients"][j])
+            assert np.allclose(gradients, layer.dL_dW, rtol=1e-3, atol=1e-9)
+        target = points.classes[y] if points.classes else pytest.approx(y, rel=1e-3)
+        assert told["point"]["target"] == target
+    away = session.point(epoch, [90, 90])
+    assert away["point"] is None and away["place"] == [90, 90] and away["layers"][-1]
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("kind", ["circle", "hills"])
+def test_a_point_is_told_of_weights_that_have_diverged(opened, activation, kind):
+    session = opened(kind=kind, activation=activation, n_points=20)
+    theta = session.training.recorded(0).theta
+    place = session.points.places[0].tolist()
+    for scale in (1e3, 1e150, np.inf):
+        told = session.observer.point(theta * scale, place)
+        json.dumps(told, allow_nan=False)
+        assert told["inputs"] and len(told["layers"]) == 3
+
+
 def test_several_classes_and_a_class_that_no_trained_row_has(opened):
     text = "a,b,kind\n" + "".join(f"{i % 6},{i % 4},{'xyz'[i % 3]}\n" for i in range(60))
     session = opened(kind="table", table=text, target="kind")
@@ -243,6 +310,8 @@ def test_several_classes_and_a_class_that_no_trained_row_has(opened):
     for seed in range(6):
         session = opened(kind="table", table=rare, target="kind", data_seed=seed)
         assert 0 <= trained(session, 3)["train_score"] <= 1
+        told = session.point(3, session.points.places[7].tolist())
+        assert (told["point"] is None) == session.described()["is_test"][7]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import {drawChart} from "./charts.js";
 import {Controls, byId, element} from "./controls.js";
 import {Network, number} from "./network.js";
 import {save, toPng, toSvg} from "./picture.js";
+import {showPoint} from "./point.js";
 import {copyOf, fromHash, toHash} from "./settings.js";
 import {Surface} from "./surface.js";
 
@@ -15,6 +16,7 @@ let offered, settings, controls, surface, network;
 let session = null;  // what the server has told of the present session
 let frame = null;
 let running = false;
+let loops = 0;  // how many times training has been begun or gone on
 let changes = 0;  // how many sessions have begun: an answer to an earlier one comes too late
 let losses = [], testLosses = [], rates = [];
 
@@ -81,12 +83,12 @@ async function attempt(question) {
 // One request a frame: where the page is hidden the browser draws no frames, and nothing is
 // trained.
 async function loop() {
-  const mine = changes, {session: key} = session;
+  const mine = ++loops, {session: key} = session;
   const ask = () => attempt(() => api.run(key, Number(byId("speed").value), losses.length));
   let next = ask();
-  while (running && mine === changes) {
+  while (running && mine === loops) {
     const [found] = await Promise.all([next, nextFrame()]);
-    if (!found || mine !== changes) return;
+    if (!found || mine !== loops || session?.session !== key) return;
     record(found);
     // The server is at work on the next frame while this one is drawn.
     if (running && !found.ending) next = ask();
@@ -280,21 +282,12 @@ function atPlace(x1, x2, isDrag) {
   return undefined;
 }
 
-// What the network computes at one place. A graph of the computation would stand here.
+// What the network computes at one place, and what flows back where a point lies there.
 async function inspect(x1, x2) {
   if (!session || !frame) return;
-  const place = [x1, session.is_line ? 0 : x2];
-  const found = await attempt(() => api.point(session.session, frame.epoch, place));
-  if (!found) return;
-  const lines = found.layers.map((values, i) => {
-    const name = i + 1 === found.layers.length ? "Output" : `Layer ${i + 1}`;
-    return element("p", {}, `${name}: ${values.map(number).join(", ")}`);
-  });
-  const inputs = found.inputs.map((value, i) => `${session.features[i]} = ${number(value)}`);
-  byId("point").replaceChildren(
-    element("h3", {}, `At (${place.map((x) => x.toFixed(2)).join(", ")})`),
-    element("p", {}, inputs.join(", ")), ...lines);
-  byId("point").hidden = false;
+  const mine = changes;
+  const found = await attempt(() => api.point(session.session, frame.epoch, [x1, x2]));
+  if (found && mine === changes) showPoint(byId("point"), found, session);
 }
 
 function closePoint() {
@@ -460,7 +453,7 @@ async function main() {
   byId("lesson").append(...lessons, element("option", {value: -1}, "My own"));
   byId("speed").append(...SPEEDS.map((n) =>
     element("option", {value: n}, `${n} epoch${n === 1 ? "" : "s"} a frame`)));
-  byId("speed").value = 5;
+  byId("speed").value = 10;
   settings = withDefaults({});
   controls = new Controls(offered, settings, (key) => {
     if (key !== "seed") byId("lesson").value = -1;
