@@ -114,6 +114,7 @@ def test_the_page_is_accessible(visit, width, scheme):
 
 def test_two_units_learn_exclusive_or(visit):
     page = visit()
+    assert page.input_value("#speed") == "10"
     anew(page, lambda: page.select_option("#lesson", label="Exclusive or: two units can"))
     assert text(page, "train-score") != "100.0 %"
     page.select_option("#speed", "20")

@@ -460,7 +460,7 @@ async function main() {
   byId("lesson").append(...lessons, element("option", {value: -1}, "My own"));
   byId("speed").append(...SPEEDS.map((n) =>
     element("option", {value: n}, `${n} epoch${n === 1 ? "" : "s"} a frame`)));
-  byId("speed").value = 5;
+  byId("speed").value = 10;
   settings = withDefaults({});
   controls = new Controls(offered, settings, (key) => {
     if (key !== "seed") byId("lesson").value = -1;
