@@ -63,8 +63,8 @@ def check_output_folder(path: str | os.PathLike[str]) -> None:
     Raises
     ------
     InputError
-        When there is something already, other than an empty folder, or when the folder around it
-        is missing or not writable.
+        When there is something already, other than an empty folder, when that is the current one,
+        or when the folder around it is missing or not writable.
     """
     path = Path(path)
     if "\0" in str(path):
@@ -72,6 +72,8 @@ def check_output_folder(path: str | os.PathLike[str]) -> None:
     if path.is_dir():
         if any(path.iterdir()):
             raise InputError(f"{path}: this folder is not empty; give the name of a new one")
+        if path.samefile(os.curdir):  # a new folder takes its place, in which nobody would be
+            raise InputError(f"{path}: this is the folder you are in; give the name of a new one")
     elif path.exists() or path.is_symlink():
         raise InputError(f"{path}: exists and is no folder; give another name")
     _check_can_write(path, _target(path).parent)

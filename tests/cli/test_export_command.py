@@ -29,6 +29,14 @@ def test_mlflow(model):
     assert told == {"mlflow": "again", "bytes": size}
 
 
+def test_the_current_folder_is_not_replaced(model, monkeypatch):
+    file = Path(model).resolve()
+    Path("empty").mkdir()
+    monkeypatch.chdir("empty")
+    assert "the folder you are in" in fails("export", str(file), ".", "--to", "mlflow")
+    assert Path("../empty").samefile(".") and not list(Path().iterdir())
+
+
 def test_triton(model):
     pytest.importorskip("onnx", reason="onnx is not installed")
     run("export", model, "served", "--to", "triton")
