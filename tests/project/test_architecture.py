@@ -374,5 +374,5 @@ def test_oldest_versions_are_those_declared():
     declared = {requirement.split(",")[0] for requirement in declared}
     pinned = (root / "tests" / "oldest-versions.txt").read_text().splitlines()
     pinned = {line.replace("==", ">=") for line in pinned if not line.startswith("#")}
-    tools = {"pytest>=8", "hypothesis>=6", "numpydoc>=1.8", "setuptools>=77"}
+    tools = {"pytest>=8", "pytest-xdist>=3.8", "hypothesis>=6", "numpydoc>=1.8", "setuptools>=77"}
     assert pinned == declared - tools
