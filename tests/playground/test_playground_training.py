@@ -161,7 +161,7 @@ def test_the_command_on_the_page_runs(opened, settings, tmp_path, monkeypatch):
     assert words.pop(0) == "fastmlp"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        main([*words, "--quiet", "-o", "m.fastmlp"], standalone_mode=False)
+        main.main([*words, "--quiet", "-o", "m.fastmlp"], standalone_mode=False)
     assert (tmp_path / "m.fastmlp").exists()
 
 
