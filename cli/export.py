@@ -32,8 +32,7 @@ def export(
 
     \b
     onnx    a graph for runtimes of ONNX
-    c       one file of C99 without dependencies; the comment at its top
-            shows how it is called and compiled
+    c       one file of C99 without dependencies; its first lines show its use
     mlflow  a folder that MLflow loads, serves and registers
     triton  a folder of a model repository of the Triton Inference Server
 

@@ -10,7 +10,7 @@ from ..engines.devices import predict
 from ..engines.engine import Data
 from ..estimators.gradient_check import analytic_gradient, objective_of
 from ..estimators.trace import trace_of
-from ..exceptions import InputError
+from ..exceptions import InputError, collected_warnings
 from ..network.inspection import dead_units, relu_layers
 from ..network.plan import OUTPUT_ACTIVATIONS, Loss, TrainingPlan
 from ..network.weights import flatten, views
@@ -175,7 +175,8 @@ class Observer:
             target = np.array([[y]], float)
         objective = self._objective._replace(theta=theta, data=Data(inputs, target))
         try:
-            with np.errstate(all="ignore"):  # weights of a network that diverges
+            # What is not finite, of a network that diverges, is looked for below.
+            with np.errstate(all="ignore"), collected_warnings():
                 graph = trace_of(objective)
         except InputError:  # an exponential of such weights
             return None
