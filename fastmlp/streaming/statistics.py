@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError, collected_warnings, warn_user
 from ..tabular.ahead import read_ahead
-from ..tabular.chunks import Chunk, beginning_of, located, read_chunks
+from ..tabular.chunks import beginning_of, located, read_chunks
 from ..tabular.conversion import with_booleans
 from ..tabular.csv import Origin, kind_of
 from ..tabular.frames import empty_frame, joined_frames
@@ -260,10 +260,7 @@ class Survey:
     def check_target(self, target: str) -> None:
         """Raise DataError when the target is missing in a row."""
         if self.missing is not None:
-            raise DataError(
-                f"target column {target!r} is missing in row {self.missing + 1}; remove or fill "
-                "such rows"
-            )
+            raise DataError(_missing_target(target, self.missing))
 
     def mixed(self) -> set[str]:
         """Return the columns that are text in some rows and something else in others."""
@@ -322,8 +319,10 @@ def _pass(
     for chunk in read_ahead(read_chunks(files, reading, n_rows)):
         frame = chunk.frame
         check_columns(frame, reading, files, survey.kinds)
-        _check_target(chunk, target)
         survey.add(frame, target)
+        if survey.missing is not None:
+            message = _missing_target(target, survey.missing - chunk.first_row)
+            raise DataError(located(message, chunk))
         rows, draws = rows_to_train(chunk.first_row, len(frame), seed, test_size)
         n_trained += len(rows)
         sample.add(frame, chunk.first_row, rows, draws)
@@ -345,9 +344,5 @@ def check_columns(
         )
 
 
-def _check_target(chunk: Chunk, target: str) -> None:
-    absent = chunk.frame[target].isna().to_numpy()
-    if absent.any():
-        row = int(np.argmax(absent)) + 1
-        message = f"target column {target!r} is missing in row {row}; remove or fill such rows"
-        raise DataError(located(message, chunk))
+def _missing_target(target: str, row: int) -> str:
+    return f"target column {target!r} is missing in row {row + 1}; remove or fill such rows"
