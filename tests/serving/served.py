@@ -51,3 +51,18 @@ def rows_of(frame):
     """The rows of a frame as a client sends them."""
     records = frame.to_dict("records")
     return [{k: (None if v != v else v) for k, v in row.items()} for row in records]
+
+
+@contextlib.contextmanager
+def held_answers(state, monkeypatch):
+    """Let rows wait until the second of two events is set; the first tells that some have come."""
+    begun, goes_on, read = threading.Event(), threading.Event(), state.batcher._read
+
+    def held(*arguments):
+        begun.set()
+        assert goes_on.wait(30)
+        return read(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state.batcher, "_read", held)
+        yield begun, goes_on

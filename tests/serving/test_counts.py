@@ -4,7 +4,7 @@ import re
 import threading
 
 import pytest
-from served import rows_of, serving
+from served import held_answers, rows_of, serving
 
 from fastmlp.serving.limits import Limits
 from fastmlp.serving.metrics import ROUTES, Metrics, bytes_of_counts
@@ -74,16 +74,10 @@ def test_requests_and_rows_are_counted(classifier, frame):
 
 
 def test_the_queue_is_told(classifier, frame, monkeypatch):
-    with serving(classifier, limits=Limits(waiting=1)) as (client, state):
-        begun, goes_on = threading.Event(), threading.Event()
-        read = state.batcher._read
-
-        def held(*arguments):
-            begun.set()
-            assert goes_on.wait(30)
-            return read(*arguments)
-
-        monkeypatch.setattr(state.batcher, "_read", held)
+    with (
+        serving(classifier, limits=Limits(waiting=1)) as (client, state),
+        held_answers(state, monkeypatch) as (begun, goes_on),
+    ):
         body = {"rows": rows_of(frame.head(1))}
         first = threading.Thread(target=lambda: client.post("/predict", json=body))
         first.start()

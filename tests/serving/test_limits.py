@@ -11,7 +11,7 @@ from base64 import b64encode
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served import rows_of, serving
+from served import held_answers, rows_of, serving
 
 from fastmlp.serving.app import allowed_hosts
 from fastmlp.serving.limits import Limits
@@ -150,16 +150,10 @@ def test_a_body_that_does_not_arrive(classifier):
 
 
 def test_more_requests_than_may_wait(classifier, frame, monkeypatch):
-    with serving(classifier, limits=Limits(waiting=1)) as (client, state):
-        begun, goes_on = threading.Event(), threading.Event()
-        read = state.batcher._read
-
-        def held(*arguments):
-            begun.set()
-            assert goes_on.wait(30)
-            return read(*arguments)
-
-        monkeypatch.setattr(state.batcher, "_read", held)
+    with (
+        serving(classifier, limits=Limits(waiting=1)) as (client, state),
+        held_answers(state, monkeypatch) as (begun, goes_on),
+    ):
         body = {"rows": rows_of(frame.head(1))}
         answers = []
         first = threading.Thread(target=lambda: answers.append(client.post("/predict", json=body)))
@@ -176,17 +170,10 @@ def test_more_requests_than_may_wait(classifier, frame, monkeypatch):
 
 def test_an_answer_that_takes_too_long(classifier, frame, monkeypatch):
     with serving(classifier, limits=Limits(seconds=0.2)) as (client, state):
-        goes_on, read = threading.Event(), state.batcher._read
-
-        def held(*arguments):
-            assert goes_on.wait(30)
-            return read(*arguments)
-
-        monkeypatch.setattr(state.batcher, "_read", held)
         body = {"rows": rows_of(frame.head(1))}
-        assert "no answer" in refused(client.post("/predict", json=body), 503)
-        goes_on.set()
-        monkeypatch.undo()
+        with held_answers(state, monkeypatch) as (_, goes_on):
+            assert "no answer" in refused(client.post("/predict", json=body), 503)
+            goes_on.set()
         assert client.post("/predict", json=body).status_code == 200
 
 
