@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..tabular.columns import level_places
+from ..tabular.levels import level_places
 from ..tabular.pack.members import Pack, networks_of
 from ..tabular.several import models_of
 from .c_networks import lines_of_classes, lines_of_means, write_trained

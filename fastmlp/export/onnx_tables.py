@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tabular.columns import level_places
 from ..tabular.encoders.scaling import (
     LARGEST_DISTANCE,
     SQUASH_BOUND,
     SQUASH_LIMIT,
     UNSQUASHED_LIMIT,
 )
+from ..tabular.levels import level_places
 from ..tabular.pack.members import Pack
 from ..tabular.several import models_of
 from .graph import Graph

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .columns import called, fold_levels, level_places, place_of, remark_on_unknown
+from .columns import called
 from .dates import seconds_of_all
 from .encoders.dates import parts_of
 from .encoders.words import Words
+from .levels import fold_levels, level_places, place_of, remark_on_unknown
 from .numbers import number_in_form
 
 # More rows are read faster by columns; a list of dicts would have to become a frame first.

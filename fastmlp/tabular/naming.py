@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..exceptions import nearest
-from .columns import fold
+from .levels import fold
 
 _MOST_NAMES, _LONG = 20, 250
 

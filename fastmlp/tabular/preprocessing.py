@@ -17,14 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators._sklearn import Interval, StrOptions, validate_parameters
 from ..exceptions import DataError
 from .cells import cells_of, texts_of
-from .columns import (
-    Column,
-    called,
-    describe_column,
-    drop_copies,
-    frequent_levels,
-    level_counts,
-)
+from .columns import Column, called, describe_column, drop_copies
 from .dates import TIME_OF_DAY, read_dates
 from .earlier import in_this_version
 from .encoders.assembly import make_inputs
@@ -34,6 +27,7 @@ from .encoders.means import LevelMeans
 from .encoders.target import Target, read_encoding_target
 from .encoders.words import Words, learn_words
 from .frames import read_frame
+from .levels import frequent_levels, level_counts
 from .rows import names_of_inputs, numbers_of_columns, read_any_rows, read_rows
 from .table import Table, settle_table, warn_of
 

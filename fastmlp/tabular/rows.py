@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError
 from .cells import cells_of, numbers_of, texts_of
-from .columns import called, level_codes, shown_level, unknown_levels
+from .columns import called
 from .dates import read_dates
 from .encoders.dates import parts_of
 from .encoders.words import SIZES, Words
 from .few_rows import ReadRows, read_few
 from .frames import read_frame
+from .levels import level_codes, shown_level, unknown_levels
 from .naming import nearest_columns
 from .numbers import misread_note
 

@@ -20,7 +20,7 @@ from .cells import (
     texts_of,
     to_numbers,
 )
-from .columns import fold
+from .levels import fold
 from .naming import columns_there
 from .numbers import common_unit
 

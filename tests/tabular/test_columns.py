@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fastmlp.tabular.columns import decide_task, frequent_levels, level_codes, level_counts
+from fastmlp.tabular.columns import decide_task
+from fastmlp.tabular.levels import frequent_levels, level_codes, level_counts
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from helpers import fit_quietly
 
 from fastmlp import TabularPreprocessor, TabularRegressor, export_onnx, load_model, save_model
 from fastmlp.exceptions import DataError, DataWarning
-from fastmlp.tabular.columns import frequent_levels, level_codes, level_counts, unknown_levels
+from fastmlp.tabular.levels import frequent_levels, level_codes, level_counts, unknown_levels
 from fastmlp.tabular.train import evaluate, train_table
 
 QUICK = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}

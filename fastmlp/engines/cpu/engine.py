@@ -12,6 +12,7 @@ from ...network.weights import check_parameters, n_parameters, views
 from ..engine import Matrix, OptimizerMemory, PredictionNetwork, SomeRows
 from ..sharing import shared
 from . import layout as at
+from . import packing
 from .barrier_array import END, NO_END
 from .dispatch import clears_padding, training_calls
 from .inputs import aligned, input_arrays, kernel_input
@@ -263,12 +264,12 @@ class CpuEngine:
         units, arena, layout = self.plan.layer_units, self._arena, self._layout
         if theta.size != n_parameters(units):
             raise ValueError(f"{theta.size} parameters do not fit units {units}")
-        at.pack(theta, units, arena, self._start(), layout)
-        at.pack_transposed(theta, units, arena, layout)
+        packing.pack(theta, units, arena, self._start(), layout)
+        packing.pack_transposed(theta, units, arena, layout)
         if state is not None:
             self.step, first, second = state
-            at.pack(first, units, arena, self._start(at.TO_FIRST), layout)
-            at.pack(second, units, arena, self._start(at.TO_SECOND), layout)
+            packing.pack(first, units, arena, self._start(at.TO_FIRST), layout)
+            packing.pack(second, units, arena, self._start(at.TO_SECOND), layout)
 
     def _start(self, vector: int | None = None) -> int:
         """Return where the parameters, or a vector of the optimiser's memory, lie in the arena.
@@ -300,7 +301,7 @@ class CpuEngine:
         """Copy the vector that lies in the arena from `start` on, in the parameters' order."""
         units = self.plan.layer_units
         result = np.empty(n_parameters(units), dtype=self.plan.dtype)
-        at.unpack(result, units, self._arena, start, self._layout)
+        packing.unpack(result, units, self._arena, start, self._layout)
         return result
 
     def pull(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, TrainingPlan, 
 from ...network.weights import n_parameters
 from ..engine import Matrix
 from . import layout as at
+from . import packing
 from .dispatch import gradient_calls
 from .engine import prediction_threads
 from .inputs import aligned, input_arrays
@@ -109,8 +110,8 @@ def input_gradients(
         plan.layer_units, plan.activations, plan.loss, plan.dtype, n_threads, is_sparse
     )
     arena = aligned(layout.size, plan.dtype)
-    at.pack_layers(coefs, intercepts, arena, int(layout.settings[at.PARAMETERS]), layout)
-    at.transpose_layers(coefs, layout.layers, arena, int(layout.settings[at.PANEL]))
+    packing.pack_layers(coefs, intercepts, arena, int(layout.settings[at.PARAMETERS]), layout)
+    packing.transpose_layers(coefs, layout.layers, arena, int(layout.settings[at.PANEL]))
     rule = OF_PREACTIVATION if of_preactivations else _RULES[OUTPUT_ACTIVATIONS[plan.loss]]
     calls = gradient_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
     order = np.arange(n_rows)

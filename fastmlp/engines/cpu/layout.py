@@ -7,7 +7,7 @@ weights of all layers but the first. Activations and deltas have one row for eac
 these rows are padded to whole vectors as well, and those of outputs to vectors of 64 bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -406,12 +406,21 @@ def _training_layout(plan: TrainingPlan, n_threads: int, is_sparse: bool) -> Lay
     settings[[PATCH_COLUMNS, N_PATCHES]] = columns, n_patches
     settings[N_PANELS] = sum(-(-layer[OUT_WIDTH] // panel) for layer in layers)
     layout = Layout(layers, settings, reserve.end, int(n_blocks))
-    n_real = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(units))
-    if n_real > _FEW_PARAMETERS:
+    if sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(units)) > _FEW_PARAMETERS:
         return layout
-    places = np.empty(n_real, dtype=np.int64)
-    unpack(places, units, np.arange(n_parameters), 0, layout)
-    return replace(layout, places=places)
+    return replace(layout, places=_places(layers, units, panel))
+
+
+def _places(layers: np.ndarray, units: Sequence[int], panel: int) -> np.ndarray:
+    """Return where each parameter lies, counted from the first one."""
+    places = np.empty(sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(units)), np.int64)
+    for layer, weights, biases in zip(layers, *views(places, units), strict=True):
+        row, column = np.ogrid[: layer[FAN_IN], : layer[FAN_OUT]]
+        first = column // panel * panel  # the first column of the panel
+        width = np.minimum(panel, layer[OUT_WIDTH] - first)
+        weights[:] = layer[WEIGHTS] + first * layer[FAN_IN] + row * width + column - first
+        biases[:] = layer[BIASES] + np.arange(layer[FAN_OUT])
+    return places
 
 
 _remembered_layout = lru_cache(maxsize=32)(_training_layout)
@@ -451,154 +460,3 @@ def shares(layout: Layout, n_threads: int, n_lanes: int) -> np.ndarray:
     done = np.cumsum(np.concatenate([[0.0], *costs]))
     wanted = done[-1] * np.arange(n_threads + 1) / n_threads
     return np.abs(done - wanted[:, None]).argmin(axis=1).astype(np.int64)
-
-
-def pack(
-    parameters: np.ndarray, units: Sequence[int], arena: np.ndarray, start: int, layout: Layout
-) -> None:
-    """Copy a flat parameter vector into panels of the arena.
-
-    Parameters
-    ----------
-    parameters : ndarray of shape (n_parameters,)
-        The parameters, in the order of :mod:`fastmlp.network.weights`.
-    units : sequence of int
-        Units of every layer, from the input features to the outputs.
-    arena : ndarray of shape (layout.size,)
-        Modified in place.
-    start : int
-        Where the first parameter lies in the arena.
-    layout : Layout
-    """
-    if layout.places is None:
-        pack_layers(*views(parameters, units), arena, start, layout)
-    else:
-        arena[start : start + layout.settings[N_PARAMETERS]][layout.places] = parameters
-
-
-def pack_layers(
-    coefs: Sequence[np.ndarray],
-    intercepts: Sequence[np.ndarray],
-    arena: np.ndarray,
-    start: int,
-    layout: Layout,
-) -> None:
-    """Copy weights and biases into panels of the arena.
-
-    Parameters
-    ----------
-    coefs : sequence of ndarray of shape (fan_in, fan_out)
-    intercepts : sequence of ndarray of shape (fan_out,)
-    arena : ndarray of shape (layout.size,)
-        Modified in place.
-    start : int
-        Where the first parameter lies in the arena.
-    layout : Layout
-    """
-    width = int(layout.settings[PANEL])
-    for layer, weights, biases in zip(layout.layers.tolist(), coefs, intercepts, strict=True):
-        for panel, columns in _panels(arena, start, layer, width):
-            panel[:, : columns.stop - columns.start] = weights[:, columns]
-        to = start + layer[BIASES]
-        arena[to : to + len(biases)] = biases
-
-
-def unpack(
-    parameters: np.ndarray, units: Sequence[int], arena: np.ndarray, start: int, layout: Layout
-) -> None:
-    """Copy panels of the arena into a flat parameter vector: the inverse of :func:`pack`.
-
-    Parameters
-    ----------
-    parameters : ndarray of shape (n_parameters,)
-        Modified in place: gets the parameters, in the order of :mod:`fastmlp.network.weights`.
-    units : sequence of int
-        Units of every layer, from the input features to the outputs.
-    arena : ndarray of shape (layout.size,)
-    start : int
-        Where the first parameter lies in the arena.
-    layout : Layout
-    """
-    if layout.places is not None:
-        source = arena[start : start + layout.settings[N_PARAMETERS]]
-        source.take(layout.places, out=parameters, mode="clip")  # else it makes a copy first
-        return
-    coefs, intercepts = views(parameters, units)
-    width = int(layout.settings[PANEL])
-    for layer, weights, biases in zip(layout.layers.tolist(), coefs, intercepts, strict=True):
-        for panel, columns in _panels(arena, start, layer, width):
-            weights[:, columns] = panel[:, : columns.stop - columns.start]
-        source = start + layer[BIASES]
-        biases[:] = arena[source : source + len(biases)]
-
-
-def _panels(
-    arena: np.ndarray, start: int, layer: list[int], panel: int
-) -> Iterator[tuple[np.ndarray, slice]]:
-    """Iterate over the panels of a layer's weights.
-
-    Parameters
-    ----------
-    arena : ndarray of shape (n_elements,)
-    start : int
-        Where the first parameter lies in the arena.
-    layer : list of int
-        A row of the layer table.
-    panel : int
-        Number of columns of a full panel.
-
-    Yields
-    ------
-    matrix : ndarray of shape (fan_in, width)
-        A view of the arena.
-    columns : slice
-        The columns of the weights that the panel holds.
-    """
-    for column in range(0, layer[OUT_WIDTH], panel):
-        width = min(panel, layer[OUT_WIDTH] - column)
-        first = start + layer[WEIGHTS] + column * layer[FAN_IN]
-        matrix = arena[first : first + layer[FAN_IN] * width].reshape(layer[FAN_IN], width)
-        yield matrix, slice(column, min(column + width, layer[FAN_OUT]))
-
-
-def pack_transposed(
-    parameters: np.ndarray, units: Sequence[int], arena: np.ndarray, layout: Layout
-) -> None:
-    """Fill the transposed copies of the weights of all layers but the first.
-
-    Parameters
-    ----------
-    parameters : ndarray of shape (n_parameters,)
-        The parameters, in the order of :mod:`fastmlp.network.weights`.
-    units : sequence of int
-        Units of every layer, from the input features to the outputs.
-    arena : ndarray of shape (layout.size,)
-        Modified in place.
-    layout : Layout
-    """
-    coefs = views(parameters, units)[0]
-    transpose_layers(coefs[1:], layout.layers[1:], arena, int(layout.settings[PANEL]))
-
-
-def transpose_layers(
-    coefs: Sequence[np.ndarray], layers: np.ndarray, arena: np.ndarray, panel: int
-) -> None:
-    """Fill the transposed copies of the weights of some layers.
-
-    Parameters
-    ----------
-    coefs : sequence of ndarray of shape (fan_in, fan_out)
-    layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
-        Their rows of the layer table.
-    arena : ndarray of shape (n_elements,)
-        Modified in place.
-    panel : int
-        Number of columns of a full panel.
-    """
-    for layer, weights in zip(layers.tolist(), coefs, strict=True):
-        for column in range(0, layer[IN_WIDTH], panel):
-            width = min(panel, layer[IN_WIDTH] - column)
-            first = layer[TRANSPOSED] + column * layer[OUT_WIDTH]
-            matrix = arena[first : first + layer[OUT_WIDTH] * width].reshape(-1, width)
-            block = weights[column : column + width]
-            matrix[: layer[FAN_OUT], : len(block)] = block.T

@@ -16,6 +16,7 @@ from ...network.plan import Activation, Loss, TrainingPlan
 from ...network.weights import n_parameters
 from ..engine import Matrix, SomeRows
 from . import layout as at
+from . import packing
 from .barrier_array import new_barrier
 from .dispatch import prediction_calls
 from .inputs import NO_FEATURES, NO_STARTS, aligned, input_arrays
@@ -121,7 +122,7 @@ class NetworkInPlace:
         if is_packed:
             arena = aligned(layout.size, plan.dtype)
             n_layers, start = len(layout.layers), int(layout.settings[at.PARAMETERS])
-            at.pack_layers(arrays[:n_layers], arrays[n_layers:], arena, start, layout)
+            packing.pack_layers(arrays[:n_layers], arrays[n_layers:], arena, start, layout)
             tables = layout.layers, layout.settings
         else:
             arena = aligned(layout.size + self._room_for_copies, plan.dtype, np.empty)
