@@ -35,7 +35,7 @@ def network_gradients(
     estimator._check_fitted()
     model = whole(estimator)
     units, is_negated, is_single = _wanted(model, class_, output)
-    X = devices.host_array(inputs.read_features(model, X))
+    X = inputs.read_features(model, X)
     if of == "prediction" and not is_classifier(model) and len(model._fitted_quantiles()) > 1:
         gradients = unit_gradients(model, X, range(model.n_outputs_), False)
         gradients = in_order(gradients, prediction.outputs(model, X, estimator))[:, units]
@@ -44,7 +44,7 @@ def network_gradients(
     if is_negated:
         np.negative(gradients, out=gradients)
     if times_input:
-        gradients *= (X.toarray() if issparse(X) else X)[:, np.newaxis]
+        gradients *= (X.toarray() if issparse(X) else np.asarray(X))[:, np.newaxis]
     return gradients[:, 0] if is_single else gradients
 
 
@@ -56,7 +56,7 @@ def unit_gradients(
     Parameters
     ----------
     model : BaseMLP
-    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
     units : sequence of int or None
         As for :func:`fastmlp.engines.devices.input_gradients`.
     of_preactivations : bool
@@ -73,13 +73,23 @@ def unit_gradients(
     """
     coefs, intercepts = weights.checked(list(model.coefs_), list(model.intercepts_))
     plan = planning.plan_of_weights(model, coefs)
-    check_range("X", X, plan.dtype)
-    X = X.astype(plan.dtype, copy=False)
     gradients = devices.input_gradients(
-        plan, coefs, intercepts, X, units, of_preactivations, model.n_jobs
-    )
+        model.device, plan, coefs, intercepts, _as_type(X, plan.dtype), units, of_preactivations,
+        model.n_jobs,
+    )  # fmt: skip
     _complain_of_infinite(gradients)
     return gradients
+
+
+def _as_type(X: Any, dtype: np.dtype) -> Any:
+    """Convert X to a type; raise ValueError where that cannot hold it."""
+    if devices.is_device_array(X):
+        narrow = X.astype(dtype)
+        if narrow.dtype == X.dtype or narrow.is_finite():
+            return narrow
+        X = np.asarray(X)
+    check_range("X", X, dtype)
+    return X.astype(dtype, copy=False)
 
 
 def in_order(gradients: np.ndarray, outputs: np.ndarray) -> np.ndarray:

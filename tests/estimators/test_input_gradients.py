@@ -166,8 +166,14 @@ def test_it_does_not_matter_how_weights_and_rows_lie():
     model.coefs_ = [np.asfortranarray(w) for w in model.coefs_]
     wide = np.repeat(X, 2, axis=1)
     np.testing.assert_array_equal(input_gradients(model, wide[:, ::2]), found)
-    model.device = "cuda"  # the CPU computes them, whether there is a GPU or not
-    np.testing.assert_array_equal(input_gradients(model, X), found)
+
+
+def test_without_a_gpu_the_cpu_computes_them(monkeypatch):
+    monkeypatch.setattr("fastmlp.engines.cuda.support.why_not", lambda: "there is none")
+    model = network("classes")
+    found = input_gradients(model, X)
+    for device in ("cuda", "auto"):
+        np.testing.assert_array_equal(input_gradients(model.set_params(device=device), X), found)
 
 
 def test_quantiles_are_differentiated_in_their_order():

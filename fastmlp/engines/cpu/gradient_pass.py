@@ -7,19 +7,17 @@ gradient of a weight is computed, so that a pass takes about twice the time of a
 
 import numpy as np
 
+from ..gradient_rules import FIRST_OF_TWO, OF_OUTPUT, OF_SOFTMAX, PREDICTED
 from . import layout as at
 from .arguments import Matrix, Size, StridedMatrix
 from .barrier import take_next
 from .indirect_call import call
 from .jit import compile_kernel
-from .jobs import GRADIENTS, OF_OUTPUT, OF_SOFTMAX, PREDICTED, RULE, UNITS
+from .jobs import GRADIENTS, RULE, UNITS
 from .kernels import inputs_at, network_at
 from .row_pass import gather
 from .slots import ACTIVATE_OUTPUT, BACKWARD, FORWARD, MULTIPLY, MULTIPLY_ROWS
 from .views import arrays_of, copy_elements, matrix_at, row_view, vector_at, vector_from, view
-
-# The class that the only output is not the probability of.
-_FIRST_OF_TWO = -1
 
 
 @compile_kernel
@@ -34,11 +32,11 @@ def predicted_unit(p):
     Returns
     -------
     int
-        The first one of several that are largest; ``_FIRST_OF_TWO`` for the class that has no
+        The first one of several that are largest; ``FIRST_OF_TWO`` for the class that has no
         output of its own.
     """
     if p.size == 1:
-        return np.int64(0) if p[0] > p.dtype.type(0.5) else np.int64(_FIRST_OF_TWO)
+        return np.int64(0) if p[0] > p.dtype.type(0.5) else np.int64(FIRST_OF_TWO)
     best = np.int64(0)
     for j in range(1, p.size):
         if p[j] > p[best]:
@@ -62,7 +60,7 @@ def unit_deltas(arena, layer, outputs, deltas, n_rows, unit, rule):
     unit : int
         The number of the output, or ``PREDICTED``.
     rule : int
-        Which derivative the output's activation has; see jobs.py.
+        Which derivative the output's activation has; see gradient_rules.py.
     """
     row_stride, fan_out = layer[at.OUTPUT_ROW], layer[at.FAN_OUT]
     one = arena.dtype.type(1)
@@ -72,7 +70,7 @@ def unit_deltas(arena, layer, outputs, deltas, n_rows, unit, rule):
         for j in range(row_stride):
             delta[j] = 0
         chosen = predicted_unit(p) if unit == PREDICTED else unit
-        is_first = chosen == _FIRST_OF_TWO
+        is_first = chosen == FIRST_OF_TWO
         chosen = max(chosen, 0)
         slope, own = one, p[chosen]
         if rule == OF_SOFTMAX:

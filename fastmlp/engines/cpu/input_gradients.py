@@ -6,36 +6,21 @@ from functools import lru_cache
 import numpy as np
 from scipy.sparse import issparse
 
-from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, TrainingPlan, keeps_derivatives
+from ...network.plan import Activation, Loss, TrainingPlan, keeps_derivatives
 from ...network.weights import n_parameters
 from ..engine import Matrix
+from ..gradient_rules import numbers_of, rule_of
 from . import layout as at
 from .dispatch import gradient_calls
 from .engine import prediction_threads
 from .inputs import aligned, input_arrays
-from .jobs import (
-    GRADIENTS,
-    OF_LOGISTIC,
-    OF_OUTPUT,
-    OF_PREACTIVATION,
-    OF_SOFTMAX,
-    ORDER,
-    PREDICTED,
-    describe,
-    set_array,
-)
+from .jobs import GRADIENTS, ORDER, describe, set_array
 from .library import Entry
 from .threads import borrowed_team
 from .vector_unit import lanes
 
 # Long work is handed over in parts of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
-_RULES = {
-    "identity": OF_PREACTIVATION,
-    "exp": OF_OUTPUT,
-    "logistic": OF_LOGISTIC,
-    "softmax": OF_SOFTMAX,
-}
 
 
 @lru_cache(maxsize=32)
@@ -102,7 +87,7 @@ def input_gradients(
     """
     n_rows, n_features = X.shape
     is_sparse = issparse(X)
-    wanted = np.array([PREDICTED] if units is None else units, dtype=np.int64)
+    wanted = numbers_of(units)
     work = (1 + wanted.size) * n_parameters(plan.layer_units)
     n_threads = prediction_threads(n_features, work, X, n_jobs)
     layout = gradient_layout(
@@ -111,14 +96,13 @@ def input_gradients(
     arena = aligned(layout.size, plan.dtype)
     at.pack_layers(coefs, intercepts, arena, int(layout.settings[at.PARAMETERS]), layout)
     at.transpose_layers(coefs, layout.layers, arena, int(layout.settings[at.PANEL]))
-    rule = OF_PREACTIVATION if of_preactivations else _RULES[OUTPUT_ACTIVATIONS[plan.loss]]
     calls = gradient_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
     order = np.arange(n_rows)
     result = np.empty((n_rows, wanted.size * n_features), plan.dtype)
     # They are in the order of the numbers in jobs.py.
     arrays = (
         layout.layers, layout.settings, calls, *input_arrays(X, plan.dtype), order,
-        result, wanted, np.array([rule]),
+        result, wanted, np.array([rule_of(plan, of_preactivations)]),
     )  # fmt: skip
     job = describe(arrays)
     entry = Entry("differentiate", arena, job)

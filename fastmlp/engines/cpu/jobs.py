@@ -19,12 +19,6 @@ GRADIENTS, UNITS, RULE = range(7, 10)
 # Numbers of the arrays of a job of row losses.
 ROW_TARGETS, ROW_OUTPUTS, ROW_PARAMETERS, ROW_RESULT = range(4)
 
-# Instead of the number of an output: that of the class that a row predicts.
-PREDICTED = -1
-# What is differentiated: the pre-activation itself, or an activation whose derivative is itself
-# (the exponential), p (1 - p) (the logistic function), or that of a softmax.
-OF_PREACTIVATION, OF_OUTPUT, OF_LOGISTIC, OF_SOFTMAX = range(4)
-
 # Columns of the matrix with what is added up over the steps of each epoch.
 EPOCH_LOSS, GRADIENT_NORM = 0, 1
 N_RESULTS = 2
