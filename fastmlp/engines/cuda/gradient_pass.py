@@ -122,17 +122,20 @@ def gradient_kernels(dtype, specialization):
                 places_of_rows(top, group.n_rows - 1, n_features), n_features, group.n_rows,
             )  # fmt: skip
             cuda.syncthreads()
-            for number in range(1, last + 1):
-                multiply_group(True, shared, network, number, False, group, 0)
-            activate_outputs(settings[at.LOSS], part)
-            cuda.syncthreads()
-            for k in range(units.size):
-                _start_back(part, deltas, units[k], rule)
-                cuda.syncthreads()
+            # The first pass goes forward, and one goes back for each output: in one loop, so that
+            # the kernel has the code of products once.
+            for k in range(-1, units.size):
+                is_back = k >= 0
+                if is_back:
+                    _start_back(part, deltas, units[k], rule)
+                    cuda.syncthreads()
                 for i in range(last):
-                    multiply_group(True, shared, network, last - i, True, group, 0)
-                # The rows of inputs have been read, and gradients have taken their place.
-                if row < group.n_rows:
+                    number = last - i if is_back else i + 1
+                    multiply_group(True, shared, network, number, is_back, group, 0)
+                if not is_back:
+                    activate_outputs(settings[at.LOSS], part)
+                elif row < group.n_rows:
+                    # The rows of inputs have been read, and gradients have taken their place.
                     for j in range(column, n_features, THREADS // at.GROUP):
                         gradient = load(arena, inputs + row + at.GROUP * j)
                         gradients[top + row, k * n_features + j] = gradient
