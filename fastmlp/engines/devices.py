@@ -225,9 +225,8 @@ def predict_rows(
 
 def input_gradients(
     device: str,
-    plan: TrainingPlan,
-    coefs: Sequence[np.ndarray],
-    intercepts: Sequence[np.ndarray],
+    network: PredictionNetwork,
+    arrays: Sequence[np.ndarray],
     X: Matrix,
     units: Sequence[int] | None,
     of_preactivations: bool,
@@ -240,12 +239,9 @@ def input_gradients(
     Parameters
     ----------
     device : {'cpu', 'cuda', 'auto'}
-    plan : TrainingPlan
-        The plan of the network; its optimiser and batch size do not matter.
-    coefs : sequence of ndarray of shape (fan_in, fan_out)
-        For each layer its weights, of the plan's dtype.
-    intercepts : sequence of ndarray of shape (fan_out,)
-        For each layer its biases, in the same form.
+    network : PredictionNetwork
+    arrays : sequence of ndarray
+        All weights and then all biases, the very arrays that the network was made for.
     X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
     units : sequence of int or None
         The outputs to differentiate. None stands for that of the class which a row predicts, where
@@ -263,15 +259,16 @@ def input_gradients(
     n_gradients = 1 if units is None else len(units)
     # Sparse rows, and a GPU that cannot be used, are for the CPU.
     with contextlib.suppress(DeviceError):
-        if _is_for_gpu(device, plan, X, 0, n_gradients):
+        if _is_for_gpu(device, network.plan, X, 0, n_gradients):
             from .cuda.input_gradients import input_gradients as on_gpu
 
-            theta = flatten(coefs, intercepts, plan.dtype)
-            return on_gpu(plan, theta, X, units, of_preactivations)
+            n_layers = len(arrays) // 2
+            theta = flatten(arrays[:n_layers], arrays[n_layers:], network.plan.dtype)
+            return on_gpu(network.plan, theta, X, units, of_preactivations)
     _cpu_engine()
     from .cpu.input_gradients import input_gradients as on_cpu
 
-    return on_cpu(plan, coefs, intercepts, X, units, of_preactivations, n_jobs)
+    return on_cpu(network, arrays, X, units, of_preactivations, n_jobs)
 
 
 def cpu_threads(n_jobs: int | None) -> int:

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin
 
 from ..engines import devices
 from ..engines.engine import Matrix
 from ..engines.ranges import check_range
 from ..exceptions import DataWarning, InputError, warn_user
-from ..network import weights
-from . import inputs, planning, prediction
+from . import inputs, prediction
 from .transaction import whole
 
 OF = ("prediction", "score")
@@ -36,11 +35,15 @@ def network_gradients(
     model = whole(estimator)
     units, is_negated, is_single = _wanted(model, class_, output)
     X = inputs.read_features(model, X)
-    if of == "prediction" and not is_classifier(model) and len(model._fitted_quantiles()) > 1:
-        gradients = unit_gradients(model, X, range(model.n_outputs_), False)
+    if (
+        of == "prediction"
+        and not isinstance(model, ClassifierMixin)
+        and len(model._fitted_quantiles()) > 1
+    ):
+        gradients = unit_gradients(model, X, range(model.n_outputs_), False, estimator)
         gradients = in_order(gradients, prediction.outputs(model, X, estimator))[:, units]
     else:
-        gradients = unit_gradients(model, X, units, of == "score")
+        gradients = unit_gradients(model, X, units, of == "score", estimator)
     if is_negated:
         np.negative(gradients, out=gradients)
     if times_input:
@@ -49,7 +52,11 @@ def network_gradients(
 
 
 def unit_gradients(
-    model: Any, X: Matrix, units: Sequence[int] | None, of_preactivations: bool
+    model: Any,
+    X: Matrix,
+    units: Sequence[int] | None,
+    of_preactivations: bool,
+    owner: Any = None,
 ) -> np.ndarray:
     """Compute the gradients of outputs of a fitted network for inputs that have been checked.
 
@@ -60,6 +67,8 @@ def unit_gradients(
     units : sequence of int or None
         As for :func:`fastmlp.engines.devices.input_gradients`.
     of_preactivations : bool
+    owner : BaseMLP, optional
+        The estimator for which the network is remembered; by default the model itself.
 
     Returns
     -------
@@ -71,10 +80,12 @@ def unit_gradients(
     ValueError
         When the weights are no network, or when their type cannot hold X.
     """
-    coefs, intercepts = weights.checked(list(model.coefs_), list(model.intercepts_))
-    plan = planning.plan_of_weights(model, coefs)
+    coefs, intercepts = list(model.coefs_), list(model.intercepts_)
+    network, arrays, _ = prediction.network_of(
+        model, coefs, intercepts, model if owner is None else owner
+    )
     gradients = devices.input_gradients(
-        model.device, plan, coefs, intercepts, _as_type(X, plan.dtype), units, of_preactivations,
+        model.device, network, arrays, _as_type(X, network.plan.dtype), units, of_preactivations,
         model.n_jobs,
     )  # fmt: skip
     _complain_of_infinite(gradients)
@@ -161,9 +172,13 @@ def _wanted(model: Any, class_: Any, output: int | None) -> tuple[list[int] | No
         When there is no such class or output, or the model has none to choose from.
     """
     n_outputs = int(model.n_outputs_)
-    is_of_classes = is_classifier(model) and not _is_multilabel(model)
+    is_of_classes = isinstance(model, ClassifierMixin) and not _is_multilabel(model)
     if class_ is not None and not is_of_classes:
-        kind = "a classifier of several labels" if is_classifier(model) else "a regressor"
+        kind = (
+            "a classifier of several labels"
+            if isinstance(model, ClassifierMixin)
+            else "a regressor"
+        )
         raise InputError(f"class_ chooses among exclusive classes, and this is {kind}; use output")
     if output is not None and is_of_classes:
         raise InputError("output chooses among targets or labels; use class_ for a classifier")

@@ -12,7 +12,6 @@ from test_cuda_engine import scheduled
 
 from fastmlp import MLPClassifier, MLPRegressor, input_gradients
 from fastmlp.engines import devices
-from fastmlp.engines.cpu.input_gradients import input_gradients as on_cpu
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
 from fastmlp.network.weights import flatten
 
@@ -124,7 +123,9 @@ def test_all_shapes_agree_with_the_cpu(
     with scheduled(seed):
         theta = flatten(coefs, intercepts, float)
         found = on_gpu(plan, theta, rows, wanted, of_preactivations)
-    expected = on_cpu(plan, coefs, intercepts, rows, wanted, of_preactivations)
+    network = devices.prediction_network(plan, coefs, intercepts)
+    arrays = *coefs, *intercepts
+    expected = devices.input_gradients("cpu", network, arrays, rows, wanted, of_preactivations)
     assert found.shape == (n_rows, 1 if is_predicted else 2, units[0])
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 

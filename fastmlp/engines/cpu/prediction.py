@@ -134,12 +134,7 @@ class NetworkInPlace:
         if few is None:
             plan = self.plan
             rooms = _idle_rooms(plan.layer_units, plan.activations, plan.loss, plan.dtype)
-            _, layout = _layout(plan, X, 1, False)
-            layers = layout.layers.copy()
-            copies = aligned(self._room_for_copies, plan.dtype)
-            origin = copies.ctypes.data // plan.dtype.itemsize
-            places, copied = self._copied_to(arrays, copies, 0, origin)
-            self._set_places(layers, places)
+            layers, copied = self.placed_table(arrays, _layout(plan, X, 1, False)[1])
             few = self._few = rooms, layers, copied, layers.ctypes.data
         rooms, _, copied, address = few
         # Threads that predict at once write the same numbers.
@@ -152,6 +147,32 @@ class NetworkInPlace:
         result = room.predict(address, X)
         rooms.append(room)  # unless it was interrupted
         return result
+
+    def placed_table(
+        self, arrays: Sequence[np.ndarray], layout: at.Layout
+    ) -> tuple[np.ndarray, _Copies]:
+        """Make a layer table by which kernels find the arrays from address 0.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            All weights, and then all biases.
+        layout : Layout
+
+        Returns
+        -------
+        layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
+        copies : list of (int, ndarray)
+            The number of each array that has to be copied, each time before it is read, and what
+            it is copied to.
+        """
+        layers = layout.layers.copy()
+        room = aligned(self._room_for_copies, self.plan.dtype)
+        places, copies = self._copied_to(
+            arrays, room, 0, room.ctypes.data // self.plan.dtype.itemsize
+        )
+        self._set_places(layers, places)
+        return layers, copies
 
     def _in_place(
         self, arrays: Sequence[np.ndarray], arena: np.ndarray, layout: at.Layout
