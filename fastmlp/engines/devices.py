@@ -271,6 +271,34 @@ def input_gradients(
     return on_cpu(network, arrays, X, units, of_preactivations, n_jobs)
 
 
+def entry_gradients(
+    network: PredictionNetwork,
+    arrays: Sequence[np.ndarray],
+    X: Matrix,
+    units: Sequence[int] | None,
+    of_preactivations: bool,
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Compute on the CPU the gradients with respect to those inputs that a sparse X has.
+
+    Parameters
+    ----------
+    network, arrays, units, of_preactivations, n_jobs
+        As for :func:`input_gradients`.
+    X : scipy.sparse matrix of shape (n_rows, n_features)
+        In compressed rows.
+
+    Returns
+    -------
+    ndarray of shape (n_units, n_entries)
+        For each output a number for each entry of X, in the order of its data.
+    """
+    _cpu_engine()
+    from .cpu.input_gradients import input_gradients as on_cpu
+
+    return on_cpu(network, arrays, X, units, of_preactivations, n_jobs, of_entries=True)
+
+
 def cpu_threads(n_jobs: int | None) -> int:
     """Return how many threads of the CPU an ``n_jobs`` parameter stands for.
 

@@ -25,7 +25,7 @@ def network_gradients(
     output: int | None = None,
     of: str = "prediction",
     times_input: bool = False,
-) -> np.ndarray:
+) -> Any:
     """Compute input gradients of an MLPClassifier or MLPRegressor.
 
     Parameters and result are those of :func:`fastmlp.input_gradients`.
@@ -35,19 +35,28 @@ def network_gradients(
     model = whole(estimator)
     units, is_negated, is_single = _wanted(model, class_, output)
     X = inputs.read_features(model, X)
-    if (
+    of_entries = times_input and issparse(X)
+    is_of_quantiles = (
         of == "prediction"
         and not isinstance(model, ClassifierMixin)
         and len(model._fitted_quantiles()) > 1
-    ):
-        gradients = unit_gradients(model, X, range(model.n_outputs_), False, estimator)
-        gradients = in_order(gradients, prediction.outputs(model, X, estimator))[:, units]
+    )
+    if is_of_quantiles:
+        every = range(model.n_outputs_)
+        gradients = unit_gradients(model, X, every, False, estimator, of_entries)
+        found = prediction.outputs(model, X, estimator)
+        found = found[_rows_of_entries(X)] if of_entries else found
+        gradients = in_order(gradients, found)[:, units]
     else:
-        gradients = unit_gradients(model, X, units, of == "score", estimator)
+        gradients = unit_gradients(model, X, units, of == "score", estimator, of_entries)
     if is_negated:
         np.negative(gradients, out=gradients)
+    if of_entries:
+        gradients *= X.data[: len(gradients), np.newaxis, np.newaxis]
+        results = [_with_data(X, numbers) for numbers in gradients[:, :, 0].T]
+        return results[0] if is_single else results
     if times_input:
-        gradients *= (X.toarray() if issparse(X) else np.asarray(X))[:, np.newaxis]
+        gradients *= np.asarray(X)[:, np.newaxis]
     return gradients[:, 0] if is_single else gradients
 
 
@@ -57,6 +66,7 @@ def unit_gradients(
     units: Sequence[int] | None,
     of_preactivations: bool,
     owner: Any = None,
+    of_entries: bool = False,
 ) -> np.ndarray:
     """Compute the gradients of outputs of a fitted network for inputs that have been checked.
 
@@ -69,10 +79,12 @@ def unit_gradients(
     of_preactivations : bool
     owner : BaseMLP, optional
         The estimator for which the network is remembered; by default the model itself.
+    of_entries : bool, default=False
+        Whether only the entries of a sparse X have gradients.
 
     Returns
     -------
-    ndarray of shape (n_rows, n_units, n_features)
+    ndarray of shape (n_rows, n_units, n_features), or (n_entries, n_units, 1)
         In the type of the weights.
 
     Raises
@@ -84,12 +96,29 @@ def unit_gradients(
     network, arrays, _ = prediction.network_of(
         model, coefs, intercepts, model if owner is None else owner
     )
+    X = _as_type(X, network.plan.dtype)
+    if of_entries:
+        rows = _rows_of_entries(X)
+        gradients = devices.entry_gradients(
+            network, arrays, X, units, of_preactivations, model.n_jobs
+        )[:, : rows.size].T[:, :, np.newaxis]  # fmt: skip
+        _complain_of_infinite(gradients, X.shape[0], rows)
+        return gradients
     gradients = devices.input_gradients(
-        model.device, network, arrays, _as_type(X, network.plan.dtype), units, of_preactivations,
-        model.n_jobs,
-    )  # fmt: skip
-    _complain_of_infinite(gradients)
+        model.device, network, arrays, X, units, of_preactivations, model.n_jobs
+    )
+    _complain_of_infinite(gradients, X.shape[0])
     return gradients
+
+
+def _rows_of_entries(X: Any) -> np.ndarray:
+    """Return the number of the row of each entry of compressed rows."""
+    return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+
+
+def _with_data(X: Any, data: np.ndarray) -> Any:
+    """Make a sparse matrix with the entries of another one in compressed rows, but other data."""
+    return type(X)((data, X.indices[: data.size].copy(), X.indptr.copy()), shape=X.shape)
 
 
 def _as_type(X: Any, dtype: np.dtype) -> Any:
@@ -198,16 +227,27 @@ def _is_multilabel(model: Any) -> bool:
     return bool(model._label_binarizer.y_type_.startswith("multilabel"))
 
 
-def _complain_of_infinite(gradients: np.ndarray) -> None:
-    """Warn of gradients that are not finite."""
+def _complain_of_infinite(
+    gradients: np.ndarray, n_rows: int, rows: np.ndarray | None = None
+) -> None:
+    """Warn of gradients that are not finite.
+
+    Parameters
+    ----------
+    gradients : ndarray of shape (n_points, n_units, n_inputs)
+    n_rows : int
+    rows : ndarray of shape (n_points,) or None
+        The number of the row of each point, in increasing order; None where points are rows.
+    """
     # A sum tells without a copy of the array; it may overflow, which is looked into then.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(gradients.sum()):
             return
-    is_bad = ~np.isfinite(gradients).all(axis=(1, 2))
-    if is_bad.any():
+    bad = np.flatnonzero(~np.isfinite(gradients).all(axis=(1, 2)))
+    bad = bad if rows is None else np.unique(rows[bad])
+    if bad.size:
         warn_user(
-            f"the gradients of {is_bad.sum()} of {len(is_bad)} rows are not finite, of row "
-            f"{is_bad.argmax()} first; scale X as for the fit",
+            f"the gradients of {bad.size} of {n_rows} rows are not finite, of row {bad[0]} first; "
+            "scale X as for the fit",
             DataWarning,
         )

@@ -18,7 +18,7 @@ from .barrier_array import new_barrier
 from .dispatch import gradient_calls
 from .gradient_layout import gradient_layout
 from .inputs import NO_FEATURES, NO_STARTS, aligned
-from .jobs import FIELDS, GRADIENTS, LAYERS, describe, set_size
+from .jobs import FIELDS, LAYERS, ORDER, describe, set_size
 from .library import Entry, holds_addresses
 from .prediction import NetworkInPlace
 
@@ -47,7 +47,7 @@ class _Room:
         self._transposed = [
             at.transposed_parts(self._arena, layer, panel) for layer in layout.layers.tolist()
         ]
-        self._rule = np.zeros(1, dtype=np.int64)
+        self._rule = np.zeros(2, dtype=np.int64)
         self._barrier = new_barrier()  # one thread waits for no other
         self._make_buffers(1, 1, plan.layer_units[0])
 
@@ -90,10 +90,10 @@ class _Room:
         if n_rows > len(self._inputs) or units.size != self._units.size:
             self._make_buffers(n_rows, units.size, n_features)
         self._inputs[:n_rows] = X
-        self._units[:], self._rule[:] = units, rule
+        self._units[:], self._rule[0] = units, rule
         at.transpose(coefs, self._transposed)
         self._job[LAYERS * FIELDS] = layers
-        set_size(self._job, GRADIENTS, n_rows)
+        set_size(self._job, ORDER, n_rows)
         self._call(0, 1, self._barrier)
         return self._gradients[:n_rows].copy()
 
@@ -135,7 +135,7 @@ def gradients_of_few(
     key = plan.layer_units, plan.activations, plan.loss, plan.dtype
     known = _TABLES.get(network)
     if known is None:
-        layers, copied = network.placed_table(arrays, gradient_layout(*key, 1, False, False))
+        layers, copied = network.placed_table(arrays, gradient_layout(*key, 1))
         known = _TABLES[network] = _idle_rooms(*key), layers, copied, layers.ctypes.data
     rooms, _, copied, address = known
     # Threads that work at once write the same numbers.
@@ -144,7 +144,7 @@ def gradients_of_few(
     try:
         room = rooms.pop()
     except IndexError:  # this is the first call, or other threads have the others
-        room = _Room(plan, gradient_layout(*key, 1, False, False))
+        room = _Room(plan, gradient_layout(*key, 1))
     result = room.gradients(address, arrays[: len(arrays) // 2], X, units, rule)
     rooms.append(room)  # unless it was interrupted
     return result

@@ -16,8 +16,9 @@ def gradient_layout(
     loss: Loss,
     dtype: np.dtype,
     n_threads: int,
-    is_packed: bool,
-    is_sparse: bool,
+    is_packed: bool = False,
+    is_sparse: bool = False,
+    of_entries: bool = False,
 ) -> at.Layout:
     """Lay out the arena: that of a prediction, and beside it what the way back needs.
 
@@ -33,8 +34,11 @@ def gradient_layout(
     is_packed : bool
         Whether the weights of the way forward lie in panels of the arena, and not outside of it.
     is_sparse : bool
-        Whether X is sparse. Rows of inputs have their place all the same, since their gradients
-        are dense.
+        Whether X is sparse. Rows of inputs have their place all the same where their gradients are
+        dense.
+    of_entries : bool
+        Whether only entries of a sparse X have gradients, for which the weights of the first layer
+        are not transposed.
 
     Returns
     -------
@@ -43,17 +47,20 @@ def gradient_layout(
     """
     base = at.prediction_layout(units, activations, loss, dtype, n_threads, is_packed, is_sparse)
     layers, settings = base.layers.copy(), base.settings.copy()
-    settings[at.BLOCK_ROWS] = at.block_rows(units, dtype.itemsize)
+    settings[at.BLOCK_ROWS] = at.block_rows(units[of_entries:], dtype.itemsize)
     rows = n_threads * settings[at.BLOCK_ROWS]
     reserve = at.Reservations(dtype.itemsize)
     if is_packed:
         settings[at.PARAMETERS] = reserve(settings[at.N_PARAMETERS])
     settings[at.ZEROS] = reserve(settings[at.PANEL])
-    row = at.row_stride(int(layers[0, at.IN_WIDTH]), dtype.itemsize, lanes(dtype))
+    row = 0
+    if not of_entries:
+        row = at.row_stride(int(layers[0, at.IN_WIDTH]), dtype.itemsize, lanes(dtype))
     start = reserve(rows * row)
     for number, layer in enumerate(layers):
         layer[[at.INPUT, at.INPUT_ROW]] = start, row
-        layer[at.TRANSPOSED] = reserve(layer[at.OUT_WIDTH] * layer[at.IN_WIDTH])
+        if number or not of_entries:
+            layer[at.TRANSPOSED] = reserve(layer[at.OUT_WIDTH] * layer[at.IN_WIDTH])
         row = layer[at.OUTPUT_ROW]
         layer[at.OUTPUT] = start = reserve(rows * row)
         layer[at.DELTA] = reserve(rows * row)

@@ -16,6 +16,7 @@ from .jit import compile_kernel
 from .jobs import GRADIENTS, RULE, UNITS
 from .kernels import inputs_at, network_at
 from .row_pass import gather
+from .row_products import product_of_rows
 from .slots import ACTIVATE_OUTPUT, BACKWARD, FORWARD, MULTIPLY, MULTIPLY_ROWS
 from .views import arrays_of, copy_elements, matrix_at, row_view, vector_at, vector_from, view
 
@@ -112,11 +113,37 @@ def pass_to_inputs(network, to, first, last):
 
 
 @compile_kernel
+def gradients_of_entries(network, X, start, first, last, gradients):
+    """Multiply the first layer's deltas by the weights of the inputs that a sparse X has.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    start : int
+        Where the batch starts in the order.
+    first, last : int
+        The rows, as numbers in the batch: from `first` on, up to the one before `last`.
+    gradients : vector of shape (n_entries,)
+        Modified in place: gets a number for each entry of these rows.
+    """
+    arena, layers, settings, _ = arrays_of(network)
+    layer = layers[0]
+    weights = settings[at.PARAMETERS] + layer[at.WEIGHTS]
+    for row in range(first, last):
+        source, delta = X.order[start + row], layer[at.DELTA] + row * layer[at.OUTPUT_ROW]
+        for k in range(X.row_starts[source], X.row_starts[source + 1]):
+            place = weights + X.features[k] * layer[at.WEIGHT_ROW]
+            gradients[k] = product_of_rows(arena, place, delta, layer[at.FAN_OUT])
+
+
+@compile_kernel
 def differentiate(number, n_threads, barrier, arena, job):
     """Compute gradients of outputs with respect to inputs, a block of rows at a time.
 
     Threads take blocks as for a prediction. The order of the job has the numbers of the rows. The
-    gradients of a row are written to the job's matrix, one output after the other.
+    gradients of a row are written to a row of the job's matrix, one output after the other; or, for
+    the entries of a sparse X alone, those of all rows to a row of the matrix for each output.
 
     Parameters
     ----------
@@ -134,8 +161,8 @@ def differentiate(number, n_threads, barrier, arena, job):
     network, X = network_at(arena, job), inputs_at(arena, job)
     _, layers, settings, calls = arrays_of(network)
     gradients = matrix_at(job, GRADIENTS, arena)
-    units, rule = vector_at(job, UNITS, np.int64), vector_at(job, RULE, np.int64)[0]
-    barrier, n_all, block = vector_from(barrier), gradients.shape[0], settings[at.BLOCK_ROWS]
+    units, rule = vector_at(job, UNITS, np.int64), vector_at(job, RULE, np.int64)
+    barrier, n_all, block = vector_from(barrier), X.order.size, settings[at.BLOCK_ROWS]
     layer, base = layers[settings[at.N_LAYERS] - 1], number * block
     input_row, n_features = layers[0, at.INPUT_ROW], layers[0, at.FAN_IN]
     inputs = layers[0, at.INPUT] + base * input_row
@@ -154,8 +181,12 @@ def differentiate(number, n_threads, barrier, arena, job):
             row_stride, fan_out = layer[at.OUTPUT_ROW], layer[at.FAN_OUT]
             call(calls, ACTIVATE_OUTPUT, arena, outputs, row_stride, n_rows, fan_out)
         for k in range(units.size):
-            unit_deltas(arena, layer, outputs, deltas, n_rows, units[k], rule)
+            unit_deltas(arena, layer, outputs, deltas, n_rows, units[k], rule[0])
             call(calls, BACKWARD, network, base, base + n_rows)
+            if rule[1]:
+                of_unit = row_view(gradients, k)
+                gradients_of_entries(network, X, top - base, base, base + n_rows, of_unit)
+                continue
             # The rows of inputs have been read, and gradients take their place.
             pass_to_inputs(network, inputs, base, base + n_rows)
             for row in range(n_rows):

@@ -5,7 +5,7 @@ number by its distance from the start of the arena, and so can read arrays outsi
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -124,8 +124,7 @@ class NetworkInPlace:
             at.pack_layers(arrays[:n_layers], arrays[n_layers:], arena, start, layout)
             tables = layout.layers, layout.settings
         else:
-            arena = aligned(layout.size + self._room_for_copies, plan.dtype, np.empty)
-            tables = self._in_place(arrays, arena, layout)
+            arena, tables = self.arena_in_place(arrays, layout)
         return RowPrediction(plan, tables, arena, X, n_threads, arrays).outputs()
 
     def _outputs_of_few(self, arrays: Sequence[np.ndarray], X: np.ndarray) -> np.ndarray:
@@ -174,24 +173,31 @@ class NetworkInPlace:
         self._set_places(layers, places)
         return layers, copies
 
-    def _in_place(
-        self, arrays: Sequence[np.ndarray], arena: np.ndarray, layout: at.Layout
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Make a layer table and settings by which kernels find the arrays from the arena.
+    def arena_in_place(
+        self,
+        arrays: Sequence[np.ndarray],
+        layout: at.Layout,
+        allocate: Callable[..., np.ndarray] = np.empty,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Make an arena, and the tables by which kernels find the arrays from it.
 
         Parameters
         ----------
         arrays : sequence of ndarray
             All weights, and then all biases.
-        arena : ndarray of shape (n_elements,)
-            Modified in place: gets the arrays that cannot be read where they are.
         layout : Layout
+        allocate : callable
+            As for :func:`fastmlp.engines.cpu.inputs.aligned`.
 
         Returns
         -------
-        layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
-        settings : ndarray of shape (N_SETTINGS,), int64
+        arena : ndarray of shape (n_elements,)
+            It has the arrays that cannot be read where they are.
+        tables : tuple of ndarray
+            The layer table, of shape (n_layers, LAYER_FIELDS), and the settings, of shape
+            (N_SETTINGS,); both of int64.
         """
+        arena = aligned(layout.size + self._room_for_copies, self.plan.dtype, allocate)
         known, layers = self._tables
         if known is not layout:
             layers = layout.layers.copy()
@@ -206,7 +212,7 @@ class NetworkInPlace:
             for number, copy in copies:
                 copy[...] = arrays[number]
             self._set_places(layers, places)
-        return layers, settings
+        return arena, (layers, settings)
 
     def _copied_to(
         self, arrays: Sequence[np.ndarray], to: np.ndarray, end: int, origin: int
