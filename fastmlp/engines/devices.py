@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.sparse import issparse
@@ -19,6 +19,7 @@ from .forks import importing
 from .ranges import check_ranges
 
 if TYPE_CHECKING:
+    from .cpu.prediction import NetworkInPlace
     from .cuda.grouped import FitGroup, Slot
 
 # The number of multiply-adds from which on 'auto' chooses a GPU. A CPU does about 1e11 a second.
@@ -268,7 +269,8 @@ def input_gradients(
     _cpu_engine()
     from .cpu.input_gradients import input_gradients as on_cpu
 
-    return on_cpu(network, arrays, X, units, of_preactivations, n_jobs)
+    placed = cast("NetworkInPlace", network)  # there are no others
+    return on_cpu(placed, arrays, X, units, of_preactivations, n_jobs)
 
 
 def entry_gradients(
@@ -296,7 +298,8 @@ def entry_gradients(
     _cpu_engine()
     from .cpu.input_gradients import input_gradients as on_cpu
 
-    return on_cpu(network, arrays, X, units, of_preactivations, n_jobs, of_entries=True)
+    placed = cast("NetworkInPlace", network)
+    return on_cpu(placed, arrays, X, units, of_preactivations, n_jobs, of_entries=True)
 
 
 def cpu_threads(n_jobs: int | None) -> int:
