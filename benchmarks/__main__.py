@@ -11,6 +11,7 @@ import click
 from fastmlp.tools.bench import CASES, hardware
 
 from . import (
+    gradients,
     grid_search,
     inference,
     many,
@@ -44,6 +45,7 @@ PARTS = {
     ),
     "scaling": ("One thread and more", scaling.table),
     "inference": ("Predicted probabilities of many rows, float32", inference.table),
+    "gradients": ("Input gradients, float32", gradients.table),
     "small": ("Predictions of a few rows, and fits of small tables", small.table),
     "sparse": ("A training step on sparse inputs", sparse.table),
     "start": ("Imports and first fits", start.table),

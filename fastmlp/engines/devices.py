@@ -5,20 +5,21 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.sparse import issparse
 
 from ..exceptions import DeviceError
 from ..network.plan import TrainingPlan
-from ..network.weights import n_parameters
+from ..network.weights import flatten, n_parameters
 from .custom_functions import frozen
 from .engine import Data, Engine, Matrix, PredictionNetwork
 from .forks import importing
 from .ranges import check_ranges
 
 if TYPE_CHECKING:
+    from .cpu.prediction import NetworkInPlace
     from .cuda.grouped import FitGroup, Slot
 
 # The number of multiply-adds from which on 'auto' chooses a GPU. A CPU does about 1e11 a second.
@@ -224,42 +225,81 @@ def predict_rows(
 
 
 def input_gradients(
-    plan: TrainingPlan,
-    coefs: Sequence[np.ndarray],
-    intercepts: Sequence[np.ndarray],
+    device: str,
+    network: PredictionNetwork,
+    arrays: Sequence[np.ndarray],
     X: Matrix,
     units: Sequence[int] | None,
     of_preactivations: bool,
     n_jobs: int | None = None,
 ) -> np.ndarray:
-    """Compute on the CPU the gradients of outputs with respect to inputs, for each row.
+    """Compute the gradients of outputs with respect to inputs, for each row.
+
+    Where a GPU is asked for and cannot be used the CPU computes them, as for :func:`predict`.
 
     Parameters
     ----------
-    plan : TrainingPlan
-        The plan of the network; its optimiser and batch size do not matter.
-    coefs : sequence of ndarray of shape (fan_in, fan_out)
-        For each layer its weights, of the plan's dtype.
-    intercepts : sequence of ndarray of shape (fan_out,)
-        For each layer its biases, in the same form.
-    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    device : {'cpu', 'cuda', 'auto'}
+    network : PredictionNetwork
+    arrays : sequence of ndarray
+        All weights and then all biases, the very arrays that the network was made for.
+    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
     units : sequence of int or None
         The outputs to differentiate. None stands for that of the class which a row predicts, where
         a single output, the probability of the second of two classes, is negated for the first.
     of_preactivations : bool
         Whether to differentiate an output's pre-activation instead of its activation.
     n_jobs : int or None
-        Number of threads; None is numba's limit.
+        Number of threads on the CPU; None is numba's limit.
 
     Returns
     -------
     ndarray of shape (n_rows, n_units, n_features)
         In the plan's dtype; one unit where `units` is None.
     """
+    n_gradients = 1 if units is None else len(units)
+    # Sparse rows, and a GPU that cannot be used, are for the CPU.
+    with contextlib.suppress(DeviceError):
+        if _is_for_gpu(device, network.plan, X, 0, n_gradients):
+            from .cuda.input_gradients import input_gradients as on_gpu
+
+            n_layers = len(arrays) // 2
+            theta = flatten(arrays[:n_layers], arrays[n_layers:], network.plan.dtype)
+            return on_gpu(network.plan, theta, X, units, of_preactivations)
     _cpu_engine()
     from .cpu.input_gradients import input_gradients as on_cpu
 
-    return on_cpu(plan, coefs, intercepts, X, units, of_preactivations, n_jobs)
+    placed = cast("NetworkInPlace", network)  # there are no others
+    return on_cpu(placed, arrays, X, units, of_preactivations, n_jobs)
+
+
+def entry_gradients(
+    network: PredictionNetwork,
+    arrays: Sequence[np.ndarray],
+    X: Matrix,
+    units: Sequence[int] | None,
+    of_preactivations: bool,
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Compute on the CPU the gradients with respect to those inputs that a sparse X has.
+
+    Parameters
+    ----------
+    network, arrays, units, of_preactivations, n_jobs
+        As for :func:`input_gradients`.
+    X : scipy.sparse matrix of shape (n_rows, n_features)
+        In compressed rows.
+
+    Returns
+    -------
+    ndarray of shape (n_units, n_entries)
+        For each output a number for each entry of X, in the order of its data.
+    """
+    _cpu_engine()
+    from .cpu.input_gradients import input_gradients as on_cpu
+
+    placed = cast("NetworkInPlace", network)
+    return on_cpu(placed, arrays, X, units, of_preactivations, n_jobs, of_entries=True)
 
 
 def cpu_threads(n_jobs: int | None) -> int:
@@ -312,15 +352,33 @@ def fit_group(n_fits: int, n_turns: int) -> "FitGroup | None":
     return FitGroup(n_fits, n_turns)
 
 
-def _is_for_gpu(device: str, plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
+def _is_for_gpu(
+    device: str, plan: TrainingPlan, X: Matrix, n_epochs: int, n_gradients: int = 0
+) -> bool:
     """Tell whether a GPU shall do some work.
+
+    Parameters
+    ----------
+    device : {'cpu', 'cuda', 'auto'}
+    plan : TrainingPlan
+    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
+    n_epochs : int
+        Largest number of epochs of a fit; 0 for other work.
+    n_gradients : int, default=0
+        Number of input gradients of each row; 0 for other work.
+
+    Returns
+    -------
+    bool
 
     Raises
     ------
     DeviceError
         When 'cuda' is asked for and cannot be used.
     """
-    if device == "cpu" or (device == "auto" and not _is_worth_a_gpu(plan, X, n_epochs)):
+    if device == "cpu" or (
+        device == "auto" and not _is_worth_a_gpu(plan, X, n_epochs, n_gradients)
+    ):
         return False
     from .cuda.support import refusal, why_not
 
@@ -328,39 +386,45 @@ def _is_for_gpu(device: str, plan: TrainingPlan, X: Matrix, n_epochs: int) -> bo
     if not reason and issparse(X):
         reason = "it takes dense X; call X.toarray(), or use device='cpu'"
     if not reason:
-        _compiled.add(_kernels(plan, n_epochs))
+        _compiled.add(_kernels(plan, n_epochs, n_gradients))
         return True
     if device == "cuda":
         raise refusal(reason)
     return False
 
 
-def _is_worth_a_gpu(plan: TrainingPlan, X: Matrix, n_epochs: int) -> bool:
+def _is_worth_a_gpu(plan: TrainingPlan, X: Matrix, n_epochs: int, n_gradients: int = 0) -> bool:
     """Tell whether 'auto' prefers a GPU for some work."""
     if is_device_array(X):
         return True
-    n_passes = 3 * min(n_epochs, _EXPECTED_EPOCHS) or 1
+    n_passes = 3 * min(n_epochs, _EXPECTED_EPOCHS) or 1 + n_gradients
     work = n_passes * X.shape[0] * n_parameters(plan.layer_units)
-    return work >= _least_work(plan, n_epochs) and not issparse(X)
+    return work >= _least_work(plan, n_epochs, n_gradients) and not issparse(X)
 
 
-def _least_work(plan: TrainingPlan, n_epochs: int) -> float:
+def _least_work(plan: TrainingPlan, n_epochs: int, n_gradients: int = 0) -> float:
     """Return the number of multiply-adds from which on 'auto' chooses a GPU."""
-    return _AUTO_MULTIPLY_ADDS_COMPILED if _is_compiled(plan, n_epochs) else _AUTO_MULTIPLY_ADDS
+    if _is_compiled(plan, n_epochs, n_gradients):
+        return _AUTO_MULTIPLY_ADDS_COMPILED
+    return _AUTO_MULTIPLY_ADDS
 
 
-def _is_compiled(plan: TrainingPlan, n_epochs: int) -> bool:
+def _is_compiled(plan: TrainingPlan, n_epochs: int, n_gradients: int = 0) -> bool:
     """Tell whether this process has used a GPU for a network with the same options."""
-    if not _compiled or _kernels(plan, n_epochs) not in _compiled:
+    if not _compiled or _kernels(plan, n_epochs, n_gradients) not in _compiled:
         return False
     from .cuda.specialization import is_remembered
 
     return not n_epochs or plan.custom_loss is None or is_remembered(plan.custom_loss)
 
 
-def _kernels(plan: TrainingPlan, n_epochs: int) -> tuple[Any, ...]:
+def _kernels(plan: TrainingPlan, n_epochs: int, n_gradients: int) -> tuple[Any, ...]:
     """Return a key of the kernels that are compiled for some work, without the custom loss."""
-    from .cuda.specialization import prediction_specialization, training_specialization
+    from .cuda import specialization as of_work
 
-    specialization = (training_specialization if n_epochs else prediction_specialization)(plan)
-    return plan.dtype, specialization.without_custom_loss(), n_epochs > 0
+    specialization = (
+        of_work.training_specialization(plan) if n_epochs
+        else of_work.gradient_specialization(plan) if n_gradients
+        else of_work.prediction_specialization(plan)
+    )  # fmt: skip
+    return plan.dtype, specialization.without_custom_loss(), n_epochs > 0, n_gradients > 0

@@ -57,9 +57,9 @@ def fingerprint(folder: str) -> str:
         status = _container().stat()
         digest.update(repr((str(_container()), status.st_size, status.st_mtime_ns)).encode())
         return digest.hexdigest()
-    # Kernels hold codes of the plan, such as that of an activation, and code that the other two of
-    # these modules write. An installation may have compiled modules (.pyc) alone.
-    names = "network/plan", "engines/literals", "engines/_numba"
+    # Kernels hold codes of the plan, such as that of an activation, and of gradients, and code that
+    # the other two of these modules write. An installation may have compiled modules (.pyc) alone.
+    names = "network/plan", "engines/gradient_rules", "engines/literals", "engines/_numba"
     sources = [_PACKAGE / f"{name}{_MODULE.suffix}" for name in names]
     for part in ("network/formulas", f"engines/{folder}"):
         sources += sorted((_PACKAGE / part).glob(f"*{_MODULE.suffix}"))

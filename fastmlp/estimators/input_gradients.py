@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin
 
 from ..engines import devices
 from ..engines.engine import Matrix
 from ..engines.ranges import check_range
 from ..exceptions import DataWarning, InputError, warn_user
-from ..network import weights
-from . import inputs, planning, prediction
+from . import inputs, prediction
 from .transaction import whole
 
 OF = ("prediction", "score")
@@ -26,7 +25,7 @@ def network_gradients(
     output: int | None = None,
     of: str = "prediction",
     times_input: bool = False,
-) -> np.ndarray:
+) -> Any:
     """Compute input gradients of an MLPClassifier or MLPRegressor.
 
     Parameters and result are those of :func:`fastmlp.input_gradients`.
@@ -35,35 +34,57 @@ def network_gradients(
     estimator._check_fitted()
     model = whole(estimator)
     units, is_negated, is_single = _wanted(model, class_, output)
-    X = devices.host_array(inputs.read_features(model, X))
-    if of == "prediction" and not is_classifier(model) and len(model._fitted_quantiles()) > 1:
-        gradients = unit_gradients(model, X, range(model.n_outputs_), False)
-        gradients = in_order(gradients, prediction.outputs(model, X, estimator))[:, units]
+    X = inputs.read_features(model, X)
+    of_entries = times_input and issparse(X)
+    is_of_quantiles = (
+        of == "prediction"
+        and not isinstance(model, ClassifierMixin)
+        and len(model._fitted_quantiles()) > 1
+    )
+    if is_of_quantiles:
+        every = range(model.n_outputs_)
+        gradients = unit_gradients(model, X, every, False, estimator, of_entries)
+        found = prediction.outputs(model, X, estimator)
+        found = found[_rows_of_entries(X)] if of_entries else found
+        gradients = in_order(gradients, found)[:, units]
     else:
-        gradients = unit_gradients(model, X, units, of == "score")
+        gradients = unit_gradients(model, X, units, of == "score", estimator, of_entries)
     if is_negated:
         np.negative(gradients, out=gradients)
+    if of_entries:
+        gradients *= X.data[: len(gradients), np.newaxis, np.newaxis]
+        results = [_with_data(X, numbers) for numbers in gradients[:, :, 0].T]
+        return results[0] if is_single else results
     if times_input:
-        gradients *= (X.toarray() if issparse(X) else X)[:, np.newaxis]
+        gradients *= np.asarray(X)[:, np.newaxis]
     return gradients[:, 0] if is_single else gradients
 
 
 def unit_gradients(
-    model: Any, X: Matrix, units: Sequence[int] | None, of_preactivations: bool
+    model: Any,
+    X: Matrix,
+    units: Sequence[int] | None,
+    of_preactivations: bool,
+    owner: Any = None,
+    of_entries: bool = False,
 ) -> np.ndarray:
     """Compute the gradients of outputs of a fitted network for inputs that have been checked.
 
     Parameters
     ----------
     model : BaseMLP
-    X : ndarray or scipy.sparse matrix of shape (n_rows, n_features)
+    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
     units : sequence of int or None
         As for :func:`fastmlp.engines.devices.input_gradients`.
     of_preactivations : bool
+    owner : BaseMLP, optional
+        The estimator for which the network is remembered; by default the model itself.
+    of_entries : bool, default=False
+        Whether only the entries of a sparse X have gradients.
 
     Returns
     -------
-    ndarray of shape (n_rows, n_units, n_features)
+    ndarray of shape (n_rows, n_units, n_features), or (n_entries, n_units, 1)
         In the type of the weights.
 
     Raises
@@ -71,15 +92,44 @@ def unit_gradients(
     ValueError
         When the weights are no network, or when their type cannot hold X.
     """
-    coefs, intercepts = weights.checked(list(model.coefs_), list(model.intercepts_))
-    plan = planning.plan_of_weights(model, coefs)
-    check_range("X", X, plan.dtype)
-    X = X.astype(plan.dtype, copy=False)
-    gradients = devices.input_gradients(
-        plan, coefs, intercepts, X, units, of_preactivations, model.n_jobs
+    coefs, intercepts = list(model.coefs_), list(model.intercepts_)
+    network, arrays, _ = prediction.network_of(
+        model, coefs, intercepts, model if owner is None else owner
     )
-    _complain_of_infinite(gradients)
+    X = _as_type(X, network.plan.dtype)
+    if of_entries:
+        rows = _rows_of_entries(X)
+        gradients = devices.entry_gradients(
+            network, arrays, X, units, of_preactivations, model.n_jobs
+        )[:, : rows.size].T[:, :, np.newaxis]  # fmt: skip
+        _complain_of_infinite(gradients, X.shape[0], rows)
+        return gradients
+    gradients = devices.input_gradients(
+        model.device, network, arrays, X, units, of_preactivations, model.n_jobs
+    )
+    _complain_of_infinite(gradients, X.shape[0])
     return gradients
+
+
+def _rows_of_entries(X: Any) -> np.ndarray:
+    """Return the number of the row of each entry of compressed rows."""
+    return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+
+
+def _with_data(X: Any, data: np.ndarray) -> Any:
+    """Make a sparse matrix with the entries of another one in compressed rows, but other data."""
+    return type(X)((data, X.indices[: data.size].copy(), X.indptr.copy()), shape=X.shape)
+
+
+def _as_type(X: Any, dtype: np.dtype) -> Any:
+    """Convert X to a type; raise ValueError where that cannot hold it."""
+    if devices.is_device_array(X):
+        narrow = X.astype(dtype)
+        if narrow.dtype == X.dtype or narrow.is_finite():
+            return narrow
+        X = np.asarray(X)
+    check_range("X", X, dtype)
+    return X.astype(dtype, copy=False)
 
 
 def in_order(gradients: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -151,9 +201,13 @@ def _wanted(model: Any, class_: Any, output: int | None) -> tuple[list[int] | No
         When there is no such class or output, or the model has none to choose from.
     """
     n_outputs = int(model.n_outputs_)
-    is_of_classes = is_classifier(model) and not _is_multilabel(model)
+    is_of_classes = isinstance(model, ClassifierMixin) and not _is_multilabel(model)
     if class_ is not None and not is_of_classes:
-        kind = "a classifier of several labels" if is_classifier(model) else "a regressor"
+        kind = (
+            "a classifier of several labels"
+            if isinstance(model, ClassifierMixin)
+            else "a regressor"
+        )
         raise InputError(f"class_ chooses among exclusive classes, and this is {kind}; use output")
     if output is not None and is_of_classes:
         raise InputError("output chooses among targets or labels; use class_ for a classifier")
@@ -173,16 +227,27 @@ def _is_multilabel(model: Any) -> bool:
     return bool(model._label_binarizer.y_type_.startswith("multilabel"))
 
 
-def _complain_of_infinite(gradients: np.ndarray) -> None:
-    """Warn of gradients that are not finite."""
+def _complain_of_infinite(
+    gradients: np.ndarray, n_rows: int, rows: np.ndarray | None = None
+) -> None:
+    """Warn of gradients that are not finite.
+
+    Parameters
+    ----------
+    gradients : ndarray of shape (n_points, n_units, n_inputs)
+    n_rows : int
+    rows : ndarray of shape (n_points,) or None
+        The number of the row of each point, in increasing order; None where points are rows.
+    """
     # A sum tells without a copy of the array; it may overflow, which is looked into then.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(gradients.sum()):
             return
-    is_bad = ~np.isfinite(gradients).all(axis=(1, 2))
-    if is_bad.any():
+    bad = np.flatnonzero(~np.isfinite(gradients).all(axis=(1, 2)))
+    bad = bad if rows is None else np.unique(rows[bad])
+    if bad.size:
         warn_user(
-            f"the gradients of {is_bad.sum()} of {len(is_bad)} rows are not finite, of row "
-            f"{is_bad.argmax()} first; scale X as for the fit",
+            f"the gradients of {bad.size} of {n_rows} rows are not finite, of row {bad[0]} first; "
+            "scale X as for the fit",
             DataWarning,
         )

@@ -72,7 +72,7 @@ def outputs(estimator: Any, X: Any, owner: Any) -> np.ndarray:
     """
     coefs, intercepts = list(estimator.coefs_), list(estimator.intercepts_)
     # The arrays must stay alive until the end, whatever another thread does to the estimator.
-    network, arrays, dtype = _network(estimator, coefs, intercepts, owner)
+    network, arrays, dtype = network_of(estimator, coefs, intercepts, owner)
     wide = dtype if X.dtype == dtype else np.result_type(X.dtype, dtype)
     if wide.kind != "f":  # both are integers
         wide = _FLOAT64
@@ -117,7 +117,7 @@ def outputs_of_all(estimators: Sequence[Any], inputs: Sequence[np.ndarray]) -> n
     found = []
     for estimator, X in zip(estimators, inputs, strict=True):
         coefs, intercepts = list(estimator.coefs_), list(estimator.intercepts_)
-        network, arrays, dtype = _network(estimator, coefs, intercepts, estimator)
+        network, arrays, dtype = network_of(estimator, coefs, intercepts, estimator)
         if estimator.device != "cpu" or not X.dtype == dtype == network.plan.dtype:
             return None
         found.append(devices.predict_rows(network, arrays, X, estimator.n_jobs))
@@ -125,7 +125,7 @@ def outputs_of_all(estimators: Sequence[Any], inputs: Sequence[np.ndarray]) -> n
     return result if np.isfinite(result).all() else None
 
 
-def _network(
+def network_of(
     estimator: Any, coefs: list[Any], intercepts: list[Any], owner: Any
 ) -> tuple[PredictionNetwork, Sequence[np.ndarray], np.dtype]:
     """Return the network of an estimator, and the arrays of its weights and biases.

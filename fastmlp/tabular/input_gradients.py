@@ -28,7 +28,7 @@ def input_gradients(
     model : MLPClassifier, MLPRegressor, TabularClassifier or TabularRegressor
         Fitted.
     X : array-like or sparse matrix of shape (n_rows, n_features), or data frame
-        As for ``predict``.
+        As for ``predict``, also an array on a GPU.
     class_ : label, optional
         The class of a classifier whose probability is differentiated; by default the one that is
         predicted for each row.
@@ -47,8 +47,10 @@ def input_gradients(
     Returns
     -------
     ndarray of shape (n_rows, n_features), or (n_rows, n_outputs, n_features) for several outputs
-        In the type of the weights, and dense for a sparse X, too. For a model of a table, a data
-        frame of shape (n_rows, n_numeric_columns) in float64: the rows of X, and the numeric
+        In the type of the weights, and dense for a sparse X, too. Where ``times_input`` is true and
+        X is sparse, a sparse matrix of shape (n_rows, n_features) in compressed rows that has the
+        entries of X, or a list with one for each of several outputs. For a model of a table, a
+        data frame of shape (n_rows, n_numeric_columns) in float64: the rows of X, and the numeric
         columns that the model uses. Columns of text and dates have no gradient.
 
     Raises
@@ -67,10 +69,12 @@ def input_gradients(
 
     Notes
     -----
-    The gradients are computed by the compiled kernels of the CPU, for models with
-    ``device='cuda'`` too, in about twice the time of a prediction of dense rows, and are bitwise
-    the same for any number of threads. Of sparse rows most of the time goes into the gradients
-    themselves, which are dense. At a kink of an activation the derivative is that of training.
+    The gradients of dense rows take about twice the time of a prediction. They are computed by
+    compiled kernels on the model's ``device``, as predictions are: the CPU takes over sparse rows,
+    and those of a model for which no GPU can be used. On the CPU they are bitwise the same for any
+    number of threads. Of sparse rows most of the time goes into writing the gradients, which are
+    dense; with ``times_input`` they are computed where X has entries, and take about as long as a
+    prediction. At a kink of an activation the derivative is that of training.
 
     The inputs of a network for a table are made of the columns by a fitted preprocessor, which the
     chain rule takes into account. Its numbers are piecewise smooth: between two pieces the slope is

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_cuda_engine import scheduled
 
-from fastmlp import MLPClassifier, MLPRegressor, fit_many
+from fastmlp import MLPClassifier, MLPRegressor, fit_many, input_gradients
 from fastmlp.engines.cuda.support import is_simulated
 
 pytestmark = [
@@ -194,6 +194,32 @@ def test_what_float32_cannot_hold(on_gpu):
         assert probabilities.dtype == np.float64
         np.testing.assert_array_equal(probabilities, expected)
     np.testing.assert_array_equal(mixed, np.vstack([single, expected]))
+
+
+def test_input_gradients(on_gpu):
+    model = MLPClassifier(**QUICK, device="cuda")
+    wide = X[:5].astype(np.float64)
+    with scheduled(0):
+        model.fit(X, Y)
+        expected, there = input_gradients(model, X), on_gpu(X)
+        np.testing.assert_array_equal(input_gradients(model, there), expected)
+        if is_simulated():
+            assert there.n_copies == 0
+        of_wide = input_gradients(model, on_gpu(wide))
+        times = input_gradients(model, on_gpu(X), times_input=True)
+    np.testing.assert_array_equal(times, expected * X)
+    np.testing.assert_array_equal(of_wide, expected[:5])
+    with pytest.raises(TypeError, match=r"on a GPU; use device='cuda', or copy it"):
+        input_gradients(model.set_params(device="cpu"), on_gpu(X))
+
+
+# NumPy, which the simulator computes with, warns of the overflow.
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+def test_input_gradients_of_what_float32_cannot_hold(on_gpu):
+    with scheduled(0):
+        model = MLPClassifier(**QUICK, device="cuda").fit(X, Y)
+        with pytest.raises(ValueError, match=r"X has values up to .* float32"):
+            input_gradients(model, on_gpu(X.astype(np.float64) * 1e39))
 
 
 def test_many_fits_and_too_little_memory(on_gpu, monkeypatch):

@@ -13,7 +13,11 @@ pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 from test_cuda_engine import quartic, quartic_derivative
 
-from fastmlp.engines.cuda.specialization import prediction_specialization, training_specialization
+from fastmlp.engines.cuda.specialization import (
+    gradient_specialization,
+    prediction_specialization,
+    training_specialization,
+)
 from fastmlp.engines.cuda.support import is_simulated
 from fastmlp.exceptions import DeviceError
 from fastmlp.network.plan import Activation, Loss, Optimizer, TrainingPlan
@@ -26,9 +30,9 @@ if is_simulated():
 # have; with 128 two do.
 MOST_REGISTERS = {
     "train": 255, "train_wide": 255, "train_many": 255, "train_rows": 255, "train_weights": 255,
-    "predict": 255, "wide_product": 255, "wide_outputs": 255, "wide_update": 255, "add_step": 64,
-    "transpose": 64, "add_up": 64, "find_infinite": 64, "take": 128, "wide_gather": 128,
-    "clip_norm": 128, "limit_columns": 128,
+    "predict": 255, "differentiate": 255, "wide_product": 255, "wide_outputs": 255,
+    "wide_update": 255, "add_step": 64, "transpose": 64, "add_up": 64, "find_infinite": 64,
+    "take": 128, "wide_gather": 128, "clip_norm": 128, "limit_columns": 128,
 }  # fmt: skip
 # Bytes that a thread keeps in local memory: none in float32 with what is usual, and elsewhere some
 # places that a launch of many steps computes once.
@@ -128,6 +132,7 @@ def signature(name, dtype):
         "limit_columns": (network,),
         "add_step": (network, record, int64, int64),
         "predict": (network, vector, int64, matrix),
+        "differentiate": (network, vector, int64, integers, int64, matrix),
         "transpose": (network,),
         "add_up": (record, doubles),
         "take": (types.Array(element, 2, "A"), integers, matrix),
@@ -181,6 +186,7 @@ def busiest_block(ptx):
 
 def all_kernels(plan, dtype, specialization):
     """Every kernel of a plan, those that only other specialization launch included."""
+    from fastmlp.engines.cuda.gradient_pass import gradient_kernels
     from fastmlp.engines.cuda.kernels import prediction_kernels, training_kernels
     from fastmlp.engines.cuda.wide import wide_kernels
 
@@ -188,6 +194,7 @@ def all_kernels(plan, dtype, specialization):
         **training_kernels(dtype, specialization),
         **wide_kernels(dtype, specialization),
         **prediction_kernels(dtype, prediction_specialization(plan)),
+        **gradient_kernels(dtype, gradient_specialization(plan)),
     }
 
 
@@ -216,7 +223,8 @@ def test_kernel_compiles_within_budget(name, capability, dtype, pretended_device
 @pytest.mark.parametrize(
     "name",
     ["train", "train_many", "train_rows", "train_weights", "clip_norm", "limit_columns",
-     "add_step", "predict", "train_wide", "wide_product", "wide_outputs", "wide_update"],
+     "add_step", "predict", "train_wide", "wide_product", "wide_outputs", "wide_update",
+     "differentiate"],
 )  # fmt: skip
 def test_options_compile_within_budget(name, capability, dtype, pretended_device, tmp_path):
     pretended_device(capability)

@@ -90,7 +90,7 @@ def test_a_custom_loss_is_compiled_while_its_kernels_are_kept(monkeypatch):
 def test_epochs_that_are_expected(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        devices, "_is_worth_a_gpu", lambda plan, X, n_epochs: asked.append(n_epochs)
+        devices, "_is_worth_a_gpu", lambda plan, X, n_epochs, *of_gradients: asked.append(n_epochs)
     )
     X, y = np.eye(6), np.arange(6) % 2
     options = {"device": "auto", "diagnose": False}

@@ -1,11 +1,16 @@
 """Input gradients of networks: against a naive network, central differences and other threads."""
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import naive
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import fit_quietly, imported_by
-from scipy.sparse import csr_matrix
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array, csr_matrix
 
 from fastmlp import DataWarning, InputError, MLPClassifier, MLPRegressor, input_gradients
 from fastmlp.engines.cpu import engine
@@ -121,8 +126,77 @@ def test_times_input():
         inputs = X if plain.ndim == 2 else X[:, np.newaxis]
         expected = plain * inputs
         np.testing.assert_array_equal(input_gradients(model, X, times_input=True), expected)
-        sparse = input_gradients(model, csr_matrix(X), times_input=True)
-        np.testing.assert_allclose(sparse, expected, rtol=1e-12, atol=1e-15)
+        given = csr_matrix(X)
+        sparse = input_gradients(model, given, times_input=True)
+        found = sparse if plain.ndim == 3 else [sparse]
+        for k, matrix in enumerate(found):
+            assert type(matrix) is csr_matrix
+            assert not np.shares_memory(matrix.indices, given.indices)
+            one = expected[:, k] if plain.ndim == 3 else expected
+            np.testing.assert_allclose(matrix.toarray(), one, rtol=1e-12, atol=1e-15)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hidden=st.lists(st.integers(1, 40), max_size=2),
+    n_features=st.integers(1, 40),
+    n_rows=st.integers(1, 12),
+    density=st.sampled_from([0, 0.1, 0.5, 1]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    of=st.sampled_from(["prediction", "score"]),
+    is_class=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_gradients_of_entries_are_the_dense_ones_there(
+    hidden, n_features, n_rows, density, dtype, of, is_class, seed
+):
+    rng = np.random.default_rng(seed)
+    target = "binary" if is_class else "numbers"
+    model = network(target, "silu", (2,), dtype)
+    units = [n_features, *hidden, model.n_outputs_]
+    model.n_features_in_ = n_features
+    model.coefs_ = [rng.normal(size=shape).astype(dtype) for shape in pairwise(units)]
+    model.intercepts_ = [rng.normal(size=n).astype(dtype) for n in units[1:]]
+    rows = rng.normal(size=(n_rows, n_features)) * (rng.random((n_rows, n_features)) < density)
+    rows = csr_array(rows.astype(dtype))
+    if rows.nnz:
+        rows.data[0] = 0  # an entry all the same
+    found = input_gradients(model, rows, of=of, times_input=True)
+    expected = input_gradients(model, rows, of=of)
+    found, expected = ([found], [expected]) if is_class else (found, expected.swapaxes(0, 1))
+    tolerance = (
+        {"rtol": 1e-3, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-10, "atol": 1e-12}
+    )
+    for matrix, gradients in zip(found, expected, strict=True):
+        assert matrix.dtype == dtype and matrix.nnz == rows.nnz
+        np.testing.assert_array_equal(matrix.indices, rows.indices)
+        np.testing.assert_array_equal(matrix.indptr, rows.indptr)
+        np.testing.assert_allclose(matrix.toarray(), gradients * rows.toarray(), **tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bits_of_entries_do_not_depend_on_threads_and_places(monkeypatch, dtype):
+    """Also with pieces of work, and where weights are copied since a page ends after them."""
+    from fastmlp.engines.cpu import input_gradients as on_cpu
+    from fastmlp.engines.cpu import prediction
+
+    rows = RNG.normal(size=(3001, 5)).astype(dtype)
+    rows = csr_array(rows * (np.abs(rows) > 0.7))
+    model = network("classes", hidden=(19, 11), dtype=dtype).set_params(n_jobs=1)
+    alone = input_gradients(model, rows, times_input=True).data
+    monkeypatch.setattr(engine, "_THREAD_PREDICTION", 1)
+    monkeypatch.setattr(engine, "default_n_threads", lambda: 3)
+    monkeypatch.setattr(on_cpu, "_PIECE_MULTIPLY_ADDS", 1)
+    monkeypatch.setattr(prediction, "_PAGE", 1)
+    model.set_params(n_jobs=3).coefs_ = [w.copy() for w in model.coefs_]
+    np.testing.assert_array_equal(input_gradients(model, rows, times_input=True).data, alone)
+
+
+def test_room_after_the_last_entry_is_not_read():
+    model, rows = network("classes"), csr_array(X * (X > 0))
+    expected = input_gradients(model, rows, times_input=True)
+    rows = csr_array((np.append(rows.data, np.nan), np.append(rows.indices, 0), rows.indptr))
+    assert (input_gradients(model, rows, times_input=True) != expected).nnz == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -137,6 +211,54 @@ def test_sparse_rows(target, dtype):
         found, jacobians(model, target, rows=rows.astype(float)), **tolerance
     )
     np.testing.assert_allclose(found, each_output(model, target, rows), **tolerance)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hidden=st.lists(st.integers(1, 70), max_size=2),
+    n_features=st.integers(1, 70),
+    n_rows=st.integers(1, 40),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    is_copied=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_few_rows_have_the_bits_of_many(hidden, n_features, n_rows, dtype, is_copied, seed):
+    """What is kept for the next call is used by another network, and when weights have changed."""
+    from fastmlp.engines.cpu import input_gradients as on_cpu
+    from fastmlp.engines.cpu import prediction
+
+    rng = np.random.default_rng(seed)
+    model = network("classes", "gelu", (2,), dtype)
+    units = [n_features, *hidden, model.n_outputs_]
+    model.n_features_in_ = n_features
+    rows = rng.normal(size=(n_rows, n_features)).astype(dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        if is_copied:
+            patch.setattr(prediction, "_PAGE", 1)
+        for _ in range(2):
+            model.coefs_ = [rng.normal(size=shape).astype(dtype) for shape in pairwise(units)]
+            model.intercepts_ = [rng.normal(size=n).astype(dtype) for n in units[1:]]
+            for _ in range(2):
+                found = [input_gradients(model, rows, k) for k in (None, 1)]
+                with patch.context() as other:
+                    other.setattr(on_cpu, "_FEW_NUMBERS", 0)
+                    many = [input_gradients(model, rows, k) for k in (None, 1)]
+                np.testing.assert_array_equal(found, many)
+                np.testing.assert_array_equal(input_gradients(model, rows[-1:], 1), found[1][-1:])
+                model.coefs_[0] *= 2
+
+
+def test_threads_that_ask_at_once():
+    models = [network("classes", "tanh", (9, 5)), network("numbers", "tanh", (9, 5))]
+    expected = [input_gradients(model, X) for model in models]
+
+    def ask(number):
+        return [input_gradients(models[number % 2], X) for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for number, found in enumerate(pool.map(ask, range(4))):
+            for one in found:
+                np.testing.assert_array_equal(one, expected[number % 2])
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
@@ -166,8 +288,14 @@ def test_it_does_not_matter_how_weights_and_rows_lie():
     model.coefs_ = [np.asfortranarray(w) for w in model.coefs_]
     wide = np.repeat(X, 2, axis=1)
     np.testing.assert_array_equal(input_gradients(model, wide[:, ::2]), found)
-    model.device = "cuda"  # the CPU computes them, whether there is a GPU or not
-    np.testing.assert_array_equal(input_gradients(model, X), found)
+
+
+def test_without_a_gpu_the_cpu_computes_them(monkeypatch):
+    monkeypatch.setattr("fastmlp.engines.cuda.support.why_not", lambda: "there is none")
+    model = network("classes")
+    found = input_gradients(model, X)
+    for device in ("cuda", "auto"):
+        np.testing.assert_array_equal(input_gradients(model.set_params(device=device), X), found)
 
 
 def test_quantiles_are_differentiated_in_their_order():
@@ -181,6 +309,11 @@ def test_quantiles_are_differentiated_in_their_order():
         np.testing.assert_array_equal(input_gradients(model, X, output=k), found[:, k])
         score = input_gradients(model, X, output=k, of="score")
         np.testing.assert_allclose(score, differences(model._outputs)[:, k], rtol=1e-5, atol=1e-8)
+    sparse = input_gradients(model, csr_array(X), times_input=True)
+    for k, matrix in enumerate(sparse):
+        np.testing.assert_allclose(matrix.toarray(), found[:, k] * X, rtol=1e-12, atol=1e-15)
+        one = input_gradients(model, csr_array(X), output=k, times_input=True)
+        assert (one != matrix).nnz == 0
 
 
 def test_dropout_is_left_out():
@@ -231,6 +364,8 @@ def test_infinite_gradients_are_told():
     model.coefs_ = [np.full((5, 1), 400.0)]
     with pytest.warns(DataWarning, match="of 1 of 2 rows are not finite, of row 1 first"):
         input_gradients(model, np.array([[0.0] * 5, [1.0] * 5]))
+    with pytest.warns(DataWarning, match="of 1 of 3 rows are not finite, of row 2 first"):
+        input_gradients(model, csr_array(np.diag([1e-9, 1e-9, 2, 0, 0])[:3]), times_input=True)
 
 
 def test_no_compiler_is_imported():

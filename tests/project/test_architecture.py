@@ -293,7 +293,7 @@ MLPClassifier((4,), max_iter=2).fit(X, np.arange(20) % 2).predict_proba(X)
 
 COMPILE = {"barrier", "build", "compilation", "custom_loss", "gemm", "gradient_pass",
            "indirect_call", "jit", "kernels", "layers", "norm_limits", "optimizers", "outputs",
-           "patch_sums", "row_loss_kernels", "row_pass", "row_reductions", "sparse",
+           "patch_sums", "row_loss_kernels", "row_pass", "row_products", "row_reductions", "sparse",
            "vector_code", "vector_math", "views", "weight_pass", "work_sharing"}  # fmt: skip
 
 

@@ -7,19 +7,18 @@ gradient of a weight is computed, so that a pass takes about twice the time of a
 
 import numpy as np
 
+from ..gradient_rules import FIRST_OF_TWO, OF_OUTPUT, OF_SOFTMAX, PREDICTED
 from . import layout as at
 from .arguments import Matrix, Size, StridedMatrix
 from .barrier import take_next
 from .indirect_call import call
 from .jit import compile_kernel
-from .jobs import GRADIENTS, OF_OUTPUT, OF_SOFTMAX, PREDICTED, RULE, UNITS
+from .jobs import GRADIENTS, RULE, UNITS
 from .kernels import inputs_at, network_at
 from .row_pass import gather
+from .row_products import product_of_rows
 from .slots import ACTIVATE_OUTPUT, BACKWARD, FORWARD, MULTIPLY, MULTIPLY_ROWS
 from .views import arrays_of, copy_elements, matrix_at, row_view, vector_at, vector_from, view
-
-# The class that the only output is not the probability of.
-_FIRST_OF_TWO = -1
 
 
 @compile_kernel
@@ -34,11 +33,11 @@ def predicted_unit(p):
     Returns
     -------
     int
-        The first one of several that are largest; ``_FIRST_OF_TWO`` for the class that has no
+        The first one of several that are largest; ``FIRST_OF_TWO`` for the class that has no
         output of its own.
     """
     if p.size == 1:
-        return np.int64(0) if p[0] > p.dtype.type(0.5) else np.int64(_FIRST_OF_TWO)
+        return np.int64(0) if p[0] > p.dtype.type(0.5) else np.int64(FIRST_OF_TWO)
     best = np.int64(0)
     for j in range(1, p.size):
         if p[j] > p[best]:
@@ -62,7 +61,7 @@ def unit_deltas(arena, layer, outputs, deltas, n_rows, unit, rule):
     unit : int
         The number of the output, or ``PREDICTED``.
     rule : int
-        Which derivative the output's activation has; see jobs.py.
+        Which derivative the output's activation has; see gradient_rules.py.
     """
     row_stride, fan_out = layer[at.OUTPUT_ROW], layer[at.FAN_OUT]
     one = arena.dtype.type(1)
@@ -72,7 +71,7 @@ def unit_deltas(arena, layer, outputs, deltas, n_rows, unit, rule):
         for j in range(row_stride):
             delta[j] = 0
         chosen = predicted_unit(p) if unit == PREDICTED else unit
-        is_first = chosen == _FIRST_OF_TWO
+        is_first = chosen == FIRST_OF_TWO
         chosen = max(chosen, 0)
         slope, own = one, p[chosen]
         if rule == OF_SOFTMAX:
@@ -114,11 +113,37 @@ def pass_to_inputs(network, to, first, last):
 
 
 @compile_kernel
+def gradients_of_entries(network, X, start, first, last, gradients):
+    """Multiply the first layer's deltas by the weights of the inputs that a sparse X has.
+
+    Parameters
+    ----------
+    network : Network
+    X : Inputs
+    start : int
+        Where the batch starts in the order.
+    first, last : int
+        The rows, as numbers in the batch: from `first` on, up to the one before `last`.
+    gradients : vector of shape (n_entries,)
+        Modified in place: gets a number for each entry of these rows.
+    """
+    arena, layers, settings, _ = arrays_of(network)
+    layer = layers[0]
+    weights = settings[at.PARAMETERS] + layer[at.WEIGHTS]
+    for row in range(first, last):
+        source, delta = X.order[start + row], layer[at.DELTA] + row * layer[at.OUTPUT_ROW]
+        for k in range(X.row_starts[source], X.row_starts[source + 1]):
+            place = weights + X.features[k] * layer[at.WEIGHT_ROW]
+            gradients[k] = product_of_rows(arena, place, delta, layer[at.FAN_OUT])
+
+
+@compile_kernel
 def differentiate(number, n_threads, barrier, arena, job):
     """Compute gradients of outputs with respect to inputs, a block of rows at a time.
 
     Threads take blocks as for a prediction. The order of the job has the numbers of the rows. The
-    gradients of a row are written to the job's matrix, one output after the other.
+    gradients of a row are written to a row of the job's matrix, one output after the other; or, for
+    the entries of a sparse X alone, those of all rows to a row of the matrix for each output.
 
     Parameters
     ----------
@@ -136,8 +161,8 @@ def differentiate(number, n_threads, barrier, arena, job):
     network, X = network_at(arena, job), inputs_at(arena, job)
     _, layers, settings, calls = arrays_of(network)
     gradients = matrix_at(job, GRADIENTS, arena)
-    units, rule = vector_at(job, UNITS, np.int64), vector_at(job, RULE, np.int64)[0]
-    barrier, n_all, block = vector_from(barrier), gradients.shape[0], settings[at.BLOCK_ROWS]
+    units, rule = vector_at(job, UNITS, np.int64), vector_at(job, RULE, np.int64)
+    barrier, n_all, block = vector_from(barrier), X.order.size, settings[at.BLOCK_ROWS]
     layer, base = layers[settings[at.N_LAYERS] - 1], number * block
     input_row, n_features = layers[0, at.INPUT_ROW], layers[0, at.FAN_IN]
     inputs = layers[0, at.INPUT] + base * input_row
@@ -156,8 +181,12 @@ def differentiate(number, n_threads, barrier, arena, job):
             row_stride, fan_out = layer[at.OUTPUT_ROW], layer[at.FAN_OUT]
             call(calls, ACTIVATE_OUTPUT, arena, outputs, row_stride, n_rows, fan_out)
         for k in range(units.size):
-            unit_deltas(arena, layer, outputs, deltas, n_rows, units[k], rule)
+            unit_deltas(arena, layer, outputs, deltas, n_rows, units[k], rule[0])
             call(calls, BACKWARD, network, base, base + n_rows)
+            if rule[1]:
+                of_unit = row_view(gradients, k)
+                gradients_of_entries(network, X, top - base, base, base + n_rows, of_unit)
+                continue
             # The rows of inputs have been read, and gradients take their place.
             pass_to_inputs(network, inputs, base, base + n_rows)
             for row in range(n_rows):

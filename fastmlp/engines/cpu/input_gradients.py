@@ -1,134 +1,102 @@
 """Gradients of a network's outputs with respect to its inputs, on the CPU."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from scipy.sparse import issparse
 
-from ...network.plan import OUTPUT_ACTIVATIONS, Activation, Loss, TrainingPlan, keeps_derivatives
-from ...network.weights import n_parameters
 from ..engine import Matrix
+from ..gradient_rules import numbers_of, rule_of
 from . import layout as at
 from . import packing
 from .dispatch import gradient_calls
 from .engine import prediction_threads
+from .few_gradients import gradients_of_few
+from .gradient_layout import gradient_layout
 from .inputs import aligned, input_arrays
-from .jobs import (
-    GRADIENTS,
-    OF_LOGISTIC,
-    OF_OUTPUT,
-    OF_PREACTIVATION,
-    OF_SOFTMAX,
-    ORDER,
-    PREDICTED,
-    describe,
-    set_array,
-)
+from .jobs import GRADIENTS, ORDER, describe, set_array
 from .library import Entry
+from .prediction import NetworkInPlace
 from .threads import borrowed_team
-from .vector_unit import lanes
 
 # Long work is handed over in parts of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
-_RULES = {
-    "identity": OF_PREACTIVATION,
-    "exp": OF_OUTPUT,
-    "logistic": OF_LOGISTIC,
-    "softmax": OF_SOFTMAX,
-}
-
-
-@lru_cache(maxsize=32)
-def gradient_layout(
-    units: tuple[int, ...],
-    activations: tuple[Activation, ...],
-    loss: Loss,
-    dtype: np.dtype,
-    n_threads: int,
-    is_sparse: bool,
-) -> at.Layout:
-    """Lay out the arena: that of a prediction, and beside it what the way back needs.
-
-    Parameters
-    ----------
-    units : tuple of int
-        Units of every layer, from the input features to the outputs.
-    activations : tuple of Activation
-        The activation of each hidden layer.
-    loss : Loss
-    dtype : numpy.dtype
-    n_threads : int
-    is_sparse : bool
-        Whether X is sparse. Rows of inputs have their place all the same, since their gradients
-        are dense.
-
-    Returns
-    -------
-    Layout
-        Deltas of outputs have a place of their own, since an output is read for several of them.
-    """
-    base = at.prediction_layout(units, activations, loss, dtype, n_threads, True, is_sparse)
-    layers, settings = base.layers.copy(), base.settings.copy()
-    settings[at.BLOCK_ROWS] = at.block_rows(units, dtype.itemsize)
-    rows = n_threads * settings[at.BLOCK_ROWS]
-    reserve = at.Reservations(dtype.itemsize)
-    settings[at.PARAMETERS] = reserve(settings[at.N_PARAMETERS])
-    settings[at.ZEROS] = reserve(settings[at.PANEL])
-    row = at.row_stride(int(layers[0, at.IN_WIDTH]), dtype.itemsize, lanes(dtype))
-    start = reserve(rows * row)
-    for number, layer in enumerate(layers):
-        layer[[at.INPUT, at.INPUT_ROW]] = start, row
-        layer[at.TRANSPOSED] = reserve(layer[at.OUT_WIDTH] * layer[at.IN_WIDTH])
-        row = layer[at.OUTPUT_ROW]
-        layer[at.OUTPUT] = start = reserve(rows * row)
-        layer[at.DELTA] = reserve(rows * row)
-        if number < len(activations) and keeps_derivatives(activations[number], 0.0):
-            layer[at.KEPT] = reserve(rows * row)
-    return at.Layout(layers, settings, reserve.end, base.n_blocks)
+# So few numbers of inputs and gradients are copied to and from memory that is kept.
+_FEW_NUMBERS = 20_000
 
 
 def input_gradients(
-    plan: TrainingPlan,
-    coefs: Sequence[np.ndarray],
-    intercepts: Sequence[np.ndarray],
+    network: NetworkInPlace,
+    arrays: Sequence[np.ndarray],
     X: Matrix,
     units: Sequence[int] | None,
     of_preactivations: bool,
     n_jobs: int | None = None,
+    of_entries: bool = False,
 ) -> np.ndarray:
     """Compute the gradients of outputs with respect to inputs, for each row.
 
-    Parameters and result are those of :func:`fastmlp.engines.devices.input_gradients`.
+    Parameters
+    ----------
+    network, arrays, X, units, of_preactivations, n_jobs
+        As for :func:`fastmlp.engines.devices.input_gradients`.
+    of_entries : bool, default=False
+        Whether only the entries of a sparse X, in compressed rows, have gradients.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_units, n_features), or (n_units, n_entries)
     """
-    n_rows, n_features = X.shape
-    is_sparse = issparse(X)
-    wanted = np.array([PREDICTED] if units is None else units, dtype=np.int64)
-    work = (1 + wanted.size) * n_parameters(plan.layer_units)
-    n_threads = prediction_threads(n_features, work, X, n_jobs)
-    layout = gradient_layout(
-        plan.layer_units, plan.activations, plan.loss, plan.dtype, n_threads, is_sparse
-    )
-    arena = aligned(layout.size, plan.dtype)
-    packing.pack_layers(coefs, intercepts, arena, int(layout.settings[at.PARAMETERS]), layout)
-    packing.transpose_layers(coefs, layout.layers, arena, int(layout.settings[at.PANEL]))
-    rule = OF_PREACTIVATION if of_preactivations else _RULES[OUTPUT_ACTIVATIONS[plan.loss]]
+    plan, (n_rows, n_features), is_sparse = network.plan, X.shape, issparse(X)
+    wanted, rule = numbers_of(units), rule_of(plan, of_preactivations)
+    work = (1 + wanted.size) * network.n_parameters
+    n_threads = prediction_threads(plan.layer_units[0], work, X, n_jobs)
+    n_numbers = n_rows * n_features * (1 + wanted.size)
+    if n_threads == 1 and not is_sparse and n_numbers <= _FEW_NUMBERS:
+        found = gradients_of_few(network, arrays, X, wanted, rule)
+        return found.reshape(n_rows, wanted.size, n_features)
+    arena, tables = _arena(network, arrays, n_threads, is_sparse, of_entries)
     calls = gradient_calls(plan.activations, plan.loss, plan.dtype, is_sparse)
-    order = np.arange(n_rows)
-    result = np.empty((n_rows, wanted.size * n_features), plan.dtype)
+    inputs, order = input_arrays(X, plan.dtype), np.arange(n_rows)
+    shape = (wanted.size, inputs[0].size) if of_entries else (n_rows, wanted.size * n_features)
+    result = np.empty(shape, plan.dtype)
     # They are in the order of the numbers in jobs.py.
-    arrays = (
-        layout.layers, layout.settings, calls, *input_arrays(X, plan.dtype), order,
-        result, wanted, np.array([rule]),
-    )  # fmt: skip
-    job = describe(arrays)
+    rules = np.array([rule, of_entries], dtype=np.int64)
+    described = *tables, calls, *inputs, order, result, wanted, rules
+    job = describe(described)
     entry = Entry("differentiate", arena, job)
-    multiple = n_threads * int(layout.settings[at.BLOCK_ROWS])
+    multiple = n_threads * int(tables[1][at.BLOCK_ROWS])
     piece = max(1, _PIECE_MULTIPLY_ADDS // (work * multiple)) * multiple
     with borrowed_team() as team:
         for first in range(0, n_rows, piece):
             rows = slice(first, first + piece)
             set_array(job, ORDER, order[rows])
-            set_array(job, GRADIENTS, result[rows])
-            team.run(entry, keeps=(arrays, job), n_threads=n_threads, may_be_fewer=True)
-    return result.reshape(n_rows, wanted.size, n_features)
+            if not of_entries:
+                set_array(job, GRADIENTS, result[rows])
+            team.run(
+                entry, keeps=(arrays, described, job), n_threads=n_threads, may_be_fewer=True
+            )  # fmt: skip
+    return result if of_entries else result.reshape(n_rows, wanted.size, n_features)
+
+
+def _arena(
+    network: NetworkInPlace,
+    arrays: Sequence[np.ndarray],
+    n_threads: int,
+    is_sparse: bool,
+    of_entries: bool,
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Make an arena with the weights, and the layer table and the settings for it."""
+    plan = network.plan
+    key = plan.layer_units, plan.activations, plan.loss, plan.dtype, n_threads
+    layout = gradient_layout(*key, not of_entries, is_sparse, of_entries)
+    coefs, intercepts = arrays[: len(arrays) // 2], arrays[len(arrays) // 2 :]
+    if of_entries:
+        arena, tables = network.arena_in_place(arrays, layout, np.zeros)
+    else:
+        arena, tables = aligned(layout.size, plan.dtype), (layout.layers, layout.settings)
+        packing.pack_layers(coefs, intercepts, arena, int(layout.settings[at.PARAMETERS]), layout)
+    packing.transpose_layers(
+        coefs[of_entries:], layout.layers[of_entries:], arena, int(layout.settings[at.PANEL])
+    )
+    return arena, tables

@@ -14,16 +14,10 @@ SCALARS, WORK, TARGETS, SAMPLE_WEIGHT, SUMS, SHARES, RESULTS = range(7, 14)
 # The number of the further array of a job of prediction.
 OUTPUTS = 7
 # Numbers of the further arrays of a job of input gradients: the result, the outputs whose gradients
-# it has, and a single number that says how they are differentiated.
+# it has, and two numbers: how these are differentiated, and whether for the entries of X alone.
 GRADIENTS, UNITS, RULE = range(7, 10)
 # Numbers of the arrays of a job of row losses.
 ROW_TARGETS, ROW_OUTPUTS, ROW_PARAMETERS, ROW_RESULT = range(4)
-
-# Instead of the number of an output: that of the class that a row predicts.
-PREDICTED = -1
-# What is differentiated: the pre-activation itself, or an activation whose derivative is itself
-# (the exponential), p (1 - p) (the logistic function), or that of a softmax.
-OF_PREACTIVATION, OF_OUTPUT, OF_LOGISTIC, OF_SOFTMAX = range(4)
 
 # Columns of the matrix with what is added up over the steps of each epoch.
 EPOCH_LOSS, GRADIENT_NORM = 0, 1

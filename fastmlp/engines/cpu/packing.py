@@ -150,10 +150,51 @@ def transpose_layers(
     panel : int
         Number of columns of a full panel.
     """
-    for layer, weights in zip(layers.tolist(), coefs, strict=True):
-        for column in range(0, layer[at.IN_WIDTH], panel):
-            width = min(panel, layer[at.IN_WIDTH] - column)
-            first = layer[at.TRANSPOSED] + column * layer[at.OUT_WIDTH]
-            matrix = arena[first : first + layer[at.OUT_WIDTH] * width].reshape(-1, width)
-            block = weights[column : column + width]
-            matrix[: layer[at.FAN_OUT], : len(block)] = block.T
+    transpose(coefs, [transposed_parts(arena, layer, panel) for layer in layers.tolist()])
+
+
+def transposed_parts(
+    arena: np.ndarray, layer: list[int], panel: int
+) -> list[tuple[np.ndarray, slice]]:
+    """Find where the weights of a layer lie transposed: in full panels, and in one that is not.
+
+    Parameters
+    ----------
+    arena : ndarray of shape (n_elements,)
+    layer : list of int
+        A row of the layer table.
+    panel : int
+        Number of columns of a full panel.
+
+    Returns
+    -------
+    list of (ndarray of shape (n_panels, n_inputs, fan_out), slice)
+        Views of the arena, and the inputs whose weights they hold.
+    """
+    n_full, n_left = divmod(layer[at.FAN_IN], panel)
+    width, end = layer[at.IN_WIDTH] - n_full * panel, n_full * panel
+    parts = []
+    for n_panels, n_columns, n_inputs, first in (n_full, panel, panel, 0), (1, width, n_left, end):
+        if n_panels and n_inputs:
+            start = layer[at.TRANSPOSED] + first * layer[at.OUT_WIDTH]
+            shape = n_panels, layer[at.OUT_WIDTH], n_columns
+            view = arena[start : start + n_panels * layer[at.OUT_WIDTH] * n_columns].reshape(shape)
+            view = view[:, : layer[at.FAN_OUT], :n_inputs].transpose(0, 2, 1)
+            parts.append((view, slice(first, first + n_panels * n_inputs)))
+    return parts
+
+
+def transpose(
+    coefs: Sequence[np.ndarray], parts_of_layers: Sequence[list[tuple[np.ndarray, slice]]]
+) -> None:
+    """Copy the weights of some layers to where they lie transposed.
+
+    Parameters
+    ----------
+    coefs : sequence of ndarray of shape (fan_in, fan_out)
+    parts_of_layers : sequence of list
+        For each layer what :func:`transposed_parts` returns; the views are modified in place.
+    """
+    for weights, parts in zip(coefs, parts_of_layers, strict=True):
+        for view, inputs in parts:
+            view[...] = weights[inputs].reshape(view.shape)

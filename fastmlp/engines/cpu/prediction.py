@@ -5,7 +5,7 @@ number by its distance from the start of the arena, and so can read arrays outsi
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -125,8 +125,7 @@ class NetworkInPlace:
             packing.pack_layers(arrays[:n_layers], arrays[n_layers:], arena, start, layout)
             tables = layout.layers, layout.settings
         else:
-            arena = aligned(layout.size + self._room_for_copies, plan.dtype, np.empty)
-            tables = self._in_place(arrays, arena, layout)
+            arena, tables = self.arena_in_place(arrays, layout)
         return RowPrediction(plan, tables, arena, X, n_threads, arrays).outputs()
 
     def _outputs_of_few(self, arrays: Sequence[np.ndarray], X: np.ndarray) -> np.ndarray:
@@ -135,12 +134,7 @@ class NetworkInPlace:
         if few is None:
             plan = self.plan
             rooms = _idle_rooms(plan.layer_units, plan.activations, plan.loss, plan.dtype)
-            _, layout = _layout(plan, X, 1, False)
-            layers = layout.layers.copy()
-            copies = aligned(self._room_for_copies, plan.dtype)
-            origin = copies.ctypes.data // plan.dtype.itemsize
-            places, copied = self._copied_to(arrays, copies, 0, origin)
-            self._set_places(layers, places)
+            layers, copied = self.placed_table(arrays, _layout(plan, X, 1, False)[1])
             few = self._few = rooms, layers, copied, layers.ctypes.data
         rooms, _, copied, address = few
         # Threads that predict at once write the same numbers.
@@ -154,24 +148,57 @@ class NetworkInPlace:
         rooms.append(room)  # unless it was interrupted
         return result
 
-    def _in_place(
-        self, arrays: Sequence[np.ndarray], arena: np.ndarray, layout: at.Layout
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Make a layer table and settings by which kernels find the arrays from the arena.
+    def placed_table(
+        self, arrays: Sequence[np.ndarray], layout: at.Layout
+    ) -> tuple[np.ndarray, _Copies]:
+        """Make a layer table by which kernels find the arrays from address 0.
 
         Parameters
         ----------
         arrays : sequence of ndarray
             All weights, and then all biases.
-        arena : ndarray of shape (n_elements,)
-            Modified in place: gets the arrays that cannot be read where they are.
         layout : Layout
 
         Returns
         -------
         layers : ndarray of shape (n_layers, LAYER_FIELDS), int64
-        settings : ndarray of shape (N_SETTINGS,), int64
+        copies : list of (int, ndarray)
+            The number of each array that has to be copied, each time before it is read, and what
+            it is copied to.
         """
+        layers = layout.layers.copy()
+        room = aligned(self._room_for_copies, self.plan.dtype)
+        places, copies = self._copied_to(
+            arrays, room, 0, room.ctypes.data // self.plan.dtype.itemsize
+        )
+        self._set_places(layers, places)
+        return layers, copies
+
+    def arena_in_place(
+        self,
+        arrays: Sequence[np.ndarray],
+        layout: at.Layout,
+        allocate: Callable[..., np.ndarray] = np.empty,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Make an arena, and the tables by which kernels find the arrays from it.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            All weights, and then all biases.
+        layout : Layout
+        allocate : callable
+            As for :func:`fastmlp.engines.cpu.inputs.aligned`.
+
+        Returns
+        -------
+        arena : ndarray of shape (n_elements,)
+            It has the arrays that cannot be read where they are.
+        tables : tuple of ndarray
+            The layer table, of shape (n_layers, LAYER_FIELDS), and the settings, of shape
+            (N_SETTINGS,); both of int64.
+        """
+        arena = aligned(layout.size + self._room_for_copies, self.plan.dtype, allocate)
         known, layers = self._tables
         if known is not layout:
             layers = layout.layers.copy()
@@ -186,7 +213,7 @@ class NetworkInPlace:
             for number, copy in copies:
                 copy[...] = arrays[number]
             self._set_places(layers, places)
-        return layers, settings
+        return arena, (layers, settings)
 
     def _copied_to(
         self, arrays: Sequence[np.ndarray], to: np.ndarray, end: int, origin: int

@@ -99,34 +99,7 @@ class _RowWriter(VectorWriter):
         with self.vectors(row) as (vector, _, mask):
             vector = builder.select(mask, vector, identity)
             builder.store(combine(builder.load(so_far), vector), so_far)
-        return self.fold(builder.load(so_far), combine, self.n_lanes)
-
-    def fold(self, vector, combine, width):
-        """Write what combines the lanes of each part of a vector.
-
-        Lanes are combined in pairs, always in the same order.
-
-        Parameters
-        ----------
-        vector : llvmlite value
-        combine : callable
-            ``combine(x, y)`` writes what makes one vector of two; the order of these must not
-            matter.
-        width : int
-            The number of lanes of a part, a power of two.
-
-        Returns
-        -------
-        llvmlite value
-            A vector in which all lanes of a part have the same number.
-        """
-        builder, half = self.builder, width // 2
-        while half:
-            partners = [lane ^ half for lane in range(self.n_lanes)]
-            mask = ir.Constant(ir.VectorType(I32, self.n_lanes), partners)
-            vector = combine(vector, builder.shuffle_vector(vector, vector, mask))
-            half //= 2
-        return vector
+        return self.fold(builder, builder.load(so_far), combine, self.n_lanes)
 
     def larger(self, x, y):
         """Write the larger numbers of two vectors; where one is not a number, any of both."""
@@ -273,8 +246,8 @@ class _SoftmaxWriter(_RowWriter):
         builder = self.builder
         with self.groups(width) as (numbers, mask):
             z = builder.select(mask, self.gather(self.start, numbers), self.constant(-inf))
-            z = write_exp(builder, builder.fsub(z, self.fold(z, self.larger, width)))
-            factor = self.inverse(self.fold(z, builder.fadd, width))
+            z = write_exp(builder, builder.fsub(z, self.fold(self.builder, z, self.larger, width)))
+            factor = self.inverse(self.fold(self.builder, z, builder.fadd, width))
             self.scatter(builder.fmul(z, factor), self.start, numbers)
 
     def of_vectors(self, number):
@@ -286,9 +259,11 @@ class _SoftmaxWriter(_RowWriter):
             pointers = [builder.gep(row, [ir.Constant(I64, i * n_lanes)]) for i in range(number)]
             z = [self.load(builder, pointer) for pointer in pointers]
             z[-1] = builder.select(mask, z[-1], self.constant(-inf))
-            maximum = self.fold(reduce(self.larger, z), self.larger, n_lanes)
+            maximum = self.fold(self.builder, reduce(self.larger, z), self.larger, n_lanes)
             z = [write_exp(builder, builder.fsub(vector, maximum)) for vector in z]
-            factor = self.inverse(self.fold(reduce(builder.fadd, z), builder.fadd, n_lanes))
+            factor = self.inverse(
+                self.fold(self.builder, reduce(builder.fadd, z), builder.fadd, n_lanes)
+            )
             for vector, pointer in zip(z, pointers, strict=True):
                 self.store(builder, builder.fmul(vector, factor), pointer)
 
@@ -304,7 +279,9 @@ class _SoftmaxWriter(_RowWriter):
                 z = write_exp(builder, z)
                 self.store(builder, z, pointer)
                 builder.store(builder.fadd(builder.load(total), z), total)
-            factor = self.inverse(self.fold(builder.load(total), builder.fadd, self.n_lanes))
+            factor = self.inverse(
+                self.fold(builder, builder.load(total), builder.fadd, self.n_lanes)
+            )
             with self.vectors(row) as (z, pointer, _):
                 self.store(builder, builder.fmul(z, factor), pointer)
 
@@ -361,7 +338,7 @@ def row_sums(typing_context, arena, start, row_stride, n_rows, n_columns, sums, 
         def of_groups(width):
             with writer.groups(width) as (numbers, mask):
                 x = builder.select(mask, writer.gather(writer.start, numbers), zeros)
-                writer.store_sums(writer.fold(x, builder.fadd, width), numbers, data, to)
+                writer.store_sums(writer.fold(builder, x, builder.fadd, width), numbers, data, to)
 
         def of_many():
             with writer.rows() as (number, row):

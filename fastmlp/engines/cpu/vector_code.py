@@ -62,6 +62,15 @@ class VectorWriter:
         pointer = builder.bitcast(pointer, self.vector.as_pointer())
         builder.store(vector, pointer, align=self.size)
 
+    def load_first(self, builder, pointer, mask):
+        """Write what loads the lanes of a mask, and reads no others, which become zero."""
+        to_vector = self.vector.as_pointer()
+        load = self._masked("load", self.vector, [to_vector, I32, mask.type, self.vector])
+        align = ir.Constant(I32, self.size)
+        return builder.call(
+            load, [builder.bitcast(pointer, to_vector), align, mask, self.constant(0.0)]
+        )
+
     def copy_first(self, builder, source, to, mask):
         """Write what copies the lanes of a mask from one place to another, and reads no others."""
         mask_type = mask.type
@@ -91,6 +100,34 @@ class VectorWriter:
     def constant(self, number):
         """Return a constant vector with the same number in all lanes."""
         return ir.Constant(self.vector, [ir.Constant(self.element, number)] * self.n_lanes)
+
+    def fold(self, builder, vector, combine, width):
+        """Write what combines the lanes of each part of a vector.
+
+        Lanes are combined in pairs, always in the same order.
+
+        Parameters
+        ----------
+        builder : llvmlite.ir.IRBuilder
+        vector : llvmlite value
+        combine : callable
+            ``combine(x, y)`` writes what makes one vector of two; the order of these must not
+            matter.
+        width : int
+            The number of lanes of a part, a power of two.
+
+        Returns
+        -------
+        llvmlite value
+            A vector in which all lanes of a part have the same number.
+        """
+        half = width // 2
+        while half:
+            partners = [lane ^ half for lane in range(self.n_lanes)]
+            mask = ir.Constant(ir.VectorType(I32, self.n_lanes), partners)
+            vector = combine(vector, builder.shuffle_vector(vector, vector, mask))
+            half //= 2
+        return vector
 
     def first_lanes(self, builder, count):
         """Write a mask of the first lanes of a vector.

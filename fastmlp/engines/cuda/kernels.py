@@ -237,7 +237,7 @@ def _place_of_row(number, top, last, n_features):
     return (top + min(number, last)) * n_features
 
 
-_places_of_rows = four_times(_place_of_row)
+places_of_rows = four_times(_place_of_row)
 
 
 def _predict(dtype, specialization):
@@ -262,7 +262,7 @@ def _predict(dtype, specialization):
             group = Group(mine, min(at.GROUP, n_rows - top))
             copy_group(
                 thread, THREADS, arena, layers[0, at.INPUT] + mine * n_features, X,
-                _places_of_rows(top, group.n_rows - 1, n_features), n_features, group.n_rows,
+                places_of_rows(top, group.n_rows - 1, n_features), n_features, group.n_rows,
             )  # fmt: skip
             cuda.syncthreads()
             for number in range(settings[at.N_LAYERS]):

@@ -208,6 +208,42 @@ def device_layout(plan: TrainingPlan, n_rows: int, is_trained: bool = True) -> L
     return Layout(layers, settings, int(end), tuple(initial_values))
 
 
+def gradient_layout(plan: TrainingPlan, n_rows: int) -> Layout:
+    """Lay out the arena of a plan for gradients of its outputs with respect to its inputs.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    n_rows : int
+        Number of rows that are in the arena at the same time.
+
+    Returns
+    -------
+    Layout
+        The layer table begins with a row for the inputs, as if a layer without a predecessor had
+        them as its outputs: so the backward pass goes on to them as to a hidden layer, whose
+        deltas are the gradients. They take the place of the inputs. The deltas of the output layer
+        have a place of their own, since an output is read for several of them.
+    """
+    base, units = device_layout(plan, n_rows, is_trained=False), plan.layer_units
+    layers, settings = np.zeros((len(units), LAYER_FIELDS), dtype=np.int64), base.settings.copy()
+    layers[1:] = base.layers
+    layers[0, [KEPT, DROP_BELOW]] = -1
+    layers[0, [FAN_OUT, ACTIVATION]] = units[0], Activation.IDENTITY
+    layers[0, [OUTPUT, DELTA]] = base.layers[0, INPUT]
+    settings[N_LAYERS] = len(layers)
+    end, n_rows = base.size - BEYOND, _whole_groups(n_rows)
+    for number, layer in enumerate(layers[1:]):
+        layer[TRANSPOSED] = end
+        layer[DELTA] = end = end + _whole_groups(layer[FAN_IN] * layer[FAN_OUT])
+        end += n_rows * layer[FAN_OUT]
+        is_last = number == len(plan.activations)
+        if not is_last and keeps_derivatives(plan.activations[number], 0.0):
+            layer[KEPT] = end
+            end += n_rows * layer[FAN_OUT]
+    return Layout(layers, settings, int(end) + BEYOND)
+
+
 def constants(plan: TrainingPlan) -> np.ndarray:
     """Make the vector of constants of a plan.
 

@@ -120,6 +120,12 @@ def prediction_specialization(plan: TrainingPlan) -> Specialization:
     return Specialization(frozenset(plan.activations), frozenset([loss]))
 
 
+def gradient_specialization(plan: TrainingPlan) -> Specialization:
+    """Return the specialization of the kernel that computes input gradients of a plan."""
+    keeps = any(keeps_derivatives(activation, 0.0) for activation in plan.activations)
+    return replace(prediction_specialization(plan), keeps_derivatives=keeps)
+
+
 # Without a limit for custom losses, a search over losses that are made anew each time would fill
 # the device with machine code.
 _Made = dict[tuple[Any, ...], Any]
