@@ -48,17 +48,15 @@ class Calls:
         with errors_of(client):
             with config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
                 self._value = client.submit(pickle.loads, pickled, pure=False)
-            # The object itself does not come back.
-            self._answer(self._waited_for_value, lambda: True)
-            if self._value.status == "error":
-                error = self._value.exception()
-                raise ClusterError(
-                    f"a worker cannot read what is sent to it ({type(error).__name__}: {error}); "
-                    "all machines need the same packages and modules"
-                )
-
-    def _waited_for_value(self, timeout: float) -> None:
-        distributed().wait([self._value], timeout=timeout)
+            # Its exception is known when it has arrived, and it does not come back.
+            error = self._answer(self._value.exception, lambda: True)
+            if isinstance(error, distributed().KilledWorker | MemoryError):
+                raise error
+        if error is not None:
+            raise ClusterError(
+                f"a worker cannot read what is sent to it ({type(error).__name__}: {error}); all "
+                "machines need the same packages and modules"
+            )
 
     def close(self) -> None:
         """Let the workers forget the object."""

@@ -1,5 +1,6 @@
 """The client of a cluster: whether it can be used, and waiting for its tasks."""
 
+import logging
 import queue
 import time
 from collections.abc import Iterator, Sequence
@@ -97,10 +98,15 @@ def connected(address: str) -> Iterator[Any]:
         raise ClusterError(
             f"no scheduler of Dask answers at {address}; start one with: dask scheduler ({reason})"
         ) from None
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    # Where the scheduler is lost, the client logs tracebacks beside our error.
+    logger.setLevel(logging.CRITICAL)
     try:
         yield client
     finally:
         client.close()
+        logger.setLevel(level)
 
 
 def address_of(client: Any) -> str:

@@ -73,6 +73,9 @@ class Runner:
         self._last_seconds: dict[int, float] = {}
         self._reserve = 0.0
         self._n_failed = 0
+        # Whether the cluster was lost. What was being tried there then stays in the study as after
+        # the end of a process, so that the next search goes on with it.
+        self._is_abandoned = False
         self.is_interrupted = False
 
     @property
@@ -154,8 +157,8 @@ class Runner:
         try:
             self._climb(candidate)
             self._n_failed = 0
-        except ClusterError:  # it is no fault of the candidate
-            self._study.leave(candidate, is_cut=True)
+        except ClusterError:
+            self._is_abandoned = True
             raise
         except (ValueError, OverflowError, MemoryError) as error:
             self._study.leave(candidate, error=f"{type(error).__name__}: {error}")
@@ -215,7 +218,8 @@ class Runner:
         )
         candidate.seconds += measured.seconds
         if measured.is_cut:
-            self._study.leave(candidate, is_cut=True)
+            if not self._is_abandoned:
+                self._study.leave(candidate, is_cut=True)
             return None
         candidate.epochs[str(rung)] = measured.epochs
         return measured
