@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from ..exceptions import ClusterError, InputError
@@ -48,8 +48,8 @@ class Calls:
         with errors_of(client):
             with config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
                 self._value = client.submit(pickle.loads, pickled, pure=False)
-            # Its exception is known when it has arrived, and it does not come back.
-            error = self._answer(self._value.exception, lambda: True)
+            self._wait(self._value, lambda: True)
+            error = self._value.exception()
             if isinstance(error, distributed().KilledWorker | MemoryError):
                 raise error
         if error is not None:
@@ -96,7 +96,7 @@ class Calls:
                 workers=worker, allow_other_workers=True, pure=False,
             )  # fmt: skip
             try:
-                return self._answer(future.result, is_wanted)
+                return future.result() if self._wait(future, is_wanted) else None
             except library.KilledWorker as error:
                 n_died = error.allowed_failures + 1
             finally:
@@ -121,13 +121,15 @@ class Calls:
             with self._lock:
                 self._busy.subtract(chosen)
 
-    def _answer(self, ask: Callable[..., Any], is_wanted: Callable[[], bool]) -> Any | None:
-        """Ask again and again, until there is an answer or it is no longer wanted."""
+    def _wait(self, future: Any, is_wanted: Callable[[], bool]) -> bool:
+        """Wait for a future, as long as it is wanted, and tell whether it is done."""
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
         while is_wanted():
-            with suppress(TimeoutError):
-                return ask(timeout=_SECONDS_BETWEEN_QUESTIONS)
+            if done.wait(_SECONDS_BETWEEN_QUESTIONS):
+                return True
             self._look()
-        return None
+        return False
 
     def _look(self) -> None:
         """Look whether the cluster is still there, unless another thread has just done so."""
