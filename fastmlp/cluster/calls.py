@@ -90,7 +90,7 @@ class Calls:
             When several workers in turn died of the call.
         """
         library = distributed()
-        with errors_of(self._client), self._chosen_worker() as worker:
+        with errors_of(self._client), self._named_when_lost(), self._chosen_worker() as worker:
             future = self._client.submit(
                 _called, function, self._value, args,
                 workers=worker, allow_other_workers=True, pure=False,
@@ -102,6 +102,15 @@ class Calls:
             finally:
                 future.release()
         raise MemoryError(f"{n_died} workers in turn died of it")
+
+    @contextmanager
+    def _named_when_lost(self) -> Iterator[None]:
+        """Say that the cluster is lost where that is why Dask raises something else."""
+        try:
+            yield
+        except Exception:
+            self._watch.look()
+            raise
 
     @contextmanager
     def _chosen_worker(self) -> Iterator[list[str]]:

@@ -146,7 +146,7 @@ def test_what_fails_is_the_candidate(client):
     assert "On the worker:" in caught.value.__notes__[0] and ", line " in caught.value.__notes__[0]
 
 
-def test_a_candidate_of_which_workers_die(client):
+def test_a_candidate_of_which_workers_die(mortal):
     """One is failed by it, as one that does not fit in this process's memory."""
 
     def deadly(model, A, b):
@@ -154,19 +154,13 @@ def test_a_candidate_of_which_workers_die(client):
             os.kill(os.getpid(), signal.SIGKILL)
         return model.score(A, b)
 
-    scheduler = client.cluster.scheduler
-    allowed, scheduler.allowed_failures = scheduler.allowed_failures, 0
     options = {"scoring": deadly, "n_jobs": 1, "space": {"alpha": [1.0, 2.0]}}
-    try:
-        result = tuned(client, **options)
-        failed = {r["error"] for r in result.trials if r["state"] == "failed"}
-        assert failed == {"MemoryError: 1 workers in turn died of it"}
-        estimator = MLPRegressor(**SMALL, tol=2.0)
-        message = fails(ClusterError, client, estimator=estimator, **options)
-        assert "not enough memory (1 workers in turn died of it); give workers more" in message
-    finally:
-        scheduler.allowed_failures = allowed
-        client.wait_for_workers(2)
+    result = tuned(mortal, n_trials=4, **options)
+    failed = {r["error"] for r in result.trials if r["state"] == "failed"}
+    assert failed == {"MemoryError: 1 workers in turn died of it"}
+    estimator = MLPRegressor(**SMALL, tol=2.0)
+    message = fails(ClusterError, mortal, estimator=estimator, **options)
+    assert "not enough memory (1 workers in turn died of it); give workers more" in message
 
 
 def test_the_limit_of_time_ends_fits_on_workers(client, threads):
@@ -179,7 +173,7 @@ def test_the_limit_of_time_ends_fits_on_workers(client, threads):
 
 def test_ctrl_c_ends_fits_on_workers(threads, tmp_path):
     def callback(progress):
-        if progress.n_finished:
+        if progress.n_finished and not progress.is_final:
             raise KeyboardInterrupt
 
     with pytest.warns(InterruptedTrainingWarning):
