@@ -116,23 +116,22 @@ def test_the_best_is_trained_here_and_the_workers_forget_the_rows(client):
         time.sleep(0.01)
 
 
-def test_a_worker_that_is_killed_loses_no_candidate(client):
-    expected = candidates(tuned(None))
-    killed = []
+def test_a_worker_that_is_killed_loses_no_candidate(client, tmp_path):
+    """It dies in the middle of the search, while it measures a candidate."""
 
-    def callback(progress):
-        if not killed:
-            killed.append(client.run(os.getpid))
-            os.kill(next(iter(killed[0].values())), signal.SIGKILL)
-
-    def slow(model, A, b):
-        time.sleep(0.3)  # so that the callback is called while a candidate is measured
+    def score(model, A, b):
+        with open(tmp_path / "calls", "a+") as file:
+            file.write(".")
+            n_calls = file.tell()
+        if n_calls == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
         return model.score(A, b)
 
-    result = tuned(client, scoring=slow, n_jobs=1, callback=callback)
+    before = set(client.run(os.getpid).values())
+    found = candidates(tuned(client, scoring=score, n_jobs=1))
     client.wait_for_workers(2)
-    assert killed[0] != client.run(os.getpid)
-    assert [r["score"] for r in candidates(result)] == [r["score"] for r in expected]
+    assert len(before - set(client.run(os.getpid).values())) == 1
+    assert found == candidates(tuned(None, scoring=score))
 
 
 def test_what_fails_is_the_candidate(client):
