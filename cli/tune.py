@@ -101,9 +101,14 @@ _METRICS = (
     "--jobs",
     "n_jobs",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Candidates that are tried at a time; they share the processors.",
+    help="Candidates that are tried at a time; they share the processors.  [default: 1, or the "
+    "number of threads of all workers with --cluster]",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Try candidates on the cluster of Dask whose scheduler is there, such as "
+    "tcp://host:8786. Needs the dask extra.",
 )
 @click.option(
     "-o",
@@ -143,6 +148,7 @@ def tune(
     space_file: Path | None,
     csv_file: Path | None,
     study: Path | None,
+    cluster: str | None,
     further: dict[str, Any],
     **options: Any,
 ) -> None:
@@ -159,6 +165,9 @@ def tune(
     Ctrl-C ends the search: the best model so far is trained and written, and the exit code is 0.
     Again, or before there is one, it ends the command, nothing is written, and it is 130. A
     --study keeps all that was tried in any case.
+
+    With --cluster candidates are tried on the workers of a cluster, which get the rows from here.
+    The study stays here, and so does the training on all rows at the end.
     """
     from fastmlp.tabular.csv import read_table
 
@@ -171,6 +180,7 @@ def tune(
     _check_files(data, output, study, csv_file)
     if time_limit is None and n_trials is None:
         time_limit = _DEFAULT_SECONDS
+    client = None if cluster is None else _connected(cluster)
     frame = read_table(
         opened(data),
         separator=separator,
@@ -202,6 +212,7 @@ def tune(
             space=space,
             n_trials=n_trials,
             time_limit=time_limit,
+            client=client,
             study=study,
             callback=told,
             **options,
@@ -218,6 +229,13 @@ def tune(
         print_json(_as_dict(result, output, csv_file))
     else:
         _print(result, output, csv_file)
+
+
+def _connected(address: str) -> Any:
+    """Return a client of a cluster, which is closed when the command ends."""
+    from fastmlp.cluster.clients import connected
+
+    return click.get_current_context().with_resource(connected(address))
 
 
 def _space(searched: tuple[str, ...], path: Path | None) -> dict[str, Any] | None:

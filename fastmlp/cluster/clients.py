@@ -1,5 +1,6 @@
 """The client of a cluster: whether it can be used, and waiting for its tasks."""
 
+import logging
 import queue
 import time
 from collections.abc import Iterator, Sequence
@@ -97,10 +98,15 @@ def connected(address: str) -> Iterator[Any]:
         raise ClusterError(
             f"no scheduler of Dask answers at {address}; start one with: dask scheduler ({reason})"
         ) from None
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    # Where the scheduler is lost, the client logs tracebacks beside our error.
+    logger.setLevel(logging.CRITICAL)
     try:
         yield client
     finally:
         client.close()
+        logger.setLevel(level)
 
 
 def address_of(client: Any) -> str:
@@ -154,11 +160,45 @@ def errors_of(client: Any) -> Iterator[None]:
 
 def _lost(client: Any) -> str:
     if client.status in ("closed", "closing"):
-        return "the client was closed while the cluster trained; nothing is kept"
+        return "the client was closed while the cluster trained"
     return (
         f"the scheduler at {address_of(client)} was lost; start it and its workers anew, and then "
         "the training"
     )
+
+
+class Watch:
+    """Looks whether there still is a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._since: float | None = None
+
+    def look(self) -> None:
+        """Look at the cluster, which is done from time to time.
+
+        Raises
+        ------
+        ClusterError
+            When the scheduler is lost, and when there have been no workers for a minute.
+        """
+        client = self._client
+        if client.status != "running":
+            raise ClusterError(_lost(client))
+        if client.nthreads():
+            self._since = None
+            return
+        self._since = self._since or time.monotonic()
+        if time.monotonic() - self._since > _SECONDS_WITHOUT_WORKERS:
+            raise ClusterError(
+                f"the cluster at {address_of(client)} has had no workers for a minute; start "
+                "some, and then the training anew"
+            )
 
 
 class Completed:
@@ -193,24 +233,12 @@ class Completed:
         ClusterError
             When the scheduler is lost, and when there have been no workers for a minute.
         """
-        since = None
+        watch = Watch(self._client)
         while True:
             try:
                 return self._done.get(timeout=_SECONDS_BETWEEN_LOOKS)
             except queue.Empty:
-                pass
-            client = self._client
-            if client.status != "running":
-                raise ClusterError(_lost(client))
-            if client.nthreads():
-                since = None
-                continue
-            since = since or time.monotonic()
-            if time.monotonic() - since > _SECONDS_WITHOUT_WORKERS:
-                raise ClusterError(
-                    f"the cluster at {address_of(client)} has had no workers for a minute; start "
-                    "some, and then the training anew"
-                )
+                watch.look()
 
 
 def results_of(client: Any, futures: Sequence[Any], told: Any = None, what: str = "") -> list[Any]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,13 @@ class Measured:
     seconds: float
     is_cut: bool = False
     is_short: bool = False
+
+
+# Takes parameters, a function that returns the seconds left, one that is called now and then, a
+# limit of time and the number of folds: :meth:`Objective.measure`.
+Measure: TypeAlias = Callable[
+    [dict[str, Any], Callable[[], float], Callable[[], None], float | None, int | None], Measured
+]
 
 
 class Objective:

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import DivergenceError, InputError
-from .objective import Measured, Objective
+from ..exceptions import ClusterError, DivergenceError, InputError
+from .objective import Measure, Measured, Objective
 from .owners import SECONDS_BETWEEN_SIGNS
 from .result import Progress
 
@@ -63,6 +63,7 @@ class Runner:
         callback: Callable[[Progress], Any] | None,
     ) -> None:
         self._study, self._objective, self._scoring = study, objective, scoring
+        self._measure_fits: Measure = objective.measure
         self._n_trials, self._time_limit, self._has_refit = n_trials, time_limit, has_refit
         self._callback = callback
         self._began = self._ticked = time.perf_counter()
@@ -72,6 +73,9 @@ class Runner:
         self._last_seconds: dict[int, float] = {}
         self._reserve = 0.0
         self._n_failed = 0
+        # Whether the cluster was lost. What was being tried there then stays in the study as after
+        # the end of a process, so that the next search goes on with it.
+        self._is_abandoned = False
         self.is_interrupted = False
 
     @property
@@ -93,19 +97,24 @@ class Runner:
             return None
         return max(0.0, self._time_limit - self.seconds) + _SHARE_OF_DELAY * self._time_limit
 
-    def run(self, n_jobs: int) -> None:
+    def run(self, n_jobs: int, measure: Measure) -> None:
         """Search.
 
         Parameters
         ----------
         n_jobs : int
             Number of candidates that are tried at a time.
+        measure : callable
+            The method of the objective, or a function that does the same elsewhere.
 
         Raises
         ------
+        ClusterError
+            When candidates are measured on a cluster that is lost.
         InputError
             When no candidate can be trained.
         """
+        self._measure_fits = measure
         try:
             if n_jobs == 1:
                 self._work()
@@ -148,6 +157,9 @@ class Runner:
         try:
             self._climb(candidate)
             self._n_failed = 0
+        except ClusterError:
+            self._is_abandoned = True
+            raise
         except (ValueError, OverflowError, MemoryError) as error:
             self._study.leave(candidate, error=f"{type(error).__name__}: {error}")
             if candidate.start == DEFAULTS:
@@ -201,12 +213,13 @@ class Runner:
         """Measure a candidate on a rung; None where the search ended meanwhile."""
         tick = partial(self._tick, candidate, [time.monotonic()])
         params = {**candidate.params, **changed}
-        measured = self._objective.measure(
+        measured = self._measure_fits(
             params, self.seconds_left, tick, limit, 1 if _is_of_fewer_epochs(changed) else None
         )
         candidate.seconds += measured.seconds
         if measured.is_cut:
-            self._study.leave(candidate, is_cut=True)
+            if not self._is_abandoned:
+                self._study.leave(candidate, is_cut=True)
             return None
         candidate.epochs[str(rung)] = measured.epochs
         return measured

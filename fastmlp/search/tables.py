@@ -26,7 +26,8 @@ def tune_table(
     time_limit: float | None = None,
     scoring: str | Scorer | None = None,
     n_folds: int | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
+    client: Any = None,
     study: str | os.PathLike[str] | None = None,
     callback: Callable[[Progress], Any] | None = None,
     **parameters: Any,
@@ -41,7 +42,7 @@ def tune_table(
         See :func:`fastmlp.train_table`.
     random_state : int, default=0
         Seed of the split, of the search and of the training.
-    space, n_trials, time_limit, scoring, n_folds, n_jobs, study, callback : object
+    space, n_trials, time_limit, scoring, n_folds, n_jobs, client, study, callback : object
         See :func:`fastmlp.tune`.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor` that
@@ -57,6 +58,8 @@ def tune_table(
     ------
     DataError
         When the table cannot be learned from.
+    ClusterError
+        When the cluster of `client` cannot be used, and when it is lost.
     InputError
         When a parameter, the space or the study cannot be used.
     KeyboardInterrupt
@@ -90,6 +93,7 @@ def tune_table(
             n_folds=n_folds,
             random_state=random_state,
             n_jobs=n_jobs,
+            client=client,
             study=study,
             callback=callback,
         )

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..exceptions import (
 )
 from ..tabular.checkpoints import fingerprint as fingerprint_of_table
 from .models import final_of, is_pack, is_tabular
-from .objective import Objective, Stop, indexable
+from .objective import Measure, Objective, Stop, indexable
 from .result import Progress, TuningResult
 from .runner import DEFAULTS, HIGH_EFFORT, Runner
 from .scoring import Scorer, Scoring
@@ -37,7 +38,8 @@ def tune(
     scoring: str | Scorer | None = None,
     n_folds: int | None = None,
     random_state: int = 0,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
+    client: Any = None,
     study: str | os.PathLike[str] | None = None,
     callback: Callable[[Progress], Any] | None = None,
     refit: bool = True,
@@ -79,9 +81,14 @@ def tune(
         it. 1 holds out one part. None is 5 below 500 rows, 3 below 2000, and 1 from there on.
     random_state : int, default=0
         Seed of the folds and of the candidates.
-    n_jobs : int, default=1
-        Number of candidates that are tried at a time, in threads that share the processors. With
-        more than one, which candidates are drawn depends on which ones are done first.
+    n_jobs : int, default=None
+        Number of candidates that are tried at a time, in threads that share the processors. None
+        is 1, and with a `client` the number of threads of its workers. With more than one, which
+        candidates are drawn depends on which ones are done first.
+    client : distributed.Client, default=None
+        A cluster of Dask on whose workers candidates are tried. The rows are sent to each of them
+        once. The study and the last fit on all rows stay in this process. Where a worker is lost,
+        its candidates are tried again on others. Needs ``pip install 'fastmlp[dask]'``.
     study : str or Path, default=None
         File that keeps all candidates while they are tried. A search that was killed at any
         moment goes on with it, and several processes may share it. It must belong to the same
@@ -101,7 +108,9 @@ def tune(
     Raises
     ------
     ImportError
-        When Optuna is not installed.
+        When Optuna is not installed, or Dask for a `client`.
+    ClusterError
+        When the cluster cannot be used, and when it is lost. A `study` keeps what was tried.
     InputError
         When the space, the metric or the study cannot be used, or no candidate could be trained.
     TypeError
@@ -138,6 +147,7 @@ def tune(
         n_folds=n_folds,
         random_state=random_state,
         n_jobs=n_jobs,
+        client=client,
         study=study,
         callback=callback,
     )
@@ -158,7 +168,8 @@ def search(
     scoring: str | Scorer | None,
     n_folds: int | None,
     random_state: int,
-    n_jobs: int,
+    n_jobs: int | None,
+    client: Any,
     study: str | os.PathLike[str] | None,
     callback: Callable[[Progress], Any] | None,
 ) -> TuningResult:
@@ -170,7 +181,8 @@ def search(
     finish : callable or None
         ``finish(model, X, y, seconds)`` returns the model with the best parameters, trained in the
         time that is left, or None without a limit. None leaves it as it is.
-    space, n_trials, time_limit, scoring, n_folds, random_state, n_jobs, study, callback : object
+    space, n_trials, time_limit, scoring, n_folds, random_state, n_jobs, client, study : object
+    callback : callable or None
         See :func:`tune`.
 
     Returns
@@ -180,10 +192,10 @@ def search(
     _check_arguments(n_trials, time_limit, n_folds, n_jobs)
     final_of(estimator)
     study_module = _study_module()
+    n_jobs, n_threads = _shares(n_jobs, client)
     scored = Scoring(estimator, y, scoring)
     n_rows = indexable(X).shape[0]
     known = read_space(own_space(estimator, n_rows) if space is None else space, estimator)
-    n_threads = None if n_jobs == 1 else max(1, cpu_threads(None) // n_jobs)
     objective = Objective(estimator, X, y, scored, n_folds, n_threads, random_state)
     path = None if study is None else Path(study)
     about = {} if path is None else _about(estimator, X, y, known, scored, objective, random_state)
@@ -195,7 +207,8 @@ def search(
             kept, objective, scored.name, n_trials, time_limit, finish is not None, callback
         )
         try:
-            runner.run(n_jobs)
+            with _measuring(objective, client, path) as measure:
+                runner.run(n_jobs, measure)
         finally:
             kept.close()
         best = kept.best()
@@ -231,7 +244,7 @@ def search(
 
 
 def _check_arguments(
-    n_trials: int | None, time_limit: float | None, n_folds: int | None, n_jobs: int
+    n_trials: int | None, time_limit: float | None, n_folds: int | None, n_jobs: int | None
 ) -> None:
     if n_trials is None and time_limit is None:
         raise ValueError("tune ends at n_trials or time_limit; give one of them, or both")
@@ -253,6 +266,32 @@ def _study_module() -> Any:
     from . import study
 
     return study
+
+
+def _shares(n_jobs: int | None, client: Any) -> tuple[int, int | None]:
+    """Return how many candidates are tried at a time, and how many threads each of them has.
+
+    None is all threads. A task of Dask finds out by itself which share of its worker it has.
+    """
+    if client is not None:
+        from ..cluster.clients import usable_client
+
+        n_threads = sum(usable_client(client).nthreads().values())
+        return n_threads if n_jobs is None else n_jobs, None
+    if n_jobs is None or n_jobs == 1:
+        return 1, None
+    return n_jobs, max(1, cpu_threads(None) // n_jobs)
+
+
+def _measuring(
+    objective: Objective, client: Any, study: Path | None
+) -> AbstractContextManager[Measure]:
+    """Give the function that measures candidates, here or on the workers of a cluster."""
+    if client is None:
+        return nullcontext(objective.measure)
+    from .workers import measuring_on
+
+    return measuring_on(client, objective, study)
 
 
 def _starts(estimator: Any, space: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:

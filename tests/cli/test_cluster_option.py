@@ -93,3 +93,22 @@ def test_files_of_which_one_lacks_a_column_or_a_target(data, address):
 def test_files_that_a_worker_does_not_have(data, address, monkeypatch):
     monkeypatch.setattr(tasks.os.path, "exists", lambda path: False)
     assert "all machines of the cluster need it" in fails("fit", "data.csv", "--cluster", address)
+
+
+def test_a_search_on_a_cluster_is_that_of_one_machine(data, address):
+    pytest.importorskip("optuna")
+    options = (
+        "--trials", 4, "--jobs", 1, "--folds", 1, "--set", "max_iter=10", "--json",
+        "--set", "hidden_layer_sizes=[4]", "--search", "learning_rate_init=1e-3..1e-1:log",
+    )  # fmt: skip
+    found = []
+    for more in ((), ("--cluster", address, "--study", "a.study")):
+        found.append(json.loads(run("tune", "data.csv", *options, *more).stdout)["trials"])
+        for record in found[-1]:
+            del record["seconds"]
+    assert found[0] == found[1]
+    assert load_model("data.fastmlp").report_["test_rows"] > 0
+    assert json.loads(run("tune", "data.csv", *options, "--study", "a.study").stdout)
+    assert "no scheduler of Dask answers at nowhere" in fails(
+        "tune", "data.csv", "--cluster", "nowhere"
+    )

@@ -30,6 +30,14 @@ def client():
         yield client
 
 
+@pytest.fixture
+def mortal():
+    """Two workers that may be killed, whose tasks are not tried again."""
+    with _client(n_workers=2, threads_per_worker=1) as client:
+        client.cluster.scheduler.allowed_failures = 0
+        yield client
+
+
 @pytest.fixture(scope="package")
 def threads():
     """One worker with three threads, in this process."""

@@ -23,7 +23,6 @@ ROOMS = {
     "training": {"exceptions", "schedules", "network", "engines"},
     "estimators": {"exceptions", "schedules", "network", "engines", "training"},
     "tabular": {"exceptions", "schedules", "network", "engines", "training", "estimators"},
-    "search": {"exceptions", "engines", "estimators", "tabular"},
     "streaming": {
         "exceptions",
         "schedules",
@@ -34,6 +33,7 @@ ROOMS = {
         "tabular",
     },
     "cluster": {"exceptions", "engines", "estimators", "streaming", "tabular"},
+    "search": {"exceptions", "engines", "estimators", "tabular", "cluster"},
     "dask": {"exceptions", "cluster"},
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},

@@ -40,7 +40,7 @@ NOT_RUN = {
     "not run: installs packages and builds the site": 1,
     "not run: it serves until a signal ends it": 3,
     "not run: needs a server": 1,
-    "not run: needs a cluster": 2,
+    "not run: needs a cluster": 3,
 }
 # Lines of the table that the pages train on.
 N_ROWS = 301
