@@ -7,12 +7,25 @@ import pytest
 DATA = Path(__file__).parent / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def installed():
+    """Processes that tests start import what these tests do, and not a checkout where they start.
+
+    That has no compiled kernels, even where the package that is installed has them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONSAFEPATH", "1")
+        yield
+
+
 @pytest.fixture(scope="module")
-def checkout():
+def checkout(installed):
     """The folder ``benchmarks`` can be imported, which is not installed."""
     root = str(DATA.parent.parent)
     sys.path.append(root)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONSAFEPATH")
+        yield
     sys.path.remove(root)
 
 
@@ -23,8 +36,14 @@ def concrete_csv():
 
 
 @pytest.fixture
-def people():
+def people(table_of_people):
     """A small table with numbers, text, missing values, and columns of no use."""
+    return table_of_people.copy()
+
+
+@pytest.fixture(scope="session")
+def table_of_people():
+    """The table of all tests, which none may change."""
     n = 120
     age = [20 + 7 * i % 50 for i in range(n)]
     city = [("Rome", "Oslo", "Lima")[i % 3] for i in range(n)]

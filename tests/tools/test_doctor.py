@@ -17,9 +17,11 @@ MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(np.eye(4), np.arange(4.0))
 
 
 def python(*arguments, cwd=None, **environment):
+    """The result of a process, which finds the modules of a folder that it is started in."""
+    inherited = {k: v for k, v in os.environ.items() if cwd is None or k != "PYTHONSAFEPATH"}
     return subprocess.run(
         [sys.executable, "-W", "ignore", *arguments],
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         cwd=cwd,
         capture_output=True,
         text=True,
