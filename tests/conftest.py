@@ -1,8 +1,11 @@
+import os
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+import fastmlp
 
 DATA = Path(__file__).parent / "data"
 
@@ -19,12 +22,13 @@ def installed():
 
 
 @pytest.fixture(scope="module")
-def checkout(installed):
-    """The folder ``benchmarks`` can be imported, which is not installed."""
+def checkout():
+    """The folder ``benchmarks`` can be imported, which is not installed, here and in processes."""
     root = str(DATA.parent.parent)
     sys.path.append(root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTHONSAFEPATH")
+        package = str(Path(fastmlp.__file__).parent.parent)
+        patch.setenv("PYTHONPATH", os.pathsep.join([package, root]), prepend=os.pathsep)
         yield
     sys.path.remove(root)
 

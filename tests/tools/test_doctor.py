@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import environment_with_own_folder
 
 from fastmlp.engines.cpu.vector_unit import LEVELS, runs
 
@@ -18,7 +19,7 @@ MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(np.eye(4), np.arange(4.0))
 
 def python(*arguments, cwd=None, **environment):
     """The result of a process, which finds the modules of a folder that it is started in."""
-    inherited = {k: v for k, v in os.environ.items() if cwd is None or k != "PYTHONSAFEPATH"}
+    inherited = os.environ if cwd is None else environment_with_own_folder()
     return subprocess.run(
         [sys.executable, "-W", "ignore", *arguments],
         env={**inherited, **environment},
