@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_same_bits import FITS as SAME_BITS
+from test_same_bits import HASHES, needs_multiply_add
 
 import fastmlp
 from fastmlp.engines.cpu import (
@@ -123,24 +125,48 @@ fit(MLPRegressor, targets[:, 0], loss="quantile", early_stopping=True)
 DTYPE = np.float64
 fit(MLPClassifier, classes, early_stopping=True, batch_size=80, hidden_layer_sizes=(5,))
 fit(MLPRegressor, targets, hidden_layer_sizes=())
-print(digest.hexdigest(), "numba" in sys.modules, library.origins()["compiled in this process"])
+origins = library.origins()
+from_here = origins["the cache"] + origins["compiled in this process"]
+print(digest.hexdigest(), "numba" in sys.modules, origins["the package"] > 20, from_here)
 """
 
 
 def fits(site, **settings):
-    """Digest of many fits, whether numba was imported, and how many kernels were compiled."""
+    """Digest of many fits, whether numba was imported, and where kernels were compiled.
+
+    That is whether the package had them, and how many were compiled on this machine.
+    """
     result = python(site, "-c", FITS, **{"THREADS": "2", **settings})
     assert result.returncode == 0, result.stderr
-    digest, has_numba, n_compiled = result.stdout.split()
-    return digest, has_numba == "True", int(n_compiled)
+    digest, has_numba, from_package, n_from_here = result.stdout.split()
+    return digest, has_numba == "True", from_package == "True", int(n_from_here)
 
 
-def test_they_compute_what_the_compiler_here_would_bit_for_bit(site):
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Settings of a cache folder that is empty at first, which the tests share."""
+    return {"NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A folder with the package, without compiled kernels."""
+    return copied(tmp_path_factory.mktemp("bare"))
+
+
+def test_they_compute_what_the_compiler_here_would_bit_for_bit(site, bare, cache):
     found = [fits(site, THREADS=str(n_threads)) for n_threads in (1, 2, 3)]
     assert found == [found[0]] * 3
-    assert found[0][1:] == (False, 0)
-    compiled = fits(site, FASTMLP_JIT="1", FASTMLP_LEVEL=LEVEL)
-    assert compiled[0] == found[0][0] and compiled[2] > 20
+    assert found[0][1:] == (False, True, 0)
+    digest, _, from_package, n_from_here = fits(bare, **cache)
+    assert digest == found[0][0] and not from_package and n_from_here > 20
+
+
+@needs_multiply_add
+def test_code_for_this_very_processor_has_the_bits_of_every_other_machine(bare, cache):
+    result = python(bare, "-c", SAME_BITS, "float32", **cache)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [HASHES["float32"]]
 
 
 SMALL = """
@@ -160,12 +186,6 @@ doctor._compiled_code(facts, problems)  # the other facts take long
 assert not problems, problems
 print(facts["compiled code"])
 """
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Settings of a cache folder that is empty at first, which the tests share."""
-    return {"NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
-# Where the program ``fastmlp`` is.
+# Where the programs of this environment are.
 INSTALLED = Path(sys.executable).parent
 
 # Blocks that cannot run here, by the reason in the comment above them.
@@ -129,7 +129,8 @@ def programs_of_pages(tmp_path_factory):
         yield INSTALLED
         return
     folder = tmp_path_factory.mktemp("programs")
-    with warm(INSTALLED / "fastmlp", folder):
+    path = os.pathsep.join((str(INSTALLED), os.environ["PATH"]))
+    with warm(shutil.which("fastmlp", path=path), folder):
         yield folder
 
 
