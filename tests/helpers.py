@@ -1,5 +1,6 @@
 """What several test files do with estimators and engines."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -22,6 +23,11 @@ def imported_by(code):
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return set(result.stdout.split())
+
+
+def environment_with_own_folder():
+    """The environment of a process that finds modules in the folder of its program."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
 
 
 def flat(model):

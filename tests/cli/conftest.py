@@ -1,5 +1,6 @@
 """A folder with a table, and a model of it."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,17 @@ def data(here, people):
     return people
 
 
+@pytest.fixture(scope="session")
+def model_of_people(table_of_people, tmp_path_factory):
+    """The bytes of the model file that a fit of data.csv writes."""
+    with contextlib.chdir(tmp_path_factory.mktemp("people")):
+        table_of_people.to_csv("data.csv", index=False)
+        run("fit", "data.csv", *QUICK)
+        return Path("data.fastmlp").read_bytes()
+
+
 @pytest.fixture
-def model(data):
-    run("fit", "data.csv", *QUICK)
+def model(data, model_of_people):
+    """The model file data.fastmlp, of data.csv."""
+    Path("data.fastmlp").write_bytes(model_of_people)
     return Path("data.fastmlp")

@@ -248,7 +248,7 @@ def test_ctrl_c_in_what_a_library_runs_from_c_ends_with_a_code(here):
         "from fastmlp_cli.main import main\n"
         "main(['demo', 'xor'], prog_name='fastmlp')\n"
     )
-    command = [sys.executable, "-m", "started"]
+    command = [sys.executable, "started.py"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 130 and done.stderr == "fastmlp: interrupted\n"
 

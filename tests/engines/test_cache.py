@@ -8,47 +8,33 @@ import sys
 from pathlib import Path
 
 import pytest
+from one_kernel import CALL
 
 import fastmlp
 
-# A kernel that compiles quickly and inlines formulas of another file, called as numba calls it:
-# after the places of result and exception, a vector is seven numbers, of which data is the fifth.
-SCRIPT = """
-import ctypes, os, sys
-import numpy as np
-from fastmlp.engines.cpu import library
-
-dtype = np.dtype(os.environ.get("DTYPE", "float64"))
-name = os.environ.get("KERNEL", "activate.relu")
-address = library.address(name, dtype)
-z, nothing = np.array([-1.0, 3.0], dtype), np.zeros(2)
-kernel = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 9)(address)
-place = nothing.ctypes.data
-kernel(place, place, 0, 0, z.size, z.itemsize, z.ctypes.data, z.size, z.itemsize, 0, z.size)
-origins = library.origins()
-print(*z, origins["the cache"], origins["compiled in this process"], sep=",")
-assert ("numba" in sys.modules) == (origins["compiled in this process"] > 0)
-"""
-
-
 HIDDEN = "NUMBA_CACHE_DIR", "FASTMLP_CACHE", "FASTMLP_JIT"
+
+
+def copied(folder):
+    """A copy of the package without compiled code, in a folder."""
+    source = Path(fastmlp.__file__).parent
+    ignore = shutil.ignore_patterns("__pycache__", "objects")
+    return Path(shutil.copytree(source, folder / "site" / "fastmlp", ignore=ignore))
 
 
 @pytest.fixture
 def package(tmp_path):
     """A copy of the package that a test may edit."""
-    source = Path(fastmlp.__file__).parent
-    ignore = shutil.ignore_patterns("__pycache__", "objects")
-    return Path(shutil.copytree(source, tmp_path / "site" / "fastmlp", ignore=ignore))
+    return copied(tmp_path)
 
 
 def start(package, cache=None, **environment):
-    """SCRIPT in a process of its own."""
+    """CALL in a process of its own."""
     env = {k: v for k, v in os.environ.items() if k not in HIDDEN}
     env |= {"PYTHONPATH": str(package.parent), **environment}
     if cache is not None:
         env["NUMBA_CACHE_DIR"] = str(cache)
-    command = [sys.executable, "-c", SCRIPT]
+    command = [sys.executable, "-c", CALL]
     return subprocess.Popen(command, env=env, cwd=package.parent, stdout=subprocess.PIPE, text=True)
 
 
@@ -64,6 +50,20 @@ def run(*args, **kwargs):
     return finish(start(*args, **kwargs))
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A cache that a process has left, which no test may change."""
+    folder = tmp_path_factory.mktemp("compiled")
+    assert run(copied(folder), folder / "cache") == ([0.0, 3.0], 0, 1)
+    return folder / "cache"
+
+
+@pytest.fixture
+def cache(tmp_path, compiled):
+    """A cache that an earlier process has left."""
+    return Path(shutil.copytree(compiled, tmp_path / "cache"))
+
+
 def test_second_process_compiles_nothing(package, tmp_path):
     assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
     assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
@@ -76,16 +76,15 @@ def test_processes_that_compile_at_once_do_no_harm(package, tmp_path):
     assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
 
 
-def test_edited_formula_is_compiled_anew(package, tmp_path):
-    run(package, tmp_path / "cache")
+def test_edited_formula_is_compiled_anew(package, cache):
     formulas = package / "network" / "formulas" / "activations.py"
     text = formulas.read_text()
     assert "return 0 if z < 0 else z" in text
     formulas.write_text(text.replace("return 0 if z < 0 else z", "return 7.0"))
-    assert run(package, tmp_path / "cache") == ([7.0, 7.0], 0, 1)
+    assert run(package, cache) == ([7.0, 7.0], 0, 1)
     # The stale file is gone, and the new one is used.
-    assert len(list((tmp_path / "cache").rglob("*.fmo"))) == 1
-    assert run(package, tmp_path / "cache") == ([7.0, 7.0], 1, 0)
+    assert len(list(cache.rglob("*.fmo"))) == 1
+    assert run(package, cache) == ([7.0, 7.0], 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -97,19 +96,17 @@ def test_edited_formula_is_compiled_anew(package, tmp_path):
         "network/formulas/losses.py",
     ],
 )
-def test_any_edit_compiles_anew(source, package, tmp_path):
-    run(package, tmp_path / "cache")
+def test_any_edit_compiles_anew(source, package, cache):
     with open(package / source, "a") as file:
         file.write("\n# edited\n")
-    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+    assert run(package, cache) == ([0.0, 3.0], 0, 1)
 
 
-def test_choices_do_not_mix(package, tmp_path):
-    run(package, tmp_path / "cache")
+def test_choices_do_not_mix(package, cache):
     for counts in ((0, 1), (1, 0)):
-        values, *found = run(package, tmp_path / "cache", KERNEL="activate.tanh")
+        values, *found = run(package, cache, KERNEL="activate.tanh")
         assert values == pytest.approx([math.tanh(-1), math.tanh(3)]) and tuple(found) == counts
-    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
+    assert run(package, cache) == ([0.0, 3.0], 1, 0)
 
 
 def test_types_compiled_at_once_do_not_mix(package, tmp_path):
@@ -121,19 +118,17 @@ def test_types_compiled_at_once_do_not_mix(package, tmp_path):
     assert len(list((tmp_path / "cache").rglob("*.fmo"))) == 2
 
 
-def test_damaged_file_is_compiled_anew(package, tmp_path):
-    run(package, tmp_path / "cache")
-    (path,) = (tmp_path / "cache").rglob("*.fmo")
+def test_damaged_file_is_compiled_anew(package, cache):
+    (path,) = cache.rglob("*.fmo")
     path.write_bytes(path.read_bytes()[:100])
-    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
-    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 1, 0)
+    assert run(package, cache) == ([0.0, 3.0], 0, 1)
+    assert run(package, cache) == ([0.0, 3.0], 1, 0)
 
 
-def test_new_version_is_compiled_anew(package, tmp_path):
-    run(package, tmp_path / "cache")
+def test_new_version_is_compiled_anew(package, cache):
     init = package / "__init__.py"
     init.write_text(init.read_text().replace(fastmlp.__version__, "99.0.0"))
-    assert run(package, tmp_path / "cache") == ([0.0, 3.0], 0, 1)
+    assert run(package, cache) == ([0.0, 3.0], 0, 1)
 
 
 def test_cache_can_be_switched_off(package, tmp_path):

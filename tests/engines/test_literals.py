@@ -1,6 +1,7 @@
 """Formulas are compiled from their sources, with constants that do not widen float32."""
 
 import compileall
+import math
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from one_kernel import CALL
 
 import fastmlp
 from fastmlp.engines.cpu.jit import compile_formula
@@ -63,11 +65,19 @@ print(*model.predict(np.eye(4)), sep=",")
 """
 
 
-def fit(site):
-    """A fit in a process of its own, with the package that lies in `site`."""
-    env = {**os.environ, "PYTHONPATH": str(site)}
+# Kernels of formulas of each kind, one of which is called.
+KERNELS = f"""{CALL}
+for name in ("losses_and_deltas.poisson", "row_losses.margin", "update.adam"):
+    library.address(name, dtype)
+print(library.origins()["compiled in this process"])
+"""
+
+
+def run(site, code=FIT, **environment):
+    """The result of a process, with the package that lies in `site`."""
+    env = {**os.environ, "PYTHONPATH": str(site), **environment}
     return subprocess.run(
-        [sys.executable, "-c", FIT], env=env, cwd=site.parent, capture_output=True, text=True
+        [sys.executable, "-c", code], env=env, cwd=site.parent, capture_output=True, text=True
     )
 
 
@@ -87,16 +97,16 @@ def without_sources(package, *suffixes):
 
 
 def test_an_installation_of_compiled_modules_alone(package):
-    expected = fit(PACKAGE.parent)
+    expected = run(PACKAGE.parent)
     without_sources(package, ".py")
-    result = fit(package.parent)
+    result = run(package.parent)
     assert result.returncode == 0, result.stderr
     assert result.stdout == expected.stdout != ""
 
 
 def test_formulas_whose_sources_are_missing_say_so(package):
     without_sources(package, ".py", ".txt")
-    last = fit(package.parent).stderr.strip().splitlines()[-1]
+    last = run(package.parent).stderr.strip().splitlines()[-1]
     assert last.startswith(
         "fastmlp.exceptions.DeviceError: fastmlp compiles its formulas from their sources"
     )
@@ -112,8 +122,11 @@ def test_the_sources_as_data_are_the_modules():
 
 
 def test_a_zipped_installation(package, tmp_path):
-    expected = fit(PACKAGE.parent)
-    archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", package.parent)
-    result = fit(Path(archive))
-    assert result.returncode == 0, result.stderr
-    assert result.stdout == expected.stdout != ""
+    archive = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", package.parent))
+    settings = {"NUMBA_CACHE_DIR": str(tmp_path), "KERNEL": "activate.tanh"}
+    for expected in ("4", "0"):  # the second process finds what the first one has compiled
+        result = run(archive, KERNELS, **settings)
+        assert result.returncode == 0, result.stderr
+        called, n_compiled = result.stdout.split()
+        values = [float(value) for value in called.split(",")[:2]]
+        assert values == pytest.approx([math.tanh(-1), math.tanh(3)]) and n_compiled == expected

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_same_bits import FITS as SAME_BITS
+from test_same_bits import HASHES, needs_multiply_add
 
 import fastmlp
 from fastmlp.engines.cpu import (
@@ -123,24 +125,48 @@ fit(MLPRegressor, targets[:, 0], loss="quantile", early_stopping=True)
 DTYPE = np.float64
 fit(MLPClassifier, classes, early_stopping=True, batch_size=80, hidden_layer_sizes=(5,))
 fit(MLPRegressor, targets, hidden_layer_sizes=())
-print(digest.hexdigest(), "numba" in sys.modules, library.origins()["compiled in this process"])
+origins = library.origins()
+from_here = origins["the cache"] + origins["compiled in this process"]
+print(digest.hexdigest(), "numba" in sys.modules, origins["the package"] > 20, from_here)
 """
 
 
 def fits(site, **settings):
-    """Digest of many fits, whether numba was imported, and how many kernels were compiled."""
+    """Digest of many fits, whether numba was imported, and where kernels were compiled.
+
+    That is whether the package had them, and how many were compiled on this machine.
+    """
     result = python(site, "-c", FITS, **{"THREADS": "2", **settings})
     assert result.returncode == 0, result.stderr
-    digest, has_numba, n_compiled = result.stdout.split()
-    return digest, has_numba == "True", int(n_compiled)
+    digest, has_numba, from_package, n_from_here = result.stdout.split()
+    return digest, has_numba == "True", from_package == "True", int(n_from_here)
 
 
-def test_they_compute_what_the_compiler_here_would_bit_for_bit(site):
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Settings of a cache folder that is empty at first, which the tests share."""
+    return {"NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A folder with the package, without compiled kernels."""
+    return copied(tmp_path_factory.mktemp("bare"))
+
+
+def test_they_compute_what_the_compiler_here_would_bit_for_bit(site, bare, cache):
     found = [fits(site, THREADS=str(n_threads)) for n_threads in (1, 2, 3)]
     assert found == [found[0]] * 3
-    assert found[0][1:] == (False, 0)
-    compiled = fits(site, FASTMLP_JIT="1", FASTMLP_LEVEL=LEVEL)
-    assert compiled[0] == found[0][0] and compiled[2] > 20
+    assert found[0][1:] == (False, True, 0)
+    digest, _, from_package, n_from_here = fits(bare, **cache)
+    assert digest == found[0][0] and not from_package and n_from_here > 20
+
+
+@needs_multiply_add
+def test_code_for_this_very_processor_has_the_bits_of_every_other_machine(bare, cache):
+    result = python(bare, "-c", SAME_BITS, "float32", **cache)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [HASHES["float32"]]
 
 
 SMALL = """
@@ -148,21 +174,18 @@ import sys
 import numpy as np
 from fastmlp import MLPClassifier
 from fastmlp.engines.cpu import library
-from fastmlp.tools.doctor import examine
+from fastmlp.tools import doctor
 X, y = np.linspace(-1, 1, 60).reshape(20, 3), np.arange(20) % 3
 model = MLPClassifier((5,), max_iter=3, random_state=0, diagnose=False)
 print(*model.fit(X, y, callback=lambda e: None).predict_proba(X)[0])
 origins = library.origins()
 assert ("numba" in sys.modules) == (origins["compiled in this process"] > 0)
 print(origins["the package"], origins["compiled in this process"], sep="\\n")
-print(examine()[0]["compiled code"])
+facts, problems = {}, []
+doctor._compiled_code(facts, problems)  # the other facts take long
+assert not problems, problems
+print(facts["compiled code"])
 """
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Settings of a cache folder that is empty at first, which the tests share."""
-    return {"NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
 
 
 @pytest.fixture
@@ -178,11 +201,19 @@ def file_of(site, dtype="float64"):
 
 
 def fit_and_doctor(site, **settings):
-    """What a small fit predicts, where its kernels came from, and doctor's line of the code."""
+    """What a small fit predicts, where its kernels came from, and doctor's line on the code."""
     result = python(site, "-c", SMALL, **settings)
     assert result.returncode == 0, result.stderr
     *values, from_package, compiled, line = result.stdout.splitlines()
     return values, int(from_package) > 0, int(compiled) > 0, line
+
+
+@pytest.fixture(scope="module")
+def expected(site, cache):
+    """What a small fit predicts with the kernels of the package."""
+    values, *found = fit_and_doctor(site, **cache)
+    assert found == [True, False, f"for {LEVEL}, from the package"]
+    return values
 
 
 @pytest.mark.parametrize(
@@ -196,9 +227,7 @@ def fit_and_doctor(site, **settings):
         ("missing", f"the package has no code for {LEVEL}"),
     ],
 )
-def test_what_cannot_be_used_is_compiled_with_equal_results(how, words, changed, cache):
-    expected, *found = fit_and_doctor(changed, **cache)
-    assert found == [True, False, f"for {LEVEL}, from the package"]
+def test_what_cannot_be_used_is_compiled_with_equal_results(how, words, changed, cache, expected):
     file = file_of(changed)
     content = file.read_bytes()
     about, code = objects.unpacked(content)
@@ -209,6 +238,7 @@ def test_what_cannot_be_used_is_compiled_with_equal_results(how, words, changed,
     elif how == "foreign":
         file.write_bytes(objects.packed(about | {"platform": "x86_64-pc-windows-msvc"}, code))
     elif how == "stale":
+        cache = {"NUMBA_CACHE_DIR": str(changed.parent / "cache")}  # it replaces what is in one
         with open(changed / "fastmlp" / "network" / "formulas" / "losses.py", "a") as source:
             source.write("# edited\n")
     elif how == "unlinkable":

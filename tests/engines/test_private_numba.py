@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import imported_by
+from one_kernel import CALL
 
 import fastmlp
 from fastmlp.engines import _numba
@@ -79,28 +80,18 @@ def run(code, **environment):
     )
 
 
-FIT = """
-import numpy as np
-from pathlib import Path
-from fastmlp.engines.cpu import objects
-objects._IN_PACKAGE = Path("none")
-from fastmlp import MLPRegressor
-model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
-print(*model.fit(np.eye(4), np.arange(4.0)).predict(np.eye(4)), sep=",")
-"""
-
-
 def test_without_numbas_object_files_each_process_compiles(tmp_path):
     hide = """
 from numba.core.codegen import CPUCodeLibrary
 (base,) = (cls for cls in CPUCodeLibrary.__mro__ if "_get_compiled_object" in vars(cls))
 del base._get_compiled_object
 """
-    settings = {"NUMBA_CACHE_DIR": str(tmp_path)}
-    without = run(hide + FIT, **settings)
+    call = "from fastmlp.engines.cpu import objects\nobjects._IN_PACKAGE /= 'none'\n" + CALL
+    settings = {"NUMBA_CACHE_DIR": str(tmp_path), "KERNEL": "activate.tanh"}
+    without = run(hide + call, **settings)
     assert without.returncode == 0, without.stderr
     assert not list(tmp_path.rglob("*.fmo"))
-    assert run(FIT, **settings).stdout == without.stdout
+    assert run(call, **settings).stdout == without.stdout
     assert list(tmp_path.rglob("*.fmo"))
 
 

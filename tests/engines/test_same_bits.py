@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastmlp.engines.cpu import objects, patch_sums, vector_math
+from fastmlp.engines.cpu import patch_sums, vector_math
 from fastmlp.engines.cpu.jit import compile_formula
 from fastmlp.engines.cpu.vector_unit import HOST, LEVEL, runs
 
@@ -114,16 +114,6 @@ def test_other_levels_have_them(level):
     if level == LEVEL or not runs(level):
         pytest.skip("it is this processor's own level, or its code does not run here")
     assert fits(FITS, "float32", FASTMLP_LEVEL=level) == {"float32": HASHES["float32"]}
-
-
-@pytest.mark.slow
-@needs_multiply_add
-@pytest.mark.skipif(
-    bool(objects.why_not_in_package(np.dtype(np.float32))),
-    reason="this code is what the other fits run here",
-)
-def test_code_for_this_very_processor_has_them():
-    assert fits(FITS, "float32", FASTMLP_JIT="1") == {"float32": HASHES["float32"]}
 
 
 @pytest.mark.slow

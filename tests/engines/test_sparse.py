@@ -88,7 +88,7 @@ def test_repeated_and_unordered_entries_empty_rows_and_explicit_zeros():
 
 
 def test_nothing_is_made_dense():
-    X, y = problem(1500, 80_000, 20 / 80_000)
+    X, y = problem(1500, 20_000, 20 / 20_000)
     dense = 8 * X.shape[0] * X.shape[1]
     models = [MLPClassifier((2,), max_iter=1, early_stopping=e, solver=s)
               for e, s in ((False, "adam"), (True, "sgd"), (False, "lbfgs"))]  # fmt: skip

@@ -1,5 +1,6 @@
 """README and the pages of the site: their programs run, and what they say of the code is so."""
 
+import contextlib
 import importlib
 import os
 import re
@@ -19,6 +20,7 @@ import pytest
 from fastmlp_cli.fit import fit
 from fastmlp_cli.main import main
 from sklearn.utils._param_validation import StrOptions
+from warm import warm
 
 import fastmlp
 from fastmlp import demos, exceptions, plotting, schedules
@@ -31,6 +33,8 @@ ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
+# Where the programs of this environment are.
+INSTALLED = Path(sys.executable).parent
 
 # Blocks that cannot run here, by the reason in the comment above them.
 NOT_RUN = {
@@ -104,9 +108,11 @@ def runs(request, tmp_path_factory):
     def run(test, page):
         folder = tmp_path_factory.mktemp(page.stem)
         copy_data(folder)
-        return COMMANDS[test](page, folder)
+        first = INSTALLED if page == README else programs
+        path = os.pathsep.join(map(str, (first, INSTALLED, os.environ["PATH"])))
+        return COMMANDS[test](page, folder, {**os.environ, "PATH": path})
 
-    with ThreadPoolExecutor(2) as pool:
+    with programs_of_pages(tmp_path_factory) as programs, ThreadPoolExecutor(2) as pool:
         found = {}
         for item in request.session.items:
             if item.module is request.module and item.originalname in COMMANDS:
@@ -116,6 +122,18 @@ def runs(request, tmp_path_factory):
         pool.shutdown(cancel_futures=True)
 
 
+@contextlib.contextmanager
+def programs_of_pages(tmp_path_factory):
+    """The folder of the program ``fastmlp`` of all pages but README, whose is the installed one."""
+    if sys.platform != "linux":
+        yield INSTALLED
+        return
+    folder = tmp_path_factory.mktemp("programs")
+    path = os.pathsep.join((str(INSTALLED), os.environ["PATH"]))
+    with warm(shutil.which("fastmlp", path=path), folder):
+        yield folder
+
+
 def copy_data(folder):
     """Copy the files that the pages name; a shorter table is trained on in less time."""
     shutil.copytree(ROOT / "tests" / "data", folder / "tests" / "data")
@@ -123,25 +141,24 @@ def copy_data(folder):
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:N_ROWS]))
 
 
-def commands_of_a_page(page, folder):
+def commands_of_a_page(page, folder, environment):
     """The result of its commands in one shell."""
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     # A server that a command has left running where another one has failed.
     code = f"trap 'kill $(jobs -p) 2> {os.devnull} || true' EXIT\n" + script(page)
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code.replace("8000", str(port))],
-        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+        cwd=folder, env=environment, capture_output=True, text=True,
     )  # fmt: skip
 
 
-def programs_of_a_page(page, folder):
+def programs_of_a_page(page, folder, environment):
     """The result of one process that runs all of a page; tracebacks have its line numbers."""
     path = folder / f"{page.stem}.py"
     path.write_text(program(page))
     return subprocess.run(
-        [sys.executable, path.name], cwd=folder, env={**os.environ, "MPLBACKEND": "agg"},
+        [sys.executable, path.name], cwd=folder, env={**environment, "MPLBACKEND": "agg"},
         capture_output=True, text=True,
     )  # fmt: skip
 

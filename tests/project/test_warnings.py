@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers import environment_with_own_folder
+
 import fastmlp
 
 CODE = """
@@ -22,7 +24,12 @@ def test_files_whose_names_begin_like_the_package_are_the_users(tmp_path):
     study = tmp_path / "fastmlp_study.py"
     study.write_text(CODE)
     result = subprocess.run(
-        [sys.executable, str(study)], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, str(study)],
+        cwd=tmp_path,
+        env=environment_with_own_folder(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     places = [line.split(": ")[0] for line in result.stderr.splitlines() if "Warning" in line]
     assert places == [f"{study}:5", f"{study}:5", f"{study}:6"]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import environment_with_own_folder
 
 from fastmlp.engines.cpu.vector_unit import LEVELS, runs
 
@@ -17,9 +18,11 @@ MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(np.eye(4), np.arange(4.0))
 
 
 def python(*arguments, cwd=None, **environment):
+    """The result of a process, which finds the modules of a folder that it is started in."""
+    inherited = os.environ if cwd is None else environment_with_own_folder()
     return subprocess.run(
         [sys.executable, "-W", "ignore", *arguments],
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -68,10 +71,19 @@ def test_levels_that_cannot_run(level, concrete_csv, tmp_path):
 
 
 def test_a_compiler_that_is_switched_on_again():
-    code = "import numba; numba.config.DISABLE_JIT = 1\ntry:" + FIT.replace("\n", "\n    ")
-    code += "\nexcept ValueError as error: print(type(error).__name__)\n"
-    result = python("-c", code + "numba.config.DISABLE_JIT = 0" + FIT, FASTMLP_JIT="1")
-    assert (result.returncode, result.stdout) == (0, "DeviceError\n"), result.stderr
+    code = """
+import numba
+import numpy as np
+from fastmlp.engines.cpu import library
+for numba.config.DISABLE_JIT in 1, 0:
+    try:
+        assert library.address("activate.relu", np.dtype(float))
+        print(library.origins()["compiled in this process"])
+    except ValueError as error:
+        print(type(error).__name__)
+"""
+    result = python("-c", code, FASTMLP_JIT="1")
+    assert (result.returncode, result.stdout) == (0, "DeviceError\n1\n"), result.stderr
 
 
 def test_settings_that_make_code_slow():
