@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..estimators.classifier import MLPClassifier
-from ..estimators.parameters import ACTIVATIONS, SOLVERS
+from ..estimators.parameters import SOLVERS
 from ..estimators.regressor import MLPRegressor
 from ..exceptions import InputError
+from ..network.plan import Activation
 from ..network.weights import INITIALISERS
 from ..schedules import SCHEDULES
 from .data import FEATURES, KINDS, MOST_POINTS, Points
@@ -15,6 +16,7 @@ MOST_LAYERS = 6
 MOST_UNITS = 16
 MOST_EPOCHS = 20_000
 MOST_PAINTED = 500
+ACTIVATIONS = sorted(kind.name.lower() for kind in Activation if kind.is_trainable)
 LOSSES = {
     "classification": ["log_loss", "margin"],
     "regression": ["squared_error", "absolute_error", "huber"],
@@ -113,7 +115,7 @@ def read_settings(given: Any) -> Settings:
     if isinstance(activation, str):
         activation = [activation] * len(hidden)
     for name in _list({"activation": activation}, "activation", [], MOST_LAYERS):
-        _check_choice("activation", name, sorted(ACTIVATIONS))
+        _check_choice("activation", name, ACTIVATIONS)
     if len(activation) != len(hidden):
         raise InputError(f"activation has {len(activation)} entries for {len(hidden)} layers")
     features = _list(given, "features", ["x1", "x2"], len(FEATURES))

@@ -204,6 +204,8 @@ def matplotlib():
 QUICK = {
     "xor": ({"n_seeds": 4}, ["linear: 75%", "2 hidden units (tanh): 100%", "in the hidden layer"]),
     "threshold-units": ({}, ["logistic units, weights times 2", "one unit"]),
+    "perceptron": ({}, ["two clouds: no mistake left", "exclusive or: never ends"]),
+    "boolean-functions": ({"n_drawn": 10}, ["parity of 3 inputs by 8 units"]),
     "three-points": ({}, ["Three points on a line"]),
     "translation": ({"n_copies": 4}, ["pattern A", "pattern D", "positions in training and test"]),
     "spiral": ({"max_iter": 20}, ["training"]),
@@ -362,6 +364,10 @@ def test_a_demo_is_shown():
     flat = " ".join(shown.split())
     for text in (*result.findings, result.lesson):
         assert text.split(";")[0] in flat.replace("half- planes", "half-planes")
+    assert lines[-2:] == [
+        "topic: From threshold units to smooth ones",
+        "to try it: fastmlp playground --lesson xor",
+    ]
     assert "66.7%" in run("three-points").stdout
 
 
@@ -371,6 +377,7 @@ def test_json_of_a_demo():
     assert shown["seed"] == 5 and shown["findings"] == result.findings
     assert [row["test accuracy"] for row in shown["rows"]] == result.column("test accuracy")
     assert shown["rows"][3]["training accuracy"] is None
+    assert shown["topic"].startswith("Invariance") and shown["playground"] is None
 
 
 def test_a_picture_is_written(matplotlib, tmp_path):
@@ -389,8 +396,8 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch):
     assert "name a demo" in fails("--plot", "picture.png")
     with pytest.raises(InputError, match="no demo 'x'"):
         demos.summary("x")
-    with pytest.raises(AttributeError, match="no attribute 'perceptron'"):
-        _ = demos.perceptron
+    with pytest.raises(AttributeError, match="no attribute 'hopfield'"):
+        _ = demos.hopfield
 
 
 def test_bad_pictures_are_told_before_any_training(matplotlib, tmp_path, monkeypatch):

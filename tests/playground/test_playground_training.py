@@ -10,7 +10,6 @@ import pytest
 from fastmlp_cli.main import main
 
 from fastmlp import trace
-from fastmlp.estimators.parameters import ACTIVATIONS
 from fastmlp.exceptions import InputError
 from fastmlp.network.weights import flatten
 
@@ -19,7 +18,7 @@ pytest.importorskip("starlette", reason="the extra serve is not installed")
 from fastmlp.playground import data, training
 from fastmlp.playground.lessons import LESSONS, catalogue
 from fastmlp.playground.sessions import MOST_SESSIONS, Session, Sessions, describe_table
-from fastmlp.playground.settings import NUMBERS, read_settings
+from fastmlp.playground.settings import ACTIVATIONS, NUMBERS, read_settings
 
 TABLE = "a,b,c,kind\n" + "".join(
     f"{i % 7},{(3 * i) % 11},{i % 5 + 0.5},{'odd' if i % 3 else 'even'}\n" for i in range(40)
@@ -47,8 +46,8 @@ def trained(session, n_epochs):
     return session.frame(n_epochs, 0)
 
 
-def lesson(title):
-    return next(settings for name, _, settings in LESSONS if name == title)
+def lesson(name):
+    return LESSONS[name].settings
 
 
 @pytest.mark.parametrize("kind", data.KINDS)
@@ -166,24 +165,24 @@ def test_the_command_on_the_page_runs(opened, settings, tmp_path, monkeypatch):
 
 
 def test_every_lesson_can_be_opened(opened):
-    for _, text, settings in LESSONS:
+    for _, text, settings in LESSONS.values():
         assert text.endswith(".") and opened(**settings).frame(0, 0)["is_finite"]
     assert len(catalogue()["lessons"]) == len(LESSONS)
 
 
 def test_lessons_show_what_they_say(opened):
-    line = trained(opened(**lesson("Exclusive or: a line cannot")), 300)
+    line = trained(opened(**lesson("linear-xor")), 300)
     assert line["train_score"] < 0.8 and line["losses"][-1] > 0.6
-    assert trained(opened(**lesson("Exclusive or: two units can")), 300)["train_score"] == 1
-    norms = trained(opened(**lesson("Vanishing gradients")), 2)["gradients"]
+    assert trained(opened(**lesson("xor")), 300)["train_score"] == 1
+    norms = trained(opened(**lesson("vanishing")), 2)["gradients"]
     assert norms[0] < 1e-3 * norms[-1]
-    assert max(trained(opened(**lesson("Dead relus")), 30)["dead"]) > 0.9
-    diverged = trained(opened(**lesson("Too high a learning rate")), 200)
+    assert max(trained(opened(**lesson("dead-relus")), 30)["dead"]) > 0.9
+    diverged = trained(opened(**lesson("high-rate")), 200)
     assert "non-finite" in diverged["ending"] and diverged["losses"][0] is not None
-    over = trained(opened(**lesson("Overfitting")), 300)
-    cured = trained(opened(**lesson("Overfitting, cured by L2")), 300)
+    over = trained(opened(**lesson("overfitting")), 300)
+    cured = trained(opened(**lesson("overfitting-cured")), 300)
     assert over["test_losses"][-1] > 2 * cured["test_losses"][-1]
-    one, two = ({**lesson("A bump from few units"), "hidden": [n]} for n in (1, 2))
+    one, two = ({**lesson("bump"), "hidden": [n]} for n in (1, 2))
     assert trained(opened(**one), 500)["train_score"] < 0.5
     assert trained(opened(**two), 500)["train_score"] > 0.95
 
@@ -289,7 +288,7 @@ def test_a_clicked_point_has_the_graph_of_a_trace(opened, settings, tmp_path, mo
     assert away["point"] is None and away["place"] == [90, 90] and away["layers"][-1]
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("kind", ["circle", "hills"])
 def test_a_point_is_told_of_weights_that_have_diverged(opened, activation, kind):
     session = opened(kind=kind, activation=activation, n_points=20)

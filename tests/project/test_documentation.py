@@ -291,6 +291,10 @@ NOT_COMBINED = {
         _continuing(scoring="accuracy"),
         _continuing(swa_start=1),
     ],
+    "`activation='step'` with training, which has no gradient to go by": [
+        _fitting(activation="step"),
+        _continuing(activation=["relu", "step"], hidden_layer_sizes=(3, 2)),
+    ],
 }
 
 
@@ -325,7 +329,9 @@ def test_every_activation_is_in_the_help(activation):
     text = fastmlp.MLPClassifier.__doc__
     listed = re.search(r"    activation : .*?\n(.*?)\n    \w+ : ", text, re.DOTALL)[1]
     name = activation.name.lower()
-    assert re.search(rf"\b{name}\b", option.help) and f"'{name}'" in listed
+    assert f"'{name}'" in listed
+    # The command trains.
+    assert bool(re.search(rf"\b{name}\b", option.help)) is activation.is_trainable
 
 
 def test_every_table_of_speed_says_where_it_was_measured():

@@ -381,6 +381,26 @@ function use(given) {
   restart();
 }
 
+function useLesson(i) {
+  byId("lesson").value = i;
+  use(offered.lessons[i]?.settings ?? {});
+}
+
+// Show what a link holds: a lesson or settings; tells whether it holds any.
+function follow(hash) {
+  const lesson = offered.lessons.findIndex(({name}) => hash === `#lesson=${name}`);
+  if (lesson >= 0) {
+    useLesson(lesson);
+    return true;
+  }
+  const given = fromHash(hash);
+  if (given) {
+    byId("lesson").value = -1;
+    use(given);
+  }
+  return given !== null;
+}
+
 function debounced(action, wait) {
   let timer;
   return () => {
@@ -405,7 +425,7 @@ function listen() {
   byId("next-seed").addEventListener("click", () => controls.change("seed", settings.seed + 1));
   byId("lesson").addEventListener("change", (event) => {
     pause();
-    use(offered.lessons[Number(event.target.value)]?.settings ?? {});
+    useLesson(Number(event.target.value));
   });
   byId("add-layer").addEventListener("click", () => {
     settings.activation = [...settings.activation, settings.activation.at(-1) ?? "tanh"];
@@ -436,8 +456,7 @@ function listen() {
   byId("save-points").addEventListener("click", savePoints);
   addEventListener("pagehide", () => session && api.endSession(session.session));
   addEventListener("hashchange", () => {
-    const given = fromHash(location.hash);
-    if (given) use(given);
+    follow(location.hash);
   });
   addEventListener("resize", drawCharts);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => frame && show(frame));
@@ -465,9 +484,7 @@ async function main() {
     surface.draw();
   });
   listen();
-  const shared = fromHash(location.hash);
-  byId("lesson").value = shared ? -1 : 0;
-  use(shared ?? offered.lessons[0].settings);
+  if (!follow(location.hash)) useLesson(0);
 }
 
 main();
