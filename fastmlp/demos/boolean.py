@@ -130,8 +130,8 @@ def boolean_functions(seed: int = 0, most_inputs: int = 3, n_drawn: int = 100) -
             edgecolor="white", label="$2^D$ hidden units",
         )  # fmt: skip
         axes[1].set(title="Boolean functions that are computed", xlabel="inputs D", ylabel="share")
-        axes[1].set_xticks(n_inputs)
-        axes[1].legend(loc="center right")
+        axes[1].set(ylim=(0, 1.25), xticks=n_inputs)
+        axes[1].legend(loc="upper center", ncols=2)
         d = np.arange(1, 9)
         axes[2].semilogy(d, 2.0**d, "o-", color=plotting.COLORS[1], label="any function: $2^D$")
         axes[2].semilogy(d, d, "s--", color=plotting.COLORS[2], label="parity: $D$")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+# From one cloud to the other, of length 1.
+_DIRECTION = np.array([0.8, 0.6])
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Course:
 
     Parameters
     ----------
-    weights : ndarray of shape (n_epochs + 1, 1 + n_features)
-        The bias and the weights before the first epoch and after each.
+    weights : ndarray of shape (n_corrections + 1, 1 + n_features)
+        The bias and the weights before the first correction and after each.
     mistakes : list of int
         Corrections in each epoch.
     period : int or None
@@ -69,7 +71,7 @@ def perceptron_rule(X: NDArray[np.float64], t: NDArray[np.int_], max_epochs: int
         for x, target in zip(inputs, t, strict=True):
             if error := target - int(w @ x > 0):
                 w, n_wrong = w + error * x, n_wrong + 1
-        weights.append(w)
+                weights.append(w)
         mistakes.append(n_wrong)
         if not n_wrong:
             break
@@ -109,11 +111,11 @@ def perceptron(seed: int = 0, n_points: int = 50, max_epochs: int = 1000) -> Res
         ending = "no mistake left" if course.has_ended else "never ends"
         rows.append((name, len(course.mistakes), sum(course.mistakes), accuracy, ending))
     xor = courses["exclusive or"]
-    bound = _novikoff(clouds, classes, courses["two clouds"].weights[-1])
+    bound = _novikoff(clouds, classes)
     findings = [
         f"A line parts the two clouds, and the rule ends after {rows[1][2]} corrections in "
-        f"{rows[1][1]} epochs. Novikoff's theorem allows (R / margin)^2 = {bound:.3g} for the "
-        "line that it has found, and fewer for a better one.",
+        f"{rows[1][1]} epochs. Novikoff's theorem allows (R / margin)^2 = {bound:.4g}, where the "
+        "margin is that of the line which the clouds were made with.",
         f"On exclusive or the weights after {len(xor.mistakes)} epochs are those of {xor.period} "
         f"epoch{'s' * (xor.period != 1)} before: the same corrections come again, for ever.",
     ]
@@ -151,44 +153,43 @@ def perceptron(seed: int = 0, n_points: int = 50, max_epochs: int = 1000) -> Res
 def _clouds(
     n_points: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
-    """Make two clouds on both sides of a line, which has a margin of 0.3."""
-    direction = np.array([0.8, 0.6])
+    """Make two clouds on both sides of a line, which has a margin of 0.1."""
     X = rng.normal(size=(2 * n_points, 2))
     t = np.arange(2 * n_points) % 2
-    along = np.abs(X @ direction) + 0.3
-    X += ((2 * t - 1) * along - X @ direction)[:, None] * direction
-    return X + 0.5 * direction, t
+    along = np.abs(X @ _DIRECTION) + 0.1
+    X += ((2 * t - 1) * along - X @ _DIRECTION)[:, None] * _DIRECTION
+    return X + _DIRECTION, t
 
 
-def _novikoff(X: NDArray[np.float64], t: NDArray[np.int_], w: NDArray[np.float64]) -> float:
-    """Bound the corrections by the margin of a line that parts the classes."""
-    inputs = np.column_stack([np.ones(len(X)), X])
+def _novikoff(X: NDArray[np.float64], t: NDArray[np.int_]) -> float:
+    """Bound the corrections on the two clouds by the margin of the line between them."""
+    inputs, w = np.column_stack([np.ones(len(X)), X]), np.array([-1.0, *_DIRECTION])
     margins = (2 * t - 1) * (inputs @ w) / np.linalg.norm(w)
     radius = np.linalg.norm(inputs, axis=1).max()
     return float((radius / margins.min()) ** 2)
 
 
 def _unit(w: NDArray[np.float64]) -> MLPClassifier:
-    """Return the threshold unit as a network without hidden layers: its output is above 1/2."""
-    return MLPClassifier.from_weights([w[1:, None]], [w[:1]])
+    """Return the threshold unit as a network, whose output is nearly 0 or 1."""
+    return MLPClassifier.from_weights(
+        [w[1:, None], [[20.0]]], [w[:1], [-10.0]], activation="step"
+    )
 
 
 def _draw_lines(
-    ax: Axes, X: NDArray[np.float64], t: NDArray[np.int_], course: Course, most: int = 6
+    ax: Axes, X: NDArray[np.float64], t: NDArray[np.int_], course: Course, most: int = 4
 ) -> None:
-    """Draw the points, the region of the last weights, and the lines of the epochs before."""
+    """Draw the points, the region of the last weights, and the lines before the last corrections."""
     from .. import plotting
 
     plotting.decision_boundary(_unit(course.weights[-1]), X, t, ax)
     low, high = ax.get_xlim(), ax.get_ylim()
-    earlier = course.weights[1:-1][-most:]
+    earlier = [w for w in course.weights[-1 - most : -1] if np.any(w[1:])]
     for k, (bias, *w) in enumerate(earlier):
-        if np.any(w):
-            start = -bias * np.array(w) / (np.array(w) @ w)
-            ax.axline(
-                (start[0], start[1]), (start[0] - w[1], start[1] + w[0]), color="black",
-                linestyle=":", alpha=(k + 2) / (len(earlier) + 2),
-                label=None if k else "after earlier epochs",
-            )  # fmt: skip
+        start = -bias * np.array(w) / (np.array(w) @ w)
+        ax.axline(
+            (start[0], start[1]), (start[0] - w[1], start[1] + w[0]), color="black",
+            linestyle=":", linewidth=1 + k / 2, label=None if k else "before the last corrections",
+        )  # fmt: skip
     ax.set(xlim=low, ylim=high, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
-    ax.legend(title="class", loc="best")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)

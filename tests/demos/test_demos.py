@@ -251,6 +251,22 @@ def test_picture_of_the_approximation_shows_its_errors(matplotlib):
     np.testing.assert_array_equal(errors["relu"].get_xdata(), result.column("hidden units"))
 
 
+def test_picture_of_the_spiral_hides_no_curve(matplotlib):
+    figure = demos.spiral(max_iter=60).plot()
+    curves = {line.get_label(): line for line in figure.axes[2].get_lines()}
+    linear = curves.pop("linear")
+    assert all(linear.get_zorder() > line.get_zorder() for line in curves.values())
+    assert set(curves) > {"8", "32", "32-32"}
+    # Nothing covers its colour.
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())
+    color = np.rint(255 * np.array(matplotlib.colors.to_rgb(linear.get_color())))
+    places = figure.axes[2].transData.transform(np.column_stack(linear.get_data()))
+    rows, columns = pixels.shape[0] - 1 - places[:, 1].astype(int), places[:, 0].astype(int)
+    shown = np.abs(pixels[rows, columns, :3] - color).max(axis=1) < 30
+    assert shown[1:-1].all()
+
+
 def test_picture_of_three_points_shows_the_boundary(matplotlib):
     figure = demos.three_points().plot()
     drawn = {line.get_label(): line for line in figure.axes[0].get_lines()}
