@@ -18,8 +18,14 @@ import fastmlp
 from fastmlp import demos, plotting
 
 # The panel of each picture that is its thumbnail: a whole picture could not be read at its size.
-_PANELS = {"xor": 1, "threshold-units": 1, "spiral": 1, "circle": 2, "digits": 1,
-           "boolean-functions": 1}
+_PANELS = {
+    "xor": 1,
+    "threshold-units": 1,
+    "spiral": 1,
+    "circle": 2,
+    "digits": 1,
+    "boolean-functions": 1,
+}
 _log = logging.getLogger(__name__)
 
 _PAGE = """\
@@ -54,7 +60,9 @@ The same from the shell: `fastmlp demo {name} --plot {name}.png`. The parameters
 :::
 """
 
-_PLAYGROUND = """ To try it in [the playground](../playground.md): `fastmlp playground --lesson {lesson}`."""
+_PLAYGROUND = (
+    """ To try it in [the playground](../playground.md): `fastmlp playground --lesson {lesson}`."""
+)
 
 _INDEX = """\
 # Gallery

@@ -171,15 +171,13 @@ def _novikoff(X: NDArray[np.float64], t: NDArray[np.int_]) -> float:
 
 def _unit(w: NDArray[np.float64]) -> MLPClassifier:
     """Return the threshold unit as a network, whose output is nearly 0 or 1."""
-    return MLPClassifier.from_weights(
-        [w[1:, None], [[20.0]]], [w[:1], [-10.0]], activation="step"
-    )
+    return MLPClassifier.from_weights([w[1:, None], [[20.0]]], [w[:1], [-10.0]], activation="step")
 
 
 def _draw_lines(
     ax: Axes, X: NDArray[np.float64], t: NDArray[np.int_], course: Course, most: int = 4
 ) -> None:
-    """Draw the points, the region of the last weights, and the lines before the last corrections."""
+    """Draw points, the region of the last weights, and the lines before the last corrections."""
     from .. import plotting
 
     plotting.decision_boundary(_unit(course.weights[-1]), X, t, ax)

@@ -16,6 +16,7 @@ from .settings import (
     MOST_UNITS,
     NUMBERS,
     SCHEDULE_NAMES,
+    TABLE_BYTES,
     read_settings,
 )
 
@@ -84,7 +85,7 @@ LESSONS = {
     "high-rate": Lesson(
         "Too high a learning rate",
         "The steps overshoot, and the loss grows until it is no number any more. Run it at one "
-        "epoch a frame; then divide the rate by ten.",
+        "epoch a frame, with a logarithmic curve; then divide the rate by ten.",
         {
             "kind": "hills",
             "hidden": [8],
@@ -172,5 +173,6 @@ def catalogue() -> dict[str, Any]:
             {"name": name, **lesson._asdict()} for name, lesson in LESSONS.items()
         ],
         "radius": RADIUS, "grid": GRID, "unit_grid": UNIT_GRID,
+        "table_bytes": TABLE_BYTES,
         "most_layers": MOST_LAYERS, "most_units": MOST_UNITS, "most_painted": MOST_PAINTED,
     }  # fmt: skip

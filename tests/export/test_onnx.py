@@ -65,7 +65,10 @@ def test_classifier(y, dtype, activation):
 
 @pytest.mark.parametrize(
     "activation",
-    [*(activation.name.lower() for activation in Activation if activation.is_trainable), ["silu", "identity"]],
+    [
+        *(activation.name.lower() for activation in Activation if activation.is_trainable),
+        ["silu", "identity"],
+    ],
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_activations(activation, dtype):

@@ -1,7 +1,9 @@
 """The page of the playground in a real browser."""
 
+import json
 import re
 import time
+from base64 import b64encode
 from xml.etree import ElementTree
 
 import pytest
@@ -281,6 +283,45 @@ def test_a_link_holds_the_settings(visit):
     assert "(4, 2)" in text(visit("#no-settings"), "python")
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hidden": 5},
+        {"hidden": None},
+        {"hidden": [2] * 2000},
+        {"features": None},
+        {"features": "x"},
+    ],
+    ids=str,
+)
+def test_a_link_of_other_shapes_is_told(visit, settings):
+    page = visit(f"#{b64encode(json.dumps(settings).encode()).decode().rstrip('=')}")
+    assert text(page, "story").startswith("The link holds no settings that can be read.")
+    assert "(4, 2)" in text(page, "python") and page.input_value("#lesson") == "0"
+
+
+def test_a_link_opens_a_lesson(visit):
+    page = visit("#lesson=xor")
+    shown = page.eval_on_selector("#lesson", "(list) => list.selectedOptions[0].textContent")
+    assert shown == "Exclusive or: two units can" and "(2,)" in text(page, "python")
+    page = visit("#lesson=none")
+    assert text(page, "story").startswith("The link holds no settings")
+
+
+def test_a_file_that_is_too_large_is_not_read(visit, tmp_path):
+    page = visit()
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(2**31 + 2**29)  # which takes no room
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_input_files("#file", tmp_path / "large.csv")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert text(page, "problem-text").startswith("The file has 2560.0 MiB, and a table here has at")
+    assert asked == [] and page.is_hidden("#table")
+    page.click("#step")
+    until_epoch(page, 1)
+
+
 def test_pictures_are_saved(visit):
     page = visit()
     page.click("#step")
@@ -295,7 +336,8 @@ def test_pictures_are_saved(visit):
     assert png.value.path().stat().st_size > 20_000
     with page.expect_download() as points:
         page.click("#save-points")
-    assert points.value.path().read_text().startswith("x1,x2,y\n")
+    lines = points.value.path().read_text().splitlines()
+    assert lines[0] == "x1,x2,y" and len(lines) == 201
 
 
 def test_two_tabs_learn_by_themselves(visit, served):

@@ -62,6 +62,8 @@ def test_a_session(client, served):
     assert "MLPClassifier(" in client.post(f"{at}/code", json={"epoch": 5}).json()["python"]
     told = client.post(f"{at}/point", json={"epoch": 5, "place": [0.5, 1]}).json()
     assert told["inputs"] == [0.5, 1.0]
+    lines = client.post(f"{at}/table", json={}).json()["csv"].splitlines()
+    assert lines[0] == "x1,x2,y" and len(lines) == 201
     thread = served[1].find(opened["session"]).training
     assert thread.is_alive
     assert client.post(f"{at}/end", json={}).status_code == 200

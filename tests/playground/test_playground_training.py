@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from fastmlp_cli.main import main
 
-from fastmlp import trace
+from fastmlp import load_model, trace
+from fastmlp.estimators.planning import layer_units
 from fastmlp.exceptions import InputError
 from fastmlp.network.weights import flatten
 
@@ -91,7 +92,7 @@ def test_a_table_becomes_points():
 def test_rows_that_cannot_be_used_are_told():
     text = TABLE.replace("0,0,0.5,even\n", "0,,0.5,even\n", 1)
     points = data.table_points(BytesIO(text.encode()), "kind")
-    assert points.notes == ["1 rows with missing values are left out."] and len(points.y) == 39
+    assert points.notes == ["1 row with missing values is left out."] and len(points.y) == 39
     long = "a,b,kind\n" + "".join(f"{i},{i % 9},{i % 2}\n" for i in range(1200))
     assert len(data.table_points(BytesIO(long.encode()), "kind").y) == data.MOST_POINTS
 
@@ -107,6 +108,26 @@ def test_rows_that_cannot_be_used_are_told():
 def test_columns_that_are_not_there(target, axes, message):
     with pytest.raises(InputError, match=message):
         data.table_points(BytesIO(TABLE.encode()), target, axes)
+
+
+def test_large_numbers_do_not_overflow():
+    text = "a,b,c,kind\n" + "".join(
+        f"{i % 7}e307,{(3 * i) % 11}e-315,{i}e300,{i % 2}\n" for i in range(40)
+    )
+    points = data.table_points(BytesIO(text.encode()), "kind", ["a", "c"])
+    small = data.table_points(BytesIO(text.replace("e30", "e0").encode()), "kind", ["a", "c"])
+    assert np.allclose(points.places, small.places) and np.isfinite(points.places).all()
+    assert np.allclose(data.table_points(BytesIO(text.encode()), "c", ["a", "b"]).y.std(), 1)
+
+
+def test_a_constant_column_is_told_and_no_target():
+    text = "a,b,c\n" + "".join(f"{i},2.5,{i % 3}\n" for i in range(20))
+    points = data.table_points(BytesIO(text.encode()), "c")
+    assert points.notes == ["The same number in every row, which tells nothing: 'b'."]
+    for target, changed in (("b", "b"), ("b", "text")):
+        given = text if changed == "b" else text.replace("2.5", "one")
+        with pytest.raises(InputError, match=r"same number in every row|has 1 class;"):
+            data.table_points(BytesIO(given.encode()), target, ["a", "c"])
 
 
 def test_the_split_keeps_two_points_to_train_on():
@@ -148,20 +169,44 @@ def test_the_program_on_the_page_gives_the_same_weights(opened, settings, tmp_pa
     assert (theta == recorded.theta).all()
 
 
-@pytest.mark.parametrize("settings", [{}, {"hidden": []}, {"kind": "bump", "schedule": "cosine"}])
+def test_the_program_of_a_training_that_diverges_ends_with_the_weights_of_the_page(opened):
+    session = opened(**lesson("high-rate"))
+    frame = trained(session, 200)
+    assert "diverged" in frame["ending"]
+    for epoch in (frame["epoch"] - 1, frame["epoch"]):
+        names = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that numbers overflow
+            exec(session.code(epoch)["python"], names)
+        theta = flatten(names["model"].coefs_, names["model"].intercepts_, np.float64)
+        assert (theta == session.training.recorded(epoch).theta).all()
+        assert ("DivergenceError" in session.code(epoch)["python"]) == (epoch == frame["epoch"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"hidden": []},
+        {"kind": "bump", "schedule": "cosine", "max_iter": 20},
+        {"features": ["x1^2", "x1*x2", "sin(x2)"], "hidden": [3], "activation": "silu"},
+        {"kind": "table", "table": TABLE, "target": "kind", "dropout": 0.1, "loss": "margin"},
+        {"kind": "wave", "solver": "lbfgs", "features": ["x1", "x1^2"]},
+    ],
+)
 def test_the_command_on_the_page_runs(opened, settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     session = opened(n_points=60, **settings)
-    rows = [
-        f"{a},{b},{y}" for (a, b), y in zip(session.points.places, session.points.y, strict=True)
-    ]
-    (tmp_path / "points.csv").write_text("\n".join(["x1,x2,y", *rows]))
+    trained(session, 3)
+    (tmp_path / "points.csv").write_text(session.table())
     words = shlex.split(session.code(3)["shell"].replace("\\\n", " "))
     assert words.pop(0) == "fastmlp"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         main.main([*words, "--quiet", "-o", "m.fastmlp"], standalone_mode=False)
-    assert (tmp_path / "m.fastmlp").exists()
+    network = load_model(tmp_path / "m.fastmlp").estimator_
+    assert layer_units(network) == session.observer.plan.layer_units
+    assert network.n_iter_ == 3 or "schedule" in settings
 
 
 def test_every_lesson_can_be_opened(opened):

@@ -30,6 +30,7 @@ export const openSession = (settings) => post("api/sessions", settings);
 export const run = (key, epochs, known) => post(`api/sessions/${key}/run`, {epochs, known});
 export const show = (key, epoch, known) => post(`api/sessions/${key}/show`, {epoch, known});
 export const code = (key, epoch) => post(`api/sessions/${key}/code`, {epoch});
+export const table = (key) => post(`api/sessions/${key}/table`, {});
 export const point = (key, epoch, place) => post(`api/sessions/${key}/point`, {epoch, place});
 export const describeTable = (text) =>
   ask("api/table", {method: "POST", headers: {"Content-Type": "text/csv"}, body: text});

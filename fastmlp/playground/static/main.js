@@ -6,7 +6,7 @@ import {Controls, byId, element} from "./controls.js";
 import {Network, number} from "./network.js";
 import {save, toPng, toSvg} from "./picture.js";
 import {showPoint} from "./point.js";
-import {copyOf, fromHash, toHash} from "./settings.js";
+import {copyOf, fromHash, haveShapes, toHash} from "./settings.js";
 import {Surface} from "./surface.js";
 
 const SPEEDS = [1, 2, 5, 10, 20, 50, 100];
@@ -299,8 +299,15 @@ function closePoint() {
 async function readFile() {
   const [file] = byId("file").files;
   if (!file) return;
-  const text = await file.text();
-  const found = await attempt(() => api.describeTable(text));
+  let text;
+  const found = await attempt(async () => {
+    if (file.size > offered.table_bytes) {
+      throw new Error(`The file has ${(file.size / 2 ** 20).toFixed(1)} MiB, and a table here has at ` +
+        `most ${offered.table_bytes / 2 ** 20}; leave some of its rows out.`);
+    }
+    text = await file.text();
+    return api.describeTable(text);
+  });
   if (!found) return;
   const options = (names) => names.map((name) => element("option", {value: name}, name));
   const all = found.columns.map((column) => column.name);
@@ -356,9 +363,10 @@ async function saveAs(kind) {
   save(blob, `playground-${frame.epoch}.${kind}`);
 }
 
-function savePoints() {
-  const lines = session.places.map(([x1, x2], i) => `${x1},${x2},${session.y[i]}`);
-  save(new Blob([["x1,x2,y", ...lines, ""].join("\n")], {type: "text/csv"}), "points.csv");
+async function savePoints() {
+  if (!session) return;
+  const found = await attempt(() => api.table(session.session));
+  if (found) save(new Blob([found.csv], {type: "text/csv"}), "points.csv");
 }
 
 // ---- the beginning -------------------------------------------------------------------------
@@ -394,11 +402,10 @@ function follow(hash) {
     return true;
   }
   const given = fromHash(hash);
-  if (given) {
-    byId("lesson").value = -1;
-    use(given);
-  }
-  return given !== null;
+  if (!given || !haveShapes(given, offered.defaults)) return false;
+  byId("lesson").value = -1;
+  use(given);
+  return true;
 }
 
 function debounced(action, wait) {
@@ -484,7 +491,11 @@ async function main() {
     surface.draw();
   });
   listen();
-  if (!follow(location.hash)) useLesson(0);
+  if (follow(location.hash)) return;
+  useLesson(0);
+  if (location.hash.length > 1) {
+    byId("story").prepend("The link holds no settings that can be read. This is the first lesson. ");
+  }
 }
 
 main();
