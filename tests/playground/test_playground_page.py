@@ -11,6 +11,8 @@ from pages import find_chromium, serving
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
+from fastmlp.playground.settings import read_settings
+
 HOSTILE = '<img src=x onerror="document.title=1">'
 TABLE = f'a,"{HOSTILE.replace(chr(34), chr(34) * 2)}",</option><script>document.title=2</script>\n'
 TABLE += "".join(f"{i % 7},{(3 * i) % 11},{'<b>yes</b>' if i % 3 else 'no'}\n" for i in range(40))
@@ -348,6 +350,25 @@ def test_two_tabs_learn_by_themselves(visit, served):
     second.click("#step")
     until_epoch(second, 1)
     first.click("#run")
+
+
+def test_a_page_has_one_session_at_a_time(visit, served, monkeypatch):
+    page = visit(is_silent=False)
+    sessions = served[1]
+    key, _ = sessions.open(read_settings({"n_points": 20, "hidden": []}))
+    monkeypatch.setattr("fastmlp.playground.sessions.MOST_SESSIONS", len(sessions))
+    for _ in range(3):
+        anew(page, lambda: page.click("#more-0"))
+    assert page.is_hidden("#problem") and "(7, 2)" in text(page, "python")
+    # Where others have taken all room it says so, and gets some when it tries again.
+    monkeypatch.setattr("fastmlp.playground.sessions.MOST_SESSIONS", len(sessions) - 1)
+    page.click("#more-0")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "too many pages" in text(page, "problem-text")
+    monkeypatch.undo()
+    sessions.close(key)
+    anew(page, lambda: page.click("#retry"))
+    assert page.is_hidden("#problem") and "(8, 2)" in text(page, "python")
 
 
 def test_the_server_rests_where_the_page_is_hidden_or_closed(visit, served):

@@ -236,6 +236,21 @@ def test_every_choice_has_its_formula(names):
     assert len(names) > 1 and names <= with_formula
 
 
+@pytest.mark.parametrize(
+    "names",
+    [ACTIVATIONS, _losses(fastmlp.MLPClassifier), _losses(fastmlp.MLPRegressor)],
+    ids=["activations", "classifier losses", "regressor losses"],
+)
+def test_every_formula_is_derived_and_checked_on_the_page_of_mathematics(names):
+    text = (DOCS / "mathematics.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line[:1] == "|"]
+    derived = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    # The block on the page compares each with differences, and the tests run it.
+    (block, *_) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    checked = set(re.findall(r'^    "(\w+)": \(', block, re.MULTILINE))
+    assert names <= derived and names <= checked
+
+
 def test_every_parameter_is_on_the_page_of_options():
     text = (DOCS / "options.md").read_text()
     # These are no options of the mathematics; their places are other pages and the reference.

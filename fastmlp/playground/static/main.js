@@ -27,8 +27,10 @@ const begin = debounced(openSession, WAIT);
 async function openSession() {
   const mine = ++changes, former = session;
   session = null;
+  // A page has one session at a time, of which the server has few.
+  if (former) await api.endSession(former.session);
+  if (mine !== changes) return;
   const opened = await attempt(() => api.openSession(settings));
-  if (former) api.endSession(former.session);
   if (!opened) return;
   if (mine !== changes) {
     api.endSession(opened.session);
@@ -73,7 +75,7 @@ async function attempt(question) {
     }
     byId("problem-text").textContent = error.message;
     byId("problem").hidden = false;
-    byId("retry").hidden = !(error instanceof api.ServerGone);
+    byId("retry").hidden = !(error instanceof api.Passing);
     return undefined;
   }
 }
