@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import pytest
 from pages import find_chromium, serving
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 from fastmlp.playground.settings import read_settings
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 HOSTILE = '<img src=x onerror="document.title=1">'
 TABLE = f'a,"{HOSTILE.replace(chr(34), chr(34) * 2)}",</option><script>document.title=2</script>\n'
@@ -261,6 +261,8 @@ def test_a_table_of_the_user_with_hostile_names(visit):
     assert names == ["a", HOSTILE, "</option><script>document.title=2</script>"]
     anew(page, lambda: (page.select_option("#axis1", "a"), page.select_option("#axis2", HOSTILE)))
     assert HOSTILE in text(page, "python") and "table_points(" in text(page, "python")
+    legend = page.eval_on_selector_all("#legend li", "(all) => all.map((one) => one.textContent)")
+    assert legend == ["<b>yes</b>", "no", "test", f"horizontal: a, vertical: {HOSTILE}"]
     page.click("#step")
     until_epoch(page, 1)
     assert page.title() == "fastmlp playground"
@@ -324,6 +326,16 @@ def test_a_file_that_is_too_large_is_not_read(visit, tmp_path):
     until_epoch(page, 1)
 
 
+def test_the_network_follows_the_width_of_the_window(visit):
+    page = visit()
+    reach = "document.getElementById('graph').offsetWidth"
+    wide = page.evaluate(reach)
+    page.set_viewport_size({"width": 390, "height": 900})
+    until(page, f"{reach} < {wide} && {reach} <= 390")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    until(page, f"{reach} === {wide}")
+
+
 def test_pictures_are_saved(visit):
     page = visit()
     page.click("#step")
@@ -332,6 +344,8 @@ def test_pictures_are_saved(visit):
         page.click("#save-svg")
     root = ElementTree.parse(svg.value.path()).getroot()
     assert root.tag.endswith("svg") and len(root.findall(".//{*}image")) == 1 + 9
+    words = [found.text for found in root.findall(".//{*}text")]
+    assert {"training", "test", "0", "epoch 1"} < set(words)
     with page.expect_download() as png:
         page.click("#save-png")
     assert png.value.path().read_bytes().startswith(b"\x89PNG")

@@ -73,7 +73,7 @@ export function pathOf(values, {x, y}) {
 }
 
 // A number that has room beside the axis.
-function short(x) {
+export function short(x) {
   const text = number(x);
   return text.length > 7 ? x.toExponential(0) : text;
 }

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import {drawChart} from "./charts.js";
+import {css, pointColor} from "./colors.js";
 import {Controls, byId, element} from "./controls.js";
 import {Network, number} from "./network.js";
 import {save, toPng, toSvg} from "./picture.js";
@@ -46,6 +47,7 @@ async function openSession() {
   controls.showLosses(!session.classes.length, session.loss);
   byId("score-name").textContent = session.classes.length ? "Accuracy" : "R²";
   byId("notes").replaceChildren(...session.notes.map((note) => element("li", {}, note)));
+  showLegend();
   showPointer();
   closePoint();
   show(session.frame);
@@ -195,7 +197,7 @@ function showMeasures(found) {
   [...rows.children].forEach((row, i) => {
     row.children[1].textContent = network.sizes[i + 1];
     row.querySelector("meter").value = norms[i] ? norms[i] / largest : 0;
-    row.querySelector("span").textContent = norms[i] === undefined ? "–" : norms[i]?.toPrecision(2);
+    row.querySelector("span").textContent = number(norms[i]);
     const share = found.dead?.[i];
     row.lastChild.textContent = typeof share === "number" ? `${Math.round(100 * share)} %` : "–";
   });
@@ -229,6 +231,19 @@ const updateCode = debounced(async () => {
   byId("python").textContent = found.python;
   byId("shell").textContent = found.shell;
 }, 100);
+
+// Which colour is which class, and what the directions are where these are columns.
+function showLegend() {
+  const {classes, axes} = session, of = (name, isFull, color) => {
+    const mark = element("i", {className: isFull ? "full" : ""});
+    mark.style.color = color;
+    return element("li", {}, mark, name);
+  };
+  byId("legend").replaceChildren(
+    ...classes.map((name, i) => of(settings.kind === "table" ? name : `class ${name}`, true, pointColor(i, classes, 1))),
+    of("test", false, css("--soft")),
+    ...(settings.kind === "table" ? [element("li", {}, `horizontal: ${axes[0]}, vertical: ${axes[1]}`)] : []));
+}
 
 // ---- places of the plane ----------------------------------------------------------------
 
