@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fastmlp_cli.main import main
 
-from fastmlp import load_model, trace
+from fastmlp import demos, load_model, trace
 from fastmlp.estimators.planning import layer_units
 from fastmlp.exceptions import InputError
 from fastmlp.network.weights import flatten
@@ -213,6 +213,12 @@ def test_every_lesson_can_be_opened(opened):
     for _, text, settings in LESSONS.values():
         assert text.endswith(".") and opened(**settings).frame(0, 0)["is_finite"]
     assert len(catalogue()["lessons"]) == len(LESSONS)
+
+
+def test_demos_name_lessons_that_there_are():
+    named = [about for about in map(demos.about, demos.names()) if about.lesson]
+    assert len(named) > 5 and {about.lesson for about in named} <= set(LESSONS)
+    assert all(demos.about(name).topic for name in demos.names())
 
 
 def test_lessons_show_what_they_say(opened):
