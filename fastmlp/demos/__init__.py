@@ -44,7 +44,7 @@ _DEMOS = {
         "From threshold units to smooth ones", "xor",
     ),
     "perceptron": About(
-        "perceptrons", "the perceptron rule, which ends where a line parts the classes",
+        "perceptrons", "a threshold unit's own rule, which ends where a line parts the classes",
         "The perceptron and linear separability", "linear-xor",
     ),
     "boolean-functions": About(
