@@ -336,6 +336,17 @@ def test_the_network_follows_the_width_of_the_window(visit):
     until(page, f"{reach} === {wide}")
 
 
+def test_numbers_have_room(visit):
+    found = visit().evaluate("""async () => {
+        const {number} = await import("/static/network.js");
+        const {short} = await import("/static/charts.js");
+        return [[null, 0, 0.0123456, -0.0000258, 8.18136e304].map(number),
+            [0.707, 0.0000258, 8.18136e304, -1234567].map(short)];
+    }""")
+    assert found[0] == ["\u2013", "0", "0.0123", "-2.58e-5", "8.18e+304"]
+    assert max(map(len, found[1])) <= 7 and found[1][2] == "8e+304"
+
+
 def test_pictures_are_saved(visit):
     page = visit()
     page.click("#step")

@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import {drawChart} from "./charts.js";
-import {css, pointColor} from "./colors.js";
 import {Controls, byId, element} from "./controls.js";
+import {showLegend, showMeasures} from "./measures.js";
 import {Network, number} from "./network.js";
 import {save, toPng, toSvg} from "./picture.js";
 import {showPoint} from "./point.js";
@@ -47,7 +47,7 @@ async function openSession() {
   controls.showLosses(!session.classes.length, session.loss);
   byId("score-name").textContent = session.classes.length ? "Accuracy" : "R²";
   byId("notes").replaceChildren(...session.notes.map((note) => element("li", {}, note)));
-  showLegend();
+  showLegend(byId("legend"), session, settings.kind === "table");
   showPointer();
   closePoint();
   show(session.frame);
@@ -165,7 +165,7 @@ function show(found) {
   byId("test-score").textContent = score(found.test_score, percent);
   byId("train-loss").textContent = number(losses[found.epoch - 1]);
   byId("test-loss").textContent = number(testLosses[found.epoch - 1]);
-  showMeasures(found);
+  showMeasures(byId("measures"), found, network.sizes);
   drawCharts();
 }
 
@@ -180,27 +180,6 @@ function drawCharts() {
     {values: losses, color: "--low"}, {values: testLosses, color: "--high", dashed: true},
   ], {isLog: byId("log").checked, epoch});
   drawChart(byId("rate-chart"), [{values: rates, color: "--accent"}], {epoch});
-}
-
-// The rows of the table are made once for a network, and then only filled.
-function showMeasures(found) {
-  const norms = found.gradients ?? [], rows = byId("measures");
-  if (rows.childElementCount !== network.sizes.length - 1) {
-    rows.replaceChildren(...network.sizes.slice(1).map((size, i) => {
-      const name = i + 2 === network.sizes.length ? "Output" : `Layer ${i + 1}`;
-      const meter = element("meter", {max: 1, "aria-label": `Norm of the gradient, ${name}`});
-      return element("tr", {}, element("th", {scope: "row"}, name), element("td", {}, String(size)),
-        element("td", {}, meter, element("span")), element("td"));
-    }));
-  }
-  const largest = Math.max(...norms, 1e-300);
-  [...rows.children].forEach((row, i) => {
-    row.children[1].textContent = network.sizes[i + 1];
-    row.querySelector("meter").value = norms[i] ? norms[i] / largest : 0;
-    row.querySelector("span").textContent = number(norms[i]);
-    const share = found.dead?.[i];
-    row.lastChild.textContent = typeof share === "number" ? `${Math.round(100 * share)} %` : "–";
-  });
 }
 
 // Words for those who do not see the picture.
@@ -231,19 +210,6 @@ const updateCode = debounced(async () => {
   byId("python").textContent = found.python;
   byId("shell").textContent = found.shell;
 }, 100);
-
-// Which colour is which class, and what the directions are where these are columns.
-function showLegend() {
-  const {classes, axes} = session, of = (name, isFull, color) => {
-    const mark = element("i", {className: isFull ? "full" : ""});
-    mark.style.color = color;
-    return element("li", {}, mark, name);
-  };
-  byId("legend").replaceChildren(
-    ...classes.map((name, i) => of(settings.kind === "table" ? name : `class ${name}`, true, pointColor(i, classes, 1))),
-    of("test", false, css("--soft")),
-    ...(settings.kind === "table" ? [element("li", {}, `horizontal: ${axes[0]}, vertical: ${axes[1]}`)] : []));
-}
 
 // ---- places of the plane ----------------------------------------------------------------
 
