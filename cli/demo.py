@@ -54,7 +54,7 @@ def demo(
         else:
             print_rows(lines)
         return
-    demos.summary(name)  # raises an error for an unknown name, before any work is done
+    about = demos.about(name)  # raises an error for an unknown name, before any work is done
     if data is not None and name != "digits":
         raise UserError(f"--data is for the demo digits; {name} makes its own data")
     if plot is not None:
@@ -69,17 +69,20 @@ def demo(
     if as_json:
         rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
         print_json({
-            "demo": result.name, "title": result.title, "seed": seed, "rows": rows,
-            "findings": result.findings, "lesson": result.lesson,
-            "plot": None if plot is None else str(plot),
+            "demo": result.name, "title": result.title, "topic": about.topic, "seed": seed,
+            "rows": rows, "findings": result.findings, "lesson": result.lesson,
+            "playground": about.lesson or None, "plot": None if plot is None else str(plot),
         })  # fmt: skip
         return
     echo(f"{result.title}\n")
     _print_table(result.columns, result.rows)
     for text in (*result.findings, result.lesson):
         echo("\n" + click.wrap_text(visible(text), width=88))
+    echo(f"\ntopic: {about.topic}")
+    if about.lesson:
+        echo(f"to try it: fastmlp playground --lesson {about.lesson}")
     if plot is not None:
-        echo(f"\npicture: {visible(plot)}")
+        echo(f"picture: {visible(plot)}")
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -37,6 +37,7 @@ ACTIVATIONS = {
     ),
     "silu": (lambda z: z * expit(z), lambda z: expit(z) * (1 + z * (1 - expit(z)))),
     "softplus": (lambda z: np.logaddexp(z, 0), expit),
+    "step": (lambda z: np.heaviside(z, 0.0), lambda z: np.zeros_like(z)),
 }
 OUTPUTS = {
     "poisson": "exp", "cross_entropy": "softmax", "margin": "softmax",

@@ -18,13 +18,22 @@ import fastmlp
 from fastmlp import demos, plotting
 
 # The panel of each picture that is its thumbnail: a whole picture could not be read at its size.
-_PANELS = {"xor": 1, "threshold-units": 1, "spiral": 1, "circle": 2, "digits": 1}
+_PANELS = {
+    "xor": 1,
+    "threshold-units": 1,
+    "spiral": 1,
+    "circle": 2,
+    "digits": 1,
+    "boolean-functions": 1,
+}
 _log = logging.getLogger(__name__)
 
 _PAGE = """\
 # {title}
 
 {summary}
+
+Topic: {topic}.
 
 ```python
 from fastmlp import demos
@@ -34,7 +43,7 @@ figure = result.plot()
 ```
 
 The same from the shell: `fastmlp demo {name} --plot {name}.png`. The parameters are those of
-{{py:func}}`fastmlp.demos.{function}`.
+{{py:func}}`fastmlp.demos.{function}`.{playground}
 
 :::{{div}} picture
 ![{title}: the picture that the program above draws]({name}.png)
@@ -50,6 +59,10 @@ The same from the shell: `fastmlp demo {name} --plot {name}.png`. The parameters
 {lesson}
 :::
 """
+
+_PLAYGROUND = (
+    """ To try it in [the playground](../playground.md): `fastmlp playground --lesson {lesson}`."""
+)
 
 _INDEX = """\
 # Gallery
@@ -79,6 +92,8 @@ _CARD = """\
 :class-img-top: thumbnail
 
 {summary}
++++
+{topic}
 :::
 """
 
@@ -95,7 +110,9 @@ def write_gallery(app):
         if not page.exists() or page.stat().st_mtime < newest:
             page.write_text(_run(name, folder))
         title = page.read_text().splitlines()[0].removeprefix("# ")
-        cards.append(_CARD.format(title=title, name=name, summary=_summary(name, title)))
+        topic = _escaped(demos.about(name).topic)
+        card = {"title": title, "name": name, "summary": _summary(name, title), "topic": topic}
+        cards.append(_CARD.format(**card))
     text = _INDEX.format(cards="\n".join(cards), names="\n".join(demos.names()))
     index = folder / "index.md"
     if not index.exists() or index.read_text() != text:
@@ -110,8 +127,11 @@ def _run(name, folder):
     panel = figure.axes[_PANELS.get(name, 0)]
     inches = panel.get_tightbbox().transformed(figure.dpi_scale_trans.inverted())
     figure.savefig(folder / f"{name}-thumbnail.png", bbox_inches=inches.padded(0.1), dpi=150)
+    about = demos.about(name)
     return _PAGE.format(
         name=name,
+        topic=_escaped(about.topic),
+        playground=_PLAYGROUND.format(lesson=about.lesson) if about.lesson else "",
         function=name.replace("-", "_"),
         title=_escaped(result.title),
         summary=_summary(name, _escaped(result.title)),

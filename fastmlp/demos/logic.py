@@ -189,8 +189,8 @@ def threshold_units(seed: int = 0, gains: Sequence[float] = (2, 5, 10, 20, 40)) 
     """
     X, y = _CORNERS, _XOR
     hidden = (X @ _W1 + _B1 > 0).astype(int)
-    output = (hidden @ _W2 + _B2 > 0).astype(int)[:, 0]
-    models = [_logistic_network(gain, seed) for gain in gains]
+    output = _network_by_hand(1, "step").predict(X)
+    models = [_network_by_hand(gain, "logistic") for gain in gains]
     probabilities = [model.predict_proba(X)[:, 1] for model in models]
     rows = [
         (f"{a:.0f} {b:.0f}", *map(int, units_on), int(out), *(float(p[k]) for p in probabilities))
@@ -241,15 +241,11 @@ def threshold_units(seed: int = 0, gains: Sequence[float] = (2, 5, 10, 20, 40)) 
     )  # fmt: skip
 
 
-def _logistic_network(gain: float, seed: int) -> MLPClassifier:
-    """Fit a network and replace its weights by `gain` times those set by hand."""
-    model = MLPClassifier(
-        (2,), "logistic", solver="lbfgs", max_iter=1, random_state=seed, diagnose=False
+def _network_by_hand(gain: float, activation: str) -> MLPClassifier:
+    """Return the network for "or, but not and", with `gain` times its weights."""
+    return MLPClassifier.from_weights(
+        [gain * _W1, gain * _W2], [gain * _B1, gain * _B2], activation=activation
     )
-    fit_all([model], _CORNERS, _XOR)
-    model.coefs_ = [gain * _W1, gain * _W2]
-    model.intercepts_ = [gain * _B1, gain * _B2]
-    return model
 
 
 def three_points(seed: int = 0, n_seeds: int = 20) -> Result:

@@ -60,10 +60,14 @@ def spiral(seed: int = 0, n_points: int = 200, max_iter: int = 600) -> Result:
             ax.set(title=f"{rows[k][0]}: {rows[k][2]:.0%} of test points", aspect="equal")
             ax.set(xlabel="$x_1$", ylabel="$x_2$")
         for k, (model, row) in enumerate(zip(models, rows, strict=True)):
+            # The linear model's training soon ends, where all losses are nearly the same: it lies
+            # above the others, and a thin line goes on with its loss.
             axes[2].semilogy(
                 np.arange(1, model.n_iter_ + 1), model.loss_curve_, plotting.LINE_STYLES[k],
-                color=plotting.COLORS[k], label=row[0],
+                color=plotting.COLORS[k], label=row[0], linewidth=1.5 if k else 4,
+                zorder=2 if k else 3,
             )  # fmt: skip
+        axes[2].axhline(models[0].loss_, color=plotting.COLORS[0], linewidth=1)
         axes[2].set(title="training", xlabel="epoch", ylabel="loss")
         axes[2].grid(alpha=0.3)
         axes[2].legend(title="hidden layers")

@@ -16,6 +16,7 @@ from ..training.callbacks import Callback
 from ..training.checkpoint import CheckpointPath
 from ._sklearn import Interval, StrOptions, check_partial_fit_first_call, validate_parameters
 from .base import BaseMLP, available_if_has_partial_fit
+from .by_hand import checked_classes, set_network
 from .class_targets import ClassTargets, accuracy, class_probabilities, decode
 from .parameters import with_shared_docs
 from .transaction import whole
@@ -170,6 +171,66 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.loss = loss
         self.label_smoothing = label_smoothing
         self.rho = rho
+
+    @classmethod
+    def from_weights(
+        cls,
+        coefs: Sequence[Any],
+        intercepts: Sequence[Any],
+        activation: str | Sequence[str] = "relu",
+        *,
+        classes: Any = None,
+        **parameters: Any,
+    ) -> Self:
+        """Make a classifier of weights that are given, so that it predicts without training.
+
+        Its units compute ``f(z)`` of ``z = h @ coefs[l] + intercepts[l]``. Those of the output
+        are logistic for two classes, and a softmax for more. It can be trained further, but for
+        the activation 'step'.
+
+        Parameters
+        ----------
+        coefs : sequence of array-like of shape (fan_in, fan_out)
+            The weight matrix of each layer, copied.
+        intercepts : sequence of array-like of shape (fan_out,)
+            The biases of each layer.
+        activation : str or sequence of str, default='relu'
+            That of all hidden layers, or one for each. Of 'step' a unit is a threshold unit: 1
+            where z is above 0, else 0.
+        classes : array-like of shape (n_classes,), optional
+            The labels of the outputs, in increasing order: two for one output. By default 0, 1
+            and so on.
+        **parameters
+            Further parameters of the classifier.
+
+        Returns
+        -------
+        MLPClassifier
+
+        Raises
+        ------
+        ValueError
+            When the weights do not fit each other, or the classes, or are not finite; or when a
+            parameter has a value that it may not have.
+
+        Examples
+        --------
+        Exclusive or is "or, but not and":
+
+        >>> from fastmlp import MLPClassifier
+        >>> model = MLPClassifier.from_weights(
+        ...     [[[1, 1], [1, 1]], [[1], [-1]]], [[-0.5, -1.5], [-0.5]], activation="step"
+        ... )
+        >>> model.predict([[0, 0], [0, 1], [1, 0], [1, 1]])
+        array([0, 1, 1, 0])
+        """
+
+        def all_classes(n_outputs: int) -> np.ndarray:
+            return np.arange(max(2, n_outputs)) if classes is None else checked_classes(classes)
+
+        model = cls((), activation, **parameters)
+        set_network(model, coefs, intercepts, all_classes)
+        return model
 
     def fit(
         self,

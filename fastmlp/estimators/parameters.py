@@ -286,7 +286,8 @@ _SKLEARN_PARAMETERS = """\
         Number of units of each hidden layer; ``()`` is a linear model.
     activation : str or sequence of str, default='relu'
         Activation of all hidden layers, or a sequence with one for each: 'identity', 'logistic',
-        'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu' or 'softplus'.
+        'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu' or 'softplus'. 'step' is for
+        ``from_weights`` alone: it has no gradient to train by.
     solver : str, default='adam'
         The optimiser. 'gd' is gradient descent with all rows in each step and without momentum.
         'sgd' has mini-batches and momentum. 'adagrad' (Duchi et al., 2011), 'rmsprop' (Tieleman

@@ -45,9 +45,20 @@ def hidden_units(estimator: Any) -> list[int]:
 
 
 def check(estimator: Any, n_hidden: int) -> None:
-    """Raise ValueError for activations or dropout that do not fit `n_hidden` hidden layers."""
-    activations(estimator, n_hidden)
+    """Raise ValueError unless a network of `n_hidden` hidden layers can be trained.
+
+    Its activations and dropout must fit the layers, and a gradient must pass the activations.
+    """
+    chosen = activations(estimator, n_hidden)
     dropouts(estimator, n_hidden)
+    for activation in [chosen] if isinstance(chosen, Activation) else chosen:
+        if n_hidden and not activation.is_trainable:
+            name = activation.name.lower()
+            raise ValueError(
+                f"activation={name!r} cannot be trained: its derivative is 0, so that no gradient "
+                "reaches the weights before it; use 'logistic', which is nearly the same with "
+                "large weights, or set the weights with from_weights"
+            )
 
 
 def activations(estimator: Any, n_hidden: int) -> Activation | tuple[Activation, ...]:

@@ -14,6 +14,7 @@ from ..training.callbacks import Callback
 from ..training.checkpoint import CheckpointPath
 from ._sklearn import Interval, StrOptions, validate_parameters
 from .base import BaseMLP, available_if_has_partial_fit
+from .by_hand import set_network
 from .parameters import with_shared_docs
 from .regression_targets import RegressionTargets, quantile_score
 from .transaction import whole
@@ -164,6 +165,60 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.diagnose = diagnose
         self.huber_delta = huber_delta
         self.quantiles = quantiles
+
+    @classmethod
+    def from_weights(
+        cls,
+        coefs: Sequence[Any],
+        intercepts: Sequence[Any],
+        activation: str | Sequence[str] = "relu",
+        **parameters: Any,
+    ) -> Self:
+        """Make a regressor of weights that are given, so that it predicts without training.
+
+        Its units compute ``f(z)`` of ``z = h @ coefs[l] + intercepts[l]``. The `loss` decides the
+        output, which is z itself but for the Poisson loss. It can be trained further, but for the
+        activation 'step'.
+
+        Parameters
+        ----------
+        coefs : sequence of array-like of shape (fan_in, fan_out)
+            The weight matrix of each layer, copied.
+        intercepts : sequence of array-like of shape (fan_out,)
+            The biases of each layer.
+        activation : str or sequence of str, default='relu'
+            That of all hidden layers, or one for each. Of 'step' a unit is a threshold unit: 1
+            where z is above 0, else 0.
+        **parameters
+            Further parameters of the regressor.
+
+        Returns
+        -------
+        MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            When the weights do not fit each other, or the quantiles, or are not finite; or when a
+            parameter has a value that it may not have.
+
+        Examples
+        --------
+        The absolute value is relu(x) + relu(-x):
+
+        >>> from fastmlp import MLPRegressor
+        >>> model = MLPRegressor.from_weights([[[1, -1]], [[1], [1]]], [[0, 0], [0]])
+        >>> model.predict([[-2], [3]])
+        array([2., 3.])
+        """
+        model = cls(hidden_layer_sizes=(), activation=activation, **parameters)
+
+        def numbers(n_outputs: int) -> np.ndarray:
+            several = len(model._targets().quantile_levels) > 1
+            return np.ones((1, 1 if several else n_outputs))
+
+        set_network(model, coefs, intercepts, numbers)
+        return model
 
     def fit(
         self,

@@ -81,6 +81,7 @@ static real logistic(real z)
     "activate_softplus": _for_each(
         "activate_softplus", "(x[j] > 0 ? x[j] : 0) + LOG(1 + EXP(-FABS(x[j])))"
     ),
+    "activate_step": _for_each("activate_step", "x[j] > 0 ? 1 : x[j] <= 0 ? 0 : x[j]"),
     "activate_exp": _for_each("activate_exp", "EXP(x[j])"),
     "activate_softmax": """\
 static void activate_softmax(real *x, int n)

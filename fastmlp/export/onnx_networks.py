@@ -146,6 +146,8 @@ def _write_activation(
         distribution = times(0.5, plus(1, graph.cast(graph.node("Erf", z), dtype)))
         return graph.node("Mul", x, distribution)
     zero = graph.constant(dtype(0))
+    if activation == Activation.STEP:
+        return graph.cast(graph.node("Greater", x, zero), dtype)
     positive, negative = graph.node("Max", x, zero), graph.node("Min", x, zero)
     if activation == Activation.LEAKY_RELU:
         return graph.node("Add", positive, times(LEAKY_SLOPE, negative))

@@ -27,6 +27,12 @@ class Activation(IntEnum):
     GELU = 7
     SILU = 8
     SOFTPLUS = 9
+    STEP = 10
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether a gradient passes it, so that the weights before it can be learned."""
+        return self != Activation.STEP
 
 
 class Loss(IntEnum):

@@ -21,11 +21,10 @@ from ..serving.app import check_host, received
 from ..serving.limits import MIB, Limits, RequestError
 from .lessons import catalogue
 from .sessions import Sessions, describe_table
-from .settings import MOST_EPOCHS, read_settings
+from .settings import MOST_EPOCHS, TABLE_BYTES, read_settings
 
 _log = logging.getLogger("fastmlp.playground")
 LIMITS = Limits(body=2 * MIB, seconds=30.0, connections=64, keep_alive=30)
-_TABLE_BYTES = MIB
 _SECONDS_BETWEEN_LOOKS = 5.0
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 # The page loads its own files alone, and its scripts can make no markup of texts.
@@ -71,7 +70,7 @@ def make_app(hosts: set[str] | None, sessions: Sessions) -> Starlette:
         return Route(path, partial(_answer, hosts, answer), methods=["POST"])
 
     async def table(request: Request) -> Response:
-        body = await _body_of(request, replace(LIMITS, body=_TABLE_BYTES))
+        body = await _body_of(request, replace(LIMITS, body=TABLE_BYTES))
         return _json(await run_in_threadpool(describe_table, body))
 
     async def offered(request: Request) -> Response:
@@ -99,6 +98,7 @@ def make_app(hosts: set[str] | None, sessions: Sessions) -> Starlette:
         post(f"{at}/show", lambda r, g: found(r).frame(
             _whole(g, "epoch", 0, MOST_EPOCHS), _whole(g, "known", 0, MOST_EPOCHS))),
         post(f"{at}/code", lambda r, g: found(r).code(_whole(g, "epoch", 0, MOST_EPOCHS))),
+        post(f"{at}/table", lambda r, g: {"csv": found(r).table()}),
         post(f"{at}/point", lambda r, g: found(r).point(
             _whole(g, "epoch", 0, MOST_EPOCHS), _place(g))),
         post(f"{at}/end", end),

@@ -15,7 +15,9 @@ _FLAGS = {
 }  # fmt: skip
 
 
-def python_code(settings: Settings, points: Points, features: list[str], epoch: int) -> str:
+def python_code(
+    settings: Settings, points: Points, features: list[str], epoch: int, has_diverged: bool = False
+) -> str:
     """Write the program that trains the network of the page up to an epoch.
 
     Running it gives the same weights, bit by bit.
@@ -27,6 +29,8 @@ def python_code(settings: Settings, points: Points, features: list[str], epoch: 
     features : list of str
         The inputs of the network.
     epoch : int
+    has_diverged : bool, default=False
+        Whether training ends with an error in this epoch; the weights are the last finite ones.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def python_code(settings: Settings, points: Points, features: list[str], epoch: 
     share, seed = numbers["test_share"], numbers["data_seed"]
     function = "table_points" if settings.choices["kind"] == "table" else "made_points"
     lines = [
-        f"from fastmlp import {name}",
+        f"from fastmlp import {'DivergenceError, ' if has_diverged else ''}{name}",
         f"from fastmlp.playground.data import {function}, split",
         "",
         *_points_code(settings),
@@ -45,15 +49,17 @@ def python_code(settings: Settings, points: Points, features: list[str], epoch: 
         f"model = {name}(",
         *(f"    {key}={value!r}," for key, value in parameters.items()),
         ")",
-        "model.fit(",
-        "    X_train,",
-        "    y_train,",
     ]
+    fit = ["model.fit(", "    X_train,", "    y_train,"]
     if round(len(points.y) * share):
-        lines.append("    eval_set=(X_test, y_test),")
+        fit.append("    eval_set=(X_test, y_test),")
     if stops:
-        lines.append(f"    callback=lambda epoch: epoch.epoch == {max(1, epoch)},")
-    return "\n".join([*lines, ")", "print(model.score(X_train, y_train))", ""])
+        fit.append(f"    callback=lambda epoch: epoch.epoch == {max(1, epoch)},")
+    fit.append(")")
+    if has_diverged:
+        fit = [f"    {line}" for line in fit]
+        fit = ["try:", *fit, "except DivergenceError as error:", "    print(error)"]
+    return "\n".join([*lines, *fit, "print(model.score(X_train, y_train))", ""])
 
 
 def shell_code(settings: Settings, points: Points, epoch: int) -> str:

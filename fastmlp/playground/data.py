@@ -231,14 +231,24 @@ def table_points(table: Any, target: str, axes: Sequence[str] = (), seed: int = 
         raise InputError("two columns of numbers beside the target are needed")
     whole = frame[[*dict.fromkeys(names), target]].dropna()
     if len(whole) < len(frame):
-        notes.append(f"{len(frame) - len(whole)} rows with missing values are left out.")
+        n_left = len(frame) - len(whole)
+        notes.append(
+            "1 row with missing values is left out."
+            if n_left == 1
+            else f"{n_left} rows with missing values are left out."
+        )
     if len(whole) > MOST_POINTS:
         notes.append(f"{MOST_POINTS} of {len(whole)} rows are used.")
         chosen = np.random.default_rng(seed).permutation(len(whole))[:MOST_POINTS]
         whole = whole.iloc[np.sort(chosen)]
     if len(whole) < 4:
         raise InputError("at least four rows without missing values are needed")
-    places = _standardised(np.column_stack([whole[name].to_numpy(float) for name in names]))
+    places = np.column_stack([whole[name].to_numpy(float) for name in names])
+    constant = [repr(name) for name, values in zip(names, places.T, strict=True)
+                if values.min() == values.max()]  # fmt: skip
+    if constant:
+        notes.append(f"The same number in every row, which tells nothing: {', '.join(constant)}.")
+    places = _standardised(places)
     shown = (str(names[0]), str(names[1]))
     if not axes:
         _, _, directions = np.linalg.svd(places, full_matrices=False)
@@ -269,6 +279,9 @@ def number_columns(frame: Any) -> list[str]:
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:
+    # Powers of two scale without rounding, so that squares of large numbers do not overflow.
+    _, exponents = np.frexp(np.abs(values).max(axis=0))
+    values = np.ldexp(values, -exponents)
     deviation = values.std(axis=0)
     return (values - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
 
@@ -282,11 +295,15 @@ def _targets(column: Any, name: str) -> tuple[np.ndarray, list[str]]:
         if len(levels) > _MOST_CLASSES or not np.isin(levels, np.round(levels)).all():
             if not np.isfinite(numbers).all():
                 raise InputError(f"column {name!r} holds infinite numbers; choose another target")
+            if len(levels) == 1:
+                raise InputError(
+                    f"column {name!r} has the same number in every row; choose another target"
+                )
             return _standardised(numbers[:, None])[:, 0], []
     if not 2 <= len(different) <= _MOST_CLASSES:
         raise InputError(
-            f"column {name!r} has {len(different)} classes; choose a target with 2 to "
-            f"{_MOST_CLASSES} classes, or one of numbers"
+            f"column {name!r} has {len(different)} class{'es' * (len(different) != 1)}; choose a "
+            f"target with 2 to {_MOST_CLASSES} classes, or one of numbers"
         )
     return y, different.tolist()
 

@@ -1,5 +1,6 @@
 """The sessions of pages: each has one network, one thread that trains it, and an end."""
 
+import csv
 import secrets
 import threading
 import time
@@ -11,7 +12,16 @@ import numpy as np
 from ..exceptions import InputError, collected_warnings
 from ..serving.limits import RequestError, busy
 from .code import python_code, shell_code
-from .data import Points, is_held_out, made_points, number_columns, read_csv, split, table_points
+from .data import (
+    Points,
+    inputs_at,
+    is_held_out,
+    made_points,
+    number_columns,
+    read_csv,
+    split,
+    table_points,
+)
 from .frames import Observer, output_activation
 from .settings import Settings, loss_of, make_model, used_features
 from .training import Training
@@ -115,10 +125,22 @@ class Session:
     def code(self, epoch: int) -> dict[str, str]:
         """Write the program and the command for a recorded epoch."""
         epoch = self.training.recorded(epoch).epoch
+        loss = self.training.losses[epoch - 1] if epoch else 0.0
+        has_diverged = loss is not None and not np.isfinite(loss)
         return {
-            "python": python_code(self.settings, self.points, self.features, epoch),
+            "python": python_code(self.settings, self.points, self.features, epoch, has_diverged),
             "shell": shell_code(self.settings, self.points, epoch),
         }
+
+    def table(self) -> str:
+        """Write the inputs of the network and the targets of all points as CSV."""
+        points, text = self.points, StringIO()
+        inputs = inputs_at(points.places, self.features).tolist()
+        targets = [points.classes[y] for y in points.y] if points.classes else points.y.tolist()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*self.features, "y"])
+        writer.writerows([*row, y] for row, y in zip(inputs, targets, strict=True))
+        return text.getvalue()
 
     def point(self, epoch: int, place: list[float]) -> dict[str, Any]:
         """Tell what the network of a recorded epoch computes at one place."""
@@ -139,7 +161,8 @@ def _points(settings: Settings) -> Points:
     table = _opened(settings.table)
     with collected_warnings() as found:
         points = table_points(table, settings.target, settings.axes, numbers["data_seed"])
-    points.notes.extend(str(warning) for warning in found)
+    # What is to be done about it is said for programs, which have parameters.
+    points.notes.extend(f"{str(warning).partition(';')[0].rstrip('.')}." for warning in found)
     return points
 
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..estimators.classifier import MLPClassifier
-from ..estimators.parameters import ACTIVATIONS, SOLVERS
+from ..estimators.parameters import SOLVERS
 from ..estimators.regressor import MLPRegressor
 from ..exceptions import InputError
+from ..network.plan import Activation
 from ..network.weights import INITIALISERS
 from ..schedules import SCHEDULES
 from .data import FEATURES, KINDS, MOST_POINTS, Points
@@ -15,6 +16,8 @@ MOST_LAYERS = 6
 MOST_UNITS = 16
 MOST_EPOCHS = 20_000
 MOST_PAINTED = 500
+TABLE_BYTES = 2**20
+ACTIVATIONS = sorted(kind.name.lower() for kind in Activation if kind.is_trainable)
 LOSSES = {
     "classification": ["log_loss", "margin"],
     "regression": ["squared_error", "absolute_error", "huber"],
@@ -113,7 +116,7 @@ def read_settings(given: Any) -> Settings:
     if isinstance(activation, str):
         activation = [activation] * len(hidden)
     for name in _list({"activation": activation}, "activation", [], MOST_LAYERS):
-        _check_choice("activation", name, sorted(ACTIVATIONS))
+        _check_choice("activation", name, ACTIVATIONS)
     if len(activation) != len(hidden):
         raise InputError(f"activation has {len(activation)} entries for {len(hidden)} layers")
     features = _list(given, "features", ["x1", "x2"], len(FEATURES))
@@ -130,7 +133,7 @@ def read_settings(given: Any) -> Settings:
     }
     return Settings(
         numbers, choices, features, hidden, activation, _painted(given),
-        _text(given, "table", 2**20), _text(given, "target", 1000),
+        _text(given, "table", TABLE_BYTES), _text(given, "target", 1000),
         [_text({"axes": axis}, "axes", 1000) for axis in _list(given, "axes", [], 2)],
     )  # fmt: skip
 
@@ -153,7 +156,8 @@ def _check_number(key: str, value: Any, kind: type, least: float, most: float) -
     is_number = isinstance(value, int if kind is int else int | float)
     if not is_number or isinstance(value, bool) or not least <= value <= most:
         what = "an integer" if kind is int else "a number"
-        raise InputError(f"{key} must be {what} from {least:g} to {most:g}, got {str(value)[:40]}")
+        bounds = f"from {least} to {most}" if kind is int else f"from {least:g} to {most:g}"
+        raise InputError(f"{key} must be {what} {bounds}, got {str(value)[:40]}")
     return value
 
 

@@ -204,6 +204,8 @@ def matplotlib():
 QUICK = {
     "xor": ({"n_seeds": 4}, ["linear: 75%", "2 hidden units (tanh): 100%", "in the hidden layer"]),
     "threshold-units": ({}, ["logistic units, weights times 2", "one unit"]),
+    "perceptron": ({}, ["two clouds: no mistake left", "exclusive or: never ends"]),
+    "boolean-functions": ({"n_drawn": 10}, ["parity of 3 inputs by 8 units"]),
     "three-points": ({}, ["Three points on a line"]),
     "translation": ({"n_copies": 4}, ["pattern A", "pattern D", "positions in training and test"]),
     "spiral": ({"max_iter": 20}, ["training"]),
@@ -247,6 +249,22 @@ def test_picture_of_the_approximation_shows_its_errors(matplotlib):
     errors = {line.get_label(): line for line in figure.axes[2].get_lines()}
     np.testing.assert_array_equal(errors["relu"].get_ydata(), result.column("RMSE, relu"))
     np.testing.assert_array_equal(errors["relu"].get_xdata(), result.column("hidden units"))
+
+
+def test_picture_of_the_spiral_hides_no_curve(matplotlib):
+    figure = demos.spiral(max_iter=60).plot()
+    curves = {line.get_label(): line for line in figure.axes[2].get_lines()}
+    linear = curves.pop("linear")
+    assert all(linear.get_zorder() > line.get_zorder() for line in curves.values())
+    assert set(curves) > {"8", "32", "32-32"}
+    # Nothing covers its colour.
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())
+    color = np.rint(255 * np.array(matplotlib.colors.to_rgb(linear.get_color())))
+    places = figure.axes[2].transData.transform(np.column_stack(linear.get_data()))
+    rows, columns = pixels.shape[0] - 1 - places[:, 1].astype(int), places[:, 0].astype(int)
+    shown = np.abs(pixels[rows, columns, :3] - color).max(axis=1) < 30
+    assert shown[1:-1].all()
 
 
 def test_picture_of_three_points_shows_the_boundary(matplotlib):
@@ -362,6 +380,10 @@ def test_a_demo_is_shown():
     flat = " ".join(shown.split())
     for text in (*result.findings, result.lesson):
         assert text.split(";")[0] in flat.replace("half- planes", "half-planes")
+    assert lines[-2:] == [
+        "topic: From threshold units to smooth ones",
+        "to try it: fastmlp playground --lesson xor",
+    ]
     assert "66.7%" in run("three-points").stdout
 
 
@@ -371,6 +393,7 @@ def test_json_of_a_demo():
     assert shown["seed"] == 5 and shown["findings"] == result.findings
     assert [row["test accuracy"] for row in shown["rows"]] == result.column("test accuracy")
     assert shown["rows"][3]["training accuracy"] is None
+    assert shown["topic"].startswith("Invariance") and shown["playground"] is None
 
 
 def test_a_picture_is_written(matplotlib, tmp_path):
@@ -389,8 +412,8 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch):
     assert "name a demo" in fails("--plot", "picture.png")
     with pytest.raises(InputError, match="no demo 'x'"):
         demos.summary("x")
-    with pytest.raises(AttributeError, match="no attribute 'perceptron'"):
-        _ = demos.perceptron
+    with pytest.raises(AttributeError, match="no attribute 'hopfield'"):
+        _ = demos.hopfield
 
 
 def test_bad_pictures_are_told_before_any_training(matplotlib, tmp_path, monkeypatch):

@@ -38,12 +38,24 @@ LABELS = np.arange(60) % 3
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_all_activations(dtype, tmp_path):
     """One network has each of them in a layer of its own."""
-    names = [activation.name.lower() for activation in Activation]
+    names = [activation.name.lower() for activation in Activation if activation.is_trainable]
     model = MLPClassifier((6,) * len(names), names, random_state=0, max_iter=3, diagnose=False)
     rows = X.astype(dtype)
     found, outputs = Compiled(model.fit(rows, LABELS), tmp_path).predict(rows)
     tolerance = 1e-6 if dtype == np.float32 else 1e-13
     np.testing.assert_allclose(outputs, model.predict_proba(rows), rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(model.classes_[found], model.predict(rows))
+
+
+@needs_compiler
+def test_threshold_units(tmp_path):
+    model = MLPClassifier.from_weights(
+        [np.ones((3, 2)), [[1], [-1]]], [[-0.5, -1.5], [-0.5]], activation="step"
+    )
+    rows = np.random.RandomState(0).randint(0, 2, (30, 3)).astype(float)
+    rows[0] = [0.5, 0, 0]  # a sum of exactly 0
+    found, outputs = Compiled(model, tmp_path).predict(rows)
+    np.testing.assert_allclose(outputs, model.predict_proba(rows), rtol=0, atol=1e-13)
     np.testing.assert_array_equal(model.classes_[found], model.predict(rows))
 
 

@@ -65,12 +65,26 @@ def test_classifier(y, dtype, activation):
 
 @pytest.mark.parametrize(
     "activation",
-    [*(activation.name.lower() for activation in Activation), ["silu", "identity"]],
+    [
+        *(activation.name.lower() for activation in Activation if activation.is_trainable),
+        ["silu", "identity"],
+    ],
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_activations(activation, dtype):
     inputs = X.astype(dtype)
     model = MLPClassifier(activation=activation, **QUICK).fit(inputs, LABELS)
+    probabilities = run(model, {"X": inputs})["probabilities"]
+    np.testing.assert_allclose(probabilities, model.predict_proba(inputs), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threshold_units(dtype):
+    coefs = [np.ones((4, 2), dtype), np.array([[1], [-1]], dtype)]
+    intercepts = [np.array([-0.5, -1.5], dtype), np.array([-0.5], dtype)]
+    model = MLPClassifier.from_weights(coefs, intercepts, activation="step")
+    inputs = np.random.RandomState(0).randint(0, 2, (30, 4)).astype(dtype)
+    inputs[0] = [0.5, 0, 0, 0]  # a sum of exactly 0
     probabilities = run(model, {"X": inputs})["probabilities"]
     np.testing.assert_allclose(probabilities, model.predict_proba(inputs), atol=1e-6)
 

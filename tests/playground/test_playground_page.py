@@ -1,11 +1,15 @@
 """The page of the playground in a real browser."""
 
+import json
 import re
 import time
+from base64 import b64encode
 from xml.etree import ElementTree
 
 import pytest
 from pages import find_chromium, serving
+
+from fastmlp.playground.settings import read_settings
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -257,6 +261,8 @@ def test_a_table_of_the_user_with_hostile_names(visit):
     assert names == ["a", HOSTILE, "</option><script>document.title=2</script>"]
     anew(page, lambda: (page.select_option("#axis1", "a"), page.select_option("#axis2", HOSTILE)))
     assert HOSTILE in text(page, "python") and "table_points(" in text(page, "python")
+    legend = page.eval_on_selector_all("#legend li", "(all) => all.map((one) => one.textContent)")
+    assert legend == ["<b>yes</b>", "no", "test", f"horizontal: a, vertical: {HOSTILE}"]
     page.click("#step")
     until_epoch(page, 1)
     assert page.title() == "fastmlp playground"
@@ -281,6 +287,66 @@ def test_a_link_holds_the_settings(visit):
     assert "(4, 2)" in text(visit("#no-settings"), "python")
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hidden": 5},
+        {"hidden": None},
+        {"hidden": [2] * 2000},
+        {"features": None},
+        {"features": "x"},
+    ],
+    ids=str,
+)
+def test_a_link_of_other_shapes_is_told(visit, settings):
+    page = visit(f"#{b64encode(json.dumps(settings).encode()).decode().rstrip('=')}")
+    assert text(page, "story").startswith("The link holds no settings that can be read.")
+    assert "(4, 2)" in text(page, "python") and page.input_value("#lesson") == "0"
+
+
+def test_a_link_opens_a_lesson(visit):
+    page = visit("#lesson=xor")
+    shown = page.eval_on_selector("#lesson", "(list) => list.selectedOptions[0].textContent")
+    assert shown == "Exclusive or: two units can" and "(2,)" in text(page, "python")
+    page = visit("#lesson=none")
+    assert text(page, "story").startswith("The link holds no settings")
+
+
+def test_a_file_that_is_too_large_is_not_read(visit, tmp_path):
+    page = visit()
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(2**31 + 2**29)  # which takes no room
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_input_files("#file", tmp_path / "large.csv")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert text(page, "problem-text").startswith("The file has 2560.0 MiB, and a table here has at")
+    assert asked == [] and page.is_hidden("#table")
+    page.click("#step")
+    until_epoch(page, 1)
+
+
+def test_the_network_follows_the_width_of_the_window(visit):
+    page = visit()
+    reach = "document.getElementById('graph').offsetWidth"
+    wide = page.evaluate(reach)
+    page.set_viewport_size({"width": 390, "height": 900})
+    until(page, f"{reach} < {wide} && {reach} <= 390")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    until(page, f"{reach} === {wide}")
+
+
+def test_numbers_have_room(visit):
+    found = visit().evaluate("""async () => {
+        const {number} = await import("/static/network.js");
+        const {short} = await import("/static/charts.js");
+        return [[null, 0, 0.0123456, -0.0000258, 8.18136e304].map(number),
+            [0.707, 0.0000258, 8.18136e304, -1234567].map(short)];
+    }""")
+    assert found[0] == ["\u2013", "0", "0.0123", "-2.58e-5", "8.18e+304"]
+    assert max(map(len, found[1])) <= 7 and found[1][2] == "8e+304"
+
+
 def test_pictures_are_saved(visit):
     page = visit()
     page.click("#step")
@@ -289,13 +355,16 @@ def test_pictures_are_saved(visit):
         page.click("#save-svg")
     root = ElementTree.parse(svg.value.path()).getroot()
     assert root.tag.endswith("svg") and len(root.findall(".//{*}image")) == 1 + 9
+    words = [found.text for found in root.findall(".//{*}text")]
+    assert {"training", "test", "0", "epoch 1"} < set(words)
     with page.expect_download() as png:
         page.click("#save-png")
     assert png.value.path().read_bytes().startswith(b"\x89PNG")
     assert png.value.path().stat().st_size > 20_000
     with page.expect_download() as points:
         page.click("#save-points")
-    assert points.value.path().read_text().startswith("x1,x2,y\n")
+    lines = points.value.path().read_text().splitlines()
+    assert lines[0] == "x1,x2,y" and len(lines) == 201
 
 
 def test_two_tabs_learn_by_themselves(visit, served):
@@ -306,6 +375,25 @@ def test_two_tabs_learn_by_themselves(visit, served):
     second.click("#step")
     until_epoch(second, 1)
     first.click("#run")
+
+
+def test_a_page_has_one_session_at_a_time(visit, served, monkeypatch):
+    page = visit(is_silent=False)
+    sessions = served[1]
+    key, _ = sessions.open(read_settings({"n_points": 20, "hidden": []}))
+    monkeypatch.setattr("fastmlp.playground.sessions.MOST_SESSIONS", len(sessions))
+    for _ in range(3):
+        anew(page, lambda: page.click("#more-0"))
+    assert page.is_hidden("#problem") and "(7, 2)" in text(page, "python")
+    # Where others have taken all room it says so, and gets some when it tries again.
+    monkeypatch.setattr("fastmlp.playground.sessions.MOST_SESSIONS", len(sessions) - 1)
+    page.click("#more-0")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "too many pages" in text(page, "problem-text")
+    monkeypatch.undo()
+    sessions.close(key)
+    anew(page, lambda: page.click("#retry"))
+    assert page.is_hidden("#problem") and "(8, 2)" in text(page, "python")
 
 
 def test_the_server_rests_where_the_page_is_hidden_or_closed(visit, served):

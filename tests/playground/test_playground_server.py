@@ -3,12 +3,15 @@
 import gzip
 import io
 import json
+import re
 import socket
 import sys
 import zipfile
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
+from fastmlp_cli.main import main
 from pages import serving
 
 from fastmlp.playground.app import LIMITS
@@ -62,6 +65,8 @@ def test_a_session(client, served):
     assert "MLPClassifier(" in client.post(f"{at}/code", json={"epoch": 5}).json()["python"]
     told = client.post(f"{at}/point", json={"epoch": 5, "place": [0.5, 1]}).json()
     assert told["inputs"] == [0.5, 1.0]
+    lines = client.post(f"{at}/table", json={}).json()["csv"].splitlines()
+    assert lines[0] == "x1,x2,y" and len(lines) == 201
     thread = served[1].find(opened["session"]).training
     assert thread.is_alive
     assert client.post(f"{at}/end", json={}).status_code == 200
@@ -199,10 +204,20 @@ def test_the_end_of_the_server_ends_its_threads():
         assert len(sessions) == 0 and not training.is_alive
 
 
-def test_a_missing_extra(monkeypatch):
-    from click.testing import CliRunner
-    from fastmlp_cli.main import main
+def test_a_lesson_to_begin_with(monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("fastmlp.playground.server.serve_playground", lambda sock: sock.close())
+    found = CliRunner().invoke(main, ["playground", "--port", "0", "--lesson", "xor", "--json"])
+    assert found.exit_code == 0, found.output
+    address = json.loads(found.stdout)["address"]
+    assert opened == [address] and re.fullmatch(r"http://127\.0\.0\.1:\d+/#lesson=xor", address)
+    found = CliRunner().invoke(main, ["playground", "--port", "0", "--lesson", "x"])
+    assert found.exit_code == 2 and len(found.stderr.splitlines()) == 1
+    assert "there is no lesson 'x'; there are circle, linear-xor, xor, " in found.stderr
 
+
+def test_a_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "starlette", None)
     found = CliRunner().invoke(main, ["playground", "--no-open"])
     assert "pip install 'fastmlp[serve]'" in str(found.exception) + found.output

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fastmlp_cli.main import main
 
-from fastmlp import trace
-from fastmlp.estimators.parameters import ACTIVATIONS
+from fastmlp import demos, load_model, trace
+from fastmlp.estimators.planning import layer_units
 from fastmlp.exceptions import InputError
 from fastmlp.network.weights import flatten
 
@@ -19,7 +19,7 @@ pytest.importorskip("starlette", reason="the extra serve is not installed")
 from fastmlp.playground import data, training
 from fastmlp.playground.lessons import LESSONS, catalogue
 from fastmlp.playground.sessions import MOST_SESSIONS, Session, Sessions, describe_table
-from fastmlp.playground.settings import NUMBERS, read_settings
+from fastmlp.playground.settings import ACTIVATIONS, NUMBERS, read_settings
 
 TABLE = "a,b,c,kind\n" + "".join(
     f"{i % 7},{(3 * i) % 11},{i % 5 + 0.5},{'odd' if i % 3 else 'even'}\n" for i in range(40)
@@ -47,8 +47,8 @@ def trained(session, n_epochs):
     return session.frame(n_epochs, 0)
 
 
-def lesson(title):
-    return next(settings for name, _, settings in LESSONS if name == title)
+def lesson(name):
+    return LESSONS[name].settings
 
 
 @pytest.mark.parametrize("kind", data.KINDS)
@@ -92,7 +92,7 @@ def test_a_table_becomes_points():
 def test_rows_that_cannot_be_used_are_told():
     text = TABLE.replace("0,0,0.5,even\n", "0,,0.5,even\n", 1)
     points = data.table_points(BytesIO(text.encode()), "kind")
-    assert points.notes == ["1 rows with missing values are left out."] and len(points.y) == 39
+    assert points.notes == ["1 row with missing values is left out."] and len(points.y) == 39
     long = "a,b,kind\n" + "".join(f"{i},{i % 9},{i % 2}\n" for i in range(1200))
     assert len(data.table_points(BytesIO(long.encode()), "kind").y) == data.MOST_POINTS
 
@@ -108,6 +108,26 @@ def test_rows_that_cannot_be_used_are_told():
 def test_columns_that_are_not_there(target, axes, message):
     with pytest.raises(InputError, match=message):
         data.table_points(BytesIO(TABLE.encode()), target, axes)
+
+
+def test_large_numbers_do_not_overflow():
+    text = "a,b,c,kind\n" + "".join(
+        f"{i % 7}e307,{(3 * i) % 11}e-315,{i}e300,{i % 2}\n" for i in range(40)
+    )
+    points = data.table_points(BytesIO(text.encode()), "kind", ["a", "c"])
+    small = data.table_points(BytesIO(text.replace("e30", "e0").encode()), "kind", ["a", "c"])
+    assert np.allclose(points.places, small.places) and np.isfinite(points.places).all()
+    assert np.allclose(data.table_points(BytesIO(text.encode()), "c", ["a", "b"]).y.std(), 1)
+
+
+def test_a_constant_column_is_told_and_no_target():
+    text = "a,b,c\n" + "".join(f"{i},2.5,{i % 3}\n" for i in range(20))
+    points = data.table_points(BytesIO(text.encode()), "c")
+    assert points.notes == ["The same number in every row, which tells nothing: 'b'."]
+    for target, changed in (("b", "b"), ("b", "text")):
+        given = text if changed == "b" else text.replace("2.5", "one")
+        with pytest.raises(InputError, match=r"same number in every row|has 1 class;"):
+            data.table_points(BytesIO(given.encode()), target, ["a", "c"])
 
 
 def test_the_split_keeps_two_points_to_train_on():
@@ -149,41 +169,71 @@ def test_the_program_on_the_page_gives_the_same_weights(opened, settings, tmp_pa
     assert (theta == recorded.theta).all()
 
 
-@pytest.mark.parametrize("settings", [{}, {"hidden": []}, {"kind": "bump", "schedule": "cosine"}])
+def test_the_program_of_a_training_that_diverges_ends_with_the_weights_of_the_page(opened):
+    session = opened(**lesson("high-rate"))
+    frame = trained(session, 200)
+    assert "diverged" in frame["ending"]
+    for epoch in (frame["epoch"] - 1, frame["epoch"]):
+        names = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that numbers overflow
+            exec(session.code(epoch)["python"], names)
+        theta = flatten(names["model"].coefs_, names["model"].intercepts_, np.float64)
+        assert (theta == session.training.recorded(epoch).theta).all()
+        assert ("DivergenceError" in session.code(epoch)["python"]) == (epoch == frame["epoch"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"hidden": []},
+        {"kind": "bump", "schedule": "cosine", "max_iter": 20},
+        {"features": ["x1^2", "x1*x2", "sin(x2)"], "hidden": [3], "activation": "silu"},
+        {"kind": "table", "table": TABLE, "target": "kind", "dropout": 0.1, "loss": "margin"},
+        {"kind": "wave", "solver": "lbfgs", "features": ["x1", "x1^2"]},
+    ],
+)
 def test_the_command_on_the_page_runs(opened, settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     session = opened(n_points=60, **settings)
-    rows = [
-        f"{a},{b},{y}" for (a, b), y in zip(session.points.places, session.points.y, strict=True)
-    ]
-    (tmp_path / "points.csv").write_text("\n".join(["x1,x2,y", *rows]))
+    trained(session, 3)
+    (tmp_path / "points.csv").write_text(session.table())
     words = shlex.split(session.code(3)["shell"].replace("\\\n", " "))
     assert words.pop(0) == "fastmlp"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         main.main([*words, "--quiet", "-o", "m.fastmlp"], standalone_mode=False)
-    assert (tmp_path / "m.fastmlp").exists()
+    network = load_model(tmp_path / "m.fastmlp").estimator_
+    assert layer_units(network) == session.observer.plan.layer_units
+    assert network.n_iter_ == 3 or "schedule" in settings
 
 
 def test_every_lesson_can_be_opened(opened):
-    for _, text, settings in LESSONS:
+    for _, text, settings in LESSONS.values():
         assert text.endswith(".") and opened(**settings).frame(0, 0)["is_finite"]
     assert len(catalogue()["lessons"]) == len(LESSONS)
 
 
+def test_demos_name_lessons_that_there_are():
+    named = [about for about in map(demos.about, demos.names()) if about.lesson]
+    assert len(named) > 5 and {about.lesson for about in named} <= set(LESSONS)
+    assert all(demos.about(name).topic for name in demos.names())
+
+
 def test_lessons_show_what_they_say(opened):
-    line = trained(opened(**lesson("Exclusive or: a line cannot")), 300)
+    line = trained(opened(**lesson("linear-xor")), 300)
     assert line["train_score"] < 0.8 and line["losses"][-1] > 0.6
-    assert trained(opened(**lesson("Exclusive or: two units can")), 300)["train_score"] == 1
-    norms = trained(opened(**lesson("Vanishing gradients")), 2)["gradients"]
+    assert trained(opened(**lesson("xor")), 300)["train_score"] == 1
+    norms = trained(opened(**lesson("vanishing")), 2)["gradients"]
     assert norms[0] < 1e-3 * norms[-1]
-    assert max(trained(opened(**lesson("Dead relus")), 30)["dead"]) > 0.9
-    diverged = trained(opened(**lesson("Too high a learning rate")), 200)
+    assert max(trained(opened(**lesson("dead-relus")), 30)["dead"]) > 0.9
+    diverged = trained(opened(**lesson("high-rate")), 200)
     assert "non-finite" in diverged["ending"] and diverged["losses"][0] is not None
-    over = trained(opened(**lesson("Overfitting")), 300)
-    cured = trained(opened(**lesson("Overfitting, cured by L2")), 300)
+    over = trained(opened(**lesson("overfitting")), 300)
+    cured = trained(opened(**lesson("overfitting-cured")), 300)
     assert over["test_losses"][-1] > 2 * cured["test_losses"][-1]
-    one, two = ({**lesson("A bump from few units"), "hidden": [n]} for n in (1, 2))
+    one, two = ({**lesson("bump"), "hidden": [n]} for n in (1, 2))
     assert trained(opened(**one), 500)["train_score"] < 0.5
     assert trained(opened(**two), 500)["train_score"] > 0.95
 
@@ -289,7 +339,7 @@ def test_a_clicked_point_has_the_graph_of_a_trace(opened, settings, tmp_path, mo
     assert away["point"] is None and away["place"] == [90, 90] and away["layers"][-1]
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("kind", ["circle", "hills"])
 def test_a_point_is_told_of_weights_that_have_diverged(opened, activation, kind):
     session = opened(kind=kind, activation=activation, n_points=20)

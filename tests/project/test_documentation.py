@@ -253,6 +253,21 @@ def test_every_choice_has_its_formula(names):
     assert len(names) > 1 and names <= with_formula
 
 
+@pytest.mark.parametrize(
+    "names",
+    [ACTIVATIONS, _losses(fastmlp.MLPClassifier), _losses(fastmlp.MLPRegressor)],
+    ids=["activations", "classifier losses", "regressor losses"],
+)
+def test_every_formula_is_derived_and_checked_on_the_page_of_mathematics(names):
+    text = (DOCS / "mathematics.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line[:1] == "|"]
+    derived = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    # The block on the page compares each with differences, and the tests run it.
+    (block, *_) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    checked = set(re.findall(r'^    "(\w+)": \(', block, re.MULTILINE))
+    assert names <= derived and names <= checked
+
+
 def test_every_parameter_is_on_the_page_of_options():
     text = (DOCS / "options.md").read_text()
     # These are no options of the mathematics; their places are other pages and the reference.
@@ -308,6 +323,10 @@ NOT_COMBINED = {
         _continuing(scoring="accuracy"),
         _continuing(swa_start=1),
     ],
+    "`activation='step'` with training, which has no gradient to go by": [
+        _fitting(activation="step"),
+        _continuing(activation=["relu", "step"], hidden_layer_sizes=(3, 2)),
+    ],
 }
 
 
@@ -342,7 +361,9 @@ def test_every_activation_is_in_the_help(activation):
     text = fastmlp.MLPClassifier.__doc__
     listed = re.search(r"    activation : .*?\n(.*?)\n    \w+ : ", text, re.DOTALL)[1]
     name = activation.name.lower()
-    assert re.search(rf"\b{name}\b", option.help) and f"'{name}'" in listed
+    assert f"'{name}'" in listed
+    # The command trains.
+    assert bool(re.search(rf"\b{name}\b", option.help)) is activation.is_trainable
 
 
 def test_every_table_of_speed_says_where_it_was_measured():

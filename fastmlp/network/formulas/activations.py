@@ -121,6 +121,16 @@ def gelu_slope(z):
     return (1 + erf(SQRT_HALF * z)) / 2 + z * density
 
 
+def step(z):
+    """Return 1 where z is above 0, else 0, as a threshold unit does; NaN stays NaN."""
+    return 1 if z > 0 else 0 if z <= 0 else z
+
+
+def step_derivative(a):
+    """Return 0, which is the derivative wherever there is one."""
+    return 0
+
+
 def formula_of(activation):
     """Return the formula of an activation: a function of z.
 

@@ -72,6 +72,12 @@ export function pathOf(values, {x, y}) {
   return path;
 }
 
+// A number that has room beside the axis.
+export function short(x) {
+  const text = number(x);
+  return text.length > 7 ? x.toExponential(0) : text;
+}
+
 function drawAxes(context, {low, high, n}, width, height) {
   context.strokeStyle = css("--line");
   context.lineWidth = 1;
@@ -79,8 +85,8 @@ function drawAxes(context, {low, high, n}, width, height) {
   context.fillStyle = css("--soft");
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "right";
-  context.fillText(number(high), LEFT - 4, TOP + 9);
-  context.fillText(number(low), LEFT - 4, height - BOTTOM);
+  context.fillText(short(high), LEFT - 4, TOP + 9);
+  context.fillText(short(low), LEFT - 4, height - BOTTOM);
   context.fillText(String(n), width - RIGHT, height - 3);
   context.textAlign = "left";
   context.fillText("1", LEFT, height - 3);

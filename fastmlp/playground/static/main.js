@@ -3,10 +3,11 @@
 import * as api from "./api.js";
 import {drawChart} from "./charts.js";
 import {Controls, byId, element} from "./controls.js";
+import {showLegend, showMeasures} from "./measures.js";
 import {Network, number} from "./network.js";
 import {save, toPng, toSvg} from "./picture.js";
 import {showPoint} from "./point.js";
-import {copyOf, fromHash, toHash} from "./settings.js";
+import {copyOf, fromHash, haveShapes, toHash} from "./settings.js";
 import {Surface} from "./surface.js";
 
 const SPEEDS = [1, 2, 5, 10, 20, 50, 100];
@@ -27,8 +28,10 @@ const begin = debounced(openSession, WAIT);
 async function openSession() {
   const mine = ++changes, former = session;
   session = null;
+  // A page has one session at a time, of which the server has few.
+  if (former) await api.endSession(former.session);
+  if (mine !== changes) return;
   const opened = await attempt(() => api.openSession(settings));
-  if (former) api.endSession(former.session);
   if (!opened) return;
   if (mine !== changes) {
     api.endSession(opened.session);
@@ -44,6 +47,7 @@ async function openSession() {
   controls.showLosses(!session.classes.length, session.loss);
   byId("score-name").textContent = session.classes.length ? "Accuracy" : "R²";
   byId("notes").replaceChildren(...session.notes.map((note) => element("li", {}, note)));
+  showLegend(byId("legend"), session, settings.kind === "table");
   showPointer();
   closePoint();
   show(session.frame);
@@ -73,7 +77,7 @@ async function attempt(question) {
     }
     byId("problem-text").textContent = error.message;
     byId("problem").hidden = false;
-    byId("retry").hidden = !(error instanceof api.ServerGone);
+    byId("retry").hidden = !(error instanceof api.Passing);
     return undefined;
   }
 }
@@ -161,7 +165,7 @@ function show(found) {
   byId("test-score").textContent = score(found.test_score, percent);
   byId("train-loss").textContent = number(losses[found.epoch - 1]);
   byId("test-loss").textContent = number(testLosses[found.epoch - 1]);
-  showMeasures(found);
+  showMeasures(byId("measures"), found, network.sizes);
   drawCharts();
 }
 
@@ -176,27 +180,6 @@ function drawCharts() {
     {values: losses, color: "--low"}, {values: testLosses, color: "--high", dashed: true},
   ], {isLog: byId("log").checked, epoch});
   drawChart(byId("rate-chart"), [{values: rates, color: "--accent"}], {epoch});
-}
-
-// The rows of the table are made once for a network, and then only filled.
-function showMeasures(found) {
-  const norms = found.gradients ?? [], rows = byId("measures");
-  if (rows.childElementCount !== network.sizes.length - 1) {
-    rows.replaceChildren(...network.sizes.slice(1).map((size, i) => {
-      const name = i + 2 === network.sizes.length ? "Output" : `Layer ${i + 1}`;
-      const meter = element("meter", {max: 1, "aria-label": `Norm of the gradient, ${name}`});
-      return element("tr", {}, element("th", {scope: "row"}, name), element("td", {}, String(size)),
-        element("td", {}, meter, element("span")), element("td"));
-    }));
-  }
-  const largest = Math.max(...norms, 1e-300);
-  [...rows.children].forEach((row, i) => {
-    row.children[1].textContent = network.sizes[i + 1];
-    row.querySelector("meter").value = norms[i] ? norms[i] / largest : 0;
-    row.querySelector("span").textContent = norms[i] === undefined ? "–" : norms[i]?.toPrecision(2);
-    const share = found.dead?.[i];
-    row.lastChild.textContent = typeof share === "number" ? `${Math.round(100 * share)} %` : "–";
-  });
 }
 
 // Words for those who do not see the picture.
@@ -299,8 +282,15 @@ function closePoint() {
 async function readFile() {
   const [file] = byId("file").files;
   if (!file) return;
-  const text = await file.text();
-  const found = await attempt(() => api.describeTable(text));
+  let text;
+  const found = await attempt(async () => {
+    if (file.size > offered.table_bytes) {
+      throw new Error(`The file has ${(file.size / 2 ** 20).toFixed(1)} MiB, and a table here has at ` +
+        `most ${offered.table_bytes / 2 ** 20}; leave some of its rows out.`);
+    }
+    text = await file.text();
+    return api.describeTable(text);
+  });
   if (!found) return;
   const options = (names) => names.map((name) => element("option", {value: name}, name));
   const all = found.columns.map((column) => column.name);
@@ -356,9 +346,10 @@ async function saveAs(kind) {
   save(blob, `playground-${frame.epoch}.${kind}`);
 }
 
-function savePoints() {
-  const lines = session.places.map(([x1, x2], i) => `${x1},${x2},${session.y[i]}`);
-  save(new Blob([["x1,x2,y", ...lines, ""].join("\n")], {type: "text/csv"}), "points.csv");
+async function savePoints() {
+  if (!session) return;
+  const found = await attempt(() => api.table(session.session));
+  if (found) save(new Blob([found.csv], {type: "text/csv"}), "points.csv");
 }
 
 // ---- the beginning -------------------------------------------------------------------------
@@ -379,6 +370,25 @@ function use(given) {
   settings = withDefaults(given);
   controls.set(settings);
   restart();
+}
+
+function useLesson(i) {
+  byId("lesson").value = i;
+  use(offered.lessons[i]?.settings ?? {});
+}
+
+// Show what a link holds: a lesson or settings; tells whether it holds any.
+function follow(hash) {
+  const lesson = offered.lessons.findIndex(({name}) => hash === `#lesson=${name}`);
+  if (lesson >= 0) {
+    useLesson(lesson);
+    return true;
+  }
+  const given = fromHash(hash);
+  if (!given || !haveShapes(given, offered.defaults)) return false;
+  byId("lesson").value = -1;
+  use(given);
+  return true;
 }
 
 function debounced(action, wait) {
@@ -405,7 +415,7 @@ function listen() {
   byId("next-seed").addEventListener("click", () => controls.change("seed", settings.seed + 1));
   byId("lesson").addEventListener("change", (event) => {
     pause();
-    use(offered.lessons[Number(event.target.value)]?.settings ?? {});
+    useLesson(Number(event.target.value));
   });
   byId("add-layer").addEventListener("click", () => {
     settings.activation = [...settings.activation, settings.activation.at(-1) ?? "tanh"];
@@ -436,8 +446,7 @@ function listen() {
   byId("save-points").addEventListener("click", savePoints);
   addEventListener("pagehide", () => session && api.endSession(session.session));
   addEventListener("hashchange", () => {
-    const given = fromHash(location.hash);
-    if (given) use(given);
+    follow(location.hash);
   });
   addEventListener("resize", drawCharts);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => frame && show(frame));
@@ -465,9 +474,11 @@ async function main() {
     surface.draw();
   });
   listen();
-  const shared = fromHash(location.hash);
-  byId("lesson").value = shared ? -1 : 0;
-  use(shared ?? offered.lessons[0].settings);
+  if (follow(location.hash)) return;
+  useLesson(0);
+  if (location.hash.length > 1) {
+    byId("story").prepend("The link holds no settings that can be read. This is the first lesson. ");
+  }
 }
 
 main();

@@ -6,7 +6,11 @@ import {paint, paintCurve, weightColor} from "./colors.js";
 const SVG = "http://www.w3.org/2000/svg";
 const MOST_EDGES_TOUCHED = 1200;
 
-export const number = (x) => (x === null || x === undefined ? "–" : String(Number(x.toPrecision(3))));
+// Three digits; small numbers have an exponent rather than many zeros.
+export function number(x) {
+  if (x === null || x === undefined) return "–";
+  return x !== 0 && Math.abs(x) < 1e-4 ? x.toExponential(2) : String(Number(x.toPrecision(3)));
+}
 
 function svg(name, attributes = {}) {
   const made = document.createElementNS(SVG, name);
@@ -23,7 +27,8 @@ export class Network {
     this.told = told;
     this.unitGrid = unitGrid;
     this.onSelect = onSelect;
-    new ResizeObserver(() => this.session && this.#place()).observe(element);
+    // The room is that of the panel, which scrolls where the network is wider.
+    new ResizeObserver(() => this.session && this.#place()).observe(element.parentNode);
   }
 
   // Build the units and lines of another network.

@@ -1,7 +1,7 @@
 // The page's pictures as one file: SVG, and PNG made of it.
 
 import {css} from "./colors.js";
-import {pathOf, scaleOf} from "./charts.js";
+import {pathOf, scaleOf, short} from "./charts.js";
 
 const NS = "http://www.w3.org/2000/svg", SIDE = 420, GAP = 24;
 
@@ -32,18 +32,37 @@ export function toSvg({canvas, layout, losses, testLosses, caption}) {
     );
   }
   root.append(network);
-  const curves = [{values: losses, color: "--low"}, {values: testLosses, color: "--high"}];
-  const scale = scaleOf(curves, false, width - 2 * GAP, 140);
-  const chart = make("g", {transform: `translate(${GAP} ${height - 170})`});
-  for (const {values, color} of curves) {
-    chart.append(make("path", {
-      d: pathOf(values, scale) || "M0 0", fill: "none", stroke: css(color), "stroke-width": 2,
-    }));
-  }
-  root.append(chart, make("text", {
+  root.append(chartOf(losses, testLosses, width - 2 * GAP, height - 180), make("text", {
     x: GAP, y: height - 10, fill: css("--ink"), "font-family": "sans-serif", "font-size": 14,
   }, caption));
   return {text: new XMLSerializer().serializeToString(root), width, height};
+}
+
+// The losses with their axes and names, in a group of its own.
+function chartOf(losses, testLosses, width, top) {
+  const curves = [{name: "training", values: losses, color: "--low"},
+    {name: "test", values: testLosses, color: "--high", dashed: "5 3"}];
+  const scale = scaleOf(curves, false, width, 140), foot = scale.y(scale.low);
+  const chart = make("g", {
+    transform: `translate(${GAP} ${top})`, "font-family": "sans-serif", "font-size": 12, fill: css("--soft"),
+  });
+  const left = scale.x(0);
+  chart.append(
+    make("path", {d: `M${left} 0V${foot}H${width}`, fill: "none", stroke: css("--line")}),
+    make("text", {x: left - 6, y: 12, "text-anchor": "end"}, short(scale.high)),
+    make("text", {x: left - 6, y: foot, "text-anchor": "end"}, short(scale.low)),
+    make("text", {x: width, y: foot + 15, "text-anchor": "end"}, `epoch ${scale.n}`),
+  );
+  curves.forEach(({name, values, color, dashed}, i) => {
+    const line = {fill: "none", stroke: css(color), "stroke-width": 2, "stroke-dasharray": dashed ?? "none"};
+    const x = width - 110, y = 12 + 18 * i;
+    chart.append(
+      make("path", {d: pathOf(values, scale) || "M0 0", ...line}),
+      make("path", {d: `M${x} ${y - 4}H${x + 26}`, ...line}),
+      make("text", {x: x + 32, y}, name),
+    );
+  });
+  return chart;
 }
 
 export async function toPng(drawn) {

@@ -33,6 +33,14 @@ export function fromHash(hash) {
   }
 }
 
+// Whether lists are lists and no longer than the forms can show; the server checks what is in them.
+export function haveShapes(settings, defaults) {
+  return ["hidden", "features"].every((key) => {
+    const value = settings[key] ?? defaults[key];
+    return Array.isArray(value) && value.length <= 20 && settings[key] !== null;
+  });
+}
+
 export function copyOf(value) {
   return JSON.parse(JSON.stringify(value));
 }
