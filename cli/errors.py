@@ -90,7 +90,10 @@ def in_shell_words(text: object, command: click.Command | None = None) -> str:
         option = options[name]
         return _with_value(option, match["value"]) if match["value"] else _flag(option)
 
-    shown = _PARAMETER.sub(shell_words, _ONLY_IN_PYTHON.sub("", str(text)))
+    plain = str(text)
+    if "resume" in options:
+        plain = plain.replace("the same call goes on with", "--resume goes on with")
+    shown = _PARAMETER.sub(shell_words, _ONLY_IN_PYTHON.sub("", plain))
     return shown.replace("=....", "=...")  # the end of a sentence
 
 

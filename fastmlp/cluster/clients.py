@@ -154,7 +154,7 @@ def errors_of(client: Any) -> Iterator[None]:
 
 def _lost(client: Any) -> str:
     if client.status in ("closed", "closing"):
-        return "the client was closed while the cluster trained; nothing is kept"
+        return "the client was closed while the cluster trained"
     return (
         f"the scheduler at {address_of(client)} was lost; start it and its workers anew, and then "
         "the training"

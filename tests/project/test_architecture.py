@@ -33,8 +33,8 @@ ROOMS = {
         "estimators",
         "tabular",
     },
-    "cluster": {"exceptions", "engines", "estimators", "streaming", "tabular"},
-    "dask": {"exceptions", "cluster"},
+    "cluster": {"exceptions", "engines", "training", "estimators", "streaming", "tabular"},
+    "dask": {"exceptions", "training", "cluster"},
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
     "serving": {"exceptions", "tabular", "export"},
