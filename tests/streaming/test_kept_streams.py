@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import fit_quietly
 
 from fastmlp import (
     Checkpoint,
@@ -58,7 +59,7 @@ def trained(options, **further):
     return [[[w.tolist() for w in n.coefs_] for n in networks], repr(report), model.n_iter_]
 
 def killed(options, moment):
-    visits, writes, fsync = [], [], os.fsync
+    visits, writes = [], []
 
     def kill():
         os.kill(os.getpid(), signal.SIGKILL)
@@ -73,9 +74,8 @@ def killed(options, moment):
         writes.append(handle)
         if moment == ["write", (len(writes) + 1) // 2] and len(writes) % 2:
             kill()
-        fsync(handle)
 
-    os.fsync = write
+    os.fsync = write  # the system has what a killed process has written, without waiting
     trained(options, n_jobs=2, told=told, checkpoint=Checkpoint("run.ckpt", 0))
     os._exit(0)
 
@@ -329,9 +329,8 @@ def test_trainings_in_memory_and_over_shards_are_told_apart(half):
     options = {"hidden_layer_sizes": (6,), "max_iter": 4}
     with pytest.raises(InputError, match="this checkpoint is of another fit"):
         train_table(frame, checkpoint=half, **options)
-    TabularRegressor(**options).fit(
-        frame.drop(columns="y"), frame["y"], checkpoint=Checkpoint("m.ckpt", 0, keep=True)
-    )
+    kept = Checkpoint("m.ckpt", 0, keep=True)
+    fit_quietly(TabularRegressor(**options), frame.drop(columns="y"), frame["y"], checkpoint=kept)
     with pytest.raises(InputError, match="the way of training was missing there, and is over sh"):
         train_files("t.csv", **QUICK, checkpoint="m.ckpt")
 
@@ -340,9 +339,7 @@ def test_files_that_are_damaged_or_foreign_are_refused_before_the_table_is_read(
     content = Path(half).read_bytes()
     for damaged in (content[:-30], content[: len(content) // 2], b"y\n1\n"):
         Path(half).write_bytes(damaged)
-        with pytest.raises(
-            ModelFileError, match=r"exists and is not a checkpoint|damaged"
-        ) as error:
+        with pytest.raises(ModelFileError, match=r"is not a checkpoint|damaged") as error:
             train_files("none.csv", checkpoint=half)
         assert "\n" not in str(error.value)
 
