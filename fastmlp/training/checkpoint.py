@@ -36,6 +36,8 @@ class Checkpoint:
     result has the bits of a fit that was never interrupted, whatever the number of threads; only
     L-BFGS starts anew from the weights that it had reached. The file is written at the end of an
     epoch, and where Ctrl-C or SIGTERM ends the fit. It is removed when the fit is complete.
+    :func:`fastmlp.train_files` writes it after visits to shards as well, and
+    :func:`fastmlp.dask.fit` where a cluster is lost.
 
     Parameters
     ----------
