@@ -343,9 +343,10 @@ def errors_as_lines(debug: bool) -> Iterator[None]:
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code of an error: whether it is one in the input, or a fault of ours."""
-    from fastmlp.exceptions import InputError
+    from fastmlp.exceptions import DivergenceError, InputError
 
-    return USAGE if isinstance(error, InputError | OSError | MemoryError | ImportError) else FAULT
+    of_input = InputError | DivergenceError | OSError | MemoryError | ImportError
+    return USAGE if isinstance(error, of_input) else FAULT
 
 
 def _as_line(error: Exception) -> click.ClickException:

@@ -16,6 +16,7 @@ from fastmlp_cli import stream
 
 from fastmlp import ClusterError, load_model
 from fastmlp.export.checkpoint_file import read_checkpoint
+from fastmlp.streaming import training
 from fastmlp.tabular.pack.members import networks_of
 
 STREAM = ("fit", "data.csv", "--stream", *QUICK)
@@ -175,6 +176,22 @@ def test_a_cluster_that_is_lost_is_told_with_the_way_to_go_on(data, act_in):
     run(*STREAM, *KEPT, "--resume", "-o", "s.fastmlp")
     run(*STREAM, "-o", "whole.fastmlp")
     assert weights("c.fastmlp") == weights("s.fastmlp") == weights("whole.fastmlp")
+
+
+def test_a_stream_that_diverges_is_no_internal_error(data, monkeypatch):
+    visit = training.visit
+
+    def diverging(rows, plan, position, seed, rate, **options):
+        found = visit(rows, plan, position, seed, rate, **options)
+        return found._replace(loss=np.nan) if seed[1] == 2 else found
+
+    monkeypatch.setattr(training, "visit", diverging)
+    assert fails(*STREAM, *KEPT).endswith(
+        "Training diverged in epoch 3: the loss is not finite. Choose a smaller --learning-rate. "
+        "run.ckpt has the epochs before, of which fastmlp export makes a model."
+    )
+    run("export", "run.ckpt", "so-far.fastmlp")
+    assert load_model("so-far.fastmlp").n_iter_ == 2
 
 
 def test_files_are_checked_before_the_table_is_read(data, monkeypatch):
