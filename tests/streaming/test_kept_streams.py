@@ -35,14 +35,13 @@ QUICK = {"hidden_layer_sizes": (6,), "max_iter": 4, "test_size": 0.1}
 # The numbers of the visits after which the process is killed, of four shards in each epoch; or, as
 # ("write", n), in the middle of the n-th file, of which each epoch has one more.
 CASES = {
-    "adam": ({}, [1, 4, 7]),
-    "sgd": ({"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 1}, [6, 13]),
+    "adam": ({}, [1, 4]),
+    "sgd": ({"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 1}, [13]),
     "adamw": ({"solver": "adamw", "weight_decay": 0.01, "dropout": 0.2}, [5, ("write", 7)]),
-    "rmsprop": ({"solver": "rmsprop", "clip_norm": 0.5}, [10]),
-    "early stopping": ({"early_stopping": True, "n_iter_no_change": 1, "tol": 0.5}, [3, 9]),
+    "early stopping": ({"early_stopping": True, "n_iter_no_change": 1, "tol": 0.5}, [9]),
     "plateau": ({"lr_schedule": "plateau", "early_stopping": False}, [("write", 12)]),
-    "cycles": ({"lr_schedule": "multi_cycle"}, [11]),
-    "members": ({"members": 2, "max_iter": 2}, [6, 8, 11]),
+    "cycles": ({"lr_schedule": "multi_cycle", "solver": "rmsprop"}, [11]),
+    "members": ({"members": 2, "max_iter": 2}, [6, 11]),
     "classes": ({"target": "kind"}, [14]),
 }
 SCRIPT = """
@@ -136,11 +135,19 @@ def lost_in(epoch, error=LostError):
     return told
 
 
-@pytest.fixture
-def half():
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
     """The checkpoint of a training that has ended in its third epoch."""
+    folder = tmp_path_factory.mktemp("half")
+    table().to_csv(folder / "t.csv", index=False)
     with pytest.raises(LostError):
-        train_files("t.csv", **QUICK, told=lost_in(3), checkpoint="run.ckpt")
+        train_files(folder / "t.csv", **QUICK, told=lost_in(3), checkpoint=folder / "run.ckpt")
+    return (folder / "run.ckpt").read_bytes()
+
+
+@pytest.fixture
+def half(content):
+    Path("run.ckpt").write_bytes(content)
     return "run.ckpt"
 
 
@@ -157,8 +164,7 @@ def test_streams_that_are_killed_go_on_to_the_same_bits():
         assert moment["is_same_end"] and moment["n_lost"] == 0, moment
 
 
-@pytest.mark.parametrize("epoch", [1, 3])
-@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize(("epoch", "members"), [(1, 1), (3, 2)])
 def test_an_interrupt_waits_for_a_visit_and_leaves_a_checkpoint(epoch, members):
     options = {**QUICK, "members": members}
 
