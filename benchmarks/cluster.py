@@ -115,12 +115,13 @@ def bytes_received(dask_worker):
 def ring_seconds(client, n_networks, n_epochs, n_rows):
     """Let networks circulate; return the seconds and the bytes that workers got from each other."""
     from fastmlp.cluster.ring import Ring
+    from fastmlp.streaming.keeping import KeptCourses
 
     shards = [client.submit(_shard, i, n_rows, pure=False) for i in range(N_SHARDS)]
     client.gather([client.submit(len, shard, pure=False) for shard in shards])
     before = sum(client.run(bytes_received).values())
     began = time.perf_counter()
-    Ring(client, *_networks(n_networks, n_epochs), shards, None, None).train()
+    Ring(client, *_networks(n_networks, n_epochs), shards, None, None, KeptCourses()).train()
     seconds = time.perf_counter() - began
     return seconds, sum(client.run(bytes_received).values()) - before
 

@@ -90,7 +90,10 @@ def in_shell_words(text: object, command: click.Command | None = None) -> str:
         option = options[name]
         return _with_value(option, match["value"]) if match["value"] else _flag(option)
 
-    shown = _PARAMETER.sub(shell_words, _ONLY_IN_PYTHON.sub("", str(text)))
+    plain = str(text)
+    if "resume" in options:
+        plain = plain.replace("the same call goes on with", "--resume goes on with")
+    shown = _PARAMETER.sub(shell_words, _ONLY_IN_PYTHON.sub("", plain))
     return shown.replace("=....", "=...")  # the end of a sentence
 
 
@@ -340,9 +343,10 @@ def errors_as_lines(debug: bool) -> Iterator[None]:
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code of an error: whether it is one in the input, or a fault of ours."""
-    from fastmlp.exceptions import InputError
+    from fastmlp.exceptions import DivergenceError, InputError
 
-    return USAGE if isinstance(error, InputError | OSError | MemoryError | ImportError) else FAULT
+    of_input = InputError | DivergenceError | OSError | MemoryError | ImportError
+    return USAGE if isinstance(error, of_input) else FAULT
 
 
 def _as_line(error: Exception) -> click.ClickException:

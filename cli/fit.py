@@ -226,7 +226,9 @@ def fit(
 
     With --cluster the workers of a cluster read the files, whose names have to be the same for all
     of them, and networks circulate over the rows in their memory: 8, unless an option says what a
-    network is like or how many --members there are. The model is that of --stream with as many.
+    network is like or how many --members there are. The model is that of --stream with as many,
+    and each goes on with the checkpoint of the other one. Where the cluster is lost, that of
+    --cluster has each network at the end of an epoch.
     """
     from .output import (
         describe,
@@ -245,7 +247,7 @@ def fit(
         raise UserError("--stream is for one machine, and --cluster for several; leave out one")
     if stream or cluster is not None:
         flag = "--stream" if stream else "--cluster"
-        _check_shards(flag, refit, report_path, checkpoint)
+        _check_shards(flag, refit, report_path)
     if cache is not None and not stream:
         raise UserError("--cache needs the --stream whose rows it is for")
     if refit and checkpoint is not None:
@@ -272,7 +274,7 @@ def fit(
     if stream or cluster is not None:
         if parameters["effort"] == "default":
             del parameters["effort"]
-        frame, options = None, {**reading, **parameters}
+        frame, options = None, {**reading, "checkpoint": kept, **parameters}
         if cluster is None:
             model = fit_stream(data, target, cache or output.parent, quiet, **options)
         else:
@@ -285,6 +287,7 @@ def fit(
         )
     report = model.report_
     if report["interrupted"] and not report["epochs"]:
+        _remark_on_resume(checkpoint)
         raise KeyboardInterrupt
     forget_signals()
     if not quiet:
@@ -293,8 +296,7 @@ def fit(
     if report["interrupted"]:
         later = "; targets that were to follow have hardly been trained"
         remark(f"interrupted after {_trained(report)}{later if 'targets' in report else ''}")
-        if checkpoint is not None and checkpoint.exists():
-            remark(f"--resume goes on with {checkpoint}")
+        _remark_on_resume(checkpoint)
     with signals_held():
         save_trained(model, output)
         if checkpoint is not None and not report["interrupted"]:
@@ -362,12 +364,13 @@ def _remark_on_target(name: Any) -> None:
     remark(f"target: {name!r}, the last column (choose with --target)")
 
 
-def _check_shards(
-    flag: str, refit: bool, report_path: Path | None, checkpoint: Path | None
-) -> None:
+def _remark_on_resume(checkpoint: Path | None) -> None:
+    if checkpoint is not None and is_checkpoint(checkpoint):
+        remark(f"--resume goes on with {checkpoint}")
+
+
+def _check_shards(flag: str, refit: bool, report_path: Path | None) -> None:
     """Refuse what needs the table in memory, and cannot be used with a flag."""
-    if checkpoint is not None:
-        raise UserError(f"--checkpoint cannot be used with {flag}")
     if refit:
         raise UserError(f"--refit cannot be used with {flag}; use --test-size 0 for all rows")
     if report_path is not None:

@@ -119,6 +119,7 @@ def _show_checkpoint(path: Path, manifest: dict[str, Any], as_json: bool) -> Non
         ("written", f"{written}, after {progress['seconds']:.0f} s"),
         ("model", "none yet" if model is None else f"{type(model).__name__} (fastmlp export)"),
         ("epochs", str(progress["epochs"])),
+        ("visits", f"{progress['visits']:.0f} of the next epoch" if "visits" in progress else ""),
         ("networks", str(progress["networks"]) if progress["networks"] > 1 else ""),
     ]
     for name, title in (("loss", "loss"), ("validation_score", "best validation score")):

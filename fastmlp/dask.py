@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .cluster.clients import distributed
+from .training.checkpoint import CheckpointPath
 
 __all__ = ["fit", "predict", "predict_proba"]
 
@@ -21,6 +22,7 @@ def fit(
     target: Any = None,
     client: Any = None,
     told: Callable[[str, float], None] | None = None,
+    checkpoint: CheckpointPath = None,
 ) -> Any:
     """Train a model on data that lie on a cluster.
 
@@ -43,6 +45,10 @@ def fit(
         By default the one that was made last.
     told : callable, optional
         ``told(what, share)`` is called as rows are read, and after each visit.
+    checkpoint : str, Path or Checkpoint, optional
+        File, on the machine of the client, in which the state of training is kept, so that the
+        same call goes on with it where the client or the cluster is lost, to the same bits; see
+        :class:`fastmlp.Checkpoint`. It has each network at the end of an epoch.
 
     Returns
     -------
@@ -57,7 +63,8 @@ def fit(
     DataError
         When the data cannot be learned from.
     InputError
-        When a parameter cannot be used on a cluster.
+        When a parameter cannot be used on a cluster, and when the checkpoint is of another
+        training.
     ImportError
         When Dask is not installed.
 
@@ -69,7 +76,7 @@ def fit(
     distributed()
     from .cluster.fits import fit_on_cluster
 
-    return fit_on_cluster(estimator, X, y, target, client, told)
+    return fit_on_cluster(estimator, X, y, target, client, told, checkpoint)
 
 
 def predict(model: Any, X: Any) -> Any:

@@ -9,8 +9,11 @@ from sklearn.base import clone, is_classifier
 from ..estimators.parameters import invalid_parameter
 from ..exceptions import DataError, InputError
 from ..streaming import training
+from ..streaming.digests import of_arrays
+from ..streaming.keeping import KeptCourses, told_of_file
 from ..streaming.shards import Deal, number_of_shards
 from ..streaming.statistics import Told
+from ..training.keeping import Place
 from . import tasks
 from .clients import errors_of, results_of
 from .ring import Ring
@@ -25,12 +28,14 @@ _NOT_HERE = {
 }
 
 
-def fit_arrays(client: Any, estimator: Any, X: Any, y: Any, told: Told | None) -> Any:
+def fit_arrays(
+    client: Any, estimator: Any, X: Any, y: Any, told: Told | None, place: Place | None
+) -> Any:
     """Train a network on arrays of a cluster; see :func:`fastmlp.dask.fit`."""
     network = clone(estimator)
     _check(network)
-    seed = seed_of(network)
-    with errors_of(client):
+    seed = seed_of(network, place)
+    with told_of_file(place), errors_of(client):
         X_blocks, y_blocks = _blocks(X, y)
         blocks = [
             client.submit(tasks.block, *both, pure=False)
@@ -55,6 +60,20 @@ def fit_arrays(client: Any, estimator: Any, X: Any, y: Any, told: Told | None) -
             client.submit(tasks.deal_block, deal, block, first, pure=False)
             for block, first in zip(blocks, first_rows, strict=True)
         ]
+        if place is not None:
+            sums = [
+                client.submit(tasks.sums_of_block, *both, labels, is_class, pure=False)
+                for both in zip(blocks, first_rows, strict=True)
+            ]
+            place.keeper.check(
+                lambda: of_arrays(
+                    clone(network).set_params(random_state=seed),
+                    (n_rows, int(X.shape[1])),
+                    dtype,
+                    labels if is_class else None,
+                    np.sum(results_of(client, sums), axis=0),
+                )
+            )
         names_of = results_of(client, [client.submit(list, one, pure=False) for one in dealt])
         requested = {name: getattr(network, name) for name in ("batch_size", "early_stopping")}
         has_validation = any("validation" in one for one in names_of)
@@ -75,7 +94,8 @@ def fit_arrays(client: Any, estimator: Any, X: Any, y: Any, told: Told | None) -
         shards = [made(tasks.shard_block, name) for name in names]
         blocks.clear()  # the workers need their memory
         dealt.clear()
-        _, interrupted = Ring(client, [streamed], [seed], shards, held, told).train()
+        kept = KeptCourses(place, lambda networks: networks[0].set_params(**requested))
+        _, interrupted = Ring(client, [streamed], [seed], shards, held, told, kept).train()
         if interrupted and not getattr(network, "n_iter_", 0):
             raise KeyboardInterrupt
         network.set_params(**requested)

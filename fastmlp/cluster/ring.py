@@ -6,6 +6,7 @@ from typing import Any
 
 from ..exceptions import warn_user
 from ..streaming.course import Course
+from ..streaming.keeping import KeptCourses
 from ..streaming.training import StreamedNetwork
 from . import tasks
 from .clients import Completed
@@ -28,7 +29,7 @@ class _Traveller:
 
     course: Course
     given: Any
-    n_visits: int = 0
+    n_visits: int
 
 
 class Ring:
@@ -45,6 +46,8 @@ class Ring:
         The rows that validate.
     told : callable or None
         ``told(what, share)`` is called after each visit.
+    kept : KeptCourses
+        It keeps in a checkpoint where networks are at the end of an epoch.
     """
 
     def __init__(
@@ -55,18 +58,19 @@ class Ring:
         shards: list[Any],
         held: Any,
         told: Told | None,
+        kept: KeptCourses,
     ) -> None:
         self._client, self._shards, self._held, self._told = client, shards, held, told
+        self._kept = kept
         self._completed = Completed(client)
         # By the future of a visit its network, and whether it is the last of an epoch.
         self._running: dict[Any, tuple[_Traveller, bool]] = {}
-        self._travellers = [
-            _Traveller(
-                Course(streamed, len(shards), seed),
-                client.submit(tasks.given, streamed, pure=False),
-            )
-            for streamed, seed in zip(networks, seeds, strict=True)
-        ]
+        self._travellers = []
+        for streamed, seed in zip(networks, seeds, strict=True):
+            course = kept.begin(streamed, len(shards), seed)
+            n_visits = course.n_epochs * len(shards) + course.carried.n_visits
+            given = client.submit(tasks.given, streamed, pure=False)
+            self._travellers.append(_Traveller(course, given, n_visits))
 
     def train(self) -> tuple[bool, bool]:
         """Train until no network gets better.
@@ -83,17 +87,19 @@ class Ring:
             When the cluster is lost.
         """
         interrupted = False
-        try:
-            for traveller in self._travellers:
-                self._send(traveller)
-            for future in self._completed:
-                self._arrived(future)
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            for future in self._running:
-                future.release()
-            self._running.clear()
+        with self._kept.signals(interrupts=True), self._kept.until_it_fails():
+            try:
+                for traveller in self._travellers:
+                    self._send(traveller)
+                for future in self._completed:
+                    self._arrived(future)
+            except KeyboardInterrupt:
+                interrupted = True
+                self._kept.interrupted()
+            finally:
+                for future in self._running:
+                    future.release()
+                self._running.clear()
         for traveller in self._travellers:
             if traveller.course.n_epochs:
                 traveller.course.finish()
@@ -107,7 +113,7 @@ class Ring:
         if course.is_over:
             return
         number, rate, order = course.next_round()
-        carried: Any = tasks.Carried(course.position)
+        carried: Any = course.carried
         # The weights travel with the first visit, so that no worker's loss loses them.
         with config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             for i, shard in enumerate(order):
@@ -142,8 +148,9 @@ class Ring:
                 self._told(*self._progress())
         if is_last:
             carried, score = (future.result(), None) if self._held is None else future.result()
-            traveller.course.end_round(carried.position, carried.total, carried.n_rows, score)
+            traveller.course.end_round(carried, score)
             self._send(traveller)
+            self._kept.step_ends()
 
     def _progress(self) -> tuple[str, float]:
         """Return the epoch of the slowest network, and the share of the visits that are done."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError, InputError, warn_user
 from ..streaming.dealing import Dealer
+from ..streaming.keeping import KeptCourses, told_of_file
 from ..streaming.pipeline import Endings, check_parameters, train_by_shards
 from ..streaming.statistics import Sample, Statistics, Survey, Told, check_unchanged, look_at
 from ..streaming.training import StreamedNetwork
@@ -18,6 +19,8 @@ from ..tabular.csv import Origin, listed
 from ..tabular.pack.preparation import set_parameters
 from ..tabular.reading import Reading
 from ..tabular.targets import find_target
+from ..training.checkpoint import CheckpointPath
+from ..training.keeping import Place, kept
 from . import tasks
 from .clients import connected, errors_of, results_of, usable_client
 from .ring import Ring, remark_on_speed
@@ -156,8 +159,24 @@ class OnCluster:
         self._kept = {name: self._parts_of(name) for name in names}
         return together
 
+    def sums(self, dealer: Dealer) -> NDArray[np.uint64]:
+        """Add up the sums of all parts, which workers find."""
+        client, table = self._client, self._table
+        dealing = client.submit(tasks.given, dealer, pure=False)
+        futures = [
+            client.submit(tasks.sums, dealing, dealt, first, pure=False)
+            for dealt, first in zip(self._dealt, table.first_rows, strict=True)
+        ]
+        total: NDArray[np.uint64] = np.sum(results_of(client, futures), axis=0)
+        return total
+
     def train(
-        self, dealer: Dealer, networks: list[StreamedNetwork], seeds: list[int], shards: list[str]
+        self,
+        dealer: Dealer,
+        networks: list[StreamedNetwork],
+        seeds: list[int],
+        shards: list[str],
+        kept: KeptCourses,
     ) -> Endings:
         """Let all networks circulate at once."""
         client = self._client
@@ -172,7 +191,7 @@ class OnCluster:
             held = made(tasks.held_of, self._kept["validation"])
         of_shards = [made(tasks.shard_of, self._parts_of(name)) for name in shards]
         self._dealt = self._table.parts = []  # the workers need their memory
-        ring = Ring(client, networks, seeds, of_shards, held, self._table.told)
+        ring = Ring(client, networks, seeds, of_shards, held, self._table.told, kept)
         endings = Endings(*ring.train())
         if not any(hasattr(one.network, "n_iter_") for one in networks):
             raise KeyboardInterrupt  # in the first epoch, of which nothing is kept
@@ -196,15 +215,17 @@ class OnCluster:
         return np.concatenate(results_of(self._client, futures))
 
 
-def fit_table(client: Any, estimator: Any, table: Any, target: Any, told: Told | None) -> Any:
+def fit_table(
+    client: Any, estimator: Any, table: Any, target: Any, told: Told | None, place: Place | None
+) -> Any:
     """Train a model of a table on a cluster; see :func:`fastmlp.dask.fit`."""
     began = time.perf_counter()
     parameters = estimator.get_params(deep=False)
     check_parameters(estimator._task, 0.0, parameters, ON_CLUSTER)
-    seed = seed_of(estimator)
+    seed = seed_of(estimator, place)
     if isinstance(target, list):
         raise DataError("a cluster trains for one target; name a column as `target`")
-    with errors_of(client):
+    with told_of_file(place), errors_of(client):
         parts = Parts(client, client.compute(list(table.to_delayed())), told)
         name = find_target(table._meta, target)
         survey, columns = parts.survey(name)
@@ -227,16 +248,23 @@ def fit_table(client: Any, estimator: Any, table: Any, target: Any, told: Told |
             parameters,
             began,
             lambda model: n_networks_of(model, parameters, client),
+            place,
         )
     del model.report_, model.reading_, model.na_values_  # they tell of files
     return model
 
 
-def seed_of(estimator: Any) -> int:
-    """Return the seed of an estimator; raise InputError where it is no number."""
+def seed_of(estimator: Any, place: Place | None) -> int:
+    """Return the seed of an estimator; raise InputError where it is no number.
+
+    Where it has none, the one that is drawn is that of the checkpoint, if there is one.
+    """
     seed = estimator.random_state
     if seed is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
+        generator = np.random.RandomState()
+        if place is not None:
+            generator = place.begin(generator)
+        return int(generator.randint(2**32, dtype=np.uint32))
     if not isinstance(seed, int | np.integer):
         raise InputError(f"random_state must be a number on a cluster, not a {type(seed).__name__}")
     return int(seed)
@@ -272,6 +300,7 @@ def train_files_on_cluster(
     drop: str | Sequence[str] = (),
     header: bool | None = None,
     told: Told | None = None,
+    checkpoint: CheckpointPath = None,
     **parameters: Any,
 ) -> Any:
     """Train on files that all workers of a cluster can read.
@@ -291,6 +320,9 @@ def train_files_on_cluster(
         As for :func:`fastmlp.tabular.csv.read_table`.
     told : callable, optional
         ``told(what, share)`` is called as files are read, and after each visit.
+    checkpoint : str, Path or Checkpoint, optional
+        As for :func:`fastmlp.dask.fit`. :func:`fastmlp.train_files` with as many `members` can go
+        on with the file, and the other way round.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
         Where none of a network is set and no `members`, there are 8 networks.
@@ -307,7 +339,7 @@ def train_files_on_cluster(
     DataError
         When the table cannot be learned from, or when a worker cannot read a file.
     InputError
-        When a parameter cannot be used here.
+        When a parameter cannot be used here, and when the checkpoint is of another training.
     """
     began = time.perf_counter()
     check_parameters(task, test_size, parameters, ON_CLUSTER)
@@ -320,7 +352,12 @@ def train_files_on_cluster(
         verbatim=set(listed(text)),
         drop=listed(drop),
     )
-    with connected(address) as client, errors_of(usable_client(client)):
+    with (
+        kept(checkpoint) as place,
+        connected(address) as client,
+        told_of_file(place),
+        errors_of(usable_client(client)),
+    ):
         files = _Files(client, told)
         found = look_at(
             path,
@@ -341,6 +378,7 @@ def train_files_on_cluster(
             parameters,
             began,
             lambda model: n_networks_of(model, parameters, client),
+            place,
         )
 
 

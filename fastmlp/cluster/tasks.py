@@ -15,11 +15,12 @@ from ..estimators.holdout import Rows
 from ..exceptions import DataError, collected_warnings
 from ..streaming.course import held_rows, score_of
 from ..streaming.dealing import Dealer
+from ..streaming.digests import sums_of_columns
 from ..streaming.rows import are_within
 from ..streaming.shards import Deal
 from ..streaming.statistics import Sample, Survey, rows_to_train
 from ..streaming.training import StreamedNetwork
-from ..streaming.visits import Position, visit
+from ..streaming.visits import Carried, visit
 from ..tabular.chunks import read_chunks
 from ..tabular.reading import Reading
 
@@ -37,15 +38,6 @@ class Surveyed(NamedTuple):
     survey: Survey
     columns: list[Any]
     remarks: list[Warning]
-
-
-class Carried(NamedTuple):
-    """A network on its way over the shards in an epoch."""
-
-    position: Position
-    total: float = 0.0
-    """The sum of the losses of the rows so far."""
-    n_rows: float = 0.0
 
 
 def versions() -> dict[str, str]:
@@ -150,6 +142,15 @@ def deal(dealer: Dealer, part: Any, first_row: int) -> dict[str, NDArray[Any]]:
     return {name: np.concatenate(rows) for name, rows in found.items()}
 
 
+def sums(dealer: Dealer, dealt: dict[str, NDArray[Any]], first_row: int) -> NDArray[np.uint64]:
+    """Return the sums of a part of a table; see :meth:`fastmlp.streaming.dealing.Dealer.sums`."""
+    rows = np.empty(sum(map(len, dealt.values())), dealer.dtype)
+    for name, places in dealer.deal.places(first_row, len(rows)).items():
+        if len(places):
+            rows[places] = dealt[name]
+    return dealer.sums(first_row, rows)
+
+
 def counts(dealt: dict[str, Any]) -> dict[str, int]:
     """Count the rows of each shard in a part."""
     return {name: len(rows) for name, rows in dealt.items()}
@@ -184,7 +185,7 @@ def visit_shard(
     shard: Data, streamed: StreamedNetwork, carried: Carried, seed: list[int], rate: float
 ) -> Carried:
     """Train a network for one pass over a shard; it has the threads of the task."""
-    network, n_rows = streamed.network, len(shard.Y)
+    network = streamed.network
     visited = visit(
         shard,
         streamed.plan,
@@ -194,8 +195,7 @@ def visit_shard(
         device=network.device,
         n_jobs=network.n_jobs,
     )
-    total = carried.total + visited.loss * n_rows
-    return Carried(visited.position, total, carried.n_rows + n_rows)
+    return carried.after(visited, len(shard.Y))
 
 
 def score(streamed: StreamedNetwork, held: Rows, carried: Carried) -> tuple[Carried, float]:
@@ -247,6 +247,16 @@ def deal_block(
     X, y = rows
     places = deal.places(first_row, len(y))
     return {name: (X[which], y[which]) for name, which in places.items() if len(which)}
+
+
+def sums_of_block(
+    rows: tuple[NDArray[Any], NDArray[Any]], first_row: int, labels: NDArray[Any], is_class: bool
+) -> NDArray[np.uint64]:
+    """Return the sums of the columns of X and of y; of a class counts its place in `labels`."""
+    X, y = rows
+    target = np.searchsorted(labels, y) if is_class else y
+    columns = [one.astype(np.float64, copy=False) for one in (X, target[:, None])]
+    return sums_of_columns(first_row, columns)
 
 
 def _joined(parts: list[tuple[Any, Any]], dtype: np.dtype[Any]) -> tuple[Any, Any]:

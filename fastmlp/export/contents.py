@@ -416,6 +416,8 @@ _ATTRIBUTES: dict[Any, dict[str, Check]] = {
         **dict.fromkeys(("best_loss", "best_validation_score"), optional(number)),
         **dict.fromkeys(("step", "no_improvement_count", "n_samples_seen", "n_averaged"), count),
         "is_over": truth,
+        "n_visits": count,
+        **dict.fromkeys(("loss_sum", "n_rows"), number),
     },
     schedules.LearningRate: {
         "schedule": instance_of(*_SCHEDULES),
@@ -504,4 +506,6 @@ _OF_SOME: dict[Any, set[str]] = {
     Pack: {"classes_"},
     # Earlier files have no means of numbers.
     TabularPreprocessor: {"number_mean_columns_", "number_mean_values_", "number_means_"},
+    # Nor have they visits to shards.
+    TrainingState: {"n_visits", "loss_sum", "n_rows"},
 }

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..tabular.encoders.assembly import make_inputs
 from ..tabular.rows import read_rows
 from ..tabular.targets import check_known, labels_like, numeric_target, plain_target
+from .digests import sums_of_columns
 from .shards import Deal, number_of_shards, row_type
 from .statistics import Statistics
 
@@ -58,6 +59,18 @@ class Dealer:
             check_known(labels, self.classes, f"target column {self.target!r}")
             rows["target"] = np.searchsorted(self.classes, labels)
         return rows
+
+    def sums(self, first_row: int, rows: NDArray[Any]) -> NDArray[np.uint64]:
+        """Return a sum for each number, code and target; see :func:`sums_of_columns`.
+
+        Parameters
+        ----------
+        first_row : int
+            Number of the first of the rows in the table, counted from 0.
+        rows : ndarray
+            Compact rows that follow each other.
+        """
+        return sums_of_columns(first_row, [rows["numbers"], rows["codes"], rows["target"][:, None]])
 
     def inputs(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """Return the inputs of the networks for compact rows."""

@@ -18,8 +18,11 @@ from ..tabular.csv import Origin, listed
 from ..tabular.known import level_columns
 from ..tabular.paths import files_of
 from ..tabular.reading import Reading
+from ..training.checkpoint import CheckpointPath
 from ..training.history import Epoch
+from ..training.keeping import kept
 from .dealing import Dealer
+from .keeping import KeptCourses, told_of_file
 from .pipeline import Endings, check_parameters, train_by_shards
 from .shards import ShardWriter
 from .statistics import Statistics, Told, check_unchanged, look_at
@@ -47,6 +50,7 @@ def train_files(
     told: Told | None = None,
     n_rows: int | None = None,
     n_sample: int = _SAMPLE,
+    checkpoint: CheckpointPath = None,
     **parameters: Any,
 ) -> Any:
     """Train a network on files of any size, in little memory.
@@ -83,6 +87,10 @@ def train_files(
         The most rows that are read at a time; None is 100 000.
     n_sample : int, default=200000
         The most rows of which the columns are learned.
+    checkpoint : str, Path or Checkpoint, optional
+        File in which the state of training is kept, so that the same call in another process goes
+        on with it where this one is killed; see :class:`fastmlp.Checkpoint`. It is written after
+        a visit to a shard, so that of a long epoch no more is lost. The shards are made again.
     **parameters
         Parameters of :class:`fastmlp.TabularClassifier` or :class:`fastmlp.TabularRegressor`.
         There is one network, or `members` of these parameters, each of which is trained on all
@@ -98,7 +106,10 @@ def train_files(
     DataError
         When the table cannot be learned from, and when it changes while it is read.
     InputError
-        When a parameter cannot be used here, and when the shards cannot be written.
+        When a parameter cannot be used here, when the shards cannot be written, and when the
+        checkpoint is of another training.
+    DivergenceError
+        When the loss is not finite.
     """
     began = time.perf_counter()
     check_parameters(task, test_size, parameters)
@@ -111,24 +122,28 @@ def train_files(
         verbatim=set(listed(text)),
         drop=listed(drop),
     )
-    found = look_at(
-        path,
-        reading,
-        target,
-        test_size=test_size,
-        seed=random_state,
-        n_sample=n_sample,
-        n_rows=n_rows,
-        told=told,
-    )
-    folder = None if cache is None else os.fspath(cache)
-    if folder is not None and not os.path.isdir(folder):
-        raise InputError(f"{folder}: there is no such folder for `cache`")
-    with tempfile.TemporaryDirectory(prefix=".fastmlp-shards-", dir=folder) as place:
-        runner = _Here(found, Path(place), path, n_rows, callback, told)
-        return train_by_shards(
-            runner, found, task, test_size, random_state, parameters, began, _members
+    with kept(checkpoint) as place:
+        found = look_at(
+            path,
+            reading,
+            target,
+            test_size=test_size,
+            seed=random_state,
+            n_sample=n_sample,
+            n_rows=n_rows,
+            told=told,
         )
+        folder = None if cache is None else os.fspath(cache)
+        if folder is not None and not os.path.isdir(folder):
+            raise InputError(f"{folder}: there is no such folder for `cache`")
+        with (
+            tempfile.TemporaryDirectory(prefix=".fastmlp-shards-", dir=folder) as shards,
+            told_of_file(place),
+        ):
+            runner = _Here(found, Path(shards), path, n_rows, callback, told, place is not None)
+            return train_by_shards(
+                runner, found, task, test_size, random_state, parameters, began, _members, place
+            )
 
 
 def _members(model: Any) -> int:
@@ -149,13 +164,14 @@ class _Here:
         n_rows: int | None,
         callback: Callable[[Epoch], Any] | None,
         told: Told | None,
+        has_sums: bool,
     ) -> None:
         self._found, self._folder, self._path, self._n_rows = found, folder, path, n_rows
-        self._callback, self._told = callback, told
+        self._callback, self._told, self._has_sums = callback, told, has_sums
 
     def deal(self, dealer: Dealer) -> dict[str, int]:
         """Read the table a second time, and deal its rows to shards."""
-        found = self._found
+        found, self._sums = self._found, np.zeros(1, np.uint64)
         writer = ShardWriter(self._folder, dealer.dtype, dealer.deal)
         with collected_warnings():  # the first look has said them
             reading = replace(found.reading, levels=level_columns(dealer.model))
@@ -165,32 +181,52 @@ class _Here:
                 except DataError as error:
                     raise DataError(located(str(error), chunk)) from None
                 writer.add(chunk.first_row, rows)
+                if self._has_sums:
+                    self._sums = self._sums + dealer.sums(chunk.first_row, rows)
                 if self._told is not None:
                     self._told("writing shards", chunk.place)
         check_unchanged(found.sources)
         self._shards = writer.shards
         return self._shards.counts
 
+    def sums(self, dealer: Dealer) -> NDArray[np.uint64]:
+        """Return the sums of all rows, which were found when they were dealt."""
+        return self._sums
+
     def train(
-        self, dealer: Dealer, networks: list[StreamedNetwork], seeds: list[int], shards: list[str]
+        self,
+        dealer: Dealer,
+        networks: list[StreamedNetwork],
+        seeds: list[int],
+        shards: list[str],
+        kept: KeptCourses,
     ) -> Endings:
         """Train one network after the other."""
         validation = "validation" if self._shards.counts.get("validation") else None
-        converged, interrupted = True, False
-        for streamed, seed in zip(networks, seeds, strict=True):
-            has_converged, interrupted = train(
-                streamed,
-                lambda name: dealer.read(self._shards.read(name)),
-                shards,
-                validation,
-                seed,
-                self._callback,
-                self._told,
-            )
-            converged = converged and has_converged
-            if interrupted:
-                break
-        return Endings(converged, interrupted)
+        courses = [
+            kept.begin(streamed, len(shards), seed)
+            for streamed, seed in zip(networks, seeds, strict=True)
+        ]
+        interrupted = False
+        with kept.until_it_fails():
+            for streamed, course in zip(networks, courses, strict=True):
+                if interrupted:
+                    if course.n_epochs:  # those that a checkpoint had
+                        course.finish()
+                    continue
+                interrupted = train(
+                    streamed,
+                    lambda name: dealer.read(self._shards.read(name)),
+                    shards,
+                    validation,
+                    course,
+                    kept,
+                    self._callback,
+                    self._told,
+                )
+        if interrupted:
+            kept.interrupted()
+        return Endings(not interrupted and all(one.converged for one in courses), interrupted)
 
     def rows(self, name: str, step: int) -> NDArray[Any]:
         """Read rows of a shard."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import DataError, InputError
 from ..tabular.base import _SINGLE_NETWORK
+from ..tabular.call import with_network
 from ..tabular.columns import decide_task
 from ..tabular.csv import listed
 from ..tabular.frames import read_frame
@@ -20,9 +21,12 @@ from ..tabular.reports import report_on
 from ..tabular.table import settle_table, warn_of
 from ..tabular.targets import labels_like, numeric_target, plain_target, target_values
 from ..tabular.train import make_estimator
+from ..training.keeping import Place
 from . import training
 from .bags import bag_of, seeds_of
 from .dealing import Dealer, dealer_for, n_inputs_of
+from .digests import known_of_table, of_table
+from .keeping import KeptCourses
 from .statistics import Statistics
 from .training import StreamedNetwork
 
@@ -57,8 +61,16 @@ class Runner(Protocol):
     def deal(self, dealer: Dealer) -> dict[str, int]:
         """Deal all rows; return the number of rows of each shard that has some."""
 
+    def sums(self, dealer: Dealer) -> NDArray[np.uint64]:
+        """Return the sums of all rows that have been dealt; see :meth:`Dealer.sums`."""
+
     def train(
-        self, dealer: Dealer, networks: list[StreamedNetwork], seeds: list[int], shards: list[str]
+        self,
+        dealer: Dealer,
+        networks: list[StreamedNetwork],
+        seeds: list[int],
+        shards: list[str],
+        kept: KeptCourses,
     ) -> Endings:
         """Train networks by visits to shards; Ctrl-C can leave out some."""
 
@@ -106,6 +118,7 @@ def train_by_shards(
     parameters: dict[str, Any],
     began: float,
     choose_members: Callable[[Any], int],
+    place: Place | None = None,
 ) -> Any:
     """Train a model on a table that has been looked at.
 
@@ -122,6 +135,8 @@ def train_by_shards(
         When all began, by ``time.perf_counter``.
     choose_members : callable
         ``choose_members(model)`` gives the number of networks.
+    place : Place or None, default=None
+        That of the training in its checkpoint; None where there is none.
 
     Returns
     -------
@@ -132,27 +147,34 @@ def train_by_shards(
     ------
     DataError
         When the table cannot be learned from.
+    InputError
+        When the checkpoint is of another training.
     """
     model, classes, reason = _prepared(found, task, {**parameters, "random_state": seed})
     dealer = dealer_for(model, classes, found, test_size, seed)
     n_networks = choose_members(model)
+    known = known_of_table(model, found, test_size, n_networks, dealer.deal.n_shards)
+    if place is not None:
+        place.keeper.compare(known)  # to deal all rows takes a while
     counts = runner.deal(dealer)
     if sum(counts.values()) != found.n_rows:
         raise DataError("the table has changed while it was read; start again")
     names = [name for name in dealer.deal.names() if counts.get(name)]
     if not names:
         raise DataError("there are no rows left to train on; use more rows or test_size=0")
+    if place is not None:
+        place.keeper.check(lambda: of_table(dealer, known, runner.sums(dealer)))
     seeds = seeds_of(seed, n_networks)
     n_trained = sum(counts[name] for name in names)
     networks = [_begun(dealer, n_trained, bool(counts.get("validation")), one) for one in seeds]
-    endings = runner.train(dealer, networks, seeds, names)
+    kept = KeptCourses(place, lambda some: with_network(model, _together(dealer, some, None)))
+    endings = runner.train(dealer, networks, seeds, names, kept)
     # Ctrl-C can leave out networks.
     trained = [one.network for one in networks if getattr(one.network, "n_iter_", 0)]
-    if len(trained) < 2:
-        model.estimator_ = trained[0] if trained else networks[0].network
-    else:
-        held = runner.rows("validation", 1) if counts.get("validation") else None
-        model.estimator_ = bag_of(dealer, trained, held)
+    held = None
+    if len(trained) > 1 and counts.get("validation"):
+        held = runner.rows("validation", 1)
+    model.estimator_ = _together(dealer, trained or [networks[0].network], held)
     model.n_iter_ = model.estimator_.n_iter_
     why = f"because {runner.where}: packs need it in memory"
     many = f"{n_networks} networks of one kind, whose mean predicts, {why}"
@@ -171,6 +193,11 @@ def train_by_shards(
         rows = runner.rows("test", -(-counts["test"] // _MOST_TEST))
         _measure(dealer, rows, plain_target(found.sample[found.target]), model.report_)
     return model
+
+
+def _together(dealer: Dealer, trained: list[Any], held: NDArray[Any] | None) -> Any:
+    """Return the only one of some networks, or a bag of several; see :func:`bag_of`."""
+    return trained[0] if len(trained) == 1 else bag_of(dealer, trained, held)
 
 
 def _begun(dealer: Dealer, n_trained: int, is_validated: bool, seed: int) -> StreamedNetwork:

@@ -14,6 +14,7 @@ from ..network.plan import OUTPUT_ACTIVATIONS, TrainingPlan
 from ..tabular.ahead import read_ahead
 from ..training.history import Epoch
 from .course import Course, held_rows, score_of
+from .keeping import KeptCourses
 from .visits import visit
 
 # The rows of a shard for a network: inputs and targets as they are given to `fit`.
@@ -92,10 +93,11 @@ def train(
     read: ReadShard,
     shards: list[str],
     validation: str | None,
-    seed: int,
+    course: Course,
+    kept: KeptCourses,
     callback: Callable[[Epoch], Any] | None = None,
     told: Callable[[str, float], None] | None = None,
-) -> tuple[bool, bool]:
+) -> bool:
     """Train a network by visits to shards, and set its fitted attributes.
 
     Parameters
@@ -106,7 +108,9 @@ def train(
     shards : list of str
     validation : str or None
         The shard by which training ends in time and the best weights are kept.
-    seed : int
+    course : Course
+    kept : KeptCourses
+        It keeps the course in a checkpoint.
     callback : callable or None
         It is called after each epoch, and ends training if it returns True.
     told : callable or None
@@ -114,7 +118,7 @@ def train(
 
     Returns
     -------
-    converged, interrupted : bool
+    interrupted : bool
 
     Raises
     ------
@@ -122,38 +126,36 @@ def train(
         When the loss is not finite.
     """
     network = streamed.network
-    course = Course(streamed, len(shards), seed)
-    held = None if validation is None else held_rows(streamed, *read(validation))
-    interrupted = False
+    interrupted, held = False, None
     try:
-        while not course.is_over:
-            number, rate, order = course.next_round()
-            total = n_rows = 0.0
-            reached = course.position
-            # While a shard is trained on, the next one is read.
-            for i, (shard, (X, y)) in enumerate(
-                read_ahead((shard, read(shards[shard])) for shard in order)
-            ):
-                visited = visit(
-                    streamed.data(X, y),
-                    streamed.plan,
-                    reached,
-                    course.seed_of(number, shard),
-                    rate,
-                    device=network.device,
-                    n_jobs=network.n_jobs,
-                )
-                reached = visited.position
-                total, n_rows = total + visited.loss * len(y), n_rows + len(y)
-                if told is not None:
-                    told(f"epoch {number + 1}", (i + 1) / len(order))
-            score = None
-            if held is not None:
-                score = score_of(streamed, held, reached, network.n_jobs)
-            epoch = course.end_round(reached, total, n_rows, score)
-            if callback is not None and callback(epoch):
-                course.converged = True
+        with kept.signals():
+            if validation is not None and not course.is_over:
+                held = held_rows(streamed, *read(validation))
+            while not course.is_over:
+                number, rate, order = course.next_round()
+                # While a shard is trained on, the next one is read.
+                for shard, (X, y) in read_ahead((one, read(shards[one])) for one in order):
+                    visited = visit(
+                        streamed.data(X, y),
+                        streamed.plan,
+                        course.carried.position,
+                        course.seed_of(number, shard),
+                        rate,
+                        device=network.device,
+                        n_jobs=network.n_jobs,
+                    )
+                    course.carried = course.carried.after(visited, len(y))
+                    kept.step_ends()
+                    if told is not None:
+                        told(f"epoch {number + 1}", course.carried.n_visits / len(shards))
+                score = None
+                if held is not None:
+                    score = score_of(streamed, held, course.carried.position, network.n_jobs)
+                epoch = course.end_round(course.carried, score)
+                kept.step_ends()
+                if callback is not None and callback(epoch):
+                    course.converged = True
     except KeyboardInterrupt:
         interrupted = True
     course.finish()
-    return course.converged, interrupted
+    return interrupted

@@ -28,6 +28,21 @@ class Visited(NamedTuple):
     """The mean over the rows of the losses of their batches."""
 
 
+class Carried(NamedTuple):
+    """A network on its way over the shards in an epoch."""
+
+    position: Position
+    total: float = 0.0
+    """The sum of the losses of the rows so far."""
+    n_rows: float = 0.0
+    n_visits: int = 0
+
+    def after(self, visited: Visited, n_rows: int) -> "Carried":
+        """Return where a visit to a shard with so many rows has led to."""
+        total = self.total + visited.loss * n_rows
+        return Carried(visited.position, total, self.n_rows + n_rows, self.n_visits + 1)
+
+
 def visit(
     shard: Data,
     plan: TrainingPlan,

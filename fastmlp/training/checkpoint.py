@@ -14,13 +14,17 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 
 from ..schedules import LearningRate
-from .history import Epoch, Vector
+from .history import Epoch, History, Progress, Vector
 
 # What is said of a fit's parameters and data, by the names that messages use.
 Fingerprint: TypeAlias = dict[str, str]
 
 _NUMBERS = (
     "loss", "validation_score", "learning_rate", "seconds", "validation_loss", "gradient_norm",
+)  # fmt: skip
+# What changes in the state of a schedule.
+_CHANGING_RATE = (
+    "learning_rate", "epoch", "n_samples_seen", "best", "waited", "waited_at_rate",
 )  # fmt: skip
 
 
@@ -32,6 +36,8 @@ class Checkpoint:
     result has the bits of a fit that was never interrupted, whatever the number of threads; only
     L-BFGS starts anew from the weights that it had reached. The file is written at the end of an
     epoch, and where Ctrl-C or SIGTERM ends the fit. It is removed when the fit is complete.
+    :func:`fastmlp.train_files` writes it after visits to shards as well, and
+    :func:`fastmlp.dask.fit` where a cluster is lost.
 
     Parameters
     ----------
@@ -76,7 +82,7 @@ CheckpointPath: TypeAlias = "str | PathLike[str] | Checkpoint | None"
 
 @dataclass
 class TrainingState:
-    """The state of one network's training after an epoch.
+    """The state of one network's training after an epoch, or in an epoch over shards.
 
     Parameters
     ----------
@@ -104,6 +110,10 @@ class TrainingState:
     dead_units : ndarray of shape (n_epochs, n_layers), float64, or None
     is_over : bool
         Whether training ends with this epoch, before its limit of epochs.
+    n_visits : int
+        The number of shards that the network has visited in the next epoch; of rows in memory 0.
+    loss_sum, n_rows : float
+        The sum of the losses of the rows of these shards, and their number.
     """
 
     theta: Vector
@@ -126,10 +136,26 @@ class TrainingState:
     mean: Vector | None = None
     dead_units: np.ndarray | None = None
     is_over: bool = False
+    n_visits: int = 0
+    loss_sum: float = 0.0
+    n_rows: float = 0.0
 
     def small(self) -> Self:
         """Return the state of a network that is trained, without what further epochs need."""
         return replace(self, first=None, second=None, order=None, generator=None)
+
+    def restore(self, history: History, schedule: LearningRate) -> None:
+        """Give a record and a schedule, in place, what they were when the state was kept.
+
+        The epochs in the record's `numbers` are added when training ends.
+        """
+        history.loss_curve[:] = self.loss_curve.tolist()
+        if history.validation_scores is not None and self.validation_scores is not None:
+            history.validation_scores[:] = self.validation_scores.tolist()
+        history.set_progress(Progress(*(getattr(self, name) for name in Progress._fields)))
+        if self.schedule is not None:
+            for name in _CHANGING_RATE:
+                setattr(schedule, name, getattr(self.schedule, name))
 
     def epochs(self, max_epochs: int) -> list[Epoch]:
         """Return the epochs of the fit so far."""
@@ -143,6 +169,18 @@ class TrainingState:
             }
             found.append(Epoch(number, max_epochs, dead_units=of_layers, **named))
         return found
+
+
+def record_of(history: History, schedule: LearningRate, epochs: Sequence[Epoch]) -> dict[str, Any]:
+    """Return what a :class:`TrainingState` has of a record, of a schedule, and of the epochs."""
+    scores = history.validation_scores
+    return {
+        "loss_curve": np.array(history.loss_curve, np.float64),
+        "validation_scores": None if scores is None else np.array(scores, np.float64),
+        "schedule": replace(schedule),
+        **history.progress()._asdict(),
+        **numbers_of(epochs),
+    }
 
 
 def numbers_of(epochs: Sequence[Epoch]) -> dict[str, Any]:

@@ -34,12 +34,15 @@ class Keeper:
 
     Attributes
     ----------
+    path, shown : str
+        The file, and how the user has called it.
     is_interrupted : bool
-        Whether a signal has ended the fit, so that the file stays.
+        Whether the fit has ended before its time, as by a signal, so that the file stays.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint, self.path = checkpoint, os.path.abspath(checkpoint.path)
+        self.shown = os.fsdecode(checkpoint.path)
         self.every = float(checkpoint.every)
         self.files = files()
         self.files.check_path(self.path)
@@ -50,6 +53,8 @@ class Keeper:
         self._fingerprint: Fingerprint = {}
         self._states: dict[str, TrainingState] = {}
         self._generators: dict[str, np.random.RandomState] = {}
+        if self._found is not None:
+            self._generators.update(self._found.generators)
         self._lock = threading.RLock()
         self._before = float(self._found.progress["seconds"]) if self._found else 0.0
         self._began = self._written = time.perf_counter()
@@ -76,16 +81,26 @@ class Keeper:
         fingerprint = self._fingerprint = describe()
         if self._found is None:
             return
-        kept = self._found.fingerprint
-        for name in [*fingerprint, *kept]:
-            there, here = kept.get(name, "missing"), fingerprint.get(name, "missing")
+        others = [name for name in self._found.fingerprint if name not in fingerprint]
+        self.compare({**fingerprint, **dict.fromkeys(others, "missing")})
+        self._states.update(zip(self._found.places, self._found.states, strict=True))
+
+    def compare(self, fingerprint: Fingerprint) -> None:
+        """Refuse the file by a part of the fingerprint, before the rest of it is known.
+
+        Raises
+        ------
+        InputError
+            When the file is of another fit; the message names the first difference.
+        """
+        kept = fingerprint if self._found is None else self._found.fingerprint
+        for name, here in fingerprint.items():
+            there = kept.get(name, "missing")
             if there != here:
                 raise InputError(
-                    f"{self._checkpoint.path}: this checkpoint is of another fit: {name} was "
+                    f"{self.shown}: this checkpoint is of another fit: {name} was "
                     f"{there} there, and is {here} here; choose another file, or remove this one"
                 )
-        self._states.update(zip(self._found.places, self._found.states, strict=True))
-        self._generators.update(self._found.generators)
 
     def state(self, place: str) -> TrainingState | None:
         """Return the state that a part of the fit had when the file was written."""
@@ -142,10 +157,17 @@ class Keeper:
                 self._on_disk = self._identity()
             self._written = time.perf_counter()
 
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a file with which the fit could go on."""
+        return self._on_disk is not None and self._on_disk[2] > 0
+
     def _progress(self, latest: TrainingState) -> dict[str, Any]:
         best = latest.best_validation_score
         score = best if best is not None and isfinite(best) else None
+        n_visits = sum(state.n_visits for state in self._states.values())
         return {
+            **({"visits": n_visits} if n_visits else {}),
             "epochs": sum(len(state.numbers) for state in self._states.values()),
             "networks": len(self._states),
             "loss": float(latest.loss_curve[-1]) if len(latest.loss_curve) else None,
@@ -168,9 +190,7 @@ class Keeper:
             with suppress(OSError):
                 os.unlink(self.path)
         if self._problem:
-            warn_user(
-                f"{self._checkpoint.path}: the checkpoint could not be written: {self._problem}"
-            )
+            warn_user(f"{self.shown}: the checkpoint could not be written: {self._problem}")
 
 
 @dataclass
@@ -239,6 +259,36 @@ class Resumable(Reached, Protocol):
 _WRITING_TIMES = 9
 
 
+class Pace:
+    """Tells when the file has to be written, so that no more training is lost than may be.
+
+    Parameters
+    ----------
+    keeper : Keeper
+    """
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._last_end = time.perf_counter()
+        self._due = self._last_end + keeper.every
+
+    def step_ends(self) -> bool:
+        """Note that a step has ended, such as an epoch; return whether the file is due."""
+        now, last_end = time.perf_counter(), self._last_end
+        self._last_end = now
+        # The next step may end as late again.
+        return now + (now - last_end) >= self._due
+
+    def write(self) -> None:
+        """Write the file, and set when the next one is due."""
+        began = time.perf_counter()
+        self._keeper.write()
+        ended = time.perf_counter()
+        # Where the interval is short and the file large, training has most of the time.
+        least = _WRITING_TIMES * (ended - began) if self._keeper.every else 0.0
+        self._due = ended + max(self._keeper.every, least)
+
+
 class Keeping(Listener):
     """Passes epochs on to a listener, and keeps the state of training in a checkpoint.
 
@@ -253,8 +303,7 @@ class Keeping(Listener):
     def __init__(self, listener: Listener, place: Place, signals: WaitingSignals) -> None:
         super().__init__()
         self._listener, self._place, self._signals = listener, place, signals
-        self._last_end = time.perf_counter()
-        self._due = self._last_end + place.keeper.every
+        self._pace = Pace(place.keeper)
 
     is_told = True
 
@@ -265,10 +314,7 @@ class Keeping(Listener):
     def epoch_ends(self, epoch: Epoch, reached: Any) -> bool:
         """See :meth:`Listener.epoch_ends`."""
         stop = self._listener.epoch_ends(epoch, reached)
-        now, last_end = time.perf_counter(), self._last_end
-        self._last_end = now
-        # The next epoch may end as late again.
-        is_due = now + (now - last_end) >= self._due
+        is_due = self._pace.step_ends()
         if is_due or stop or self._signals.received is not None:
             self._keep(epoch, reached, is_due)
         return stop
@@ -279,12 +325,7 @@ class Keeping(Listener):
         if isfinite(epoch.loss):
             keeper.keep(self._place.name, reached.state())
             if is_due or has_come:
-                began = time.perf_counter()
-                keeper.write()
-                ended = time.perf_counter()
-                # Where the interval is short and the file large, training has most of the time.
-                least = _WRITING_TIMES * (ended - began) if keeper.every else 0.0
-                self._due = ended + max(keeper.every, least)
+                self._pace.write()
         if has_come:
             self._signals.act()
 

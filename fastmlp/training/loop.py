@@ -5,7 +5,7 @@ The loop knows :class:`fastmlp.engines.engine.Engine`, and no device.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
@@ -15,13 +15,8 @@ from ..engines.engine import Engine, OptimizerMemory, Predictor
 from ..exceptions import CustomLossError
 from ..schedules import LearningRate
 from .callbacks import Listener
-from .checkpoint import TrainingState, copied, numbers_of
+from .checkpoint import TrainingState, copied, record_of
 from .history import Epoch, History, Outcome, Progress, Vector, add_epochs
-
-# What changes in the state of a schedule.
-_CHANGING_RATE = (
-    "learning_rate", "epoch", "n_samples_seen", "best", "waited", "waited_at_rate",
-)  # fmt: skip
 
 
 class Validation(NamedTuple):
@@ -230,24 +225,19 @@ class EpochLoop:
 
     def state(self) -> TrainingState:
         """See :meth:`fastmlp.training.checkpoint.Resumable.state`."""
-        history, average = self.history, self._average
+        average, mean = self._average, self._average.theta
         step, first, second = self.engine.state()
-        scores, mean = history.validation_scores, average.theta
         return TrainingState(
             theta=self.engine.pull(),
-            loss_curve=np.array(history.loss_curve, np.float64),
             step=step,
             first=first,
             second=second,
             order=self.order,
             generator=copied(self.shuffle),
-            schedule=replace(self.schedule),
-            **history.progress()._asdict(),
-            validation_scores=None if scores is None else np.array(scores, np.float64),
             n_averaged=average.count,
             mean=None if mean is None else mean.copy(),
             is_over=self._is_over,
-            **numbers_of(self._epochs),
+            **record_of(self.history, self.schedule, self._epochs),
         )
 
     def _resume(self, state: TrainingState) -> None:
@@ -256,15 +246,9 @@ class EpochLoop:
         self._epochs += state.epochs(self.rule.max_epochs)
         if self._epochs:
             self._began -= self._epochs[-1].seconds
-        history.loss_curve[:] = state.loss_curve.tolist()
-        if history.validation_scores is not None and state.validation_scores is not None:
-            history.validation_scores[:] = state.validation_scores.tolist()
-        history.set_progress(Progress(*(getattr(state, name) for name in Progress._fields)))
+        state.restore(history, self.schedule)
         self._completed = len(self._epochs), history.progress()
         self._average.count, self._average.theta = state.n_averaged, state.mean
-        if state.schedule is not None:
-            for name in _CHANGING_RATE:
-                setattr(self.schedule, name, getattr(state.schedule, name))
         if state.order is not None:
             self.order = state.order
         if self.shuffle is not None and state.generator is not None:

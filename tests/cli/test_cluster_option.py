@@ -62,7 +62,6 @@ def test_what_a_cluster_cannot_do(data, address):
     for args, message in {
         ("--stream",): "--stream is for one machine, and --cluster for several; leave out one",
         ("--cache", "."): "--cache needs the --stream",
-        ("--checkpoint", "c"): "--checkpoint cannot be used with --cluster",
         ("--refit",): "--refit cannot be used with --cluster; use --test-size 0",
         ("--report", "r.html"): "--report cannot be used with --cluster",
         ("--target", "age", "--target", "city"): "--cluster trains for one target",

@@ -27,7 +27,6 @@ def test_a_table_that_streams(data, here):
 def test_what_cannot_stream(data):
     for args, message in {
         ("--cache", "."): "--cache needs the --stream whose rows it is for",
-        ("--stream", "--checkpoint", "c"): "--checkpoint cannot be used with --stream",
         ("--stream", "--refit"): "--refit cannot be used with --stream; use --test-size 0",
         ("--stream", "--report", "r.html"): "--report cannot be used with --stream; fastmlp report",
         ("--stream", "--target", "age", "--target", "city"): "trains for one target",

@@ -155,6 +155,17 @@ def test_a_fit_does_not_go_on_with_other_weights_and_rows(crafted, tmp_path, nam
         network().fit(ROWS, LABELS, checkpoint=path)
 
 
+def test_files_of_earlier_versions_know_no_visits(crafted, tmp_path):
+    path = tmp_path / "earlier.ckpt"
+    for name in ("n_visits", "loss_sum", "n_rows"):
+        crafted.remove("states", 0, name)
+    crafted.write(path)
+    state = read_checkpoint(path).states[0]
+    assert (state.n_visits, state.loss_sum, state.n_rows) == (0, 0.0, 0.0)
+    again, whole = network().fit(ROWS, LABELS, checkpoint=path), network().fit(ROWS, LABELS)
+    assert all((a == b).all() for a, b in zip(again.coefs_, whole.coefs_, strict=True))
+
+
 def test_states_have_places(crafted, tmp_path):
     crafted.put(plain(["", "other"]), "places")
     refused(crafted, tmp_path / "bad.ckpt", "not at as many places")

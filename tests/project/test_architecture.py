@@ -34,9 +34,9 @@ ROOMS = {
         "estimators",
         "tabular",
     },
-    "cluster": {"exceptions", "engines", "estimators", "streaming", "tabular"},
+    "cluster": {"exceptions", "engines", "training", "estimators", "streaming", "tabular"},
     "search": {"exceptions", "engines", "estimators", "tabular", "cluster"},
-    "dask": {"exceptions", "cluster"},
+    "dask": {"exceptions", "training", "cluster"},
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},
     "serving": {"exceptions", "tabular", "export"},
