@@ -12,7 +12,8 @@ from ..streaming import training
 from ..streaming.shards import Deal, number_of_shards
 from ..streaming.statistics import Told
 from . import tasks
-from .clients import errors_of, results_of
+from .clients import errors_of, results_of, send
+from .dealt import Dealt
 from .ring import Ring
 from .tables import ON_CLUSTER, seed_of
 
@@ -33,13 +34,13 @@ def fit_arrays(client: Any, estimator: Any, X: Any, y: Any, told: Told | None) -
     with errors_of(client):
         X_blocks, y_blocks = _blocks(X, y)
         blocks = [
-            client.submit(tasks.block, *both, pure=False)
+            send(client, tasks.block, *both)
             for both in zip(client.compute(X_blocks), client.compute(y_blocks), strict=True)
         ]
         is_class = is_classifier(network)
         surveys = results_of(
             client,
-            [client.submit(tasks.survey_block, one, is_class, pure=False) for one in blocks],
+            [send(client, tasks.survey_block, one, is_class) for one in blocks],
             told,
             "reading",
         )
@@ -51,30 +52,25 @@ def fit_arrays(client: Any, estimator: Any, X: Any, y: Any, told: Told | None) -
         dtype = np.result_type(*{one.dtype for one in surveys})
         deal, batch_size = _plan(network, n_rows, int(X.shape[1]), seed)
         first_rows = np.cumsum([0, *counts[:-1]]).tolist()
-        dealt = [
-            client.submit(tasks.deal_block, deal, block, first, pure=False)
+        parts = [
+            send(client, tasks.deal_block, deal, block, first)
             for block, first in zip(blocks, first_rows, strict=True)
         ]
-        names_of = results_of(client, [client.submit(list, one, pure=False) for one in dealt])
+        dealt = Dealt(client, parts, first_rows, n_rows, deal.n_shards, told)
+        blocks.clear()  # the workers need their memory
+        total = dealt.total()
         requested = {name: getattr(network, name) for name in ("batch_size", "early_stopping")}
-        has_validation = any("validation" in one for one in names_of)
+        has_validation = "validation" in total
         network.set_params(batch_size=batch_size, early_stopping=has_validation)
         streamed = training.begin(network, int(X.shape[1]), labels, seed, dtype)
-        first = client.submit(tasks.given, streamed, pure=False)
+        first = send(client, tasks.given, streamed)
 
         def made(task: Any, name: str) -> Any:
-            parts = [
-                client.submit(tasks.take, one, name, pure=False)
-                for one, found in zip(dealt, names_of, strict=True)
-                if name in found
-            ]
-            return client.submit(task, first, parts, dtype, pure=False)
+            return send(client, task, first, dealt.rows_of(name), dtype)
 
         held = made(tasks.held_block, "validation") if has_validation else None
-        names = [name for name in deal.names() if any(name in found for found in names_of)]
-        shards = [made(tasks.shard_block, name) for name in names]
-        blocks.clear()  # the workers need their memory
-        dealt.clear()
+        shards = [made(tasks.shard_block, name) for name in deal.names() if name in total]
+        dealt.forget()
         _, interrupted = Ring(client, [streamed], [seed], shards, held, told).train()
         if interrupted and not getattr(network, "n_iter_", 0):
             raise KeyboardInterrupt

@@ -2,13 +2,14 @@
 
 import queue
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from ..exceptions import ClusterError
-from .tasks import versions
+from . import tasks
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_WITHOUT_WORKERS = 60.0
@@ -110,21 +111,41 @@ def address_of(client: Any) -> str:
 
 def _check_versions(client: Any) -> None:
     """Raise ClusterError when a worker has other versions of packages than this process."""
-    ours = versions()
-    for address, theirs in client.run(versions, on_error="return").items():
+    ours = tasks.versions()
+    for address, theirs in client.run(tasks.versions, on_error="return").items():
         if isinstance(theirs, OSError):
             continue  # the worker was lost at this moment
         if isinstance(theirs, Exception):  # of an import, in whatever Dask wraps it
-            raise ClusterError(
-                f"the worker {address} cannot import what training needs ({theirs}); install "
-                f"fastmlp=={ours['fastmlp']} on all workers"
-            )
-        for name, version in ours.items():
-            if theirs[name] != version:
-                raise ClusterError(
-                    f"the worker {address} has {name} {theirs[name]}, and this process has "
-                    f"{version}; install the same version on both"
-                )
+            raise ClusterError(_not_imported(f"the worker {address}", theirs))
+        tasks.check_versions(address, theirs, ours)
+
+
+def _not_imported(worker: str, error: Exception) -> str:
+    return (
+        f"{worker} cannot import what training needs ({error}); install "
+        f"fastmlp=={tasks.versions()['fastmlp']} on all workers"
+    )
+
+
+def send(client: Any, task: Callable[..., Any], *arguments: Any) -> Any:
+    """Submit a task, which fails on a worker that has other versions of packages.
+
+    Workers may have joined since :func:`usable_client` has looked at them.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    task : callable
+        A function of :mod:`fastmlp.cluster.tasks`.
+    *arguments
+        Its arguments, among which futures may be.
+
+    Returns
+    -------
+    Future
+    """
+    key = f"{task.__name__}-{uuid4().hex}"
+    return client.submit(tasks.checked, tasks.versions(), task, *arguments, key=key)
 
 
 @contextmanager
@@ -143,6 +164,10 @@ def errors_of(client: Any) -> Iterator[None]:
             f"a worker has not enough memory ({str(error) or 'MemoryError'}); give workers more "
             "memory, or fewer threads each"
         ) from None
+    except ModuleNotFoundError as error:  # of a worker that has joined later
+        if (error.name or "").partition(".")[0] != "fastmlp":
+            raise
+        raise ClusterError(_not_imported("a worker", error)) from None
     except CancelledError as error:
         if client.status != "running":
             raise ClusterError(_lost(client)) from None

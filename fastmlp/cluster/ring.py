@@ -8,7 +8,7 @@ from ..exceptions import warn_user
 from ..streaming.course import Course
 from ..streaming.training import StreamedNetwork
 from . import tasks
-from .clients import Completed
+from .clients import Completed, send
 
 Told = Callable[[str, float], None]
 
@@ -63,7 +63,7 @@ class Ring:
         self._travellers = [
             _Traveller(
                 Course(streamed, len(shards), seed),
-                client.submit(tasks.given, streamed, pure=False),
+                send(client, tasks.given, streamed),
             )
             for streamed, seed in zip(networks, seeds, strict=True)
         ]
@@ -111,20 +111,18 @@ class Ring:
         # The weights travel with the first visit, so that no worker's loss loses them.
         with config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             for i, shard in enumerate(order):
-                carried = self._client.submit(
+                carried = send(
+                    self._client,
                     tasks.visit_shard,
                     self._shards[shard],
                     traveller.given,
                     carried,
                     course.seed_of(number, shard),
                     rate,
-                    pure=False,
                 )
                 self._wait_for(carried, traveller, self._held is None and i + 1 == len(order))
         if self._held is not None:
-            scored = self._client.submit(
-                tasks.score, traveller.given, self._held, carried, pure=False
-            )
+            scored = send(self._client, tasks.score, traveller.given, self._held, carried)
             self._wait_for(scored, traveller, True)
 
     def _wait_for(self, future: Any, traveller: _Traveller, is_last: bool) -> None:

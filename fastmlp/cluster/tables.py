@@ -19,7 +19,8 @@ from ..tabular.pack.preparation import set_parameters
 from ..tabular.reading import Reading
 from ..tabular.targets import find_target
 from . import tasks
-from .clients import connected, errors_of, results_of, usable_client
+from .clients import connected, errors_of, results_of, send, usable_client
+from .dealt import Dealt
 from .ring import Ring, remark_on_speed
 
 _SAMPLE = 200_000
@@ -41,11 +42,14 @@ class Parts:
     ----------
     first_rows : list of int
         The number of the first row of each part, when they have been looked at.
+    n_rows : int
+        The number of rows of all parts, likewise.
     """
 
     def __init__(self, client: Any, parts: list[Any], told: Told | None) -> None:
         self.client, self.parts, self.told = client, parts, told
         self.first_rows: list[int] = []
+        self.n_rows = 0
 
     def survey(self, target: Any) -> tuple[Survey, list[Any]]:
         """Look at all columns.
@@ -61,9 +65,7 @@ class Parts:
         DataError
             When parts have different columns, or the target is missing in a row.
         """
-        futures = [
-            self.client.submit(tasks.survey, part, target, pure=False) for part in self.parts
-        ]
+        futures = [send(self.client, tasks.survey, part, target) for part in self.parts]
         all_found = results_of(self.client, futures, self.told, "reading")
         columns = all_found[0].columns
         together, self.first_rows = Survey(), []
@@ -71,6 +73,7 @@ class Parts:
             _check_columns(columns, found.columns, i)
             self.first_rows.append(together.n_rows)
             together.join(found.survey)
+        self.n_rows = together.n_rows
         for remark in {str(r): r for found in all_found for r in found.remarks}.values():
             warn_user(remark)
         if target not in columns:
@@ -92,9 +95,7 @@ class Parts:
         wanted = most + 10 * sqrt(most) + 100
         share = min(1.0, wanted / max(1.0, n_rows * (1 - test_size)))
         futures = [
-            self.client.submit(
-                tasks.sample, part, columns, first, seed, test_size, most, share, pure=False
-            )
+            send(self.client, tasks.sample, part, columns, first, seed, test_size, most, share)
             for part, first in zip(self.parts, self.first_rows, strict=True)
         ]
         together, n_trained = Sample(most), 0
@@ -141,57 +142,47 @@ class OnCluster:
         if self._again is not None:
             self._again()
         client, table = self._client, self._table
-        dealing = client.submit(tasks.given, dealer, pure=False)
-        self._dealt = [
-            client.submit(tasks.deal, dealing, part, first, pure=False)
+        dealing = send(client, tasks.given, dealer)
+        parts = [
+            send(client, tasks.deal, dealing, part, first)
             for part, first in zip(table.parts, table.first_rows, strict=True)
         ]
-        futures = [client.submit(tasks.counts, dealt, pure=False) for dealt in self._dealt]
-        self._counts = results_of(client, futures, table.told, "writing shards")
-        together: dict[str, int] = {}
-        for counts in self._counts:
-            for name, count in counts.items():
-                together[name] = together.get(name, 0) + count
-        names = together.keys() & {"test", "validation"}
-        self._kept = {name: self._parts_of(name) for name in names}
-        return together
+        n_shards = dealer.deal.n_shards
+        self._dealt = Dealt(client, parts, table.first_rows, table.n_rows, n_shards, table.told)
+        table.parts = []  # the workers need their memory
+        total = self._dealt.total()
+        names = total.keys() & {"test", "validation"}
+        self._kept = {name: self._dealt.rows_of(name) for name in names}
+        return total
 
     def train(
         self, dealer: Dealer, networks: list[StreamedNetwork], seeds: list[int], shards: list[str]
     ) -> Endings:
         """Let all networks circulate at once."""
         client = self._client
-        first = client.submit(tasks.given, networks[0], pure=False)
-        dealing = client.submit(tasks.given, dealer, pure=False)
+        first = send(client, tasks.given, networks[0])
+        dealing = send(client, tasks.given, dealer)
 
         def made(task: Callable[..., Any], parts: list[Any]) -> Any:
-            return client.submit(task, dealing, first, parts, pure=False)
+            return send(client, task, dealing, first, parts)
 
         held = None
         if "validation" in self._kept:
             held = made(tasks.held_of, self._kept["validation"])
-        of_shards = [made(tasks.shard_of, self._parts_of(name)) for name in shards]
-        self._dealt = self._table.parts = []  # the workers need their memory
+        of_shards = [made(tasks.shard_of, self._dealt.rows_of(name)) for name in shards]
+        self._dealt.forget()
         ring = Ring(client, networks, seeds, of_shards, held, self._table.told)
         endings = Endings(*ring.train())
         if not any(hasattr(one.network, "n_iter_") for one in networks):
             raise KeyboardInterrupt  # in the first epoch, of which nothing is kept
         return endings
 
-    def _parts_of(self, name: str) -> list[Any]:
-        """Return futures of the rows of a shard in all parts."""
-        return [
-            self._client.submit(tasks.take, dealt, name, pure=False)
-            for dealt, counts in zip(self._dealt, self._counts, strict=True)
-            if name in counts
-        ]
-
     def rows(self, name: str, step: int) -> NDArray[Any]:
         """Fetch rows of a shard that no network is trained on."""
         futures, begin = [], 0
-        counts = [counts[name] for counts in self._counts if name in counts]
+        counts = [counts[name] for counts in self._dealt.counts if name in counts]
         for part, count in zip(self._kept[name], counts, strict=True):
-            futures.append(self._client.submit(tasks.some, part, begin, step, pure=False))
+            futures.append(send(self._client, tasks.some, part, begin, step))
             begin = (begin - count) % step
         return np.concatenate(results_of(self._client, futures))
 
@@ -370,10 +361,7 @@ class _Files:
         return found, survey.mixed() - reading.as_text
 
     def _loaded(self, reading: Reading, n_rows: int | None = None) -> list[Any]:
-        return [
-            self._client.submit(tasks.load, path, reading, n_rows, pure=False)
-            for path in self._paths
-        ]
+        return [send(self._client, tasks.load, path, reading, n_rows) for path in self._paths]
 
     def read_again(self, found: Statistics) -> None:
         """Read the files as it has turned out that they are to be read."""

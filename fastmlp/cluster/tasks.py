@@ -2,9 +2,11 @@
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..engines.engine import Data
 from ..estimators.holdout import Rows
-from ..exceptions import DataError, collected_warnings
+from ..exceptions import ClusterError, DataError, collected_warnings
 from ..streaming.course import held_rows, score_of
 from ..streaming.dealing import Dealer
 from ..streaming.rows import are_within
@@ -22,6 +24,9 @@ from ..streaming.training import StreamedNetwork
 from ..streaming.visits import Position, visit
 from ..tabular.chunks import read_chunks
 from ..tabular.reading import Reading
+
+# Arrays whose rows belong together: rows in their compact form alone, or X and y.
+RowArrays: TypeAlias = "tuple[NDArray[Any], ...]"
 
 
 class Loaded(NamedTuple):
@@ -48,10 +53,36 @@ class Carried(NamedTuple):
     n_rows: float = 0.0
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of packages whose objects travel between processes."""
     names = ("numpy", "pandas", "scikit-learn")
     return {"fastmlp": __version__, **{name: version(name) for name in names}}
+
+
+def check_versions(address: str, theirs: dict[str, str], ours: dict[str, str]) -> None:
+    """Raise ClusterError when a worker has other versions of packages than the one who trains."""
+    for name, needed in ours.items():
+        if theirs[name] != needed:
+            raise ClusterError(
+                f"the worker {address} has {name} {theirs[name]}, and the process that trains has "
+                f"{needed}; install the same version on both"
+            )
+
+
+def checked(ours: dict[str, str], task: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a task where the versions are the right ones.
+
+    Raises
+    ------
+    ClusterError
+        When they differ.
+    """
+    if (theirs := versions()) != ours:
+        from distributed import get_worker
+
+        check_versions(get_worker().address, theirs, ours)
+    return task(*arguments)
 
 
 def given(value: Any) -> Any:
@@ -137,7 +168,7 @@ def sample(
     return found, n_trained
 
 
-def deal(dealer: Dealer, part: Any, first_row: int) -> dict[str, NDArray[Any]]:
+def deal(dealer: Dealer, part: Any, first_row: int) -> dict[str, RowArrays]:
     """Return the compact rows of a part by the names of their shards."""
     found: dict[str, list[NDArray[Any]]] = {}
     with collected_warnings():  # the first look has said them
@@ -147,37 +178,43 @@ def deal(dealer: Dealer, part: Any, first_row: int) -> dict[str, NDArray[Any]]:
                 if len(places):
                     found.setdefault(name, []).append(rows[places])
             first_row += len(rows)
-    return {name: np.concatenate(rows) for name, rows in found.items()}
+    return {name: (np.concatenate(rows),) for name, rows in found.items()}
 
 
-def counts(dealt: dict[str, Any]) -> dict[str, int]:
-    """Count the rows of each shard in a part."""
-    return {name: len(rows) for name, rows in dealt.items()}
+def merge(parts: list[dict[str, RowArrays]]) -> dict[str, RowArrays]:
+    """Return what parts that follow each other give to each shard."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: join([part[name] for part in parts if name in part]) for name in names}
 
 
-def take(dealt: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """Return the rows of a shard in a part."""
+def counts(dealt: dict[str, RowArrays]) -> dict[str, int]:
+    """Count the rows that each shard gets."""
+    return {name: len(rows[0]) for name, rows in dealt.items()}
+
+
+def take(dealt: dict[str, RowArrays], name: str) -> RowArrays:
+    """Return the rows that a shard gets."""
     return dealt[name]
 
 
-def some(rows: NDArray[Any], begin: int, step: int) -> NDArray[Any]:
-    """Return one of every so many rows."""
-    return rows[begin::step]
+def some(rows: RowArrays, begin: int, step: int) -> NDArray[Any]:
+    """Return one of every so many compact rows."""
+    return rows[0][begin::step]
 
 
-def join(parts: list[NDArray[Any]]) -> NDArray[Any]:
+def join(parts: list[RowArrays]) -> RowArrays:
     """Return the rows of a shard from all parts."""
-    return np.concatenate(parts)
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
 
-def shard_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[NDArray[Any]]) -> Data:
+def shard_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[RowArrays]) -> Data:
     """Make the rows of a shard what networks are trained on."""
-    return streamed.data(*dealer.read(join(parts)))
+    return streamed.data(*dealer.read(*join(parts)))
 
 
-def held_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[NDArray[Any]]) -> Rows:
+def held_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[RowArrays]) -> Rows:
     """Make the rows that validate what networks are scored on."""
-    return held_rows(streamed, *dealer.read(join(parts)))
+    return held_rows(streamed, *dealer.read(*join(parts)))
 
 
 def visit_shard(
@@ -242,27 +279,23 @@ def survey_block(rows: tuple[NDArray[Any], NDArray[Any]], is_class: bool) -> Sur
 
 def deal_block(
     deal: Deal, rows: tuple[NDArray[Any], NDArray[Any]], first_row: int
-) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+) -> dict[str, RowArrays]:
     """Return the rows of X and y by the names of their shards."""
     X, y = rows
     places = deal.places(first_row, len(y))
     return {name: (X[which], y[which]) for name, which in places.items() if len(which)}
 
 
-def _joined(parts: list[tuple[Any, Any]], dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    X = np.concatenate([part[0] for part in parts]).astype(dtype, copy=False)
-    return np.ascontiguousarray(X), np.concatenate([part[1] for part in parts])
+def _joined(parts: list[RowArrays], dtype: np.dtype[Any]) -> RowArrays:
+    X, y = join(parts)
+    return np.ascontiguousarray(X.astype(dtype, copy=False)), y
 
 
-def shard_block(
-    streamed: StreamedNetwork, parts: list[tuple[Any, Any]], dtype: np.dtype[Any]
-) -> Data:
+def shard_block(streamed: StreamedNetwork, parts: list[RowArrays], dtype: np.dtype[Any]) -> Data:
     """Make the rows of a shard what a network is trained on."""
     return streamed.data(*_joined(parts, dtype))
 
 
-def held_block(
-    streamed: StreamedNetwork, parts: list[tuple[Any, Any]], dtype: np.dtype[Any]
-) -> Rows:
+def held_block(streamed: StreamedNetwork, parts: list[RowArrays], dtype: np.dtype[Any]) -> Rows:
     """Make the rows that validate what a network is scored on."""
     return held_rows(streamed, *_joined(parts, dtype))

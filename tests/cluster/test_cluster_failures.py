@@ -15,7 +15,7 @@ dd = pytest.importorskip("dask.dataframe")
 da = pytest.importorskip("dask.array")
 
 import fastmlp.dask  # noqa: E402
-from fastmlp.cluster import clients, tasks  # noqa: E402
+from fastmlp.cluster import tasks  # noqa: E402
 from fastmlp.cluster.ring import Ring  # noqa: E402
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 3, "members": 2}
@@ -127,12 +127,47 @@ def test_clients_that_cannot_be_used(table):
 def test_versions_have_to_be_the_same(threads, table, monkeypatch):
     ours = tasks.versions()
     found = {"tcp://v:1": OSError("lost"), "tcp://w:1": ours}
-    monkeypatch.setattr(clients, "versions", lambda: {**ours, "numpy": "1.0"})
+    monkeypatch.setattr(tasks, "versions", lambda: {**ours, "numpy": "1.0"})
     monkeypatch.setattr(threads, "run", lambda function, on_error: found)
     message = fails(ClusterError, threads, table)
-    assert f"the worker tcp://w:1 has numpy {ours['numpy']}, and this process has 1.0" in message
+    assert f"the worker tcp://w:1 has numpy {ours['numpy']}, and the process that tr" in message
+    assert "that trains has 1.0; install the same version on both" in message
 
     found["tcp://w:1"] = ModuleNotFoundError("No module named 'fastmlp'")
+    message = fails(ClusterError, threads, table)
+    assert f"install fastmlp=={fastmlp.__version__} on all workers" in message
+
+
+def _has(version):
+    """Let a worker have another version of fastmlp, or its own for None."""
+    tasks.versions.cache_clear()
+    found = tasks.versions()
+    if version:
+        found["fastmlp"] = version
+
+
+@pytest.mark.parametrize("when", ["reading", "epoch 1"])
+def test_a_worker_that_joins_later_has_to_have_the_same_versions(client, table, when):
+    """Its versions change in the middle, since it would take seconds to start one."""
+    late = max(client.nthreads())
+
+    def told(done, share):
+        if done == when:
+            client.run(_has, "0.0", workers=[late])
+
+    many = [table.iloc[i : i + 20] for i in range(0, 1000, 20)]
+    try:
+        message = fails(ClusterError, client, *many, told=told)
+    finally:
+        client.run(_has, None, workers=[late])
+    assert message.startswith(f"the worker {late} has fastmlp 0.0, and the process that trains has")
+
+
+def test_a_worker_that_joins_later_without_the_package(threads, table, monkeypatch):
+    def submit(*arguments, **options):
+        raise ModuleNotFoundError("No module named 'fastmlp'", name="fastmlp")
+
+    monkeypatch.setattr(threads, "submit", submit)
     message = fails(ClusterError, threads, table)
     assert f"install fastmlp=={fastmlp.__version__} on all workers" in message
 
