@@ -28,16 +28,15 @@ _NOT_HERE = {
 
 def fit_arrays(client: Any, estimator: Any, X: Any, y: Any, told: Told | None) -> Any:
     """Train a network on arrays of a cluster; see :func:`fastmlp.dask.fit`."""
-    network = clone(estimator)
+    network, is_class = clone(estimator), is_classifier(estimator)
     _check(network)
     seed = seed_of(network)
     with errors_of(client):
         X_blocks, y_blocks = _blocks(X, y)
         blocks = [
-            send(client, tasks.block, *both)
+            send(client, tasks.block, *both, is_class)
             for both in zip(client.compute(X_blocks), client.compute(y_blocks), strict=True)
         ]
-        is_class = is_classifier(network)
         surveys = results_of(
             client,
             [send(client, tasks.survey_block, one, is_class) for one in blocks],
@@ -100,6 +99,8 @@ def _blocks(X: Any, y: Any) -> tuple[list[Any], list[Any]]:
         )
     if np.isnan(X.shape[1]):
         raise DataError("the number of columns of X is unknown; call X.compute_chunk_sizes() first")
+    if not X.shape[1]:
+        raise DataError("X has no columns; a network needs inputs")
     if len(X.chunks[1]) > 1:
         X = X.rechunk({1: -1})
     if X.numblocks[0] != y.numblocks[0] or not np.array_equal(
@@ -120,7 +121,7 @@ def _blocks(X: Any, y: Any) -> tuple[list[Any], list[Any]]:
 
 def _labels(surveys: list[tasks.SurveyedBlock]) -> NDArray[Any]:
     """Return all classes that a block has."""
-    labels = np.unique(np.concatenate([one.labels for one in surveys if one.n_rows]))
+    labels = tasks.different_labels(np.concatenate([s.labels for s in surveys if s.n_rows]))
     if len(labels) < 2:
         raise DataError(f"y has a single class, {labels[0]}; there is nothing to learn")
     return labels

@@ -174,7 +174,8 @@ def errors_of(client: Any) -> Iterator[None]:
         reason = str(error).replace("\n", " ") or "cancelled"
         raise ClusterError(f"training on the cluster was cancelled ({reason})") from None
     except (library.comm.CommClosedError, TimeoutError) as error:
-        raise ClusterError(f"{_lost(client)} ({type(error).__name__})") from None
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ClusterError(f"{_lost(client)} ({reason})") from None
 
 
 def _lost(client: Any) -> str:

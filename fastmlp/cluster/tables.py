@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from math import sqrt
 from typing import Any
 
@@ -25,6 +25,7 @@ from .ring import Ring, remark_on_speed
 
 _SAMPLE = 200_000
 _NETWORKS = 8
+_KINDS = {"number": "numbers", "text": "text or dates", "truth": "truth values"}
 ON_CLUSTER = "on a cluster"
 
 
@@ -193,7 +194,7 @@ def fit_table(client: Any, estimator: Any, table: Any, target: Any, told: Told |
     parameters = estimator.get_params(deep=False)
     check_parameters(estimator._task, 0.0, parameters, ON_CLUSTER)
     seed = seed_of(estimator)
-    if isinstance(target, list):
+    if not isinstance(target, Hashable):
         raise DataError("a cluster trains for one target; name a column as `target`")
     with errors_of(client):
         parts = Parts(client, client.compute(list(table.to_delayed())), told)
@@ -201,8 +202,9 @@ def fit_table(client: Any, estimator: Any, table: Any, target: Any, told: Told |
         survey, columns = parts.survey(name)
         if mixed := survey.mixed():
             column = min(mixed, key=str)
+            first, second, *_ = (_KINDS[kind] for kind in sorted(survey.kinds[column] - {""}))
             raise DataError(
-                f"column {column!r} is text in some partitions and something else in others; give "
+                f"column {column!r} has {first} in some partitions and {second} in others; give "
                 "it one type with astype"
             )
         if survey.n_rows < 2:

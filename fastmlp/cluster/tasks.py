@@ -119,7 +119,13 @@ def survey(part: Any, target: Any) -> Surveyed:
     """Look at the columns of a part; those of a part without rows count, too."""
     found = Survey()
     frames = part.frames if isinstance(part, Loaded) else [part]
+    if not hasattr(frames[0], "columns"):
+        kind = type(frames[0]).__name__
+        raise DataError(f"a partition is a {kind}; each one must be a data frame of pandas")
     columns = list(frames[0].columns)
+    if (repeated := frames[0].columns.duplicated()).any():
+        name = columns[int(np.argmax(repeated))]
+        raise DataError(f"column {name!r} is there more than once; columns need different names")
     if target in columns:
         for frame in _frames(part):
             found.add(frame, target)
@@ -251,30 +257,80 @@ class SurveyedBlock(NamedTuple):
     """The type in which a network is trained on these rows."""
 
 
-def block(X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+def block(X: Any, y: Any, is_class: bool) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return rows of X and y that belong together.
 
     Raises
     ------
     DataError
-        When their numbers differ, or when values are missing or infinite.
+        When their numbers differ, or when values cannot be learned from.
     """
-    X, y = np.asarray(X), np.asarray(y)
+    X, y = _array_of("X", X), _array_of("y", y)
     y = y.reshape(len(y))
     if len(X) != len(y):
         raise DataError(f"a block of X has {len(X)} rows, and that of y {len(y)}")
-    if not np.isfinite(X.astype(np.float64, copy=False)).all():
-        raise DataError("X has values that are missing or infinite; fill them or leave them out")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise DataError("y has values that are missing or infinite; leave these rows out")
-    return X, y
+    X = _numbers_of("X", X)
+    return X, _labels_of(y) if is_class else _numbers_of("y", y)
+
+
+def _array_of(name: str, block: Any) -> NDArray[Any]:
+    """Return a block as an array of numpy."""
+    if np.ma.is_masked(block):
+        raise DataError(f"{name} has masked values; fill them, or leave these rows out")
+    found = np.asarray(block)
+    if not found.ndim:
+        raise DataError(
+            f"{name} has blocks of type {type(block).__name__}; make them dense arrays of numpy"
+        )
+    if found.dtype.kind == "c":
+        raise DataError(f"{name} has complex numbers; make columns of their parts")
+    return found
+
+
+def _numbers_of(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return values if all are finite numbers; what numpy has no type of numbers for as float64."""
+    try:
+        numbers = values.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} has values that are no numbers ({error})") from None
+    if not np.isfinite(numbers).all():
+        raise DataError(
+            f"{name} has values that are missing or infinite; fill them, or leave these rows out"
+        )
+    return values if values.dtype.kind in "biuf" else numbers
+
+
+def _labels_of(y: NDArray[Any]) -> NDArray[Any]:
+    """Return labels if none is missing and all can be told apart."""
+    if any(label is None or label != label for label in np.asarray(y, dtype=object)):
+        raise DataError("y has labels that are missing; leave these rows out")
+    if y.dtype.kind == "f" and not (y == np.floor(y)).all():
+        raise DataError("y has fractions, which are no class labels; use an MLPRegressor")
+    return y
+
+
+def different_labels(y: NDArray[Any]) -> NDArray[Any]:
+    """Return the different labels in their order.
+
+    Raises
+    ------
+    DataError
+        When they have no order, such as text and numbers.
+    """
+    try:
+        return np.unique(y)
+    except TypeError:
+        kinds = " and ".join(sorted({type(label).__name__ for label in y}))
+        raise DataError(
+            f"y has labels of the types {kinds}, which have no order; give them one type"
+        ) from None
 
 
 def survey_block(rows: tuple[NDArray[Any], NDArray[Any]], is_class: bool) -> SurveyedBlock:
     """Look at rows of X and y."""
     X, y = rows
     dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
-    return SurveyedBlock(len(y), np.unique(y) if is_class else y[:0], dtype)
+    return SurveyedBlock(len(y), different_labels(y) if is_class else y[:0], dtype)
 
 
 def deal_block(
