@@ -116,15 +116,11 @@ def _check_versions(client: Any) -> None:
         if isinstance(theirs, OSError):
             continue  # the worker was lost at this moment
         if isinstance(theirs, Exception):  # of an import, in whatever Dask wraps it
-            raise ClusterError(_not_imported(f"the worker {address}", theirs))
+            raise ClusterError(
+                f"the worker {address} cannot import what training needs ({theirs}); install "
+                f"fastmlp=={ours['fastmlp']} on all workers"
+            )
         tasks.check_versions(address, theirs, ours)
-
-
-def _not_imported(worker: str, error: Exception) -> str:
-    return (
-        f"{worker} cannot import what training needs ({error}); install "
-        f"fastmlp=={tasks.versions()['fastmlp']} on all workers"
-    )
 
 
 def send(client: Any, task: Callable[..., Any], *arguments: Any) -> Any:
@@ -164,10 +160,6 @@ def errors_of(client: Any) -> Iterator[None]:
             f"a worker has not enough memory ({str(error) or 'MemoryError'}); give workers more "
             "memory, or fewer threads each"
         ) from None
-    except ModuleNotFoundError as error:  # of a worker that has joined later
-        if (error.name or "").partition(".")[0] != "fastmlp":
-            raise
-        raise ClusterError(_not_imported("a worker", error)) from None
     except CancelledError as error:
         if client.status != "running":
             raise ClusterError(_lost(client)) from None

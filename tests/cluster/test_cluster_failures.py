@@ -199,15 +199,6 @@ def test_a_worker_that_joins_later_has_to_have_the_same_versions(client, table, 
     assert message.startswith(f"the worker {late} has fastmlp 0.0, and the process that trains has")
 
 
-def test_a_worker_that_joins_later_without_the_package(threads, table, monkeypatch):
-    def submit(*arguments, **options):
-        raise ModuleNotFoundError("No module named 'fastmlp'", name="fastmlp")
-
-    monkeypatch.setattr(threads, "submit", submit)
-    message = fails(ClusterError, threads, table)
-    assert f"install fastmlp=={fastmlp.__version__} on all workers" in message
-
-
 def _die(part):
     os.kill(os.getpid(), signal.SIGKILL)
 
