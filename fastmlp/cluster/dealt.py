@@ -16,8 +16,8 @@ _MOST_TAKEN = 2**15
 def groups_of(first_rows: Sequence[int], n_rows: int, n_shards: int) -> list[list[int]]:
     """Divide parts into groups of about as many rows, which follow each other.
 
-    There are at most twice as many groups as shards, so that a group has the memory of a shard or
-    less, and so few that groups times shards stay within what a scheduler can do.
+    There are at most twice as many groups as shards, since smaller groups save no memory, and so
+    few that groups times shards stay within what a scheduler can do.
 
     Parameters
     ----------
@@ -34,8 +34,11 @@ def groups_of(first_rows: Sequence[int], n_rows: int, n_shards: int) -> list[lis
     numbers = range(len(first_rows))
     if len(numbers) <= n_groups:
         return [[number] for number in numbers]
-    found = groupby(numbers, lambda number: first_rows[number] * n_groups // max(1, n_rows))
-    return [list(group) for _, group in found]
+
+    def group_of(number: int) -> int:
+        return min(n_groups - 1, first_rows[number] * n_groups // max(1, n_rows))
+
+    return [list(group) for _, group in groupby(numbers, group_of)]
 
 
 class Dealt:

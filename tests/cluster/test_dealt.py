@@ -24,6 +24,7 @@ def test_shards_take_from_so_few_groups_that_a_scheduler_is_not_overrun(n_parts,
 def test_few_parts_are_groups_of_their_own():
     assert groups_of([0, 10, 10, 20], 25, 2) == [[0], [1], [2], [3]]
     assert groups_of([0] * 9, 0, 2) == [list(range(9))]  # without rows
+    assert groups_of([0, 5, 10, 15, 20, 20], 20, 2) == [[0], [1], [2], [3, 4, 5]]
 
 
 def test_parts_that_are_merged_keep_the_order_of_their_rows():
