@@ -15,7 +15,8 @@ from ..streaming.shards import Deal, number_of_shards
 from ..streaming.statistics import Told
 from ..training.keeping import Place
 from . import tasks
-from .clients import errors_of, results_of
+from .clients import errors_of, results_of, send
+from .dealt import Dealt
 from .ring import Ring
 from .tables import ON_CLUSTER, seed_of
 
@@ -32,19 +33,18 @@ def fit_arrays(
     client: Any, estimator: Any, X: Any, y: Any, told: Told | None, place: Place | None
 ) -> Any:
     """Train a network on arrays of a cluster; see :func:`fastmlp.dask.fit`."""
-    network = clone(estimator)
+    network, is_class = clone(estimator), is_classifier(estimator)
     _check(network)
     seed = seed_of(network, place)
     with told_of_file(place), errors_of(client):
         X_blocks, y_blocks = _blocks(X, y)
         blocks = [
-            client.submit(tasks.block, *both, pure=False)
+            send(client, tasks.block, *both, is_class)
             for both in zip(client.compute(X_blocks), client.compute(y_blocks), strict=True)
         ]
-        is_class = is_classifier(network)
         surveys = results_of(
             client,
-            [client.submit(tasks.survey_block, one, is_class, pure=False) for one in blocks],
+            [send(client, tasks.survey_block, one, is_class) for one in blocks],
             told,
             "reading",
         )
@@ -56,13 +56,13 @@ def fit_arrays(
         dtype = np.result_type(*{one.dtype for one in surveys})
         deal, batch_size = _plan(network, n_rows, int(X.shape[1]), seed)
         first_rows = np.cumsum([0, *counts[:-1]]).tolist()
-        dealt = [
-            client.submit(tasks.deal_block, deal, block, first, pure=False)
+        parts = [
+            send(client, tasks.deal_block, deal, block, first)
             for block, first in zip(blocks, first_rows, strict=True)
         ]
         if place is not None:
             sums = [
-                client.submit(tasks.sums_of_block, *both, labels, is_class, pure=False)
+                send(client, tasks.sums_of_block, *both, labels, is_class)
                 for both in zip(blocks, first_rows, strict=True)
             ]
             place.keeper.check(
@@ -74,26 +74,21 @@ def fit_arrays(
                     np.sum(results_of(client, sums), axis=0),
                 )
             )
-        names_of = results_of(client, [client.submit(list, one, pure=False) for one in dealt])
+        dealt = Dealt(client, parts, first_rows, n_rows, deal.n_shards, told)
+        blocks.clear()  # the workers need their memory
+        total = dealt.total()
         requested = {name: getattr(network, name) for name in ("batch_size", "early_stopping")}
-        has_validation = any("validation" in one for one in names_of)
+        has_validation = "validation" in total
         network.set_params(batch_size=batch_size, early_stopping=has_validation)
         streamed = training.begin(network, int(X.shape[1]), labels, seed, dtype)
-        first = client.submit(tasks.given, streamed, pure=False)
+        first = send(client, tasks.given, streamed)
 
         def made(task: Any, name: str) -> Any:
-            parts = [
-                client.submit(tasks.take, one, name, pure=False)
-                for one, found in zip(dealt, names_of, strict=True)
-                if name in found
-            ]
-            return client.submit(task, first, parts, dtype, pure=False)
+            return send(client, task, first, dealt.rows_of(name), dtype)
 
         held = made(tasks.held_block, "validation") if has_validation else None
-        names = [name for name in deal.names() if any(name in found for found in names_of)]
-        shards = [made(tasks.shard_block, name) for name in names]
-        blocks.clear()  # the workers need their memory
-        dealt.clear()
+        shards = [made(tasks.shard_block, name) for name in deal.names() if name in total]
+        dealt.forget()
         kept = KeptCourses(place, lambda networks: networks[0].set_params(**requested))
         _, interrupted = Ring(client, [streamed], [seed], shards, held, told, kept).train()
         if interrupted and not getattr(network, "n_iter_", 0):
@@ -124,6 +119,8 @@ def _blocks(X: Any, y: Any) -> tuple[list[Any], list[Any]]:
         )
     if np.isnan(X.shape[1]):
         raise DataError("the number of columns of X is unknown; call X.compute_chunk_sizes() first")
+    if not X.shape[1]:
+        raise DataError("X has no columns; a network needs inputs")
     if len(X.chunks[1]) > 1:
         X = X.rechunk({1: -1})
     if X.numblocks[0] != y.numblocks[0] or not np.array_equal(
@@ -144,7 +141,7 @@ def _blocks(X: Any, y: Any) -> tuple[list[Any], list[Any]]:
 
 def _labels(surveys: list[tasks.SurveyedBlock]) -> NDArray[Any]:
     """Return all classes that a block has."""
-    labels = np.unique(np.concatenate([one.labels for one in surveys if one.n_rows]))
+    labels = tasks.different_labels(np.concatenate([s.labels for s in surveys if s.n_rows]))
     if len(labels) < 2:
         raise DataError(f"y has a single class, {labels[0]}; there is nothing to learn")
     return labels

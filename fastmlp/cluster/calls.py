@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..exceptions import ClusterError, InputError
-from .clients import Watch, distributed, errors_of
+from .clients import Watch, distributed, errors_of, send
 
 # How often a caller is asked whether it still wants the result, and the cluster is looked at.
 _SECONDS_BETWEEN_QUESTIONS = 0.2
@@ -47,7 +47,7 @@ class Calls:
         pickled = _pickled(value)
         with errors_of(client):
             with config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
-                self._value = client.submit(pickle.loads, pickled, pure=False)
+                self._value = send(client, pickle.loads, pickled)
             self._wait(self._value, lambda: True)
             error = self._value.exception()
             if isinstance(error, distributed().KilledWorker | MemoryError):
@@ -91,9 +91,9 @@ class Calls:
         """
         library = distributed()
         with errors_of(self._client), self._named_when_lost(), self._chosen_worker() as worker:
-            future = self._client.submit(
-                _called, function, self._value, args,
-                workers=worker, allow_other_workers=True, pure=False,
+            future = send(
+                self._client, _called, function, self._value, args,
+                workers=worker, allow_other_workers=True,
             )  # fmt: skip
             try:
                 return future.result() if self._wait(future, is_wanted) else None

@@ -3,13 +3,14 @@
 import logging
 import queue
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from ..exceptions import ClusterError
-from .tasks import versions
+from . import tasks
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_WITHOUT_WORKERS = 60.0
@@ -116,8 +117,8 @@ def address_of(client: Any) -> str:
 
 def _check_versions(client: Any) -> None:
     """Raise ClusterError when a worker has other versions of packages than this process."""
-    ours = versions()
-    for address, theirs in client.run(versions, on_error="return").items():
+    ours = tasks.versions()
+    for address, theirs in client.run(tasks.versions, on_error="return").items():
         if isinstance(theirs, OSError):
             continue  # the worker was lost at this moment
         if isinstance(theirs, Exception):  # of an import, in whatever Dask wraps it
@@ -125,12 +126,30 @@ def _check_versions(client: Any) -> None:
                 f"the worker {address} cannot import what training needs ({theirs}); install "
                 f"fastmlp=={ours['fastmlp']} on all workers"
             )
-        for name, version in ours.items():
-            if theirs[name] != version:
-                raise ClusterError(
-                    f"the worker {address} has {name} {theirs[name]}, and this process has "
-                    f"{version}; install the same version on both"
-                )
+        tasks.check_versions(address, theirs, ours)
+
+
+def send(client: Any, task: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Submit a task, which fails on a worker that has other versions of packages.
+
+    Workers may have joined since :func:`usable_client` has looked at them.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    task : callable
+        A function that workers can import.
+    *arguments
+        Its arguments, among which futures may be.
+    **options
+        Of ``client.submit``, such as `workers`.
+
+    Returns
+    -------
+    Future
+    """
+    key = f"{task.__name__}-{uuid4().hex}"
+    return client.submit(tasks.checked, tasks.versions(), task, *arguments, key=key, **options)
 
 
 @contextmanager
@@ -155,7 +174,8 @@ def errors_of(client: Any) -> Iterator[None]:
         reason = str(error).replace("\n", " ") or "cancelled"
         raise ClusterError(f"training on the cluster was cancelled ({reason})") from None
     except (library.comm.CommClosedError, TimeoutError) as error:
-        raise ClusterError(f"{_lost(client)} ({type(error).__name__})") from None
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ClusterError(f"{_lost(client)} ({reason})") from None
 
 
 def _lost(client: Any) -> str:

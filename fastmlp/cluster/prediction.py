@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.base import BaseMLP
-from ..exceptions import InputError
+from ..exceptions import DataError, InputError
 from ..tabular.frames import predictions_like
 
 
@@ -15,12 +16,20 @@ def predict_lazily(model: Any, X: Any, method: str) -> Any:
     """Predict a frame or an array of Dask; see :func:`fastmlp.dask.predict`."""
     if method == "predict_proba" and not hasattr(model, method):
         raise InputError(f"a {type(model).__name__} predicts no probabilities; use predict")
-    from dask import dataframe
+    from dask import array, dataframe
 
+    check_is_fitted(model)
     if isinstance(X, dataframe.DataFrame):
         # An empty frame tells what a prediction is like, and finds columns that are missing.
         meta = _of_frame(X._meta, model, method)
         return X.map_partitions(_of_frame, model, method, meta=meta, enforce_metadata=False)
+    if not isinstance(X, array.Array):
+        raise InputError(
+            "what is predicted lazily is a dask.dataframe.DataFrame or a dask.array.Array; "
+            f"for a {type(X).__name__} call the method of the model"
+        )
+    if X.ndim != 2 or np.isnan(X.shape[1]):
+        raise DataError("what is predicted must have two dimensions and a known number of columns")
     first = _of_array(np.zeros((1, X.shape[1]), dtype=X.dtype), model, method)
     X = X.rechunk({1: -1}) if len(X.chunks[1]) > 1 else X
     if first.ndim == 1:

@@ -9,7 +9,7 @@ from ..streaming.course import Course
 from ..streaming.keeping import KeptCourses
 from ..streaming.training import StreamedNetwork
 from . import tasks
-from .clients import Completed
+from .clients import Completed, send
 
 Told = Callable[[str, float], None]
 
@@ -69,7 +69,7 @@ class Ring:
         for streamed, seed in zip(networks, seeds, strict=True):
             course = kept.begin(streamed, len(shards), seed)
             n_visits = course.n_epochs * len(shards) + course.carried.n_visits
-            given = client.submit(tasks.given, streamed, pure=False)
+            given = send(client, tasks.given, streamed)
             self._travellers.append(_Traveller(course, given, n_visits))
 
     def train(self) -> tuple[bool, bool]:
@@ -117,20 +117,18 @@ class Ring:
         # The weights travel with the first visit, so that no worker's loss loses them.
         with config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             for i, shard in enumerate(order):
-                carried = self._client.submit(
+                carried = send(
+                    self._client,
                     tasks.visit_shard,
                     self._shards[shard],
                     traveller.given,
                     carried,
                     course.seed_of(number, shard),
                     rate,
-                    pure=False,
                 )
                 self._wait_for(carried, traveller, self._held is None and i + 1 == len(order))
         if self._held is not None:
-            scored = self._client.submit(
-                tasks.score, traveller.given, self._held, carried, pure=False
-            )
+            scored = send(self._client, tasks.score, traveller.given, self._held, carried)
             self._wait_for(scored, traveller, True)
 
     def _wait_for(self, future: Any, traveller: _Traveller, is_last: bool) -> None:

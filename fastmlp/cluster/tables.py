@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from math import sqrt
 from typing import Any
 
@@ -22,11 +22,13 @@ from ..tabular.targets import find_target
 from ..training.checkpoint import CheckpointPath
 from ..training.keeping import Place, kept
 from . import tasks
-from .clients import connected, errors_of, results_of, usable_client
+from .clients import connected, errors_of, results_of, send, usable_client
+from .dealt import Dealt
 from .ring import Ring, remark_on_speed
 
 _SAMPLE = 200_000
 _NETWORKS = 8
+_KINDS = {"number": "numbers", "text": "text or dates", "truth": "truth values"}
 ON_CLUSTER = "on a cluster"
 
 
@@ -44,11 +46,14 @@ class Parts:
     ----------
     first_rows : list of int
         The number of the first row of each part, when they have been looked at.
+    n_rows : int
+        The number of rows of all parts, likewise.
     """
 
     def __init__(self, client: Any, parts: list[Any], told: Told | None) -> None:
         self.client, self.parts, self.told = client, parts, told
         self.first_rows: list[int] = []
+        self.n_rows = 0
 
     def survey(self, target: Any) -> tuple[Survey, list[Any]]:
         """Look at all columns.
@@ -64,9 +69,7 @@ class Parts:
         DataError
             When parts have different columns, or the target is missing in a row.
         """
-        futures = [
-            self.client.submit(tasks.survey, part, target, pure=False) for part in self.parts
-        ]
+        futures = [send(self.client, tasks.survey, part, target) for part in self.parts]
         all_found = results_of(self.client, futures, self.told, "reading")
         columns = all_found[0].columns
         together, self.first_rows = Survey(), []
@@ -74,6 +77,7 @@ class Parts:
             _check_columns(columns, found.columns, i)
             self.first_rows.append(together.n_rows)
             together.join(found.survey)
+        self.n_rows = together.n_rows
         for remark in {str(r): r for found in all_found for r in found.remarks}.values():
             warn_user(remark)
         if target not in columns:
@@ -95,9 +99,7 @@ class Parts:
         wanted = most + 10 * sqrt(most) + 100
         share = min(1.0, wanted / max(1.0, n_rows * (1 - test_size)))
         futures = [
-            self.client.submit(
-                tasks.sample, part, columns, first, seed, test_size, most, share, pure=False
-            )
+            send(self.client, tasks.sample, part, columns, first, seed, test_size, most, share)
             for part, first in zip(self.parts, self.first_rows, strict=True)
         ]
         together, n_trained = Sample(most), 0
@@ -144,30 +146,23 @@ class OnCluster:
         if self._again is not None:
             self._again()
         client, table = self._client, self._table
-        dealing = client.submit(tasks.given, dealer, pure=False)
-        self._dealt = [
-            client.submit(tasks.deal, dealing, part, first, pure=False)
+        dealing = send(client, tasks.given, dealer)
+        parts = [
+            send(client, tasks.deal, dealing, part, first)
             for part, first in zip(table.parts, table.first_rows, strict=True)
         ]
-        futures = [client.submit(tasks.counts, dealt, pure=False) for dealt in self._dealt]
-        self._counts = results_of(client, futures, table.told, "writing shards")
-        together: dict[str, int] = {}
-        for counts in self._counts:
-            for name, count in counts.items():
-                together[name] = together.get(name, 0) + count
-        names = together.keys() & {"test", "validation"}
-        self._kept = {name: self._parts_of(name) for name in names}
-        return together
+        n_shards = dealer.deal.n_shards
+        self._dealt = Dealt(client, parts, table.first_rows, table.n_rows, n_shards, table.told)
+        table.parts = []  # the workers need their memory
+        total = self._dealt.total()
+        names = total.keys() & {"test", "validation"}
+        self._kept = {name: self._dealt.rows_of(name) for name in names}
+        return total
 
     def sums(self, dealer: Dealer) -> NDArray[np.uint64]:
         """Add up the sums of all parts, which workers find."""
-        client, table = self._client, self._table
-        dealing = client.submit(tasks.given, dealer, pure=False)
-        futures = [
-            client.submit(tasks.sums, dealing, dealt, first, pure=False)
-            for dealt, first in zip(self._dealt, table.first_rows, strict=True)
-        ]
-        total: NDArray[np.uint64] = np.sum(results_of(client, futures), axis=0)
+        dealing = send(self._client, tasks.given, dealer)
+        total: NDArray[np.uint64] = np.sum(self._dealt.each(tasks.sums, dealing), axis=0)
         return total
 
     def train(
@@ -180,37 +175,29 @@ class OnCluster:
     ) -> Endings:
         """Let all networks circulate at once."""
         client = self._client
-        first = client.submit(tasks.given, networks[0], pure=False)
-        dealing = client.submit(tasks.given, dealer, pure=False)
+        first = send(client, tasks.given, networks[0])
+        dealing = send(client, tasks.given, dealer)
 
         def made(task: Callable[..., Any], parts: list[Any]) -> Any:
-            return client.submit(task, dealing, first, parts, pure=False)
+            return send(client, task, dealing, first, parts)
 
         held = None
         if "validation" in self._kept:
             held = made(tasks.held_of, self._kept["validation"])
-        of_shards = [made(tasks.shard_of, self._parts_of(name)) for name in shards]
-        self._dealt = self._table.parts = []  # the workers need their memory
+        of_shards = [made(tasks.shard_of, self._dealt.rows_of(name)) for name in shards]
+        self._dealt.forget()
         ring = Ring(client, networks, seeds, of_shards, held, self._table.told, kept)
         endings = Endings(*ring.train())
         if not any(hasattr(one.network, "n_iter_") for one in networks):
             raise KeyboardInterrupt  # in the first epoch, of which nothing is kept
         return endings
 
-    def _parts_of(self, name: str) -> list[Any]:
-        """Return futures of the rows of a shard in all parts."""
-        return [
-            self._client.submit(tasks.take, dealt, name, pure=False)
-            for dealt, counts in zip(self._dealt, self._counts, strict=True)
-            if name in counts
-        ]
-
     def rows(self, name: str, step: int) -> NDArray[Any]:
         """Fetch rows of a shard that no network is trained on."""
         futures, begin = [], 0
-        counts = [counts[name] for counts in self._counts if name in counts]
+        counts = [counts[name] for counts in self._dealt.counts if name in counts]
         for part, count in zip(self._kept[name], counts, strict=True):
-            futures.append(self._client.submit(tasks.some, part, begin, step, pure=False))
+            futures.append(send(self._client, tasks.some, part, begin, step))
             begin = (begin - count) % step
         return np.concatenate(results_of(self._client, futures))
 
@@ -223,7 +210,7 @@ def fit_table(
     parameters = estimator.get_params(deep=False)
     check_parameters(estimator._task, 0.0, parameters, ON_CLUSTER)
     seed = seed_of(estimator, place)
-    if isinstance(target, list):
+    if not isinstance(target, Hashable):
         raise DataError("a cluster trains for one target; name a column as `target`")
     with told_of_file(place), errors_of(client):
         parts = Parts(client, client.compute(list(table.to_delayed())), told)
@@ -231,8 +218,9 @@ def fit_table(
         survey, columns = parts.survey(name)
         if mixed := survey.mixed():
             column = min(mixed, key=str)
+            first, second, *_ = (_KINDS[kind] for kind in sorted(survey.kinds[column] - {""}))
             raise DataError(
-                f"column {column!r} is text in some partitions and something else in others; give "
+                f"column {column!r} has {first} in some partitions and {second} in others; give "
                 "it one type with astype"
             )
         if survey.n_rows < 2:
@@ -408,10 +396,7 @@ class _Files:
         return found, survey.mixed() - reading.as_text
 
     def _loaded(self, reading: Reading, n_rows: int | None = None) -> list[Any]:
-        return [
-            self._client.submit(tasks.load, path, reading, n_rows, pure=False)
-            for path in self._paths
-        ]
+        return [send(self._client, tasks.load, path, reading, n_rows) for path in self._paths]
 
     def read_again(self, found: Statistics) -> None:
         """Read the files as it has turned out that they are to be read."""

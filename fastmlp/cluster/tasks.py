@@ -2,9 +2,11 @@
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..engines.engine import Data
 from ..estimators.holdout import Rows
-from ..exceptions import DataError, collected_warnings
+from ..exceptions import ClusterError, DataError, collected_warnings
 from ..streaming.course import held_rows, score_of
 from ..streaming.dealing import Dealer
 from ..streaming.digests import sums_of_columns
@@ -23,6 +25,9 @@ from ..streaming.training import StreamedNetwork
 from ..streaming.visits import Carried, visit
 from ..tabular.chunks import read_chunks
 from ..tabular.reading import Reading
+
+# Arrays whose rows belong together: rows in their compact form alone, or X and y.
+RowArrays: TypeAlias = "tuple[NDArray[Any], ...]"
 
 
 class Loaded(NamedTuple):
@@ -40,10 +45,36 @@ class Surveyed(NamedTuple):
     remarks: list[Warning]
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of packages whose objects travel between processes."""
     names = ("numpy", "pandas", "scikit-learn")
     return {"fastmlp": __version__, **{name: version(name) for name in names}}
+
+
+def check_versions(address: str, theirs: dict[str, str], ours: dict[str, str]) -> None:
+    """Raise ClusterError when a worker has other versions of packages than the one who trains."""
+    for name, needed in ours.items():
+        if theirs[name] != needed:
+            raise ClusterError(
+                f"the worker {address} has {name} {theirs[name]}, and the process that trains has "
+                f"{needed}; install the same version on both"
+            )
+
+
+def checked(ours: dict[str, str], task: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a task where the versions are the right ones.
+
+    Raises
+    ------
+    ClusterError
+        When they differ.
+    """
+    if (theirs := versions()) != ours:
+        from distributed import get_worker
+
+        check_versions(get_worker().address, theirs, ours)
+    return task(*arguments)
 
 
 def given(value: Any) -> Any:
@@ -80,7 +111,13 @@ def survey(part: Any, target: Any) -> Surveyed:
     """Look at the columns of a part; those of a part without rows count, too."""
     found = Survey()
     frames = part.frames if isinstance(part, Loaded) else [part]
+    if not hasattr(frames[0], "columns"):
+        kind = type(frames[0]).__name__
+        raise DataError(f"a partition is a {kind}; each one must be a data frame of pandas")
     columns = list(frames[0].columns)
+    if (repeated := frames[0].columns.duplicated()).any():
+        name = columns[int(np.argmax(repeated))]
+        raise DataError(f"column {name!r} is there more than once; columns need different names")
     if target in columns:
         for frame in _frames(part):
             found.add(frame, target)
@@ -129,7 +166,7 @@ def sample(
     return found, n_trained
 
 
-def deal(dealer: Dealer, part: Any, first_row: int) -> dict[str, NDArray[Any]]:
+def deal(dealer: Dealer, part: Any, first_row: int) -> dict[str, RowArrays]:
     """Return the compact rows of a part by the names of their shards."""
     found: dict[str, list[NDArray[Any]]] = {}
     with collected_warnings():  # the first look has said them
@@ -139,46 +176,52 @@ def deal(dealer: Dealer, part: Any, first_row: int) -> dict[str, NDArray[Any]]:
                 if len(places):
                     found.setdefault(name, []).append(rows[places])
             first_row += len(rows)
-    return {name: np.concatenate(rows) for name, rows in found.items()}
+    return {name: (np.concatenate(rows),) for name, rows in found.items()}
 
 
-def sums(dealer: Dealer, dealt: dict[str, NDArray[Any]], first_row: int) -> NDArray[np.uint64]:
-    """Return the sums of a part of a table; see :meth:`fastmlp.streaming.dealing.Dealer.sums`."""
-    rows = np.empty(sum(map(len, dealt.values())), dealer.dtype)
+def sums(dealer: Dealer, dealt: dict[str, RowArrays], first_row: int) -> NDArray[np.uint64]:
+    """Return the sums of some parts; see :meth:`fastmlp.streaming.dealing.Dealer.sums`."""
+    rows = np.empty(sum(counts(dealt).values()), dealer.dtype)
     for name, places in dealer.deal.places(first_row, len(rows)).items():
         if len(places):
-            rows[places] = dealt[name]
+            rows[places] = dealt[name][0]
     return dealer.sums(first_row, rows)
 
 
-def counts(dealt: dict[str, Any]) -> dict[str, int]:
-    """Count the rows of each shard in a part."""
-    return {name: len(rows) for name, rows in dealt.items()}
+def merge(parts: list[dict[str, RowArrays]]) -> dict[str, RowArrays]:
+    """Return what parts that follow each other give to each shard."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: join([part[name] for part in parts if name in part]) for name in names}
 
 
-def take(dealt: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """Return the rows of a shard in a part."""
+def counts(dealt: dict[str, RowArrays]) -> dict[str, int]:
+    """Count the rows that each shard gets."""
+    return {name: len(rows[0]) for name, rows in dealt.items()}
+
+
+def take(dealt: dict[str, RowArrays], name: str) -> RowArrays:
+    """Return the rows that a shard gets."""
     return dealt[name]
 
 
-def some(rows: NDArray[Any], begin: int, step: int) -> NDArray[Any]:
-    """Return one of every so many rows."""
-    return rows[begin::step]
+def some(rows: RowArrays, begin: int, step: int) -> NDArray[Any]:
+    """Return one of every so many compact rows."""
+    return rows[0][begin::step]
 
 
-def join(parts: list[NDArray[Any]]) -> NDArray[Any]:
+def join(parts: list[RowArrays]) -> RowArrays:
     """Return the rows of a shard from all parts."""
-    return np.concatenate(parts)
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
 
-def shard_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[NDArray[Any]]) -> Data:
+def shard_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[RowArrays]) -> Data:
     """Make the rows of a shard what networks are trained on."""
-    return streamed.data(*dealer.read(join(parts)))
+    return streamed.data(*dealer.read(*join(parts)))
 
 
-def held_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[NDArray[Any]]) -> Rows:
+def held_of(dealer: Dealer, streamed: StreamedNetwork, parts: list[RowArrays]) -> Rows:
     """Make the rows that validate what networks are scored on."""
-    return held_rows(streamed, *dealer.read(join(parts)))
+    return held_rows(streamed, *dealer.read(*join(parts)))
 
 
 def visit_shard(
@@ -214,35 +257,85 @@ class SurveyedBlock(NamedTuple):
     """The type in which a network is trained on these rows."""
 
 
-def block(X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+def block(X: Any, y: Any, is_class: bool) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return rows of X and y that belong together.
 
     Raises
     ------
     DataError
-        When their numbers differ, or when values are missing or infinite.
+        When their numbers differ, or when values cannot be learned from.
     """
-    X, y = np.asarray(X), np.asarray(y)
+    X, y = _array_of("X", X), _array_of("y", y)
     y = y.reshape(len(y))
     if len(X) != len(y):
         raise DataError(f"a block of X has {len(X)} rows, and that of y {len(y)}")
-    if not np.isfinite(X.astype(np.float64, copy=False)).all():
-        raise DataError("X has values that are missing or infinite; fill them or leave them out")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise DataError("y has values that are missing or infinite; leave these rows out")
-    return X, y
+    X = _numbers_of("X", X)
+    return X, _labels_of(y) if is_class else _numbers_of("y", y)
+
+
+def _array_of(name: str, block: Any) -> NDArray[Any]:
+    """Return a block as an array of numpy."""
+    if np.ma.is_masked(block):
+        raise DataError(f"{name} has masked values; fill them, or leave these rows out")
+    found = np.asarray(block)
+    if not found.ndim:
+        raise DataError(
+            f"{name} has blocks of type {type(block).__name__}; make them dense arrays of numpy"
+        )
+    if found.dtype.kind == "c":
+        raise DataError(f"{name} has complex numbers; make columns of their parts")
+    return found
+
+
+def _numbers_of(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return values if all are finite numbers; what numpy has no type of numbers for as float64."""
+    try:
+        numbers = values.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} has values that are no numbers ({error})") from None
+    if not np.isfinite(numbers).all():
+        raise DataError(
+            f"{name} has values that are missing or infinite; fill them, or leave these rows out"
+        )
+    return values if values.dtype.kind in "biuf" else numbers
+
+
+def _labels_of(y: NDArray[Any]) -> NDArray[Any]:
+    """Return labels if none is missing and all can be told apart."""
+    if any(label is None or label != label for label in np.asarray(y, dtype=object)):
+        raise DataError("y has labels that are missing; leave these rows out")
+    if y.dtype.kind == "f" and not (y == np.floor(y)).all():
+        raise DataError("y has fractions, which are no class labels; use an MLPRegressor")
+    return y
+
+
+def different_labels(y: NDArray[Any]) -> NDArray[Any]:
+    """Return the different labels in their order.
+
+    Raises
+    ------
+    DataError
+        When they have no order, such as text and numbers.
+    """
+    try:
+        return np.unique(y)
+    except TypeError:
+        kinds = " and ".join(sorted({type(label).__name__ for label in y}))
+        raise DataError(
+            f"y has labels of the types {kinds}, which have no order; give them one type"
+        ) from None
 
 
 def survey_block(rows: tuple[NDArray[Any], NDArray[Any]], is_class: bool) -> SurveyedBlock:
     """Look at rows of X and y."""
     X, y = rows
     dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
-    return SurveyedBlock(len(y), np.unique(y) if is_class else y[:0], dtype)
+    return SurveyedBlock(len(y), different_labels(y) if is_class else y[:0], dtype)
 
 
 def deal_block(
     deal: Deal, rows: tuple[NDArray[Any], NDArray[Any]], first_row: int
-) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+) -> dict[str, RowArrays]:
     """Return the rows of X and y by the names of their shards."""
     X, y = rows
     places = deal.places(first_row, len(y))
@@ -250,7 +343,7 @@ def deal_block(
 
 
 def sums_of_block(
-    rows: tuple[NDArray[Any], NDArray[Any]], first_row: int, labels: NDArray[Any], is_class: bool
+    rows: RowArrays, first_row: int, labels: NDArray[Any], is_class: bool
 ) -> NDArray[np.uint64]:
     """Return the sums of the columns of X and of y; of a class counts its place in `labels`."""
     X, y = rows
@@ -259,20 +352,16 @@ def sums_of_block(
     return sums_of_columns(first_row, columns)
 
 
-def _joined(parts: list[tuple[Any, Any]], dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    X = np.concatenate([part[0] for part in parts]).astype(dtype, copy=False)
-    return np.ascontiguousarray(X), np.concatenate([part[1] for part in parts])
+def _joined(parts: list[RowArrays], dtype: np.dtype[Any]) -> RowArrays:
+    X, y = join(parts)
+    return np.ascontiguousarray(X.astype(dtype, copy=False)), y
 
 
-def shard_block(
-    streamed: StreamedNetwork, parts: list[tuple[Any, Any]], dtype: np.dtype[Any]
-) -> Data:
+def shard_block(streamed: StreamedNetwork, parts: list[RowArrays], dtype: np.dtype[Any]) -> Data:
     """Make the rows of a shard what a network is trained on."""
     return streamed.data(*_joined(parts, dtype))
 
 
-def held_block(
-    streamed: StreamedNetwork, parts: list[tuple[Any, Any]], dtype: np.dtype[Any]
-) -> Rows:
+def held_block(streamed: StreamedNetwork, parts: list[RowArrays], dtype: np.dtype[Any]) -> Rows:
     """Make the rows that validate what a network is scored on."""
     return held_rows(streamed, *_joined(parts, dtype))

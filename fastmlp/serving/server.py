@@ -128,6 +128,8 @@ def serve(
     def reload(number: int, frame: FrameType | None) -> None:
         threading.Thread(target=_reload, args=(plan, state), daemon=True).start()
 
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
     handlers: dict[str, Any] = dict.fromkeys(_ENDS, server.handle_exit)
     with handling({**handlers, _RELOAD: reload}):
         server.run([sock])
@@ -201,6 +203,16 @@ def write_log(plan: Plan) -> None:
 
 
 # ---- workers -----------------------------------------------------------------------------
+
+
+def _end_with(parent: Any, server: uvicorn.Server) -> None:
+    """End a worker when its parent has ended, even where that could not tell it to.
+
+    The parent holds one end of a pipe, which the system closes with its process.
+    """
+    parent.join()
+    _log.error("the process that started this worker has ended, and so does the worker")
+    server.should_exit = True
 
 
 def serve_in_workers(plan: Plan, sock: socket.socket, n_workers: int) -> None:

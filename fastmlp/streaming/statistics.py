@@ -271,7 +271,7 @@ class Survey:
         frame = with_booleans(sample)
         for name in self.floats.intersection(frame.columns):
             if self.kinds[name] <= {"number", ""}:
-                frame[name] = frame[name].astype(np.float64)
+                frame[name] = frame[name].to_numpy(np.float64, na_value=np.nan)
         return frame
 
     def statistics(self, reading: Reading, target: str, n_trained: int, sample: Any) -> Statistics:

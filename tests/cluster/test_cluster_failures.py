@@ -4,7 +4,9 @@ import os
 import signal
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LinearRegression
 
 from fastmlp import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
@@ -15,9 +17,10 @@ dd = pytest.importorskip("dask.dataframe")
 da = pytest.importorskip("dask.array")
 
 import fastmlp.dask  # noqa: E402
-from fastmlp.cluster import clients, tasks  # noqa: E402
+from fastmlp.cluster import tasks  # noqa: E402
 from fastmlp.cluster.ring import Ring  # noqa: E402
 
+GAPS = [(np.nan, np.float64), (pd.NA, object), (pd.NA, "Int64")]
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 3, "members": 2}
 
 
@@ -43,8 +46,16 @@ def test_tables_that_cannot_be_learned_from(threads, table):
     holes = second.assign(y=second["y"].where(second.index != 1500))
     assert "'y' is missing in row 1501" in fails(DataError, threads, first, holes)
     texts = second.assign(size="big")
-    assert "'size' is text in some partitions" in fails(DataError, threads, first, texts)
-    assert "one target; name a column" in fails(DataError, threads, first, target=["y", "size"])
+    message = fails(DataError, threads, first, texts)
+    assert "'size' has numbers in some partitions and text or dates in others" in message
+    truths = second.assign(count=second["count"] > 3)
+    message = fails(DataError, threads, first, truths)
+    assert "'count' has numbers in some partitions and truth values in others" in message
+    twice = pd.concat([second, second[["kind"]]], axis=1)
+    assert "'kind' is there more than once" in fails(DataError, threads, first, twice)
+    assert "a partition is a Series" in fails(DataError, threads, first, second["y"], target="y")
+    for target in (["y", "size"], {"y": 1}):
+        assert "one target; name a column" in fails(DataError, threads, first, target=target)
     assert "no target column 'z'" in fails(DataError, threads, first, second, target="z")
     assert "too few rows" in fails(DataError, threads, first.iloc[:0], first.iloc[:1])
     alike = first.assign(y=1.0)
@@ -62,6 +73,17 @@ def test_columns_may_come_in_another_order(threads, table):
     ]
     weights = [model.estimator_.members[0].network.coefs_[0].tobytes() for model in models]
     assert weights[0] == weights[1]
+
+
+def test_a_column_of_numbers_that_is_missing_in_one_partition(threads, table):
+    first, second = table.iloc[:1000], table.iloc[1000:]
+    gaps = [second.assign(count=gap).astype({"count": dtype}) for gap, dtype in GAPS]
+    models = [
+        fastmlp.dask.fit(TabularRegressor(**QUICK), frame_of(first, gap), client=threads)
+        for gap in gaps
+    ]
+    weights = [model.estimator_.members[0].network.coefs_[0].tobytes() for model in models]
+    assert len(set(weights)) == 1
 
 
 def test_a_class_that_one_partition_alone_has(threads, table):
@@ -104,6 +126,20 @@ def test_arrays_that_cannot_be_learned_from(threads):
     unknown = X[X[:, 0] > 0]
     assert "unknown and different sizes" in fails(network, unknown, y)
     assert "trained on dask arrays" in fails(network, X, np.zeros(100))
+    assert "X has no columns" in fails(network, X[:, :0], y)
+    assert "X has complex numbers" in fails(network, X + 1j, y)
+    assert "X has masked values" in fails(network, da.ma.masked_equal(X, 1), y)
+    text = X.astype(object).map_blocks(lambda block: np.full(block.shape, "big", object))
+    assert "X has values that are no numbers" in fails(network, text, y)
+    assert "blocks of type csr_matrix" in fails(network, X.map_blocks(csr_matrix), y)
+    assert "y has fractions, which are no class labels" in fails(network, X, y + 0.5)
+    gaps = y.astype(object).map_blocks(lambda block: np.where(block, "yes", None))
+    assert "y has labels that are missing" in fails(network, X, gaps)
+    assert "y has labels that are missing" in fails(network, X, y * np.nan)
+    words = y.astype(object).map_blocks(lambda block: np.full(len(block), "yes", object))
+    mixed = da.concatenate([y[:50].astype(object), words[50:]])
+    assert "y has labels of the types int and str" in fails(network, X, mixed)
+    assert "y has values that are no numbers" in fails(MLPRegressor(), X, mixed)
     assert "LinearRegression is no estimator" in fails(LinearRegression(), X, y)
     table = TabularRegressor()
     assert "trained on a dask.dataframe.DataFrame" in fails(table, X, y)
@@ -127,14 +163,40 @@ def test_clients_that_cannot_be_used(table):
 def test_versions_have_to_be_the_same(threads, table, monkeypatch):
     ours = tasks.versions()
     found = {"tcp://v:1": OSError("lost"), "tcp://w:1": ours}
-    monkeypatch.setattr(clients, "versions", lambda: {**ours, "numpy": "1.0"})
+    monkeypatch.setattr(tasks, "versions", lambda: {**ours, "numpy": "1.0"})
     monkeypatch.setattr(threads, "run", lambda function, on_error: found)
     message = fails(ClusterError, threads, table)
-    assert f"the worker tcp://w:1 has numpy {ours['numpy']}, and this process has 1.0" in message
+    assert f"the worker tcp://w:1 has numpy {ours['numpy']}, and the process that tr" in message
+    assert "that trains has 1.0; install the same version on both" in message
 
     found["tcp://w:1"] = ModuleNotFoundError("No module named 'fastmlp'")
     message = fails(ClusterError, threads, table)
     assert f"install fastmlp=={fastmlp.__version__} on all workers" in message
+
+
+def _has(version):
+    """Let a worker have another version of fastmlp, or its own for None."""
+    tasks.versions.cache_clear()
+    found = tasks.versions()
+    if version:
+        found["fastmlp"] = version
+
+
+@pytest.mark.parametrize("when", ["reading", "epoch 1"])
+def test_a_worker_that_joins_later_has_to_have_the_same_versions(client, table, when):
+    """Its versions change in the middle, since it would take seconds to start one."""
+    late = max(client.nthreads())
+
+    def told(done, share):
+        if done == when:
+            client.run(_has, "0.0", workers=[late])
+
+    many = [table.iloc[i : i + 20] for i in range(0, 1000, 20)]
+    try:
+        message = fails(ClusterError, client, *many, told=told)
+    finally:
+        client.run(_has, None, workers=[late])
+    assert message.startswith(f"the worker {late} has fastmlp 0.0, and the process that trains has")
 
 
 def _die(part):

@@ -10,6 +10,7 @@ import pytest
 from helpers import fit_quietly
 from sklearn.base import clone
 from sklearn.datasets import make_classification
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from fastmlp import (
@@ -132,6 +133,32 @@ def test_a_network_predicts_blocks_and_partitions_without_rows(threads):
             found = threads.compute(lazy).result()
             assert np.array_equal(np.asarray(found), expected)
     assert found.columns.tolist() == ["no", "yes"]
+
+
+def test_what_cannot_be_predicted_lazily(threads, table):
+    network = fit_quietly(MLPRegressor(hidden_layer_sizes=(4,), max_iter=2), np.eye(3), np.ones(3))
+    with pytest.raises(ValueError, match="for a DataFrame call the method of the model"):
+        fastmlp.dask.predict(network, table)
+    with pytest.raises(ValueError, match="must have two dimensions"):
+        fastmlp.dask.predict(network, da.zeros(3))
+    for model, data in (network, da.eye(3)), (TabularRegressor(), partitioned(table, [])):
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            fastmlp.dask.predict(clone(model), data)
+
+
+def test_arrays_of_other_types(threads):
+    rows = np.random.default_rng(0).integers(0, 9, (300, 3))
+    y, network = rows[:, 0] * 0.5, MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    found = [
+        fastmlp.dask.fit(
+            network, da.from_array(rows.astype(dtype), chunks=(100, 3)),
+            da.from_array(y.astype(of_y), chunks=100)[:, None], client=threads,
+        )
+        for dtype, of_y in (
+            (float, float), (np.int8, object), (object, np.float16), (np.float16, float)
+        )
+    ]  # fmt: skip
+    assert all(bits(model) == bits(found[0]) for model in found)
 
 
 def test_predictions_of_a_table_are_lazy(client, table):

@@ -150,6 +150,24 @@ def test_workers_are_started_again(file, frame):
         assert "a worker has ended" in process.stderr.read()
 
 
+def test_workers_end_when_their_parent_was_killed(file):
+    with command(file, "--workers", 2, "--quiet") as (process, said):
+        url = httpx.URL(said["address"])
+        until(lambda: httpx.get(f"{url}/v2/health/ready", timeout=60).status_code == 200)
+        process.kill()
+
+        def none_listens():
+            try:
+                socket.create_connection((url.host, url.port)).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        until(none_listens)
+        # Its end is read when the last worker has closed it.
+        assert "the process that started this worker has ended" in process.stderr.read()
+
+
 def workers_of(parent):
     """The numbers of the processes that serve, which a process has started."""
     if not os.path.exists("/proc"):
