@@ -129,6 +129,9 @@ def _as_type(X: Any, dtype: np.dtype) -> Any:
             return narrow
         X = np.asarray(X)
     check_range("X", X, dtype)
+    if issparse(X) and X.dtype != dtype:
+        # A sparse matrix's own astype sorts the entries of a row and adds up those of one place.
+        return type(X)((X.data.astype(dtype), X.indices, X.indptr), shape=X.shape)
     return X.astype(dtype, copy=False)
 
 

@@ -192,6 +192,23 @@ def test_bits_of_entries_do_not_depend_on_threads_and_places(monkeypatch, dtype)
     np.testing.assert_array_equal(input_gradients(model, rows, times_input=True).data, alone)
 
 
+@pytest.mark.parametrize("target", ["classes", "numbers"])
+def test_entries_in_any_order_and_in_one_place(target):
+    """Also of another type than the weights, since a conversion by SciPy puts them in order."""
+    features, starts = np.array([4, 1, 3, 3, 0, 2, 0]), np.array([0, 3, 4, 7])
+    given = csr_array((RNG.normal(size=7), features, starts), shape=(3, 5))
+    for dtype in (np.float32, np.float64):
+        model = network(target, dtype=dtype)
+        found = input_gradients(model, given, times_input=True)
+        dense = input_gradients(model, given.toarray(), times_input=True)
+        parts = [found] if target == "classes" else found
+        expected = [dense] if target == "classes" else dense.swapaxes(0, 1)
+        for matrix, one in zip(parts, expected, strict=True):
+            np.testing.assert_array_equal(matrix.indices, features)
+            np.testing.assert_allclose(matrix.toarray(), one, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(given.indices, features)
+
+
 def test_room_after_the_last_entry_is_not_read():
     model, rows = network("classes"), csr_array(X * (X > 0))
     expected = input_gradients(model, rows, times_input=True)
