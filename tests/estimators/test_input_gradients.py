@@ -1,5 +1,6 @@
 """Input gradients of networks: against a naive network, central differences and other threads."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -263,6 +264,19 @@ def test_few_rows_have_the_bits_of_many(hidden, n_features, n_rows, dtype, is_co
                 np.testing.assert_array_equal(found, many)
                 np.testing.assert_array_equal(input_gradients(model, rows[-1:], 1), found[1][-1:])
                 model.coefs_[0] *= 2
+
+
+def test_a_large_network_leaves_no_memory_behind():
+    model = network("number", hidden=(2, 2), dtype=np.float32, n_jobs=1)
+    units = [5, 1000, 1100, 1]
+    model.coefs_ = [np.zeros(shape, np.float32) for shape in pairwise(units)]
+    model.intercepts_ = [np.zeros(n, np.float32) for n in units[1:]]
+    tracemalloc.start()
+    try:
+        input_gradients(model, X[:1])
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000 < tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_threads_that_ask_at_once():
