@@ -399,6 +399,21 @@ def test_infinite_gradients_are_told():
         input_gradients(model, csr_array(np.diag([1e-9, 1e-9, 2, 0, 0])[:3]), times_input=True)
 
 
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_infinite_products_are_told_once(form):
+    """Also where the gradients themselves are finite, and where infinity meets zero."""
+    model = network("number", hidden=())
+    model.coefs_ = [np.full((5, 1), 1e300)]
+    with pytest.warns(DataWarning, match="of 1 of 2 rows are not finite, of row 1 first") as told:
+        found = input_gradients(model, form([[1.0] * 5, [0, 0, 0, 0, 1e10]]), times_input=True)
+    assert len(told) == 1 and found[1, 4] == np.inf and found[0, 0] == 1e300
+    model = network("counts", "identity", ())
+    model.coefs_ = [np.full((5, 1), 400.0)]
+    with pytest.warns(DataWarning, match="of 1 of 1 rows") as told:
+        input_gradients(model, form([[1.0, 1, 1, 1, 0]]), times_input=True)
+    assert len(told) == 1
+
+
 def test_no_compiler_is_imported():
     code = """
 import warnings
