@@ -43,48 +43,42 @@ def network_gradients(
     )
     if is_of_quantiles:
         every = range(model.n_outputs_)
-        gradients = unit_gradients(model, X, every, False, estimator, of_entries)
+        gradients = _gradients(model, X, every, False, estimator, of_entries)
         found = prediction.outputs(model, X, estimator)
         found = found[_rows_of_entries(X)] if of_entries else found
         gradients = in_order(gradients, found)[:, units]
     else:
-        gradients = unit_gradients(model, X, units, of == "score", estimator, of_entries)
+        gradients = _gradients(model, X, units, of == "score", estimator, of_entries)
     if is_negated:
         np.negative(gradients, out=gradients)
+    if times_input:
+        factors = X.data[: len(gradients), np.newaxis] if of_entries else np.asarray(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # a warning that says more follows
+            gradients *= factors[:, np.newaxis]
+    _complain_of_infinite(gradients, X.shape[0], _rows_of_entries(X) if of_entries else None)
     if of_entries:
-        gradients *= X.data[: len(gradients), np.newaxis, np.newaxis]
         results = [_with_data(X, numbers) for numbers in gradients[:, :, 0].T]
         return results[0] if is_single else results
-    if times_input:
-        gradients *= np.asarray(X)[:, np.newaxis]
     return gradients[:, 0] if is_single else gradients
 
 
 def unit_gradients(
-    model: Any,
-    X: Matrix,
-    units: Sequence[int] | None,
-    of_preactivations: bool,
-    owner: Any = None,
-    of_entries: bool = False,
+    model: Any, X: np.ndarray, units: Sequence[int], of_preactivations: bool
 ) -> np.ndarray:
-    """Compute the gradients of outputs of a fitted network for inputs that have been checked.
+    """Compute the gradients of outputs of a fitted network, and warn of those that are not finite.
 
     Parameters
     ----------
     model : BaseMLP
-    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
-    units : sequence of int or None
-        As for :func:`fastmlp.engines.devices.input_gradients`.
+    X : ndarray of shape (n_rows, n_features)
+        It has been checked.
+    units : sequence of int
     of_preactivations : bool
-    owner : BaseMLP, optional
-        The estimator for which the network is remembered; by default the model itself.
-    of_entries : bool, default=False
-        Whether only the entries of a sparse X have gradients.
+        The latter two are as for :func:`fastmlp.engines.devices.input_gradients`.
 
     Returns
     -------
-    ndarray of shape (n_rows, n_units, n_features), or (n_entries, n_units, 1)
+    ndarray of shape (n_rows, n_units, n_features)
         In the type of the weights.
 
     Raises
@@ -92,23 +86,46 @@ def unit_gradients(
     ValueError
         When the weights are no network, or when their type cannot hold X.
     """
+    gradients = _gradients(model, X, units, of_preactivations, model)
+    _complain_of_infinite(gradients, len(X))
+    return gradients
+
+
+def _gradients(
+    model: Any,
+    X: Matrix,
+    units: Sequence[int] | None,
+    of_preactivations: bool,
+    owner: Any,
+    of_entries: bool = False,
+) -> np.ndarray:
+    """Compute the gradients of outputs, of which nobody has told yet whether they are finite.
+
+    Parameters
+    ----------
+    model : BaseMLP
+    X : ndarray, DeviceMatrix or scipy.sparse matrix of shape (n_rows, n_features)
+        It has been checked.
+    units, of_preactivations
+        As for :func:`fastmlp.engines.devices.input_gradients`.
+    owner : BaseMLP
+        The estimator for which the network is remembered.
+    of_entries : bool, default=False
+        Whether only the entries of a sparse X have gradients.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_units, n_features), or (n_entries, n_units, 1)
+    """
     coefs, intercepts = list(model.coefs_), list(model.intercepts_)
-    network, arrays, _ = prediction.network_of(
-        model, coefs, intercepts, model if owner is None else owner
-    )
+    network, arrays, _ = prediction.network_of(model, coefs, intercepts, owner)
     X = _as_type(X, network.plan.dtype)
     if of_entries:
-        rows = _rows_of_entries(X)
-        gradients = devices.entry_gradients(
-            network, arrays, X, units, of_preactivations, model.n_jobs
-        )[:, : rows.size].T[:, :, np.newaxis]  # fmt: skip
-        _complain_of_infinite(gradients, X.shape[0], rows)
-        return gradients
-    gradients = devices.input_gradients(
+        found = devices.entry_gradients(network, arrays, X, units, of_preactivations, model.n_jobs)
+        return found[:, : X.indptr[-1]].T[:, :, np.newaxis]
+    return devices.input_gradients(
         model.device, network, arrays, X, units, of_preactivations, model.n_jobs
     )
-    _complain_of_infinite(gradients, X.shape[0])
-    return gradients
 
 
 def _rows_of_entries(X: Any) -> np.ndarray:
@@ -129,6 +146,9 @@ def _as_type(X: Any, dtype: np.dtype) -> Any:
             return narrow
         X = np.asarray(X)
     check_range("X", X, dtype)
+    if issparse(X) and X.dtype != dtype:
+        # A sparse matrix's own astype sorts the entries of a row and adds up those of one place.
+        return type(X)((X.data.astype(dtype), X.indices, X.indptr), shape=X.shape)
     return X.astype(dtype, copy=False)
 
 

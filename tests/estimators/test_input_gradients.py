@@ -1,5 +1,6 @@
 """Input gradients of networks: against a naive network, central differences and other threads."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -192,6 +193,23 @@ def test_bits_of_entries_do_not_depend_on_threads_and_places(monkeypatch, dtype)
     np.testing.assert_array_equal(input_gradients(model, rows, times_input=True).data, alone)
 
 
+@pytest.mark.parametrize("target", ["classes", "numbers"])
+def test_entries_in_any_order_and_in_one_place(target):
+    """Also of another type than the weights, since a conversion by SciPy puts them in order."""
+    features, starts = np.array([4, 1, 3, 3, 0, 2, 0]), np.array([0, 3, 4, 7])
+    given = csr_array((RNG.normal(size=7), features, starts), shape=(3, 5))
+    for dtype in (np.float32, np.float64):
+        model = network(target, dtype=dtype)
+        found = input_gradients(model, given, times_input=True)
+        dense = input_gradients(model, given.toarray(), times_input=True)
+        parts = [found] if target == "classes" else found
+        expected = [dense] if target == "classes" else dense.swapaxes(0, 1)
+        for matrix, one in zip(parts, expected, strict=True):
+            np.testing.assert_array_equal(matrix.indices, features)
+            np.testing.assert_allclose(matrix.toarray(), one, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(given.indices, features)
+
+
 def test_room_after_the_last_entry_is_not_read():
     model, rows = network("classes"), csr_array(X * (X > 0))
     expected = input_gradients(model, rows, times_input=True)
@@ -246,6 +264,19 @@ def test_few_rows_have_the_bits_of_many(hidden, n_features, n_rows, dtype, is_co
                 np.testing.assert_array_equal(found, many)
                 np.testing.assert_array_equal(input_gradients(model, rows[-1:], 1), found[1][-1:])
                 model.coefs_[0] *= 2
+
+
+def test_a_large_network_leaves_no_memory_behind():
+    model = network("number", hidden=(2, 2), dtype=np.float32, n_jobs=1)
+    units = [5, 1000, 1100, 1]
+    model.coefs_ = [np.zeros(shape, np.float32) for shape in pairwise(units)]
+    model.intercepts_ = [np.zeros(n, np.float32) for n in units[1:]]
+    tracemalloc.start()
+    try:
+        input_gradients(model, X[:1])
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000 < tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_threads_that_ask_at_once():
@@ -366,6 +397,21 @@ def test_infinite_gradients_are_told():
         input_gradients(model, np.array([[0.0] * 5, [1.0] * 5]))
     with pytest.warns(DataWarning, match="of 1 of 3 rows are not finite, of row 2 first"):
         input_gradients(model, csr_array(np.diag([1e-9, 1e-9, 2, 0, 0])[:3]), times_input=True)
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_infinite_products_are_told_once(form):
+    """Also where the gradients themselves are finite, and where infinity meets zero."""
+    model = network("number", hidden=())
+    model.coefs_ = [np.full((5, 1), 1e300)]
+    with pytest.warns(DataWarning, match="of 1 of 2 rows are not finite, of row 1 first") as told:
+        found = input_gradients(model, form([[1.0] * 5, [0, 0, 0, 0, 1e10]]), times_input=True)
+    assert len(told) == 1 and found[1, 4] == np.inf and found[0, 0] == 1e300
+    model = network("counts", "identity", ())
+    model.coefs_ = [np.full((5, 1), 400.0)]
+    with pytest.warns(DataWarning, match="of 1 of 1 rows") as told:
+        input_gradients(model, form([[1.0, 1, 1, 1, 0]]), times_input=True)
+    assert len(told) == 1
 
 
 def test_no_compiler_is_imported():

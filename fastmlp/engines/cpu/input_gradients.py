@@ -21,8 +21,9 @@ from .threads import borrowed_team
 
 # Long work is handed over in parts of about this many multiply-adds, so that Ctrl-C acts soon.
 _PIECE_MULTIPLY_ADDS = 5_000_000_000
-# So few numbers of inputs and gradients are copied to and from memory that is kept.
-_FEW_NUMBERS = 20_000
+# So few numbers of inputs and gradients are copied to and from memory that is kept, which has
+# weights as well, of a network with no more than so many parameters.
+_FEW_NUMBERS, _FEW_PARAMETERS = 20_000, 1_000_000
 
 
 def input_gradients(
@@ -52,7 +53,9 @@ def input_gradients(
     work = (1 + wanted.size) * network.n_parameters
     n_threads = prediction_threads(plan.layer_units[0], work, X, n_jobs)
     n_numbers = n_rows * n_features * (1 + wanted.size)
-    if n_threads == 1 and not is_sparse and n_numbers <= _FEW_NUMBERS:
+    is_little = n_numbers <= _FEW_NUMBERS and network.n_parameters <= _FEW_PARAMETERS
+    is_short = n_rows * work <= _PIECE_MULTIPLY_ADDS
+    if n_threads == 1 and not is_sparse and is_little and is_short:
         found = gradients_of_few(network, arrays, X, wanted, rule)
         return found.reshape(n_rows, wanted.size, n_features)
     arena, tables = _arena(network, arrays, n_threads, is_sparse, of_entries)
