@@ -193,7 +193,7 @@ def test_a_candidate_of_which_workers_die(mortal):
 def test_the_limit_of_time_ends_fits_on_workers(client, threads):
     tuned(client, n_trials=1)  # compiles what the fits need
     for cluster in (client, threads):
-        result = tuned(cluster, ENDLESS, n_trials=None, time_limit=3.0, n_folds=1)
+        result = tuned(cluster, ENDLESS, n_trials=None, time_limit=2.0, n_folds=1)
         assert [r["start"] for r in result.trials if r["state"] == "complete"] == ["defaults"]
         assert is_idle(cluster)  # or the test would never end
 
