@@ -96,7 +96,7 @@ class Calls:
                 workers=worker, allow_other_workers=True,
             )  # fmt: skip
             try:
-                return future.result() if self._wait(future, is_wanted) else None
+                return self._result(future, is_wanted)
             except library.KilledWorker as error:
                 n_died = error.allowed_failures + 1
             finally:
@@ -129,6 +129,18 @@ class Calls:
         finally:
             with self._lock:
                 self._busy.subtract(chosen)
+
+    def _result(self, future: Any, is_wanted: Callable[[], bool]) -> Any | None:
+        """Return the result of a future, or None where it is not wanted any more."""
+        while self._wait(future, is_wanted):
+            try:
+                return future.result(timeout=_SECONDS_BETWEEN_LOOKS)
+            except TimeoutError:
+                if future.status == "error":  # the task itself raised it
+                    raise
+                # The worker was lost with the result, and the function is called again.
+                self._look()
+        return None
 
     def _wait(self, future: Any, is_wanted: Callable[[], bool]) -> bool:
         """Wait for a future, as long as it is wanted, and tell whether it is done."""
@@ -164,6 +176,29 @@ def _pickled(value: Any) -> bytes:
             f"what is measured cannot be sent to workers ({type(error).__name__}: {error}); leave "
             "out functions and objects that belong to this process"
         ) from None
+
+
+def sendable(error: Exception) -> Exception:
+    """Return an error, or one of a standard kind in its place that another process can read.
+
+    Parameters
+    ----------
+    error : Exception
+
+    Returns
+    -------
+    Exception
+    """
+    import cloudpickle
+
+    try:
+        pickle.loads(cloudpickle.dumps(error))
+    except Exception:  # a class of a user may raise anything there
+        kinds = (
+            kind for kind in (ValueError, OverflowError, MemoryError) if isinstance(error, kind)
+        )
+        return next(kinds, RuntimeError)(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _called(function: Callable[..., Any], value: Any, args: tuple[Any, ...]) -> Any:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..cluster.calls import Calls
+from ..cluster.calls import Calls, sendable
 from ..exceptions import ClusterError
 from .objective import Measure, Measured, Objective
 
@@ -105,5 +105,6 @@ def _measured(
     try:
         return objective.measure(params, seconds_left, lambda: None, limit, n_folds)
     except Exception as error:
-        error.add_note("On the worker:\n" + "".join(traceback.format_exception(error)))
-        return error
+        found = sendable(error)
+        found.add_note("On the worker:\n" + "".join(traceback.format_exception(error)))
+        return found

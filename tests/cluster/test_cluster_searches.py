@@ -1,6 +1,7 @@
 """Searches whose candidates are measured on workers: the same candidates, and what can fail."""
 
 import contextlib
+import gc
 import os
 import signal
 import threading
@@ -145,6 +146,33 @@ def test_what_fails_is_the_candidate(client):
     assert "On the worker:" in caught.value.__notes__[0] and ", line " in caught.value.__notes__[0]
 
 
+class _TwoWordsError(ValueError):
+    """An error that can be written, but not be read again."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} {second}")
+
+
+def test_errors_that_another_process_cannot_read(client, capfd):
+    def picky(model, A, b):
+        if model.alpha == 2.0:
+            raise _TwoWordsError("too", "large")
+        if model.tol == 2.0:
+            error = KeyError("odd")
+            error.lock = threading.Lock()
+            raise error
+        return model.score(A, b)
+
+    options = {"scoring": picky, "n_trials": 4, "n_jobs": 1, "space": {"alpha": [1.0, 2.0]}}
+    result = tuned(client, **options)
+    failed = {r["error"] for r in result.trials if r["state"] == "failed"}
+    assert failed == {"ValueError: _TwoWordsError: too large"}
+    with pytest.raises(RuntimeError, match="KeyError: 'odd'") as caught:
+        tuned(client, MLPRegressor(**SMALL, tol=2.0), **options)
+    assert "On the worker:" in caught.value.__notes__[0]
+    assert capfd.readouterr().err == ""
+
+
 def test_a_candidate_of_which_workers_die(mortal):
     """One is failed by it, as one that does not fit in this process's memory."""
 
@@ -165,7 +193,7 @@ def test_a_candidate_of_which_workers_die(mortal):
 def test_the_limit_of_time_ends_fits_on_workers(client, threads):
     tuned(client, n_trials=1)  # compiles what the fits need
     for cluster in (client, threads):
-        result = tuned(cluster, ENDLESS, n_trials=None, time_limit=3.0, n_folds=1)
+        result = tuned(cluster, ENDLESS, n_trials=None, time_limit=2.0, n_folds=1)
         assert [r["start"] for r in result.trials if r["state"] == "complete"] == ["defaults"]
         assert is_idle(cluster)  # or the test would never end
 
@@ -195,11 +223,48 @@ def test_a_client_that_is_gone_wants_nothing(client):
     """Also of a process that was killed: its connection ends, too."""
     other = distributed.Client(client.scheduler.address, set_as_default=False)
     made = Calls(other, 0)
-    other.submit(calls._called, _until_it_is_unwanted, made._value, (), pure=False)
+    running = other.submit(calls._called, _until_it_is_unwanted, made._value, (), pure=False)
     while not any(client.run(lambda dask_worker: dask_worker.state.executing_count).values()):
         time.sleep(0.01)
+    assert not running.done()  # kept until here, since a future that nobody holds is released
     other.close()
     assert is_idle(client)
+
+
+def _quick_at_first(value, is_wanted, folder):
+    with open(folder / "calls", "a+") as file:
+        file.write(".")
+        n_calls = file.tell()
+    if n_calls > 1:
+        _until_it_is_unwanted(value, is_wanted)
+    return value
+
+
+def test_a_worker_that_dies_before_its_result_is_fetched(client, tmp_path, monkeypatch):
+    """While it is computed again, the caller is asked as before."""
+    pids = client.run(os.getpid)
+    wait = Calls._wait
+
+    def waited(self, future, is_wanted):
+        is_done = wait(self, future, is_wanted)
+        if is_done and pids:
+            (worker,) = client.who_has(future)[future.key]
+            os.kill(pids[worker], signal.SIGKILL)
+            pids.clear()
+        return is_done
+
+    made = Calls(client, 0)
+    monkeypatch.setattr(Calls, "_wait", waited)
+    path = tmp_path / "calls"
+    found = made.call(
+        _quick_at_first,
+        tmp_path,
+        is_wanted=lambda: not path.exists() or path.stat().st_size < 2,
+    )
+    assert found is None and path.stat().st_size == 2
+    client.wait_for_workers(2)
+    assert is_idle(client)
+    gc.collect()  # Dask logs what was given up, which is not to happen while pytest ends
 
 
 @pytest.mark.parametrize("what", ["client", "scheduler"])
