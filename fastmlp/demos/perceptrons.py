@@ -121,8 +121,8 @@ def perceptron(seed: int = 0, n_points: int = 50, max_epochs: int = 1000) -> Res
     bound = _novikoff(clouds, classes)
     findings = [
         f"A line parts the two clouds, and the rule {parted} after {rows[1][2]} corrections in "
-        f"{units(rows[1][1], 'epoch')}. Novikoff's theorem allows (R / margin)^2 = {bound:.4g}, where the "
-        "margin is that of the line which the clouds were made with.",
+        f"{units(rows[1][1], 'epoch')}. Novikoff's theorem allows (R / margin)^2 = {bound:.4g}, "
+        "where the margin is that of the line which the clouds were made with.",
         f"On exclusive or the rule is stopped after {units(len(xor.mistakes), 'epoch')}."
         if xor.period is None
         else f"On exclusive or the weights after {len(xor.mistakes)} epochs are those of "
