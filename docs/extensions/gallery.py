@@ -90,10 +90,9 @@ _CARD = """\
 :link-type: doc
 :img-top: {name}-thumbnail.png
 :class-img-top: thumbnail
+:footer: {topic}
 
 {summary}
-+++
-{topic}
 :::
 """
 

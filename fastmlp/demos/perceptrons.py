@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..estimators.classifier import MLPClassifier
-from .result import Result
+from .result import Result, units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,13 @@ class Course:
     def has_ended(self) -> bool:
         """Whether an epoch had no mistake."""
         return self.mistakes[-1] == 0
+
+    @property
+    def ending(self) -> str:
+        """How training has ended, in words."""
+        if self.has_ended:
+            return "no mistake left"
+        return "stopped" if self.period is None else "never ends"
 
 
 def perceptron_rule(X: NDArray[np.float64], t: NDArray[np.int_], max_epochs: int) -> Course:
@@ -108,16 +115,18 @@ def perceptron(seed: int = 0, n_points: int = 50, max_epochs: int = 1000) -> Res
     for name, course in courses.items():
         X, t = problems[name]
         accuracy = float(_unit(course.weights[-1]).score(X, t))
-        ending = "no mistake left" if course.has_ended else "never ends"
-        rows.append((name, len(course.mistakes), sum(course.mistakes), accuracy, ending))
+        rows.append((name, len(course.mistakes), sum(course.mistakes), accuracy, course.ending))
     xor = courses["exclusive or"]
+    parted = "ends" if courses["two clouds"].has_ended else "is stopped"
     bound = _novikoff(clouds, classes)
     findings = [
-        f"A line parts the two clouds, and the rule ends after {rows[1][2]} corrections in "
-        f"{rows[1][1]} epochs. Novikoff's theorem allows (R / margin)^2 = {bound:.4g}, where the "
-        "margin is that of the line which the clouds were made with.",
-        f"On exclusive or the weights after {len(xor.mistakes)} epochs are those of {xor.period} "
-        f"epoch{'s' * (xor.period != 1)} before: the same corrections come again, for ever.",
+        f"A line parts the two clouds, and the rule {parted} after {rows[1][2]} corrections in "
+        f"{units(rows[1][1], 'epoch')}. Novikoff's theorem allows (R / margin)^2 = {bound:.4g}, "
+        "where the margin is that of the line which the clouds were made with.",
+        f"On exclusive or the rule is stopped after {units(len(xor.mistakes), 'epoch')}."
+        if xor.period is None
+        else f"On exclusive or the weights after {len(xor.mistakes)} epochs are those of "
+        f"{units(xor.period, 'epoch')} before: the same corrections come again, for ever.",
     ]
 
     def draw(figure: Figure) -> None:

@@ -34,11 +34,11 @@ def set_network(
     Raises
     ------
     InputError
-        When the weights are not finite, or have other outputs than the targets need.
+        When the weights are no sequences, not finite, or have other outputs than the targets need.
     ValueError
         When the weights do not fit each other, or a parameter has a value that it may not have.
     """
-    weights, biases = checked(coefs, intercepts)
+    weights, biases = checked(_listed("coefs", coefs), _listed("intercepts", intercepts))
     for name, arrays in (("coefs", weights), ("intercepts", biases)):
         for i, array in enumerate(arrays):
             if not array.size:
@@ -49,6 +49,7 @@ def set_network(
     estimator.hidden_layer_sizes = tuple(units[1:-1])
     validate_parameters(estimator)
     planning.activations(estimator, len(units) - 2)
+    planning.dropouts(estimator, len(units) - 2)
     targets = estimator._targets()
     y = targets_for(units[-1])
     targets = targets.learned_from(y)
@@ -78,9 +79,23 @@ def checked_classes(classes: Any) -> np.ndarray:
     InputError
         When they are not at least two, of one dimension, in increasing order.
     """
-    found = np.asarray(classes)
-    if found.ndim != 1 or len(found) < 2 or not np.array_equal(np.unique(found), found):
+    try:
+        found = np.asarray(classes)
+        is_sorted = found.ndim == 1 and len(found) > 1 and np.array_equal(np.unique(found), found)
+    except (TypeError, ValueError):  # labels that cannot be compared, or lists of several lengths
+        is_sorted = False
+    if not is_sorted:
         raise InputError(
             f"classes must be two or more labels in increasing order, got {reprlib.repr(classes)}"
         )
     return found
+
+
+def _listed(name: str, arrays: Any) -> list[Any]:
+    """Return the arrays of the layers as a list, which an iterator can be passed for, too."""
+    try:
+        return list(arrays)
+    except TypeError:
+        raise InputError(
+            f"{name} must be a sequence with an array for each layer, got {reprlib.repr(arrays)}"
+        ) from None

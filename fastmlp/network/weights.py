@@ -151,11 +151,14 @@ def _is_ready(array: np.ndarray, dtype: np.dtype) -> bool:
 def _real_array(name: str, array: Any) -> np.ndarray:
     """Return an array of real numbers; raise ValueError, with the array's name, for others."""
     if not isinstance(array, np.memmap):  # which stays the object that it is
-        array = np.asarray(array)
+        try:
+            array = np.asarray(array)
+        except ValueError:
+            raise ValueError(f"{name} has rows of several lengths") from None
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"{name} holds no numbers: {error}") from None
     if array.dtype.kind not in "fiub":
         what = "complex" if array.dtype.kind == "c" else f"of type {array.dtype}"

@@ -69,6 +69,13 @@ def test_perceptron(seed):
     assert 0 < rows["two clouds"][1] <= bound
 
 
+def test_a_rule_that_is_stopped_is_not_said_to_go_on_for_ever():
+    result = demos.perceptron(max_epochs=1)
+    assert {row[4] for row in result.rows} == {"stopped"}
+    assert "the rule is stopped after" in result.findings[0]
+    assert result.findings[1] == "On exclusive or the rule is stopped after 1 epoch."
+
+
 def test_boolean_functions():
     result = demos.boolean_functions(n_drawn=20)
     # The numbers of threshold functions of 1, 2 and 3 inputs are known (Muroga, 1971).

@@ -393,9 +393,12 @@ def test_two_builds_are_equal(site, tmp_path):
 def test_every_plan_finds_its_kernels_in_the_catalogue(monkeypatch):
     asked = set()
     monkeypatch.setattr(dispatch.library, "address", lambda name, dtype: asked.add(name) or 1)
-    dispatch.prediction_calls.cache_clear()
+    cached = dispatch.prediction_calls, dispatch.gradient_calls
+    for calls in cached:
+        calls.cache_clear()
     losses = [loss for loss in Loss if loss != Loss.CUSTOM]
-    for activation, dropout, is_sparse in product(Activation, (0.0, 0.5), (False, True)):
+    trained = [activation for activation in Activation if activation.is_trainable]
+    for activation, dropout, is_sparse in product(trained, (0.0, 0.5), (False, True)):
         plan = TrainingPlan((2, 3, 2), activation, Loss.POISSON, Optimizer.SGD, dropout=(dropout,))
         dispatch.training_calls(plan, is_sparse)
     for loss, optimizer in product(losses, Optimizer):
@@ -405,7 +408,10 @@ def test_every_plan_finds_its_kernels_in_the_catalogue(monkeypatch):
         )  # fmt: skip
         dispatch.training_calls(plan, False)
         dispatch.prediction_calls(plan.activations, loss, plan.dtype, True)
-    dispatch.prediction_calls.cache_clear()
+    for activation in set(Activation) - set(trained):  # they have values, and slopes of inputs
+        dispatch.gradient_calls((activation,), Loss.POISSON, plan.dtype, False)
+    for calls in cached:
+        calls.cache_clear()
     assert asked | {"train", "predict", "differentiate"} == set(catalogue.NAMES)
     assert len(catalogue.DOUBLE_NAMES) == len(losses)
 

@@ -42,6 +42,11 @@ def test_threshold_units_compute_exclusive_or():
     assert named.score(CORNERS, ["no", "yes", "yes", "no"]) == 1
 
 
+def test_iterators_will_do():
+    model = MLPClassifier.from_weights(iter(COEFS), iter(INTERCEPTS), "step", classes=range(2))
+    assert model.predict(CORNERS).tolist() == [0, 1, 1, 0]
+
+
 def test_a_step_is_0_at_0_and_below():
     model = MLPRegressor.from_weights([[[1]], [[1]]], [[0], [0]], activation="step")
     z = [-1e300, -1e-300, -0.0, 0.0, 1e-300, 1e300]
@@ -111,6 +116,10 @@ def test_losses_decide_the_output():
         ({"coefs": [[[1, np.nan], [1, 1]], [[1], [1]]]}, r"coefs\[0\] has numbers that are not"),
         ({"intercepts": [[0, 0], [np.inf]]}, r"intercepts\[1\] has numbers that are not"),
         ({"coefs": [[["a", "b"], ["c", "d"]], [[1], [1]]]}, "coefs_"),
+        ({"coefs": None}, "coefs must be a sequence with an array for each layer, got None"),
+        ({"intercepts": 0}, "intercepts must be a sequence with an array for each layer, got 0"),
+        ({"coefs": [[[1, 1], [1]], [[1], [1]]]}, r"coefs_\[0\] has rows of several lengths"),
+        ({"coefs": [[[10**400, 1], [1, 1]], [[1], [1]]]}, r"coefs_\[0\] holds no numbers"),
         ({"coefs": [np.empty((0, 2)), [[1], [1]]]}, r"coefs\[0\] has the shape \(0, 2\)"),
         ({"activation": "stepp"}, "'stepp'"),
         ({"activation": ["relu", "relu"]}, "activation has 2 entries"),
@@ -118,6 +127,9 @@ def test_losses_decide_the_output():
         ({"classes": [0, 1, 2]}, "has 1 outputs, and these targets need 3"),
         ({"classes": [1, 0]}, "increasing order"),
         ({"classes": [1]}, "two or more labels"),
+        ({"classes": [[1], [2, 3]]}, "two or more labels"),
+        ({"classes": np.array([1, "a"], object)}, "two or more labels"),
+        ({"dropout": [0.1, 0.2]}, "dropout has 2 entries"),
         ({"coefs": [[[1, 1], [1, 1]], np.ones((2, 2))], "intercepts": [[0, 0], [0, 0]]},
          "has 2 outputs, and these targets need 1"),
     ],

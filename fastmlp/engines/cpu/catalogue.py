@@ -106,7 +106,8 @@ def _all_names() -> Iterator[str]:
             yield activation_name("activate", activation)
             if not keeps_derivatives(activation, 0.0):
                 yield activation_name("multiply_by_derivative", activation)
-        yield activation_name("activate_and_keep", activation)
+        if activation.is_trainable:  # only training keeps derivatives that follow from values
+            yield activation_name("activate_and_keep", activation)
     yield from sorted({name for loss in Loss if (name := output_name(loss)) is not None})
     for loss in Loss:
         if loss != Loss.CUSTOM:
