@@ -59,12 +59,15 @@ def lose():
 
 
 def test_a_lost_scheduler_loses_no_more_than_an_epoch(client, table, tmp_path):
-    """A cluster of processes ends in the middle; another one, and a stream, go on to the end."""
+    """A cluster ends in the middle; another one, of processes, and a stream, go on to the end."""
     table.to_parquet(tmp_path / "t.parquet")
     path, estimator = tmp_path / "run.ckpt", TabularRegressor(**QUICK)
     whole = bits(train_files(tmp_path / "t.parquet", test_size=0, **QUICK))
     before = dict(os.environ)
-    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0")
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
+        dashboard_address=":0",
+    )  # fmt: skip
     # So long it looks for a scheduler that is lost, which is 30 seconds otherwise.
     lost = distributed.Client(cluster, set_as_default=False, timeout="2s")
     try:
