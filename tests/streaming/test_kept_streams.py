@@ -223,6 +223,48 @@ def test_a_callback_that_ends_training_completes_it(half):
     assert model.n_iter_ == 3 and not os.path.exists(half)
 
 
+@pytest.mark.parametrize(("epoch", "visit"), [(1, 1), (2, 3)])
+def test_a_network_that_a_callback_has_ended_is_not_trained_again(epoch, visit):
+    """It ends each network after two epochs; the process is lost while the second one trains."""
+    options, calls, visits = {**QUICK, "members": 2}, [], []
+
+    def stops(found):
+        calls.append(found.epoch)
+        return len(calls) in (2, 4)
+
+    whole = train_files("t.csv", **options, callback=stops)
+    assert calls == [1, 2, 1, 2] and whole.report_["converged"]
+    calls.clear()
+
+    def told(what, share):
+        visits.extend([what] if what.startswith("epoch") else [])
+        if visits[8:].count(f"epoch {epoch}") == visit:
+            raise LostError
+
+    with pytest.raises(LostError):
+        train_files("t.csv", **options, callback=stops, told=told, checkpoint="run.ckpt")
+    again = train_files("t.csv", **options, callback=stops, checkpoint="run.ckpt")
+    assert bits(again) == bits(whole) and calls == [1, 2, 1, 2]
+
+
+def test_a_signal_in_the_last_callback_acts_when_the_file_is_written():
+    epochs = []
+
+    def act(number, frame):
+        epochs.append(read_checkpoint("run.ckpt").progress["epochs"])
+
+    def callback(epoch):
+        if epoch.epoch == QUICK["max_iter"]:
+            signal.raise_signal(signal.SIGTERM)
+
+    former = signal.signal(signal.SIGTERM, act)
+    try:
+        train_files("t.csv", **QUICK, callback=callback, checkpoint="run.ckpt")
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert epochs == [4]
+
+
 def test_the_model_so_far_is_an_ordinary_one(half):
     model = Checkpoint(half).model()
     save_model(model, "m.fastmlp")
