@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp import InterruptedTrainingWarning, MLPRegressor, TabularClassifier, tune
-from fastmlp.cluster import calls, clients
+from fastmlp.cluster import calls, clients, tasks
 from fastmlp.cluster.calls import Calls
 from fastmlp.exceptions import ClusterError, InputError
 
@@ -200,6 +200,24 @@ def test_a_client_that_is_gone_wants_nothing(client):
         time.sleep(0.01)
     other.close()
     assert is_idle(client)
+
+
+def _has(version):
+    """Let a worker have another version of fastmlp, or its own for None."""
+    tasks.versions.cache_clear()
+    if version:
+        tasks.versions()["fastmlp"] = version
+
+
+def test_workers_that_joined_later_have_to_have_the_same_versions(client):
+    client.run(_has, "0.0")
+    try:
+        with pytest.raises(ClusterError) as caught:
+            Calls(client, 0)
+    finally:
+        client.run(_has, None)
+    assert str(caught.value).startswith("the worker tcp://")
+    assert "has fastmlp 0.0, and the process that trains has" in str(caught.value)
 
 
 @pytest.mark.parametrize("what", ["client", "scheduler"])
