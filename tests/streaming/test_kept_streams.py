@@ -375,7 +375,7 @@ def test_the_rows_may_lie_in_other_files(half):
 def test_trainings_in_memory_and_over_shards_are_told_apart(half):
     frame = read_table("t.csv")
     options = {"hidden_layer_sizes": (6,), "max_iter": 4}
-    with pytest.raises(InputError, match="this checkpoint is of another fit"):
+    with pytest.raises(InputError, match="fit: the way of training was over shards there, and is"):
         train_table(frame, checkpoint=half, **options)
     kept = Checkpoint("m.ckpt", 0, keep=True)
     fit_quietly(TabularRegressor(**options), frame.drop(columns="y"), frame["y"], checkpoint=kept)
