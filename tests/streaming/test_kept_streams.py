@@ -325,6 +325,7 @@ def test_a_network_that_diverges_leaves_the_epochs_before(monkeypatch):
         ({"test_size": 0.2}, "`test_size` was 0.1 there, and is 0.2 here"),
         ({"target": "size"}, "the target was 'y' there, and is 'size' here"),
         ({"drop": "size"}, "the name of column 1 was 'size' there, and is 'kind' here"),
+        ({"n_sample": 100}, r"that columns are learned from was \d+ there, and is 100 here"),
     ],
 )
 def test_other_parameters_are_refused_before_rows_are_dealt(half, options, difference):
