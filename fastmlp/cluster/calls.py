@@ -50,7 +50,7 @@ class Calls:
                 self._value = send(client, pickle.loads, pickled)
             self._wait(self._value, lambda: True)
             error = self._value.exception()
-            if isinstance(error, distributed().KilledWorker | MemoryError):
+            if isinstance(error, distributed().KilledWorker | MemoryError | ClusterError):
                 raise error
         if error is not None:
             raise ClusterError(

@@ -87,7 +87,7 @@ class Course:
         theta = weights.flatten(network.coefs_, network.intercepts_, plan.dtype)
         self.position = Position(theta)
         self.carried = Carried(self.position)
-        self._is_judging = self._has_stalled = self.converged = False
+        self._is_judging = self.converged = False
         if resumed is not None:
             self._resume(resumed)
 
@@ -105,7 +105,7 @@ class Course:
             memory = state.step, state.first, state.second
         self.position = Position(state.theta, memory)
         self.carried = Carried(self.position, state.loss_sum, state.n_rows, state.n_visits)
-        self._has_stalled = self.converged = state.is_over
+        self.converged = state.is_over
 
     def state(self) -> TrainingState | None:
         """Return what training goes on from, after the visits that have been noted.
@@ -126,7 +126,7 @@ class Course:
             first=first,
             second=second,
             **record_of(self._history, self._schedule, self._epochs),
-            is_over=self._has_stalled,
+            is_over=self.converged,
             n_visits=n_visits,
             loss_sum=total,
             n_rows=n_rows,
@@ -199,7 +199,7 @@ class Course:
             watched = loss if score is None else -score
             schedule.epoch_ends(history.n_samples_seen, watched, network.tol)
         if history.no_improvement_count > network.n_iter_no_change:
-            self._has_stalled = self.converged = not schedule.on_plateau()
+            self.converged = not schedule.on_plateau()
             history.no_improvement_count = 0
         self._is_judging = False
         return epoch

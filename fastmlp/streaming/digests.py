@@ -93,6 +93,7 @@ def known_of_table(
         **{f"the name of column {i}": repr(name) for i, name in enumerate(names, 1)},
         "the number of rows": str(found.n_rows),
         "the number of shards": str(n_shards),
+        "the number of rows that columns are learned from": str(len(found.sample)),
     }
 
 

@@ -152,9 +152,9 @@ def train(
                 if held is not None:
                     score = score_of(streamed, held, course.carried.position, network.n_jobs)
                 epoch = course.end_round(course.carried, score)
-                kept.step_ends()
                 if callback is not None and callback(epoch):
                     course.converged = True
+                kept.step_ends()
     except KeyboardInterrupt:
         interrupted = True
     course.finish()

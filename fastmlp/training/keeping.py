@@ -81,8 +81,8 @@ class Keeper:
         fingerprint = self._fingerprint = describe()
         if self._found is None:
             return
-        others = [name for name in self._found.fingerprint if name not in fingerprint]
-        self.compare({**fingerprint, **dict.fromkeys(others, "missing")})
+        # In the order of the file, which begins with what kind of fit it is of.
+        self.compare({**dict.fromkeys(self._found.fingerprint, "missing"), **fingerprint})
         self._states.update(zip(self._found.places, self._found.states, strict=True))
 
     def compare(self, fingerprint: Fingerprint) -> None:

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp import InterruptedTrainingWarning, MLPRegressor, TabularClassifier, tune
-from fastmlp.cluster import calls, clients
+from fastmlp.cluster import calls, clients, tasks
 from fastmlp.cluster.calls import Calls
 from fastmlp.exceptions import ClusterError, InputError
 
@@ -110,10 +110,11 @@ def test_as_many_candidates_at_a_time_as_workers_have_threads(client, threads, m
 
 
 def test_the_best_is_trained_here_and_the_workers_forget_the_rows(client):
+    others = set(client.who_has())  # of data that other tests have made
     result = tuned(client, refit=True)
     assert result.best_estimator_.n_iter_ == 20
     assert len(result.best_estimator_.predict(X)) == len(X)
-    while any(client.who_has().values()):
+    while client.who_has().keys() - others:
         time.sleep(0.01)
 
 
@@ -265,6 +266,24 @@ def test_a_worker_that_dies_before_its_result_is_fetched(client, tmp_path, monke
     client.wait_for_workers(2)
     assert is_idle(client)
     gc.collect()  # Dask logs what was given up, which is not to happen while pytest ends
+
+
+def _has(version):
+    """Let a worker have another version of fastmlp, or its own for None."""
+    tasks.versions.cache_clear()
+    if version:
+        tasks.versions()["fastmlp"] = version
+
+
+def test_workers_that_joined_later_have_to_have_the_same_versions(client):
+    client.run(_has, "0.0")
+    try:
+        with pytest.raises(ClusterError) as caught:
+            Calls(client, 0)
+    finally:
+        client.run(_has, None)
+    assert str(caught.value).startswith("the worker tcp://")
+    assert "has fastmlp 0.0, and the process that trains has" in str(caught.value)
 
 
 @pytest.mark.parametrize("what", ["client", "scheduler"])

@@ -59,13 +59,17 @@ def lose():
 
 
 def test_a_lost_scheduler_loses_no_more_than_an_epoch(client, table, tmp_path):
-    """A cluster of processes ends in the middle; another one, and a stream, go on to the end."""
+    """A cluster ends in the middle; another one, of processes, and a stream, go on to the end."""
     table.to_parquet(tmp_path / "t.parquet")
     path, estimator = tmp_path / "run.ckpt", TabularRegressor(**QUICK)
     whole = bits(train_files(tmp_path / "t.parquet", test_size=0, **QUICK))
     before = dict(os.environ)
-    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0")
-    lost = distributed.Client(cluster, set_as_default=False)
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
+        dashboard_address=":0",
+    )  # fmt: skip
+    # So long it looks for a scheduler that is lost, which is 30 seconds otherwise.
+    lost = distributed.Client(cluster, set_as_default=False, timeout="2s")
     try:
         with pytest.raises(ClusterError) as caught:
             fastmlp.dask.fit(
@@ -110,6 +114,31 @@ def test_the_checkpoint_of_a_stream_goes_on_on_a_cluster(threads, table, tmp_pat
         client=threads, checkpoint=path,
     )  # fmt: skip
     assert bits(model) == bits(whole)
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_a_stream_that_ended_after_the_last_visit_of_an_epoch_goes_on_on_a_cluster(
+    threads, table, tmp_path, validates
+):
+    rows, path = table[["size", "kind", "count", "y"]], tmp_path / "run.ckpt"
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    options = {**QUICK, "early_stopping": validates}
+    whole = train_files(tmp_path / "t.csv", test_size=0, **options)
+
+    def lose_at_the_end(what, share):
+        if (what, share) == ("epoch 2", 1.0):
+            lose()
+
+    with pytest.raises(LostError):
+        train_files(
+            tmp_path / "t.csv", test_size=0, told=lose_at_the_end, checkpoint=path, **options
+        )
+    assert read_checkpoint(path).states[0].n_visits == 2
+    model = fastmlp.dask.fit(
+        TabularRegressor(**options), dd.from_pandas(rows, npartitions=40), client=threads,
+        checkpoint=path,
+    )  # fmt: skip
+    assert bits(model) == bits(whole) and model.n_iter_ == whole.n_iter_
 
 
 def test_workers_that_die_of_a_visit_leave_a_checkpoint(client, table, tmp_path):

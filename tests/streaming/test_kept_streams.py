@@ -223,6 +223,48 @@ def test_a_callback_that_ends_training_completes_it(half):
     assert model.n_iter_ == 3 and not os.path.exists(half)
 
 
+@pytest.mark.parametrize(("epoch", "visit"), [(1, 1), (2, 3)])
+def test_a_network_that_a_callback_has_ended_is_not_trained_again(epoch, visit):
+    """It ends each network after two epochs; the process is lost while the second one trains."""
+    options, calls, visits = {**QUICK, "members": 2}, [], []
+
+    def stops(found):
+        calls.append(found.epoch)
+        return len(calls) in (2, 4)
+
+    whole = train_files("t.csv", **options, callback=stops)
+    assert calls == [1, 2, 1, 2] and whole.report_["converged"]
+    calls.clear()
+
+    def told(what, share):
+        visits.extend([what] if what.startswith("epoch") else [])
+        if visits[8:].count(f"epoch {epoch}") == visit:
+            raise LostError
+
+    with pytest.raises(LostError):
+        train_files("t.csv", **options, callback=stops, told=told, checkpoint="run.ckpt")
+    again = train_files("t.csv", **options, callback=stops, checkpoint="run.ckpt")
+    assert bits(again) == bits(whole) and calls == [1, 2, 1, 2]
+
+
+def test_a_signal_in_the_last_callback_acts_when_the_file_is_written():
+    epochs = []
+
+    def act(number, frame):
+        epochs.append(read_checkpoint("run.ckpt").progress["epochs"])
+
+    def callback(epoch):
+        if epoch.epoch == QUICK["max_iter"]:
+            signal.raise_signal(signal.SIGTERM)
+
+    former = signal.signal(signal.SIGTERM, act)
+    try:
+        train_files("t.csv", **QUICK, callback=callback, checkpoint="run.ckpt")
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert epochs == [4]
+
+
 def test_the_model_so_far_is_an_ordinary_one(half):
     model = Checkpoint(half).model()
     save_model(model, "m.fastmlp")
@@ -283,6 +325,7 @@ def test_a_network_that_diverges_leaves_the_epochs_before(monkeypatch):
         ({"test_size": 0.2}, "`test_size` was 0.1 there, and is 0.2 here"),
         ({"target": "size"}, "the target was 'y' there, and is 'size' here"),
         ({"drop": "size"}, "the name of column 1 was 'size' there, and is 'kind' here"),
+        ({"n_sample": 100}, r"that columns are learned from was \d+ there, and is 100 here"),
     ],
 )
 def test_other_parameters_are_refused_before_rows_are_dealt(half, options, difference):
@@ -333,7 +376,7 @@ def test_the_rows_may_lie_in_other_files(half):
 def test_trainings_in_memory_and_over_shards_are_told_apart(half):
     frame = read_table("t.csv")
     options = {"hidden_layer_sizes": (6,), "max_iter": 4}
-    with pytest.raises(InputError, match="this checkpoint is of another fit"):
+    with pytest.raises(InputError, match="fit: the way of training was over shards there, and is"):
         train_table(frame, checkpoint=half, **options)
     kept = Checkpoint("m.ckpt", 0, keep=True)
     fit_quietly(TabularRegressor(**options), frame.drop(columns="y"), frame["y"], checkpoint=kept)
