@@ -166,7 +166,7 @@ def test_memory_for_many_rows_is_not_kept(model, monkeypatch):
 
 
 def test_no_rows_have_no_outputs(model):
-    network = prediction._network(model, model.coefs_, model.intercepts_, model)[0]
+    network = prediction.network_of(model, model.coefs_, model.intercepts_, model)[0]
     arrays = *model.coefs_, *model.intercepts_
     for rows in (X[:0], sp.csr_matrix(X[:0])):
         assert network.outputs(arrays, rows, 2).shape == (0, 3)
