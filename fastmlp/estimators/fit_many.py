@@ -27,6 +27,7 @@ from ..engines.sharing import SharedArrays, sharing
 from ..exceptions import InterruptedTrainingWarning, warn_user
 from ..network.weights import n_parameters
 from ..training.history import Epoch
+from ..training.signals import WaitingSignals
 from . import planning
 from ._sklearn import get_feature_names
 from .base import BaseMLP
@@ -334,7 +335,8 @@ class _Fits:
         future = self._futures[id(estimator)] = Future()
         self._waiting.append((estimator, future))
         try:
-            self._handed_over.append(pool.submit(self._fit_next))
+            with WaitingSignals():  # see its notes on locks
+                self._handed_over.append(pool.submit(self._fit_next))
         except RuntimeError:  # the threads that there are will do it
             return
         self._has_thread = True
@@ -425,7 +427,8 @@ class _Fits:
             try:
                 try:
                     for number, estimator in enumerate(estimators):
-                        self._futures[id(estimator)] = pool.submit(fit_in_slot, number)
+                        with WaitingSignals():
+                            self._futures[id(estimator)] = pool.submit(fit_in_slot, number)
                 except RuntimeError:
                     all_have_threads.set()
                     return False

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ClusterError, DivergenceError, InputError
+from ..training.signals import WaitingSignals
 from .objective import Measure, Measured, Objective
 from .owners import SECONDS_BETWEEN_SIGNS
 from .result import Progress
@@ -120,8 +121,9 @@ class Runner:
                 self._work()
                 return
             with ThreadPoolExecutor(n_jobs, "fastmlp-tune") as pool:
-                works = [pool.submit(self._work) for _ in range(n_jobs)]
                 try:
+                    with WaitingSignals():  # see its notes on locks
+                        works = [pool.submit(self._work) for _ in range(n_jobs)]
                     wait(works)
                 except BaseException:
                     self._must_end.set()

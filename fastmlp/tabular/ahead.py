@@ -8,6 +8,7 @@ from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from ..exceptions import collected_warnings, warn_user
+from ..training.signals import WaitingSignals
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -104,7 +105,8 @@ def work_behind(work: Callable[[_Item], _Result], items: Iterator[_Item]) -> Ite
                     yield last.result()
                 raise
             try:
-                future = pool.submit(work, item)
+                with WaitingSignals():  # see its notes on locks
+                    future = pool.submit(work, item)
             except RuntimeError:  # the system has no more threads
                 future = Future()
                 future.set_result(work(item))

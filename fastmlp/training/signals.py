@@ -14,6 +14,12 @@ class WaitingSignals:
     Signals that are ignored stay ignored. Only the main thread of a process can handle signals;
     in another one, this does nothing.
 
+    Notes
+    -----
+    Python may raise KeyboardInterrupt when a lock of :mod:`threading` or of a pool is taken, and
+    before it is known who frees it. Other threads that need the lock then wait forever. So signals
+    wait while work is handed over to threads.
+
     Parameters
     ----------
     interrupts : bool

@@ -35,7 +35,7 @@ ROOMS = {
         "tabular",
     },
     "cluster": {"exceptions", "engines", "training", "estimators", "streaming", "tabular"},
-    "search": {"exceptions", "engines", "estimators", "tabular", "cluster"},
+    "search": {"exceptions", "engines", "training", "estimators", "tabular", "cluster"},
     "dask": {"exceptions", "training", "cluster"},
     # Model files hold schedules and the state of an optimiser.
     "export": {"exceptions", "schedules", "network", "training", "estimators", "tabular"},

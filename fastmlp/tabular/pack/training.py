@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -241,27 +242,40 @@ class PackTraining:
             jobs = sorted(jobs, key=lambda job: -job.cost)
         waiting = self._batches(sorted(jobs, key=lambda job: job.fold > 0))
         running: dict[Future[None], list[_Job]] = {}
+        ended: SimpleQueue[Future[None]] = SimpleQueue()
         while waiting or running:
-            while waiting and len(running) < self._n_threads and not self._stop.is_set():
-                batch = waiting.pop(0)
-                if self._has_time_for(batch, running):
-                    running[pool.submit(self._fit, batch)] = batch
-                else:
-                    self.is_cut_short = True
-                    self._planned = [job for job in self._planned if job not in batch]
-            if self._stop.is_set():
-                waiting = []
-            if not running:
-                continue
             try:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
+                self._begin(pool, waiting, running, ended)
+                if running and (future := ended.get()) in running:
                     self._keep(running[future], future)
                     del running[future]
-                self._forget_inputs()
+                    self._forget_inputs()
             except KeyboardInterrupt:  # those in training keep what they have learned
                 self._stop.set()
                 self.is_interrupted = True
+                for future in filter(Future.done, list(running)):  # one may have been taken
+                    ended.put(future)
+            if self._stop.is_set():
+                waiting = []
+
+    def _begin(
+        self,
+        pool: ThreadPoolExecutor,
+        waiting: list[list[_Job]],
+        running: dict[Future[None], list[_Job]],
+        ended: SimpleQueue[Future[None]],
+    ) -> None:
+        """Give threads what waits; those that have ended are put into a queue."""
+        while waiting and len(running) < self._n_threads and not self._stop.is_set():
+            batch = waiting.pop(0)
+            if self._has_time_for(batch, running):
+                with WaitingSignals():  # see its notes on locks
+                    future = pool.submit(self._fit, batch)
+                    running[future] = batch
+                    future.add_done_callback(ended.put)
+            else:
+                self.is_cut_short = True
+                self._planned = [job for job in self._planned if job not in batch]
 
     def _batches(self, jobs: list[_Job]) -> list[list[_Job]]:
         """Group jobs that are trained by one call: on a GPU those of a kind.
