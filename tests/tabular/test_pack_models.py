@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from queue import SimpleQueue
 
 import numpy as np
 import pandas as pd
@@ -424,19 +425,19 @@ def test_an_interruption_before_anything_is_learned_changes_nothing(monkeypatch)
     model = TabularClassifier(members=2).fit(X, labels(X))
     before = dict(vars(model))
 
-    waits = [training.wait]
+    interrupts = [KeyboardInterrupt]
 
-    def interrupted(*args, **kwargs):
-        if len(waits) == 1:
-            waits.append(None)
-            raise KeyboardInterrupt
-        return waits[0](*args, **kwargs)
+    class Interrupted(SimpleQueue):
+        def get(self):
+            if interrupts:
+                raise interrupts.pop()
+            return super().get()
 
-    monkeypatch.setattr(training, "wait", interrupted)
+    monkeypatch.setattr(training, "SimpleQueue", Interrupted)
     monkeypatch.setattr(training.PackTraining, "_fit", lambda self, batch: None)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, labels(X))
-    assert vars(model) == before
+    assert not interrupts and vars(model) == before
 
 
 def test_a_failing_callback_leaves_the_model_of_before():
