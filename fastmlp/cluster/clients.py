@@ -164,10 +164,7 @@ def errors_of(client: Any) -> Iterator[None]:
             "lack of memory; give workers more memory, or fewer threads each"
         ) from None
     except MemoryError as error:
-        raise ClusterError(
-            f"a worker has not enough memory ({str(error) or 'MemoryError'}); give workers more "
-            "memory, or fewer threads each"
-        ) from None
+        raise out_of_memory(error) from None
     except CancelledError as error:
         if client.status != "running":
             raise ClusterError(_lost(client)) from None
@@ -176,6 +173,14 @@ def errors_of(client: Any) -> Iterator[None]:
     except (library.comm.CommClosedError, TimeoutError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ClusterError(f"{_lost(client)} ({reason})") from None
+
+
+def out_of_memory(error: MemoryError) -> ClusterError:
+    """Return the error of a cluster on which a worker has raised one for want of memory."""
+    return ClusterError(
+        f"a worker has not enough memory ({str(error) or 'MemoryError'}); give workers more "
+        "memory, or fewer threads each"
+    )
 
 
 def _lost(client: Any) -> str:

@@ -146,9 +146,9 @@ class OnCluster:
         if self._again is not None:
             self._again()
         client, table = self._client, self._table
-        dealing = send(client, tasks.given, dealer)
+        self._dealing = send(client, tasks.given, dealer)
         parts = [
-            send(client, tasks.deal, dealing, part, first)
+            send(client, tasks.deal, self._dealing, part, first)
             for part, first in zip(table.parts, table.first_rows, strict=True)
         ]
         n_shards = dealer.deal.n_shards
@@ -161,8 +161,7 @@ class OnCluster:
 
     def sums(self, dealer: Dealer) -> NDArray[np.uint64]:
         """Add up the sums of all parts, which workers find."""
-        dealing = send(self._client, tasks.given, dealer)
-        total: NDArray[np.uint64] = np.sum(self._dealt.each(tasks.sums, dealing), axis=0)
+        total: NDArray[np.uint64] = np.sum(self._dealt.each(tasks.sums, self._dealing), axis=0)
         return total
 
     def train(
@@ -176,10 +175,9 @@ class OnCluster:
         """Let all networks circulate at once."""
         client = self._client
         first = send(client, tasks.given, networks[0])
-        dealing = send(client, tasks.given, dealer)
 
         def made(task: Callable[..., Any], parts: list[Any]) -> Any:
-            return send(client, task, dealing, first, parts)
+            return send(client, task, self._dealing, first, parts)
 
         held = None
         if "validation" in self._kept:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cluster.calls import Calls, sendable
+from ..cluster.clients import out_of_memory
 from ..exceptions import ClusterError
 from .objective import Measure, Measured, Objective
 
@@ -39,10 +40,7 @@ def measuring_on(client: Any, objective: Objective, study: Path | None) -> Itera
     try:
         yield _OnWorkers(calls).measure
     except MemoryError as error:
-        raise ClusterError(
-            f"a worker has not enough memory ({error}); give workers more memory, or fewer threads "
-            "each"
-        ) from None
+        raise out_of_memory(error) from None
     except ClusterError as error:
         if study is None:
             raise
